@@ -1,0 +1,1 @@
+"""Brain mask, registration, regions, tissue, veins."""

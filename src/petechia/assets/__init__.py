@@ -1,0 +1,1 @@
+"""Atlas, models, viewer, texts: bytes with hashes and licences."""

@@ -1,0 +1,1 @@
+"""What every room shares: geometry, echoes, kernels, method tables."""

@@ -1,0 +1,132 @@
+"""Where voxels are: shape, affine, and what follows from them."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.errors import GridMismatchError, ParameterError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Geometry that every pure function needs, and nothing else.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Voxels along the array axes (i, j, k).
+    affine : (4, 4) ndarray of float
+        Voxel index to scanner RAS [mm].
+    """
+
+    shape: tuple[int, int, int]
+    affine: npt.NDArray[np.floating] = field(default_factory=lambda: np.eye(4))
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise ParameterError(
+                f"shape {self.shape} is not three positive sizes",
+                where="Grid.shape",
+                mend="Give one volume; echoes are stacked in front of it.",
+            )
+        affine = np.asarray(self.affine, dtype=np.float64)
+        if (
+            affine.shape != (4, 4)
+            or not np.isfinite(affine).all()
+            or abs(np.linalg.det(affine[:3, :3])) < 1e-9
+        ):
+            raise ParameterError(
+                f"not an affine with positive voxel sizes: {affine.tolist()}",
+                where="Grid.affine",
+                mend="A zero column means a broken header: convert the scan again.",
+            )
+        object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+
+    @classmethod
+    def from_spacing(
+        cls,
+        shape: tuple[int, ...],
+        spacing_mm: npt.ArrayLike,
+        b0_dir: npt.ArrayLike = (0.0, 0.0, 1.0),
+    ) -> Self:
+        """Return a grid of voxels `spacing_mm` whose main field lies along `b0_dir`.
+
+        The rotation about the main field is arbitrary (no result depends on it).
+        """
+        spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
+        b0 = np.asarray(b0_dir, dtype=np.float64)
+        norm = np.linalg.norm(b0)
+        if b0.shape != (3,) or not np.isfinite(norm) or norm < 1e-6:
+            raise ParameterError(
+                f"b0_dir {b0.tolist()} is not a direction",
+                where="Grid.from_spacing",
+                mend="Give the main field in voxel axes, e.g. (0, 0, 1).",
+            )
+        b0 = b0 / norm
+        # rows of the rotation: two axes across the field, then the field itself
+        other = np.eye(3)[np.argmin(np.abs(b0))]
+        across = np.cross(other, b0)
+        across /= np.linalg.norm(across)
+        rotation = np.stack([np.cross(b0, across) * -1.0, across, b0])
+        if b0[2] > 1 - 1e-12:
+            rotation = np.eye(3)
+        elif np.linalg.det(rotation) < 0:
+            rotation[0] *= -1
+        affine = np.eye(4)
+        affine[:3, :3] = rotation * spacing
+        i, j, k = shape
+        return cls((i, j, k), affine)
+
+    @property
+    def spacing_mm(self) -> npt.NDArray[np.float64]:
+        """Voxel size along the array axes, shape (3,) [mm]."""
+        size: npt.NDArray[np.float64] = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return size
+
+    @property
+    def b0_dir(self) -> npt.NDArray[np.float64]:
+        """Main-field direction (scanner z) in voxel axes, unit length, shape (3,)."""
+        row = (self.affine[:3, :3] / self.spacing_mm)[2]
+        unit: npt.NDArray[np.float64] = row / np.linalg.norm(row)
+        return unit
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of one voxel [mm^3]."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return int(np.prod(self.shape))
+
+    @property
+    def slice_axis(self) -> int:
+        """Array axis of the thickest voxels: the slice axis; 2 when isotropic."""
+        spacing = self.spacing_mm
+        return 2 if np.isclose(spacing[2], spacing.max()) else int(np.argmax(spacing))
+
+    def to_mm(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return scanner RAS [mm] of voxel indices (..., 3)."""
+        place = np.asarray(index, dtype=np.float64)
+        out: npt.NDArray[np.float64] = place @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return out
+
+    def to_index(self, place_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return fractional voxel indices of scanner RAS places (..., 3) [mm]."""
+        inverse = np.linalg.inv(self.affine)
+        place = np.asarray(place_mm, dtype=np.float64)
+        out: npt.NDArray[np.float64] = place @ inverse[:3, :3].T + inverse[:3, 3]
+        return out
+
+    def require(self, array: npt.NDArray[np.generic], name: str) -> None:
+        """Raise `GridMismatchError` unless the last three axes of `array` fit."""
+        if array.shape[-3:] != self.shape:
+            raise GridMismatchError(
+                f"shape {array.shape} does not end in {self.shape}",
+                where=name,
+                mend="Resample it onto the scan's grid first.",
+            )

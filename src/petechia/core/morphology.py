@@ -1,0 +1,65 @@
+"""Shapes of masks in millimetres, whatever the voxel."""
+
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from petechia.core.grid import Grid
+
+Mask = npt.NDArray[np.bool_]
+CONNECT_26 = np.ones((3, 3, 3), dtype=bool)
+
+
+def distance_inside_mm(mask: Mask, grid: Grid) -> npt.NDArray[np.float32]:
+    """Return the distance from each voxel of `mask` to the nearest one outside [mm].
+
+    The border of the volume is not an edge: a mask cut by the field of view continues.
+    """
+    grid.require(mask, "mask")
+    if mask.all():
+        return np.full(mask.shape, np.inf, dtype=np.float32)
+    out = ndimage.distance_transform_edt(mask, sampling=grid.spacing_mm)
+    return cast("npt.NDArray[np.float32]", np.asarray(out, dtype=np.float32))
+
+
+def erode_mm(mask: Mask, grid: Grid, radius_mm: float) -> Mask:
+    """Return `mask` less everything within `radius_mm` of its outside."""
+    return distance_inside_mm(mask, grid) > radius_mm
+
+
+def dilate_mm(mask: Mask, grid: Grid, radius_mm: float) -> Mask:
+    """Return `mask` and everything within `radius_mm` of it."""
+    return ~erode_mm(~mask, grid, radius_mm)
+
+
+def open_mm(mask: Mask, grid: Grid, radius_mm: float) -> Mask:
+    """Return `mask` without parts thinner than twice `radius_mm`."""
+    return dilate_mm(erode_mm(mask, grid, radius_mm), grid, radius_mm)
+
+
+def close_mm(mask: Mask, grid: Grid, radius_mm: float) -> Mask:
+    """Return `mask` with gaps thinner than twice `radius_mm` filled."""
+    return erode_mm(dilate_mm(mask, grid, radius_mm), grid, radius_mm) | mask
+
+
+def largest_component(mask: Mask) -> Mask:
+    """Return the largest face-connected part of `mask`; empty stays empty."""
+    labels, n = ndimage.label(mask)
+    if n == 0:
+        return np.zeros_like(mask)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return cast("Mask", labels == sizes.argmax())
+
+
+def fill_holes(mask: Mask) -> Mask:
+    """Return `mask` with its enclosed cavities filled in three dimensions."""
+    return cast("Mask", ndimage.binary_fill_holes(mask))
+
+
+def label_26(mask: Mask) -> tuple[npt.NDArray[np.int32], int]:
+    """Return 26-connected labels of `mask` and their number."""
+    labels, n = ndimage.label(mask, structure=CONNECT_26)
+    return np.asarray(labels, dtype=np.int32), int(n)

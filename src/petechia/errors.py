@@ -1,0 +1,75 @@
+"""Every error this package raises on purpose.
+
+PetechiaError
+├── InputError             the caller handed us something we cannot use
+│   ├── GridMismatchError  two volumes do not share a grid
+│   ├── ParameterError     a setting is outside its meaningful range
+│   └── UnfitError         the data cannot answer what was asked of them
+├── FileError              a file is missing, unreadable or contradicts itself
+│   ├── MetadataError      a header or sidecar lacks a fact, or states an impossible one
+│   └── OutputError        a result could not be written
+├── ConvergenceError       an iteration ended without reaching its tolerance
+└── DependencyError        an optional package this command needs is not installed
+"""
+
+
+class PetechiaError(Exception):
+    """Base of the family: says what is wrong, where, and how to mend it.
+
+    Parameters
+    ----------
+    what : str
+        The fact, with the offending value in it.
+    where : str
+        The file, argument or voxel the fact is about.
+    mend : str
+        The next thing the reader should do.
+    """
+
+    def __init__(self, what: str, *, where: str, mend: str) -> None:
+        super().__init__(f"{where}: {what}. {mend}")
+        self.what, self.where, self.mend = what, where, mend
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross process borders with all three parts."""
+        return _rebuild, (type(self), self.what, self.where, self.mend)
+
+
+def _rebuild(kind: type[PetechiaError], what: str, where: str, mend: str) -> PetechiaError:
+    return kind(what, where=where, mend=mend)
+
+
+class InputError(PetechiaError, ValueError):
+    """The caller handed us something we cannot use."""
+
+
+class GridMismatchError(InputError):
+    """Two volumes that must share a grid do not."""
+
+
+class ParameterError(InputError):
+    """A setting is outside its meaningful range."""
+
+
+class UnfitError(InputError):
+    """The data cannot answer what was asked of them."""
+
+
+class FileError(PetechiaError):
+    """A file is missing, unreadable, or contradicts itself."""
+
+
+class MetadataError(FileError):
+    """A header or sidecar lacks a fact, or states an impossible one."""
+
+
+class OutputError(FileError):
+    """A result could not be written."""
+
+
+class ConvergenceError(PetechiaError):
+    """An iteration ended without reaching its tolerance."""
+
+
+class DependencyError(PetechiaError):
+    """An optional package that this command needs is not installed."""

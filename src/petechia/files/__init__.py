@@ -1,0 +1,1 @@
+"""NIfTI, DICOM, BIDS, tables and the output contract."""

@@ -1,0 +1,5 @@
+"""Candidate finders. To add one: write its module, add its row here."""
+
+from petechia.core.methods import Method
+
+METHODS: dict[str, Method] = {}

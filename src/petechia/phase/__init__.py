@@ -1,0 +1,1 @@
+"""Phase of the echoes: offsets, unwrapping, field map, background, quality."""

@@ -1,0 +1,1 @@
+"""Stages, settings, provenance, run, engines."""
