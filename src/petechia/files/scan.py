@@ -1,0 +1,122 @@
+"""One scan as it comes out of files: arrays, its name, and the facts of its header."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from petechia.core.echoes import Echoes
+
+ENTITY_ORDER = (
+    "sub", "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec",
+    "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space", "split",
+    "recording", "chunk", "seg", "res", "den", "label", "desc",
+)  # fmt: skip
+"""BIDS's own order of entities in a file name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanName:
+    """BIDS entities of a scan, `echo` and `part` left out.
+
+    Attributes
+    ----------
+    entities : tuple of (key, value)
+        In BIDS order, `sub` first: (("sub", "01"), ("ses", "2"), ("run", "1")).
+    """
+
+    entities: tuple[tuple[str, str], ...]
+
+    @property
+    def prefix(self) -> str:
+        """`sub-01_ses-2_acq-y_run-1`: every output file begins with it."""
+        return "_".join(f"{key}-{value}" for key, value in self.entities)
+
+    @property
+    def folder(self) -> str:
+        """`sub-01/ses-2/anat`: where its outputs lie, relative to OUTPUT."""
+        parts = [f"{k}-{v}" for k, v in self.entities if k in ("sub", "ses")]
+        return "/".join([*parts, "anat"])
+
+    def get(self, key: str) -> str | None:
+        """Return the value of an entity, or None."""
+        return dict(self.entities).get(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Facts about the acquisition; None where the files do not say.
+
+    Nothing in here identifies a person, a place or a date.
+    """
+
+    manufacturer: str | None = None
+    model: str | None = None
+    software: str | None = None
+    acquisition_type: str | None = None
+    """'2D' or '3D'."""
+    slice_thickness_mm: float | None = None
+    slice_spacing_mm: float | None = None
+    """Centre to centre; larger than the thickness when there are gaps."""
+    tr_s: float | None = None
+    flip_deg: float | None = None
+    pixel_bandwidth_hz: float | None = None
+    sequence_name: str | None = None
+    image_type: tuple[str, ...] = ()
+    """DICOM ImageType of the magnitude and phase series, joined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One input file: its path relative to INPUT (or its bare name), and its SHA-256."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Scan:
+    """One scan, read.
+
+    Attributes
+    ----------
+    echoes : Echoes
+        Magnitude, phase in radians, times, field, grid.
+    name : ScanName
+        What its outputs are called.
+    header : Header
+        Acquisition facts.
+    kind : str
+        'DICOM', 'BIDS' or 'NIfTI': where it came from.
+    sources : tuple of Source
+        Every file that was read.
+    phase_note : str
+        How the phase came to radians, in words: 'none', 'Siemens 0..4095', ...
+    notes : tuple of str
+        What a reader of the report should know about reading this scan (repeated
+        instances dropped, echo time taken from the command line, ...).
+    nifti_header : nibabel header or None
+        Of the first magnitude file, so that results keep its geometry to the last bit.
+    """
+
+    echoes: Echoes
+    name: ScanName
+    header: Header
+    kind: str
+    sources: tuple[Source, ...]
+    phase_note: str = "none"
+    notes: tuple[str, ...] = ()
+    nifti_header: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ScanRef:
+    """A scan that was found but not yet read: cheap to list, to count, to send away.
+
+    `load` reads it and raises `FileError` or `InputError` when it cannot be used. It is
+    a `functools.partial` of a module-level function, so that it crosses process borders.
+    """
+
+    name: ScanName
+    kind: str
+    paths: tuple[str, ...] = field(default=())
+    load: Callable[[], Scan]
