@@ -1,0 +1,47 @@
+# make demo   a simulated patient, from scan to report        make test   everything CI runs
+# Both make their own virtual environment in .venv; nothing else of the machine is touched
+# (make test, as root on Debian, installs Chromium when it is missing).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NEED := Install it with:  apt-get install -y make git python3-venv
+
+.PHONY: demo test lint validate clean
+
+demo: $(VENV)/run.stamp
+	$(BIN)/petechia demo --out demo
+
+test: $(VENV)/test.stamp browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Petechia needs Python 3.11 or newer; $(PYTHON) is older. Give another: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make virtual environments. $(NEED)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/run.stamp
+
+# the report is opened in a real browser by the tests
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium) >/dev/null 2>&1 \
+	    || echo "Chromium could not be installed: browser tests will be skipped"; \
+	  else echo "No Chromium: browser tests will be skipped"; fi; }
+.PHONY: browser
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache
