@@ -1,0 +1,257 @@
+"""The road on plain arrays: `qsm`, `swi`, `r2star`, `detect`.
+
+Each call returns a `Result`: arrays by name, and a record of what was done and what the
+data cannot answer. Nothing is read from or written to disk. Research use only.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.echoes import Echoes
+from petechia.core.grid import Grid
+from petechia.errors import UnfitError
+from petechia.files.scan import Header, Scan, ScanName
+from petechia.pipeline.provenance import threads
+from petechia.pipeline.settings import Settings
+from petechia.pipeline.stages import STAGES, closure
+from petechia.pipeline.work import Work
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Result:
+    """What a call made.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        Volumes (I, J, K), named with their units.
+    record : dict
+        Methods with their papers, fitness checks, settings.
+    findings : list of dict
+        Rows of the findings table (`detect` only).
+    """
+
+    arrays: dict[str, npt.NDArray[Any]]
+    record: dict[str, Any]
+    findings: list[dict[str, str]] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """Return an array by name."""
+        return self.arrays[name]
+
+
+def qsm(
+    phase_rad: npt.ArrayLike,
+    magnitude: npt.ArrayLike,
+    *,
+    te_s: float | tuple[float, ...],
+    b0_t: float,
+    spacing_mm: npt.ArrayLike,
+    b0_dir: npt.ArrayLike = (0.0, 0.0, 1.0),
+    mask: npt.ArrayLike | None = None,
+    n_threads: int = 1,
+    **settings: Any,
+) -> Result:
+    """Return susceptibility from the phase and magnitude of one or more echoes.
+
+    Parameters
+    ----------
+    phase_rad : (E, I, J, K) or (I, J, K) array of float
+        Phase of exp(+i 2 pi f te) [rad].
+    magnitude : array of the same shape
+        Magnitude; arbitrary units.
+    te_s : float or tuple of float
+        Echo times, increasing [s].
+    b0_t : float
+        Main field [T].
+    spacing_mm : (3,) array
+        Voxel size along i, j, k [mm].
+    b0_dir : (3,) array
+        Main field in voxel axes.
+    mask : (I, J, K) array of bool, or None
+        Brain; found when None.
+    n_threads : int
+        Threads to use.
+    **settings
+        Fields of `petechia.pipeline.settings.Settings`: `preset`, `inversion`,
+        `phase_sign`, ...
+
+    Returns
+    -------
+    Result
+        Arrays `chi_ppm`, `local_field_ppm`, `total_field_ppm`, `mask`.
+
+    Raises
+    ------
+    InputError
+        If arrays, times or settings do not fit each other.
+    UnfitError
+        If susceptibility cannot be had from this phase (e.g. it is high-pass filtered).
+    """
+    work = _work(phase_rad, magnitude, te_s, b0_t, spacing_mm, b0_dir, mask, settings)
+    _run(work, "invert", n_threads)
+    if work.chi_ppm is None:
+        raise UnfitError(
+            " ".join(work.why_not("susceptibility")) or "no susceptibility was made",
+            where="qsm",
+            mend="Give the unfiltered phase of the scanner.",
+        )
+    return _result(work, ("chi_ppm", "local_field_ppm", "total_field_ppm", "mask"))
+
+
+def swi(
+    phase_rad: npt.ArrayLike,
+    magnitude: npt.ArrayLike,
+    *,
+    te_s: float | tuple[float, ...],
+    b0_t: float,
+    spacing_mm: npt.ArrayLike,
+    b0_dir: npt.ArrayLike = (0.0, 0.0, 1.0),
+    mask: npt.ArrayLike | None = None,
+    n_threads: int = 1,
+    **settings: Any,
+) -> Result:
+    """Return the susceptibility-weighted image and its minimum projection.
+
+    Parameters are those of `qsm`. Arrays: `swi`, `mip`, `highpass_rad`, `mask`.
+    """
+    work = _work(phase_rad, magnitude, te_s, b0_t, spacing_mm, b0_dir, mask, settings)
+    _run(work, "swi", n_threads)
+    return _result(work, ("swi", "mip", "highpass_rad", "mask"))
+
+
+def r2star(
+    magnitude: npt.ArrayLike,
+    *,
+    te_s: tuple[float, ...],
+    spacing_mm: npt.ArrayLike,
+    b0_t: float = 3.0,
+    mask: npt.ArrayLike | None = None,
+    n_threads: int = 1,
+    **settings: Any,
+) -> Result:
+    """Return R2*, T2* and the signal at echo time 0 from the magnitude of echoes.
+
+    Parameters are those of `qsm`; the field does not matter to the result. Arrays:
+    `r2star` [1/s], `t2star_s`, `s0`, `mask`.
+    """
+    work = _work(None, magnitude, te_s, b0_t, spacing_mm, (0, 0, 1), mask, settings)
+    _run(work, "r2star", n_threads)
+    if work.r2star is None:
+        raise UnfitError(
+            "one echo", where="r2star", mend="R2* needs the magnitude of two echoes or more."
+        )
+    return _result(work, ("r2star", "t2star_s", "s0", "mask"))
+
+
+def detect(
+    magnitude: npt.ArrayLike,
+    phase_rad: npt.ArrayLike | None = None,
+    *,
+    te_s: float | tuple[float, ...],
+    b0_t: float,
+    affine: npt.ArrayLike,
+    mask: npt.ArrayLike | None = None,
+    n_threads: int = 1,
+    **settings: Any,
+) -> Result:
+    """Return every dark spot of one scan, found, measured and named.
+
+    Parameters are those of `qsm`, but for the (4, 4) `affine` (voxel to scanner RAS mm),
+    which sites and orientation need. Without phase, no sign and no moment.
+
+    Returns
+    -------
+    Result
+        Array `labels` and the rows of the findings table.
+
+    Raises
+    ------
+    UnfitError
+        If microbleeds cannot be assessed in this scan.
+    """
+    grid = Grid(_last_three(np.shape(magnitude)), np.asarray(affine, dtype=np.float64))
+    work = _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings)
+    _run(work, "detect", n_threads)
+    if work.detection is None:
+        raise UnfitError(
+            " ".join(work.why_not("microbleeds")),
+            where="detect",
+            mend="This scan cannot show microbleeds.",
+        )
+    result = _result(work, ("mask",))
+    result.arrays["labels"] = work.detection.labels
+    result.findings.extend(finding.row() for finding in work.detection.findings)
+    return result
+
+
+def _work(
+    phase_rad: npt.ArrayLike | None,
+    magnitude: npt.ArrayLike,
+    te_s: float | tuple[float, ...],
+    b0_t: float,
+    spacing_mm: npt.ArrayLike,
+    b0_dir: npt.ArrayLike,
+    mask: npt.ArrayLike | None,
+    settings: dict[str, Any],
+) -> Work:
+    grid = Grid.from_spacing(_last_three(np.shape(magnitude)), spacing_mm, b0_dir)
+    return _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings)
+
+
+def _work_on(
+    grid: Grid,
+    phase_rad: npt.ArrayLike | None,
+    magnitude: npt.ArrayLike,
+    te_s: float | tuple[float, ...],
+    b0_t: float,
+    mask: npt.ArrayLike | None,
+    settings: dict[str, Any],
+) -> Work:
+    times = tuple(float(t) for t in np.atleast_1d(te_s))
+    echoes = Echoes(
+        magnitude=_stacked(magnitude),
+        phase_rad=None if phase_rad is None else _stacked(phase_rad),
+        te_s=times,
+        b0_t=float(b0_t),
+        grid=grid,
+    )
+    name = ScanName((("sub", "01"),))
+    scan = Scan(echoes=echoes, name=name, header=Header(), kind="arrays", sources=())
+    work = Work(scan=scan, settings=Settings.build(**settings))
+    if mask is not None:
+        inside = np.asarray(mask).astype(bool)
+        grid.require(inside, "mask")
+        work.given_mask = inside
+    return work
+
+
+def _run(work: Work, step: str, n_threads: int) -> None:
+    with threads(n_threads):
+        for name in closure([step]):
+            if not STAGES[name].phase or work.phase_usable:
+                STAGES[name].run(work)
+
+
+def _result(work: Work, names: tuple[str, ...]) -> Result:
+    record = {
+        "methods": work.methods,
+        "fitness": [check.as_dict() for check in work.checks],
+        "phase_sign": work.phase_sign,
+        "warnings": work.warnings,
+        "settings": work.settings.as_dict(),
+    }
+    return Result(arrays={name: work.need(name) for name in names}, record=record)
+
+
+def _stacked(volumes: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    array = np.asarray(volumes, dtype=np.float32)
+    return array[None] if array.ndim == 3 else array
+
+
+def _last_three(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    i, j, k = shape[-3:] if len(shape) >= 3 else (0, 0, 0)
+    return (i, j, k)

@@ -1,0 +1,42 @@
+"""`petechia detect`: dark spots of one scan, found, measured and named."""
+
+import argparse
+from pathlib import Path
+
+from petechia.apps.cli import steps
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the words of this command."""
+    steps.echo_words(parser, phase=True)
+    parser.add_argument("out", type=Path, help="label image to write; its table beside it (.tsv)")
+    steps.thread_words(parser)
+
+
+def positionals(words: list[str]) -> int:
+    """Return how many positionals the command cannot do without."""
+    return 1
+
+
+def run(args: argparse.Namespace) -> int:
+    """Detect and write labels and table."""
+    from petechia.errors import UnfitError
+    from petechia.files.contract import CONTRACT
+    from petechia.files.output import write_tsv
+
+    work = steps.work_until("detect", args)
+    if work.detection is None:
+        raise UnfitError(
+            " ".join(work.why_not("microbleeds")),
+            where=str(args.mag[0]),
+            mend="This scan cannot show microbleeds; see docs: fitness of a scan.",
+        )
+    steps.save(args.out, work.detection.labels, work.scan)
+    table = args.out.with_name(args.out.name.split(".nii")[0] + ".tsv")
+    write_tsv(
+        table, [f.row() for f in work.detection.findings], list(CONTRACT.finding_columns)
+    )
+    print(table)
+    for line in work.detection.says:
+        print(line)
+    return 0

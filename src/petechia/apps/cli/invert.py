@@ -1,0 +1,50 @@
+"""`petechia invert`: susceptibility from local field."""
+
+import argparse
+from pathlib import Path
+
+from petechia.apps.cli import steps
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the words of this command."""
+    add = parser.add_argument
+    add("field", type=Path, help="local field [ppm] (Hz or rad/s by its sidecar, with --b0)")
+    add("out", type=Path, help="susceptibility to write [ppm], referenced to the mask's mean")
+    add("--mask", type=Path, metavar="FILE", required=True, help="where the field is valid")
+    add("--weights", type=Path, metavar="FILE", help="trust in each voxel, 1 is usual")
+    add("--b0", type=float, metavar="T", help="main field [T], for a field not in ppm")
+    steps.method_words(parser, "tv")
+    steps.thread_words(parser)
+
+
+def positionals(words: list[str]) -> int:
+    """Return how many positionals the command cannot do without."""
+    return 2
+
+
+def run(args: argparse.Namespace) -> int:
+    """Invert the dipole field."""
+    from petechia.errors import ParameterError
+    from petechia.files.nifti import load_volume, sidecar_of
+    from petechia.pipeline.given import field_in_ppm, on_grid
+    from petechia.pipeline.provenance import threads
+    from petechia.qsm.inversion import METHODS
+    from petechia.qsm.referencing import reference
+
+    row, params = steps.chosen(METHODS, args)
+    image = load_volume(args.field)
+    units = str(sidecar_of(args.field).get("Units", "ppm")).lower()
+    if units != "ppm" and args.b0 is None:
+        raise ParameterError(
+            f"the field is in {units}", where=str(args.field), mend="Give --b0 to turn it to ppm."
+        )
+    field = field_in_ppm(args.field, image.grid, args.b0 or 1.0)
+    mask = steps.mask_or_everything(args.mask, image.grid)
+    weights = None if args.weights is None else on_grid(args.weights, image.grid)
+    arrays = {"field_ppm": field, "weights": weights, "mask": mask}
+    with threads(steps.n_threads(args)):
+        (chi,) = row(arrays, grid=image.grid, settings=params)
+    referenced, _ = reference(chi, mask)
+    steps.save(args.out, referenced, image)
+    return 0

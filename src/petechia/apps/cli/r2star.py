@@ -1,0 +1,47 @@
+"""`petechia r2star`: R2* and T2* from the magnitude of echoes."""
+
+import argparse
+from pathlib import Path
+
+from petechia.apps.cli import steps
+from petechia.apps.cli.words import LIST
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the words of this command."""
+    add = parser.add_argument
+    add("--mag", action=LIST, metavar="F", required=True, help="magnitude, one per echo or 4-D")
+    add("--te", action=LIST, metavar="S", required=True, help="echo times [s]")
+    add("--mask", type=Path, metavar="FILE", help="0 is written outside")
+    add("--t2star", type=Path, metavar="FILE", help="also write T2* [s]")
+    add("--s0", type=Path, metavar="FILE", help="also write the signal at echo time 0")
+    add("out", type=Path, help="R2* to write [1/s]")
+    steps.method_words(parser, "arlo")
+    steps.thread_words(parser)
+
+
+def positionals(words: list[str]) -> int:
+    """Return how many positionals the command cannot do without."""
+    return 1
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit the decay."""
+    from petechia.apps.cli.words import items, numbers
+    from petechia.contrast.relaxation import METHODS, t2star_from
+    from petechia.core.echoes import check_echo_times
+    from petechia.pipeline.provenance import threads
+
+    row, params = steps.chosen(METHODS, args)
+    magnitude, image = steps.stack(items(args.mag), "--mag")
+    te_s = numbers(args.te, "--te")
+    check_echo_times(te_s, len(magnitude), "--te")
+    mask = steps.mask_or_everything(args.mask, image.grid)
+    with threads(steps.n_threads(args)):
+        r2star, s0 = row({"magnitude": magnitude, "te_s": te_s}, grid=image.grid, settings=params)
+    steps.save(args.out, r2star * mask, image)
+    if args.t2star is not None:
+        steps.save(args.t2star, t2star_from(r2star) * mask, image)
+    if args.s0 is not None:
+        steps.save(args.s0, s0 * mask, image)
+    return 0

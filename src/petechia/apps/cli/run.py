@@ -1,0 +1,233 @@
+"""`petechia run`: from a scanner's files to a report."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from petechia.apps.cli.words import LIST, items, numbers
+from petechia.errors import FileError, ParameterError
+
+if TYPE_CHECKING:
+    from petechia.files.scan import ScanRef
+    from petechia.pipeline.run import Outcome
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the words of this command."""
+    add = parser.add_argument
+    add("input", nargs="?", type=Path, help="BIDS dataset; DICOM folder, file or zip; NIfTI folder")
+    add("output", nargs="?", type=Path, help="folder for the results")
+    add("level", nargs="?", help="'participant', as BIDS Apps are called")
+    add("--participant-label", action=LIST, metavar="L", help="only these participants")
+    add("--session-label", action=LIST, metavar="L", help="only these sessions")
+    add("--subject", default="01", metavar="S", help="name for DICOM and loose NIfTI (01)")
+    files = parser.add_argument_group("files named one by one, instead of INPUT and OUTPUT")
+    files.add_argument("--mag", action=LIST, metavar="F", help="magnitude, one per echo or 4-D")
+    files.add_argument("--phase", action=LIST, metavar="F", help="phase, likewise")
+    files.add_argument("--te", action=LIST, metavar="S", help="echo times [s]")
+    files.add_argument("--b0", type=float, metavar="T", help="main field [T]")
+    files.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
+    add("--phase-scale", type=float, metavar="K", help="phase times K is radians")
+    add("--phase-sign", choices=["auto", "+1", "-1"], help="handedness of the phase (auto)")
+    add("--config", type=Path, metavar="FILE", help="settings.toml")
+    add("--preset", help="fast, standard or best (standard)")
+    add("--operating-point", help="screening, balanced or counting (balanced)")
+    add("--mask", type=Path, metavar="FILE", help="your own brain mask, on the scan's grid")
+    add("--field", type=Path, metavar="FILE", help="your own total field (ppm, or Hz by sidecar)")
+    add("--steps", action=LIST, metavar="STEP", help="only these steps and what they need")
+    add("--save-intermediates", action="store_true", help="also unwrapped phase, fields, residual")
+    add("--n-procs", type=int, default=1, metavar="N", help="scans at once (1)")
+    add("--n-threads", type=int, metavar="N", help="threads of each scan (cores / n-procs)")
+    add("--engine", default="local", help="local")
+    add("--dry-run", action="store_true", help="say what would be run, and stop")
+    add("--force", action="store_true", help="redo what is finished")
+
+
+def positionals(words: list[str]) -> int:
+    """Return how many positionals the command cannot do without."""
+    return 0 if any(w == "--mag" or w.startswith("--mag=") for w in words) else 2
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find the scans, run them, say how it went."""
+    from petechia.core.methods import choose
+    from petechia.pipeline.engines import METHODS as ENGINES
+    from petechia.pipeline.run import Options, run_all
+    from petechia.pipeline.settings import Settings
+    from petechia.pipeline.stages import closure
+    from petechia.pipeline.tree import finish_tree, prepare_tree
+
+    settings = Settings.build(
+        preset=args.preset,
+        config=args.config,
+        phase_sign=args.phase_sign,
+        operating_point=args.operating_point,
+    )
+    steps = tuple(items(args.steps))
+    closure(steps)
+    choose(ENGINES, args.engine, "--engine")
+    refs, root = _scans(args)
+    if args.dry_run:
+        return _dry(refs, closure(steps))
+    n_procs = max(1, min(args.n_procs, len(refs)))
+    options = Options(
+        steps=steps,
+        mask=args.mask,
+        field=args.field,
+        save_intermediates=args.save_intermediates,
+        force=args.force,
+        n_threads=args.n_threads or max(1, cores() // n_procs),
+    )
+    prepare_tree(root, refs)
+    with progress(len(refs), quiet=n_procs > 1) as tell:
+        outcomes = []
+        for outcome in run_all(
+            refs, root, settings, options, engine=args.engine, n_procs=n_procs, tell=tell
+        ):
+            outcomes.append(outcome)
+            if len(refs) > 1:
+                say_outcome(outcome)
+    finish_tree(root)
+    return conclude(outcomes, root)
+
+
+def cores() -> int:
+    """Return the processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _scans(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
+    """Return the scans and the output folder that the words name."""
+    if args.level not in (None, "participant"):
+        raise ParameterError(
+            f"analysis level {args.level!r}",
+            where="petechia run",
+            mend="Only 'participant' is run here.",
+        )
+    if args.mag:
+        return _named_files(args)
+    for option in ("phase", "te", "b0", "out"):
+        if getattr(args, option) is not None:
+            raise ParameterError(
+                f"--{option} was given without --mag",
+                where="petechia run",
+                mend="Name the magnitude files too, or leave it out and give INPUT and OUTPUT.",
+            )
+    if args.input is None or args.output is None:
+        raise ParameterError(
+            "INPUT and OUTPUT are needed",
+            where="petechia run",
+            mend="Write: petechia run INPUT OUTPUT, or --mag ... --te ... --b0 ... --out ...",
+        )
+    from petechia.files.find import find_scans
+
+    refs = find_scans(
+        args.input,
+        subject=args.subject,
+        participants=items(args.participant_label),
+        sessions=items(args.session_label),
+        phase_scale=args.phase_scale,
+    )
+    if args.output.resolve() == args.input.resolve():
+        raise FileError(
+            "output and input are the same folder",
+            where=str(args.output),
+            mend="Name another folder for the results: the input is never written to.",
+        )
+    return refs, args.output
+
+
+def _named_files(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
+    from petechia.files.loose import scan_from_files
+
+    root = args.out or args.input
+    for name, value in (("--te", args.te), ("--b0", args.b0), ("--out", root)):
+        if value is None:
+            raise ParameterError(
+                f"{name} is missing",
+                where="petechia run --mag",
+                mend="NIfTI files named one by one need --te, --b0 and --out.",
+            )
+    ref = scan_from_files(
+        [Path(p) for p in items(args.mag)],
+        [Path(p) for p in items(args.phase)],
+        te_s=numbers(args.te, "--te"),
+        b0_t=args.b0,
+        phase_scale=args.phase_scale,
+        subject=args.subject,
+    )
+    return [ref], root
+
+
+def _dry(refs: list["ScanRef"], stages: list[str]) -> int:
+    for ref in refs:
+        print(f"{ref.name.prefix}  {ref.kind}  {len(ref.paths)} files")
+    print(f"{len(refs)} scans; stages: {', '.join(stages)}; nothing was run")
+    return 0
+
+
+def say_outcome(outcome: "Outcome") -> None:
+    """Print one line about a scan that ended."""
+    print(f"{outcome.prefix}: {outcome.status} {outcome.message}".rstrip(), flush=True)
+
+
+def conclude(outcomes: Iterable["Outcome"], root: Path) -> int:
+    """Print where the results are; return the exit code of the contract."""
+    ended = list(outcomes)
+    failed = [outcome for outcome in ended if outcome.status == "failed"]
+    if len(ended) == 1:
+        only = ended[0]
+        if failed:
+            print(f"error: {only.message}", file=sys.stderr)
+            return 2 if only.mendable else 1
+        if only.summary:
+            print(headline(only.summary))
+        print(f"report: {root / only.report}" if only.report else f"results: {root}")
+        return 0
+    done = len(ended) - len(failed)
+    print(f"{done} of {len(ended)} scans done, {len(failed)} failed; {root / 'index.html'}")
+    return 3 if failed else 0
+
+
+def headline(summary: dict) -> str:
+    """Return the one line that a person waits for."""
+    if summary["category"] == "not_assessable":
+        return f"microbleeds not assessable: {' '.join(summary['not_assessable'])}"
+    counts, (low, high) = summary["counts"], summary["count_interval_95"]
+    return (
+        f"{counts['total']} microbleeds counted (95 % interval {low:g} to {high:g}; "
+        f"{counts['definite']} definite, {counts['possible']} possible; not calibrated); "
+        f"{summary['category'].replace('_', ' ')}. Research use only."
+    )
+
+
+class progress:  # noqa: N801  (used as a function)
+    """Show the scan and its stage on a terminal; say nothing elsewhere."""
+
+    def __init__(self, n_scans: int, *, quiet: bool = False) -> None:
+        self.n_scans, self.bar = n_scans, None
+        self.quiet = quiet or not sys.stderr.isatty()
+
+    def __enter__(self):  # noqa: ANN204, D105
+        if self.quiet:
+            return lambda *_: None
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.bar.start()
+        task = self.bar.add_task("starting")
+        return lambda prefix, stage: self.bar.update(task, description=f"{prefix}: {stage}")
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()

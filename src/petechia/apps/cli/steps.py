@@ -1,0 +1,117 @@
+"""What the single-step commands share: their words, their images, their method settings."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from petechia.apps.cli.words import LIST, items, numbers, pairs
+from petechia.errors import ParameterError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from petechia.core.grid import Grid
+    from petechia.core.methods import Method
+    from petechia.files.nifti import Image
+    from petechia.files.scan import Scan
+    from petechia.pipeline.work import Work
+
+
+def method_words(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `--method` and `--set`."""
+    parser.add_argument("--method", default=default, help=f"see `petechia methods` ({default})")
+    parser.add_argument("--set", action=LIST, metavar="NAME=VALUE", help="a setting of the method")
+
+
+def thread_words(parser: argparse.ArgumentParser) -> None:
+    """Add `--n-threads`."""
+    parser.add_argument("--n-threads", type=int, metavar="N", help="threads (all cores)")
+
+
+def echo_words(parser: argparse.ArgumentParser, *, phase: bool) -> None:
+    """Add the words that name a scan file by file."""
+    add = parser.add_argument
+    add("--mag", action=LIST, metavar="F", required=True, help="magnitude, one per echo or 4-D")
+    if phase:
+        add("--phase", action=LIST, metavar="F", help="phase, likewise")
+        add("--phase-scale", type=float, metavar="K", help="phase times K is radians")
+        add("--phase-sign", choices=["auto", "+1", "-1"], help="handedness of the phase (auto)")
+    add("--te", action=LIST, metavar="S", required=True, help="echo times [s]")
+    add("--b0", type=float, metavar="T", required=True, help="main field [T]")
+    add("--mask", type=Path, metavar="FILE", help="brain mask; found when it is not given")
+
+
+def n_threads(args: argparse.Namespace) -> int:
+    """Return the number of threads asked for, all cores by default."""
+    from petechia.apps.cli.run import cores
+
+    return args.n_threads or cores()
+
+
+def chosen(methods: "Mapping[str, Method]", args: argparse.Namespace) -> "tuple[Method, Any]":
+    """Return the row named by `--method` and its settings from `--set`."""
+    from petechia.core.methods import choose
+
+    row = choose(methods, args.method, "--method")
+    return row, row.settings(**pairs(args.set, "--set"))
+
+
+def load_scan(args: argparse.Namespace) -> "Scan":
+    """Read the scan that `echo_words` name."""
+    from petechia.files.loose import scan_from_files
+
+    phase = getattr(args, "phase", None)
+    return scan_from_files(
+        [Path(p) for p in items(args.mag)],
+        [Path(p) for p in items(phase)],
+        te_s=numbers(args.te, "--te"),
+        b0_t=args.b0,
+        phase_scale=getattr(args, "phase_scale", None),
+        subject="01",
+    ).load()
+
+
+def work_until(step: str, args: argparse.Namespace) -> "Work":
+    """Take the scan of `echo_words` down the road as far as `step`."""
+    from petechia.pipeline.given import given_volumes
+    from petechia.pipeline.provenance import threads
+    from petechia.pipeline.settings import Settings
+    from petechia.pipeline.stages import STAGES, closure
+    from petechia.pipeline.work import Work
+
+    scan = load_scan(args)
+    settings = Settings.build(phase_sign=getattr(args, "phase_sign", None))
+    work = Work(scan=scan, settings=settings)
+    work.given_mask, work.given_field_ppm = given_volumes(args.mask, None, scan)
+    with threads(n_threads(args)):
+        for name in closure([step]):
+            if not STAGES[name].phase or work.phase_usable:
+                STAGES[name].run(work)
+    return work
+
+
+def stack(paths: list[str], option: str) -> "tuple[np.ndarray, Image]":
+    """Return volumes stacked to (E, I, J, K) and the first image; 4-D files hold all echoes."""
+    from petechia.files.nifti import load_echoes
+
+    if not paths:
+        raise ParameterError("no file", where=option, mend="Name at least one NIfTI file.")
+    return load_echoes([Path(p) for p in paths])
+
+
+def mask_or_everything(path: Path | None, grid: "Grid") -> "np.ndarray":
+    """Return the mask at `path`, or one that holds every voxel."""
+    import numpy as np
+
+    from petechia.pipeline.given import on_grid
+
+    return np.ones(grid.shape, dtype=bool) if path is None else on_grid(path, grid) > 0
+
+
+def save(path: Path, array: "np.ndarray", like: "Image | Scan") -> None:
+    """Write a volume (or echoes) beside the input's geometry and say so."""
+    from petechia.files.nifti import save_volume
+
+    save_volume(path, array, like)
+    print(path)

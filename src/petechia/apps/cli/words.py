@@ -1,0 +1,118 @@
+"""From words on the command line to values: lists, positionals in any order, numbers."""
+
+import argparse
+from collections.abc import Sequence
+
+from petechia.errors import ParameterError
+
+LIST = "append"
+"""An option with this action takes one or more words, commas or repeats."""
+
+
+def settle(parser: argparse.ArgumentParser, argv: Sequence[str], n_positionals: int) -> list[str]:
+    """Return `argv` with positionals first and every list option in `--option=a,b` form.
+
+    A list option takes the words that follow it, but never those that the command needs
+    as its positionals: in `run --participant-label 01 02 BIDS OUT` the last two are the
+    dataset and the output.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Knows which options take a value and which a list.
+    argv : sequence of str
+        Words after the command.
+    n_positionals : int
+        How many positionals the command cannot do without.
+    """
+    kinds = {
+        word: action for action in parser._actions for word in action.option_strings
+    }
+    positionals: list[str] = []
+    options: list[str] = []
+    groups: list[tuple[str, list[str]]] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        action = kinds.get(word)
+        if word == "--":
+            positionals += words
+            break
+        if action is None:
+            (options if word.startswith("-") and not _is_number(word) else positionals).append(word)
+        elif action.nargs == 0:
+            options.append(word)
+        elif type(action).__name__ == "_AppendAction":
+            taken: list[str] = []
+            while words and (not words[0].startswith("-") or _is_number(words[0])):
+                taken.append(words.pop(0))
+            groups.append((word, taken))
+        else:
+            options.append(word)
+            if words:
+                options.append(words.pop(0))
+    for _, taken in reversed(groups):
+        missing = n_positionals - len(positionals)
+        given_back = taken[max(1, len(taken) - missing - _extra(taken)) :] if missing > 0 else []
+        positionals += given_back
+        del taken[len(taken) - len(given_back) :]
+    for name, taken in groups:
+        options += [f"{name}={value}" for value in taken] or [name]
+    return [*positionals, *options]
+
+
+def _extra(taken: list[str]) -> int:
+    """Return 1 when the words end with a BIDS-App analysis level."""
+    return int(bool(taken) and taken[-1] in ("participant", "group"))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word.split(",")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def items(values: Sequence[str] | None) -> list[str]:
+    """Return the words of a list option, split at commas."""
+    return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
+
+
+def numbers(values: Sequence[str] | None, option: str) -> tuple[float, ...]:
+    """Return the numbers of a list option.
+
+    Raises
+    ------
+    ParameterError
+        If a word is not a number.
+    """
+    found = []
+    for word in items(values):
+        try:
+            found.append(float(word))
+        except ValueError:
+            raise ParameterError(
+                f"{word!r} is not a number",
+                where=option,
+                mend="Give numbers with commas between, e.g. 0.005,0.010,0.015.",
+            ) from None
+    return tuple(found)
+
+
+def pairs(values: Sequence[str] | None, option: str) -> dict[str, object]:
+    """Return `name=value` words as settings; values are TOML (numbers, true, "text")."""
+    import tomllib
+
+    found: dict[str, object] = {}
+    for word in values or ():
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise ParameterError(
+                f"{word!r} is not name=value", where=option, mend="Write e.g. --set threshold=0.15."
+            )
+        try:
+            found[name.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name.strip()] = text
+    return found

@@ -1,0 +1,82 @@
+"""Processes on this computer."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import TypeVar
+
+from petechia.errors import ParameterError
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalParams:
+    """Settings of `local`.
+
+    Attributes
+    ----------
+    n_procs : int
+        Scans at once; 1 runs them in this process.
+    """
+
+    n_procs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.n_procs < 1:
+            raise ParameterError(
+                f"{self.n_procs} processes", where="--n-procs", mend="Give 1 or more."
+            )
+
+
+def local(
+    job: Callable[[Item], Outcome],
+    items: Sequence[Item],
+    params: LocalParams,
+    *,
+    lost: Callable[[Item], Outcome],
+) -> Iterator[tuple[Item, Outcome]]:
+    """Yield every item with its outcome, in the order they finish.
+
+    Parameters
+    ----------
+    job : callable
+        Runs one item; must be importable by name, so that it reaches a new process.
+    items : sequence
+        What to run.
+    params : LocalParams
+        How many at once.
+    lost : callable
+        Makes the outcome of an item whose process died (killed, out of memory). The
+        others go on in a new pool; the item that was running is not tried again.
+    """
+    if params.n_procs == 1 or len(items) == 1:
+        for item in items:
+            yield item, job(item)
+        return
+    waiting = list(items)
+    while waiting:
+        # one item a future, as many futures as workers: a dead pool loses only what ran
+        with ProcessPoolExecutor(
+            params.n_procs, mp_context=multiprocessing.get_context("spawn")
+        ) as pool:
+            running: dict[Future[Outcome], Item] = {}
+            broken = False
+            while (waiting or running) and not broken:
+                while waiting and len(running) < params.n_procs:
+                    item = waiting.pop(0)
+                    running[pool.submit(job, item)] = item
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    item = running.pop(future)
+                    try:
+                        outcome = future.result()
+                    except BrokenProcessPool:
+                        broken = True
+                        outcome = lost(item)
+                    yield item, outcome
+            for item in running.values():
+                yield item, lost(item)

@@ -1,0 +1,314 @@
+"""One scan down the road, and many of them."""
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from petechia import __version__
+from petechia.errors import OutputError, PetechiaError
+from petechia.files.output import OutputTree, sha256_of
+from petechia.files.scan import Scan, ScanName, ScanRef
+from petechia.pipeline.engines import METHODS as ENGINES
+from petechia.pipeline.given import given_volumes
+from petechia.pipeline.provenance import Meter, software, threads
+from petechia.pipeline.results import write_results
+from petechia.pipeline.settings import Settings
+from petechia.pipeline.stages import STAGES, closure
+from petechia.pipeline.summary import fingerprint
+from petechia.pipeline.work import Work
+
+LOG = logging.getLogger(__name__)
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a run is carried out; none of it changes a result, but for `mask` and `field`.
+
+    Attributes
+    ----------
+    steps : tuple of str
+        Only these stages are written; empty for the whole road.
+    mask, field : Path or None
+        A user's own brain mask and total field, on the scan's grid.
+    save_intermediates : bool
+        Also write the unwrapped phase, total field, residual and high-pass phase.
+    force : bool
+        Redo what is finished.
+    n_threads : int
+        Threads of one scan.
+    """
+
+    steps: tuple[str, ...] = ()
+    mask: Path | None = None
+    field: Path | None = None
+    save_intermediates: bool = False
+    force: bool = False
+    n_threads: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one scan ended.
+
+    Attributes
+    ----------
+    prefix : str
+        The scan.
+    status : str
+        'done', 'skipped' (finished before) or 'failed'.
+    message : str
+        Why it failed.
+    mendable : bool
+        True when the user can mend the failure.
+    report : str or None
+        Report, relative to the output folder.
+    summary : dict
+        The summary that was written, or the one found.
+    """
+
+    prefix: str
+    status: str
+    message: str = ""
+    mendable: bool = True
+    report: str | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def run_scan(
+    ref: ScanRef, root: Path, settings: Settings, options: Options, tell: Tell = lambda _: None
+) -> Outcome:
+    """Take one scan from its files to its report; never raises for a fault of the scan.
+
+    A failure leaves `logs/<p>_crash.json`; nothing half-written stands under a final name.
+    """
+    tree = OutputTree(root)
+    meter = Meter()
+    stage = ["read"]
+
+    def telling(name: str) -> None:
+        stage[0] = name
+        tell(name)
+
+    with _logging_to(tree.path("log", ref.name)):
+        LOG.info("%s: petechia %s", ref.name.prefix, __version__)
+        try:
+            with threads(options.n_threads):
+                outcome = _down_the_road(ref, tree, settings, options, meter, telling)
+            tree.path("crash", ref.name).unlink(missing_ok=True)
+        except OutputError:
+            raise
+        except PetechiaError as error:
+            outcome = _failed(ref.name, tree, stage[0], error, settings, mendable=True)
+        except MemoryError as error:
+            outcome = _failed(ref.name, tree, stage[0], error, settings, mendable=True)
+        except Exception as error:
+            outcome = _failed(ref.name, tree, stage[0], error, settings, mendable=False)
+        LOG.info("%s: %s %s", ref.name.prefix, outcome.status, outcome.message)
+    return outcome
+
+
+def _down_the_road(
+    ref: ScanRef, tree: OutputTree, settings: Settings, options: Options, meter: Meter, tell: Tell
+) -> Outcome:
+    before = None if options.force or options.steps else _finished(ref, tree, settings, options)
+    if before is not None:
+        return Outcome(
+            prefix=ref.name.prefix,
+            status="skipped",
+            report=_report_name(tree, ref.name),
+            summary=before,
+        )
+    tell("read")
+    with meter.stage("read"):
+        scan = ref.load()
+    for note in scan.notes:
+        LOG.info("read: %s", note)
+    work = Work(scan=scan, settings=settings)
+    work.given_mask, work.given_field_ppm = given_volumes(options.mask, options.field, scan)
+    if not options.steps:
+        tree.path("summary", ref.name).unlink(missing_ok=True)
+    wanted = closure(options.steps)
+    for name in wanted:
+        tell(name)
+        if STAGES[name].phase and not work.phase_usable:
+            LOG.info("%s: left out, no usable phase", name)
+            continue
+        with meter.stage(name):
+            STAGES[name].run(work)
+        LOG.info("%s: %.1f s", name, meter.seconds[name])
+    tell("write")
+    asked = set(options.steps or STAGES)
+    keys = {key for name in wanted if name in asked for key in STAGES[name].writes}
+    provenance = {
+        "fingerprint": fingerprint(_hashes(scan), settings, _given_hashes(options)),
+        "software": software(),
+    }
+    with meter.stage("write"):
+        summary = write_results(work, tree, keys, meter, provenance, options.save_intermediates)
+    return Outcome(
+        prefix=ref.name.prefix,
+        status="done",
+        report=_report_name(tree, ref.name) if "report" in keys else None,
+        summary=summary,
+    )
+
+
+def _hashes(scan: Scan) -> list[str]:
+    return [source.sha256 for source in scan.sources]
+
+
+def _given_hashes(options: Options) -> list[str]:
+    return [sha256_of(path) for path in (options.mask, options.field) if path is not None]
+
+
+def _report_name(tree: OutputTree, name: ScanName) -> str:
+    return tree.path("report", name).relative_to(tree.root).as_posix()
+
+
+def _finished(
+    ref: ScanRef, tree: OutputTree, settings: Settings, options: Options
+) -> dict[str, Any] | None:
+    """Return the summary of an earlier run of the same bytes, settings and version."""
+    try:
+        summary = json.loads(tree.path("summary", ref.name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(summary, dict) or not tree.path("report", ref.name).exists():
+        return None
+    try:
+        now = [sha256_of(Path(path)) for path in ref.paths]
+    except OSError:
+        return None
+    then = list(summary.get("input_sha256", {}).values())
+    if set(now) != set(then):  # an archive, or changed files: only reading can tell
+        now = _hashes(ref.load())
+    same = summary.get("fingerprint") == fingerprint(now, settings, _given_hashes(options))
+    return summary if same else None
+
+
+def _failed(
+    name: ScanName,
+    tree: OutputTree,
+    stage: str,
+    error: BaseException,
+    settings: Settings,
+    *,
+    mendable: bool,
+) -> Outcome:
+    message = str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        message = f"{name.prefix}: out of memory in {stage}. Run fewer scans at once (--n-procs 1)."
+    crash = {
+        "scan": name.prefix,
+        "stage": stage,
+        "error": type(error).__name__,
+        "message": message,
+        "what": getattr(error, "what", message),
+        "where": getattr(error, "where", stage),
+        "mend": getattr(error, "mend", "Please report this fault with this file."),
+        "traceback": _bare_traceback(error),
+        "settings": settings.as_dict(),
+        "software": software(),
+    }
+    tree.write_json(tree.path("crash", name), crash)
+    LOG.error("%s: %s", stage, message)
+    return Outcome(
+        prefix=name.prefix, status="failed", message=message, mendable=mendable
+    )
+
+
+def _bare_traceback(error: BaseException) -> list[str]:
+    """Return the traceback without a path of the machine: module file, line, function."""
+    return [
+        f"{'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+
+
+class _logging_to:  # noqa: N801  (used as a function)
+    """Send the package's log to a file inside the block."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.logger = logging.getLogger("petechia")
+
+    def __enter__(self) -> None:
+        self.level = self.logger.level
+        self.logger.setLevel(logging.INFO)
+        self.logger.addHandler(self.handler)
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.removeHandler(self.handler)
+        self.logger.setLevel(self.level)
+        self.handler.close()
+
+
+def run_all(
+    refs: Sequence[ScanRef],
+    root: Path,
+    settings: Settings,
+    options: Options,
+    *,
+    engine: str = "local",
+    n_procs: int = 1,
+    tell: Callable[[str, str], None] = lambda *_: None,
+) -> Iterator[Outcome]:
+    """Run every scan; yield outcomes as they end.
+
+    Parameters
+    ----------
+    refs : sequence of ScanRef
+        What to run.
+    root : Path
+        Output folder.
+    settings, options
+        As for `run_scan`.
+    engine : str
+        Row of the engines table.
+    n_procs : int
+        Scans at once.
+    tell : callable
+        Called with (prefix, stage) when the scans run in this process.
+    """
+    row = ENGINES[engine]
+    in_process = n_procs == 1 or len(refs) == 1
+    job = partial(_job, root=root, settings=settings, options=options)
+    if in_process:
+        job = partial(job, tell=tell)
+    for _, outcome in row.run(
+        job,
+        list(refs),
+        row.settings(n_procs=n_procs),
+        lost=partial(_lost, root=root, settings=settings),
+    ):
+        yield outcome
+
+
+def _job(
+    ref: ScanRef,
+    root: Path,
+    settings: Settings,
+    options: Options,
+    tell: Callable[[str, str], None] = lambda *_: None,
+) -> Outcome:
+    try:
+        return run_scan(ref, root, settings, options, partial(tell, ref.name.prefix))
+    except OutputError as error:  # nothing can be written, the crash file neither
+        return Outcome(prefix=ref.name.prefix, status="failed", message=str(error))
+
+
+def _lost(ref: ScanRef, root: Path, settings: Settings) -> Outcome:
+    error = PetechiaError(
+        "the process of this scan ended without a word",
+        where=ref.name.prefix,
+        mend="It was killed, most often for want of memory: run fewer scans at once (--n-procs).",
+    )
+    return _failed(ref.name, OutputTree(root), "run", error, settings, mendable=True)

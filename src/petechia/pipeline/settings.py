@@ -1,0 +1,214 @@
+"""Everything a user may choose about a run: frozen, validated, printable.
+
+The order of precedence is command line, then `--config` file, then preset.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self, get_args, get_type_hints
+
+from petechia.contrast.relaxation import METHODS as RELAXATION
+from petechia.contrast.weighting import METHODS as WEIGHTING
+from petechia.core.methods import Method, choose
+from petechia.errors import FileError, ParameterError
+from petechia.phase.background import METHODS as BACKGROUND
+from petechia.phase.unwrap import METHODS as UNWRAP
+from petechia.qsm.inversion import METHODS as INVERSION
+
+FAMILIES: dict[str, Mapping[str, Method]] = {
+    "unwrap": UNWRAP,
+    "background": BACKGROUND,
+    "inversion": INVERSION,
+    "relaxation": RELAXATION,
+    "weighting": WEIGHTING,
+}
+"""Settings whose values are rows of a METHODS table."""
+
+OPERATING_POINTS = {"screening": 0.3, "balanced": 0.5, "counting": 0.7}
+"""Probability from which a microbleed is counted."""
+
+PhaseSign = Literal["auto", "+1", "-1"]
+Highpass = Literal["unwrapped", "homodyne"]
+OperatingPoint = Literal["screening", "balanced", "counting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one run.
+
+    Attributes
+    ----------
+    preset : str
+        Name of the preset these settings began with.
+    unwrap, background, inversion, relaxation, weighting : str
+        Rows of the METHODS tables.
+    highpass : str
+        High-pass phase of SWI: 'unwrapped' (unwrapped phase less its smooth part) or
+        'homodyne' (complex low-pass; also used when the phase cannot be unwrapped).
+    phase_sign : str
+        'auto' settles the handedness by evidence; '+1' takes the phase as it is,
+        '-1' negates it.
+    slab_mm : float
+        Thickness of the minimum-intensity projection [mm], 1 to 50.
+    operating_point : str
+        Which probability counts: screening 0.3, balanced 0.5, counting 0.7.
+    method_settings : mapping
+        Settings of single methods: {"tv": {"max_iterations": 80}}.
+    """
+
+    preset: str = "standard"
+    unwrap: str = "romeo"
+    background: str = "vsharp"
+    inversion: str = "tv"
+    relaxation: str = "arlo"
+    weighting: str = "swi"
+    highpass: Highpass = "unwrapped"
+    phase_sign: PhaseSign = "auto"
+    slab_mm: float = 9.0
+    operating_point: OperatingPoint = "balanced"
+    method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for family, methods in FAMILIES.items():
+            choose(methods, getattr(self, family), f"settings.{family}")
+        for name, kind in get_type_hints(type(self)).items():
+            words = get_args(kind)
+            if words and isinstance(words[0], str) and getattr(self, name) not in words:
+                raise ParameterError(
+                    f"{getattr(self, name)!r} is not a choice",
+                    where=f"settings.{name}",
+                    mend=f"Choose one of {', '.join(words)}.",
+                )
+        if not isinstance(self.slab_mm, int | float) or not 1 <= self.slab_mm <= 50:
+            raise ParameterError(
+                f"slab of {self.slab_mm!r} mm",
+                where="settings.slab_mm",
+                mend="Minimum-intensity projections are 5 to 20 mm thick; give 1 to 50.",
+            )
+        known = {name: row for methods in FAMILIES.values() for name, row in methods.items()}
+        for name, given in self.method_settings.items():
+            choose(known, name, "settings.method_settings").settings(**given)
+
+    def method(self, family: str) -> tuple[str, Method, Any]:
+        """Return the chosen row of `family`: its name, the row, its validated settings."""
+        name = str(getattr(self, family))
+        row = FAMILIES[family][name]
+        return name, row, row.settings(**self.method_settings.get(name, {}))
+
+    @property
+    def threshold(self) -> float:
+        """Probability of the operating point."""
+        return OPERATING_POINTS[self.operating_point]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain["method_settings"] = {k: dict(v) for k, v in self.method_settings.items()}
+        for family in FAMILIES:
+            name, _, params = self.method(family)
+            plain["method_settings"][name] = asdict(params)
+        return plain
+
+    @classmethod
+    def build(
+        cls, *, preset: str | None = None, config: Path | None = None, **given: Any
+    ) -> Self:
+        """Return settings from a preset, a TOML file and explicit values, later ones winning.
+
+        Values of None in `given` mean "not given".
+
+        Raises
+        ------
+        FileError
+            If `config` cannot be read as TOML.
+        ParameterError
+            If a name or value is not known.
+        """
+        table = read_config(config) if config else {}
+        name = preset or str(table.pop("preset", "standard"))
+        table.pop("preset", None)
+        if name not in PRESETS:
+            raise ParameterError(
+                f"no preset {name!r}", where="settings", mend=f"Choose one of {', '.join(PRESETS)}."
+            )
+        given = {key: value for key, value in given.items() if value is not None}
+        merged = {"preset": name, **PRESETS[name], **table, **given}
+        known = [f.name for f in fields(cls)]
+        for key, value in merged.items():
+            if key not in known:
+                raise ParameterError(
+                    f"unknown setting {key} = {value!r}",
+                    where=str(config.name if config else "settings"),
+                    mend=f"Known settings: {', '.join(known)}.",
+                )
+        return cls(**merged)
+
+    def with_method_settings(self, name: str, **values: Any) -> Self:
+        """Return a copy with some settings of the method `name` changed."""
+        table = {k: dict(v) for k, v in self.method_settings.items()}
+        table[name] = {**table.get(name, {}), **values}
+        return replace(self, method_settings=table)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"unwrap": "laplacian", "inversion": "tkd"},
+    "standard": {},
+    "best": {"method_settings": {}},
+}
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the table of a TOML settings file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(
+            "no such file", where=str(path), mend="Check the path given to --config."
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FileError(
+            f"not readable as TOML: {error}",
+            where=str(path),
+            mend="See the settings page of the documentation for an example.",
+        ) from None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a settings file."""
+    defaults = Settings()
+    properties: dict[str, Any] = {"preset": {"enum": list(PRESETS)}}
+    for name, kind in get_type_hints(Settings).items():
+        if name in ("preset", "method_settings"):
+            continue
+        if name in FAMILIES:
+            properties[name] = {"enum": sorted(FAMILIES[name])}
+        elif get_args(kind):
+            properties[name] = {"enum": list(get_args(kind))}
+        else:
+            properties[name] = {"type": "number"}
+        properties[name]["default"] = getattr(defaults, name)
+    properties["slab_mm"] |= {"minimum": 1, "maximum": 50}
+    properties["method_settings"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            name: {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    key: {"default": value} for key, value in asdict(row.settings()).items()
+                },
+            }
+            for methods in FAMILIES.values()
+            for name, row in sorted(methods.items())
+        },
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Petechia settings",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }

@@ -1,0 +1,381 @@
+"""The stages of the road, each a function on `Work`; the table says their order."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from petechia.anatomy.brainmask import BrainMask, brain_mask
+from petechia.anatomy.ghosting import ghosting
+from petechia.anatomy.head import head_mask, noise_level
+from petechia.anatomy.regions import label_regions
+from petechia.anatomy.registration import register
+from petechia.anatomy.template import Template, template_from
+from petechia.anatomy.veins import vessel_likeness
+from petechia.assets.store import load_arrays
+from petechia.contrast.combine import combine_magnitude
+from petechia.contrast.highpass import homodyne, unwrapped_highpass
+from petechia.contrast.projection import minimum_projection
+from petechia.contrast.relaxation import METHODS as RELAXATION
+from petechia.contrast.relaxation import t2star_from
+from petechia.core.morphology import Mask
+from petechia.core.units import radians_per_ppm
+from petechia.errors import ParameterError
+from petechia.lesions.detect import detect
+from petechia.lesions.inputs import LesionInputs
+from petechia.phase.fieldmap import field_from_echoes
+from petechia.phase.handedness import air_evidence
+from petechia.phase.offsets import mcpc3ds
+from petechia.phase.quality import highpass_evidence
+from petechia.pipeline import fitness
+from petechia.pipeline.work import Work
+from petechia.qsm.handedness import susceptibility_evidence
+from petechia.qsm.noise import chi_noise
+from petechia.qsm.referencing import reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One step of the road.
+
+    Attributes
+    ----------
+    run : callable
+        Takes a `Work` and adds to it.
+    after : tuple of str
+        Stages that must have run.
+    phase : bool
+        True when it makes no sense without usable phase; it is then left out.
+    writes : tuple of str
+        Keys of the contract's files that it makes.
+    """
+
+    run: Callable[[Work], None]
+    after: tuple[str, ...] = ()
+    phase: bool = False
+    writes: tuple[str, ...] = ()
+
+
+def template() -> Template:
+    """Return the vendored template."""
+    return template_from(load_arrays("template"))
+
+
+def mask_stage(work: Work) -> None:
+    """Find the brain; measure noise, ghosts and coverage; say what the header allows."""
+    echoes, grid = work.echoes, work.grid
+    work.checks += fitness.check_acquisition(echoes, work.scan.header)
+    if work.given_mask is not None:
+        work.brain = BrainMask(
+            mask=work.given_mask, method="given", says=("The mask was given.",), registration=None
+        )
+    else:
+        work.brain = brain_mask(echoes.magnitude, grid, template())
+        work.cite("brain mask", work.brain.method, "; ".join(work.brain.says), "")
+    work.mask = work.brain.mask
+    work.noise_sd = noise_level(echoes.magnitude[work.reading_echo], grid)
+    magnitude = echoes.magnitude[work.reading_echo]
+    signal = float(np.median(magnitude[work.mask])) if work.mask.any() else float("nan")
+    work.checks.append(
+        fitness.check_signal(signal / work.noise_sd if work.noise_sd > 0 else float("nan"))
+    )
+    head = head_mask(magnitude, grid)
+    work.checks.append(fitness.check_ghosting(ghosting(magnitude, head, work.mask, grid)))
+    extent = tuple(n * d for n, d in zip(grid.shape, grid.spacing_mm, strict=True))
+    brain_ml = float(work.mask.sum()) * grid.voxel_mm3 / 1000
+    work.checks.append(
+        fitness.check_coverage((extent[0], extent[1], extent[2]), brain_ml, _is_cut(work.mask))
+    )
+
+
+def _is_cut(mask: Mask) -> bool:
+    """Return whether more than 1 % of the mask lies on faces of the volume, the neck's apart.
+
+    The brainstem always leaves through one face; a second one means a cut brain.
+    """
+    faces = sorted(
+        int(np.take(mask, at, axis=axis).sum()) for axis in range(3) for at in (0, -1)
+    )
+    return faces[-2] > 0.01 * float(mask.sum()) ** (2 / 3)
+
+
+def unwrap_stage(work: Work) -> None:
+    """Turn the phase of all echoes into one total field."""
+    echoes, grid, mask = work.echoes, work.grid, work.need("mask")
+    if work.given_field_ppm is not None:
+        work.total_field_ppm = work.given_field_ppm * mask
+        work.cite("field map", "given", "total field given by the user", "")
+        return
+    phase = work.echoes.phase_rad
+    if phase is None:
+        return
+    evidence = highpass_evidence(phase, mask, grid)
+    work.checks.append(fitness.check_filtered(evidence.filtered, evidence.says))
+    if evidence.filtered:
+        work.highpass_rad = phase[min(work.reading_echo, len(phase) - 1)] * mask
+        return
+    magnitude = echoes.magnitude
+    if echoes.phase_is_difference:
+        magnitude = magnitude.mean(axis=0, keepdims=True)
+    offsets_removed = False
+    if len(phase) > 1:
+        phase, _ = mcpc3ds(phase, magnitude, echoes.phase_te_s, mask, grid)
+        offsets_removed = True
+        work.cite(
+            "phase offsets",
+            "MCPC-3D-S",
+            "phase offset from the first two echoes, smoothed and removed",
+            "10.1002/mrm.26963",
+        )
+    row, params = work.used("unwrapping", "unwrap")
+    arrays = {
+        "phase_rad": phase,
+        "magnitude": magnitude,
+        "te_s": echoes.phase_te_s,
+        "mask": mask,
+    }
+    (work.unwrapped_rad,) = row(arrays, grid=grid, settings=params)
+    found = field_from_echoes(
+        work.unwrapped_rad,
+        magnitude,
+        echoes.phase_te_s,
+        echoes.b0_t,
+        mask,
+        grid,
+        offsets_removed=offsets_removed,
+    )
+    work.total_field_ppm = found.field_ppm
+    work.field_noise_ppm = found.noise_ppm
+    work.field_residual_rad = found.residual_rad
+    work.cite(
+        "field map",
+        "weighted fit",
+        "phase against echo time by least squares weighted with squared magnitude",
+        "",
+    )
+
+
+def background_stage(work: Work) -> None:
+    """Remove the field of sources outside the brain."""
+    row, params = work.used("background removal", "background")
+    arrays = {"field_ppm": work.need("total_field_ppm"), "mask": work.need("mask")}
+    work.local_field_ppm, work.local_mask = row(arrays, grid=work.grid, settings=params)
+
+
+def invert_stage(work: Work) -> None:
+    """Turn the local field into referenced susceptibility, with its sign settled."""
+    grid, mask = work.grid, work.need("local_mask")
+    row, params = work.used("dipole inversion", "inversion")
+    arrays = {
+        "field_ppm": work.need("local_field_ppm"),
+        "weights": _weights(work),
+        "mask": mask,
+    }
+    (chi,) = row(arrays, grid=grid, settings=params)
+    work.chi_ppm, _ = reference(chi, mask)
+    if work.field_noise_ppm is not None:
+        work.chi_noise_ppm = chi_noise(work.field_noise_ppm, mask, grid)
+    _settle_sign(work)
+
+
+def _weights(work: Work) -> np.ndarray | None:
+    """Return data weights from the noise of the field, 1 at its median, at most 2."""
+    noise = work.field_noise_ppm
+    if noise is None:
+        return None
+    inside = noise[work.need("local_mask") & (noise > 0)]
+    if not inside.size:
+        return None
+    typical = np.float32(np.median(inside))
+    weights = np.minimum(typical / np.maximum(noise, typical / 4), 2).astype(np.float32)
+    weights[noise <= 0] = 0
+    return weights
+
+
+def _settle_sign(work: Work) -> None:
+    """Decide the handedness of the phase; negate what was made when it is the other one."""
+    asked = work.settings.phase_sign
+    if asked != "auto":
+        sign, trusted, says = int(asked), True, "Given by the user."
+    else:
+        sign, trusted, says = _sign_by_evidence(work)
+    work.phase_sign, work.sign_trusted = sign, trusted
+    work.checks.append(fitness.check_handedness(sign, trusted, says))
+    if sign < 0:
+        for name in ("unwrapped_rad", "total_field_ppm", "local_field_ppm", "chi_ppm"):
+            volume = getattr(work, name)
+            if volume is not None:
+                setattr(work, name, -volume)
+
+
+def _sign_by_evidence(work: Work) -> tuple[int, bool, str]:
+    """Return sign, whether to trust it, and the words; two witnesses who must not disagree."""
+    grid, echoes = work.grid, work.echoes
+    magnitude = echoes.magnitude[0]
+    dark = -echoes.magnitude[work.reading_echo]
+    if echoes.n_echoes > 1:
+        (dark, _) = RELAXATION["loglinear"](
+            {"magnitude": echoes.magnitude, "te_s": echoes.te_s}, grid=grid
+        )
+    witnesses = [
+        air_evidence(
+            work.need("total_field_ppm"), head_mask(magnitude, grid), work.need("mask"), grid
+        ),
+        susceptibility_evidence(work.need("chi_ppm"), dark, work.need("local_mask"), grid),
+    ]
+    signs = {w.sign for w in witnesses if w.sign}
+    says = " ".join(w.says for w in witnesses)
+    if len(signs) == 1:
+        return signs.pop(), True, says
+    if len(signs) == 2:
+        says = f"The evidence disagrees. {says}"
+    return 1, False, says
+
+
+def r2star_stage(work: Work) -> None:
+    """Fit the decay over echoes."""
+    echoes = work.echoes
+    if echoes.n_echoes < 2:
+        return
+    arrays = {"magnitude": echoes.magnitude, "te_s": echoes.te_s}
+    row, params = work.used("relaxation", "relaxation")
+    try:
+        r2star, s0 = row(arrays, grid=work.grid, settings=params)
+    except ParameterError as error:
+        work.methods.pop()
+        work.warnings.append(f"{error.what}: R2* was fitted log-linearly instead.")
+        fallback = RELAXATION["loglinear"]
+        work.cite("relaxation", "loglinear", fallback.summary, fallback.doi)
+        r2star, s0 = fallback(arrays, grid=work.grid)
+    inside = work.need("mask")
+    work.r2star = r2star * inside
+    work.s0 = s0 * inside
+    work.t2star_s = t2star_from(r2star) * inside
+
+
+def swi_stage(work: Work) -> None:
+    """Weight the magnitude with its high-pass phase; project the minimum over a slab."""
+    echoes, grid, mask = work.echoes, work.grid, work.need("mask")
+    magnitude = combine_magnitude(echoes.magnitude, echoes.te_s)
+    if work.total_field_ppm is not None and work.settings.highpass == "unwrapped":
+        turn = np.float32(radians_per_ppm(echoes.b0_t, work.reading_te_s))
+        work.highpass_rad = unwrapped_highpass(work.total_field_ppm * turn, mask, grid)
+        work.cite(
+            "high-pass phase",
+            "unwrapped",
+            "field at the reading echo less its smooth part inside the brain",
+            "10.1002/mrm.20198",
+        )
+    elif work.highpass_rad is None and echoes.phase_rad is not None:
+        at = min(work.reading_echo, len(echoes.phase_rad) - 1)
+        phase = echoes.phase_rad[at] * np.float32(work.phase_sign)
+        work.highpass_rad = homodyne(phase, echoes.magnitude[work.reading_echo], grid)
+        work.cite(
+            "high-pass phase",
+            "homodyne",
+            "phase less that of the image's low spatial frequencies",
+            "10.1002/mrm.20198",
+        )
+    if work.highpass_rad is None:
+        work.warnings.append("No phase: no SWI; the projection is of the magnitude.")
+        weighted = magnitude
+    else:
+        row, params = work.used("susceptibility weighting", "weighting")
+        arrays = {"magnitude": magnitude, "highpass_rad": work.highpass_rad}
+        (work.swi,) = row(arrays, grid=grid, settings=params)
+        weighted = work.need("swi")
+    work.mip = minimum_projection(np.where(mask, weighted, weighted.max()), grid,
+                                  work.settings.slab_mm) * mask
+
+
+def regions_stage(work: Work) -> None:
+    """Bring the atlas onto the scan."""
+    magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
+    there, mask = template(), work.need("mask")
+    work.registration = (work.brain.registration if work.brain else None) or register(
+        magnitude, work.grid, there, mask=mask
+    )
+    work.regions = label_regions(work.registration, there, mask, work.grid)
+    work.checks.append(
+        fitness.check_sites(
+            work.regions.ok, f"{work.registration.quality:.2f}", work.regions.says
+        )
+    )
+    work.cite(
+        "anatomical sites",
+        "registration to ICBM 2009c",
+        "mutual information; CerebrA labels grouped into MARS sites",
+        "10.1038/s41597-020-0557-9",
+    )
+
+
+def detect_stage(work: Work) -> None:
+    """Find, measure and name dark spots, unless the scan cannot show them."""
+    if work.why_not("microbleeds"):
+        return
+    echoes, usable = work.echoes, work.local_field_ppm is not None
+    vessel = vessel_likeness(work.chi_ppm, work.swi, work.need("mask"), work.grid)
+    work.detection = detect(
+        LesionInputs(
+            grid=work.grid,
+            brain_mask=work.need("mask"),
+            b0_t=echoes.b0_t,
+            reading_te_s=work.reading_te_s,
+            magnitude=echoes.magnitude[work.reading_echo],
+            swi=work.swi,
+            r2star=work.r2star,
+            local_field_ppm=work.local_field_ppm,
+            field_noise_ppm=work.field_noise_ppm,
+            field_mask=work.local_mask,
+            chi_ppm=work.chi_ppm,
+            vessel=vessel,
+            regions=work.regions,
+            noise_sd=work.noise_sd,
+            sign_trusted=usable and work.sign_trusted,
+        ),
+        threshold=work.settings.threshold,
+    )
+
+
+STAGES: dict[str, Stage] = {
+    "mask": Stage(run=mask_stage, writes=("brain_mask",)),
+    "unwrap": Stage(run=unwrap_stage, after=("mask",)),
+    "background": Stage(
+        run=background_stage, after=("unwrap",), phase=True, writes=("local_field",)
+    ),
+    "invert": Stage(
+        run=invert_stage, after=("background",), phase=True, writes=("chi", "chi_noise")
+    ),
+    "r2star": Stage(run=r2star_stage, after=("mask",), writes=("r2star", "t2star", "s0")),
+    "swi": Stage(run=swi_stage, after=("unwrap", "invert"), writes=("swi", "mip")),
+    "regions": Stage(run=regions_stage, after=("mask",), writes=("regions",)),
+    "detect": Stage(
+        run=detect_stage,
+        after=("invert", "r2star", "swi", "regions"),
+        writes=("findings", "microbleeds", "summary", "report"),
+    ),
+}
+"""The road, in order. `--steps` takes these names."""
+
+
+def closure(steps: Iterable[str]) -> list[str]:
+    """Return `steps` and all they need, in order; all stages when `steps` is empty.
+
+    Raises
+    ------
+    ParameterError
+        If a step is not known.
+    """
+    asked = list(steps) or list(STAGES)
+    for name in asked:
+        if name not in STAGES:
+            raise ParameterError(
+                f"no step {name!r}", where="--steps", mend=f"Choose from {', '.join(STAGES)}."
+            )
+    needed: set[str] = set()
+    while asked:
+        name = asked.pop()
+        if name not in needed:
+            needed.add(name)
+            asked += STAGES[name].after
+    return [name for name in STAGES if name in needed]

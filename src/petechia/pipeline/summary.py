@@ -1,0 +1,116 @@
+"""The summary of one scan: the keys of the contract, from what the stages left."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from petechia import __version__
+from petechia.files.contract import CONTRACT
+from petechia.lesions.criteria import summarise
+from petechia.pipeline.fitness import slice_gap_mm
+from petechia.pipeline.provenance import Meter
+from petechia.pipeline.settings import Settings
+from petechia.pipeline.work import Work
+from petechia.report.data import RESEARCH_USE
+
+NOT_CALIBRATED = (
+    "A transparent rule-based score, not calibrated: its probabilities order the findings but are "
+    "not frequencies. Not validated on scans of people with microbleeds."
+)
+
+
+def fingerprint(hashes: Sequence[str], settings: Settings, given: Sequence[str] = ()) -> str:
+    """Return one hash of input bytes, settings and version: equal means same results."""
+    told = json.dumps([sorted(hashes), settings.as_dict(), list(given), __version__], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary as plain values, ready for JSON."""
+    why_not = work.why_not("microbleeds")
+    findings = work.detection.findings if work.detection else ()
+    counted = summarise(findings)
+    if why_not:
+        counted |= {"category": "not_assessable", "count_interval_95": None}
+    return {
+        "version": __version__,
+        "contract_version": CONTRACT.version,
+        "source": {
+            "kind": work.scan.kind,
+            "name": work.scan.name.prefix,
+            "n_files": len(work.scan.sources),
+            "phase_note": work.scan.phase_note,
+            "notes": list(work.scan.notes),
+        },
+        "protocol": protocol(work),
+        "fitness": [check.as_dict() for check in work.checks],
+        "reading_te_s": round(work.reading_te_s, 6),
+        "operating_point": {
+            "name": work.settings.operating_point,
+            "threshold": work.settings.threshold,
+        },
+        **counted,
+        "not_assessable": why_not + _not_assessable(work),
+        "settings": work.settings.as_dict(),
+        "input_sha256": {source.path: source.sha256 for source in work.scan.sources},
+        "fingerprint": provenance["fingerprint"],
+        "software": provenance["software"],
+        "seconds": dict(meter.seconds),
+        "peak_memory_mb": dict(meter.peak_memory_mb),
+        "model": {"name": "rules", "calibrated": False, "says": NOT_CALIBRATED},
+        "warnings": _warnings(work),
+        "research_use_only": RESEARCH_USE,
+    }
+
+
+def protocol(work: Work) -> dict[str, Any]:
+    """Return what was scanned, in the words of the report."""
+    echoes, grid, header = work.echoes, work.grid, work.scan.header
+    phase = "none"
+    if echoes.phase_rad is not None:
+        phase = "difference" if echoes.phase_is_difference else "absolute"
+    tilt = float(np.degrees(np.arccos(min(1.0, float(np.abs(grid.b0_dir).max())))))
+    return {
+        "b0_t": round(echoes.b0_t, 4),
+        "te_s": [round(te, 6) for te in echoes.te_s],
+        "n_echoes": echoes.n_echoes,
+        "phase": phase,
+        "spacing_mm": [round(float(d), 4) for d in grid.spacing_mm],
+        "shape": list(grid.shape),
+        "oblique_deg": round(tilt, 1),
+        "acquisition_type": header.acquisition_type,
+        "slice_thickness_mm": header.slice_thickness_mm,
+        "slice_gap_mm": slice_gap_mm(echoes, header),
+        "manufacturer": header.manufacturer,
+        "model": header.model,
+        "sequence": header.sequence_name,
+    }
+
+
+def _not_assessable(work: Work) -> list[str]:
+    """Return what else this scan cannot answer, apart from microbleeds."""
+    names = {
+        "susceptibility": "susceptibility and moments",
+        "sign": "blood against calcium",
+        "r2star": "R2* and T2*",
+        "sites": "anatomical sites",
+    }
+    return [f"{text}: not assessable" for key, text in names.items() if work.why_not(key)]
+
+
+def _warnings(work: Work) -> list[str]:
+    said = list(work.warnings)
+    if work.brain is not None:
+        said += [text for text in work.brain.says if work.brain.method != "given"]
+    if work.detection is not None:
+        said += list(work.detection.says)
+    return [without_paths(text) for text in said]
+
+
+def without_paths(text: str) -> str:
+    """Return `text` with absolute paths of the machine cut down to their last part."""
+    return re.sub(r"(?<![\w.])(?:/[\w.+-]+)+/([\w.+-]+)", r"\1", text)

@@ -1,0 +1,52 @@
+"""The output folder as a whole: its description, its index page."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from petechia.files.output import OutputTree
+from petechia.files.scan import ScanRef
+from petechia.report.data import IndexRow
+from petechia.report.index import render_index
+
+
+def prepare_tree(root: Path, refs: Sequence[ScanRef]) -> None:
+    """Make the output folder and what describes it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    OutputTree(root).describe(kinds=sorted({ref.kind for ref in refs}))
+
+
+def finish_tree(root: Path) -> None:
+    """Write the index page of all scans in the folder, of this run and of earlier ones."""
+    tree = OutputTree(root)
+    rows = [_done(path) for path in sorted(root.glob("sub-*/**/*_desc-petechia_summary.json"))]
+    for path in sorted((root / "logs").glob("*_crash.json")):
+        crash = json.loads(path.read_text(encoding="utf-8"))
+        rows = [row for row in rows if row.prefix != crash["scan"]]
+        rows.append(IndexRow(prefix=crash["scan"], status="failed", message=crash["message"]))
+    if rows:
+        page = render_index(sorted(rows, key=lambda row: row.prefix))
+        tree.write_text(root / "index.html", page)
+
+
+def _done(path: Path) -> IndexRow:
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    prefix = summary["source"]["name"]
+    return IndexRow(
+        prefix=prefix,
+        status="done",
+        message=" ".join(summary["not_assessable"][:1]) if _refused(summary) else "",
+        counts=summary["counts"],
+        category=summary["category"],
+        count_bin=str(summary["count_bin"]),
+        link=f"{prefix}.html",
+    )
+
+
+def _refused(summary: dict) -> bool:
+    return summary["category"] == "not_assessable"

@@ -1,0 +1,107 @@
+"""What is known about one scan while it goes down the road."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.anatomy.brainmask import BrainMask
+from petechia.anatomy.regions import Regions
+from petechia.anatomy.registration import Registration
+from petechia.core.echoes import Echoes
+from petechia.core.grid import Grid
+from petechia.files.scan import Scan
+from petechia.lesions.detect import Detection
+from petechia.pipeline.fitness import Check, forbidden, reading_echo
+from petechia.pipeline.settings import Settings
+
+Volume = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Work:
+    """One scan, what has been made of it, and what was said about it.
+
+    Every stage reads what earlier ones left here and adds its own; None means "not made".
+    """
+
+    scan: Scan
+    settings: Settings
+    given_mask: Mask | None = None
+    given_field_ppm: Volume | None = None
+
+    checks: list[Check] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    methods: list[dict[str, str]] = field(default_factory=list)
+
+    brain: BrainMask | None = None
+    mask: Mask | None = None
+    noise_sd: float = float("nan")
+    unwrapped_rad: Volume | None = None
+    total_field_ppm: Volume | None = None
+    field_noise_ppm: Volume | None = None
+    field_residual_rad: Volume | None = None
+    highpass_rad: Volume | None = None
+    local_field_ppm: Volume | None = None
+    local_mask: Mask | None = None
+    chi_ppm: Volume | None = None
+    chi_noise_ppm: Volume | None = None
+    phase_sign: int = 1
+    sign_trusted: bool = False
+    r2star: Volume | None = None
+    t2star_s: Volume | None = None
+    s0: Volume | None = None
+    swi: Volume | None = None
+    mip: Volume | None = None
+    registration: Registration | None = None
+    regions: Regions | None = None
+    detection: Detection | None = None
+
+    @property
+    def echoes(self) -> Echoes:
+        """The scan's arrays."""
+        return self.scan.echoes
+
+    @property
+    def grid(self) -> Grid:
+        """The scan's geometry."""
+        return self.scan.echoes.grid
+
+    @property
+    def reading_echo(self) -> int:
+        """Index of the echo that dark spots are read at."""
+        return reading_echo(self.echoes)
+
+    @property
+    def reading_te_s(self) -> float:
+        """Its echo time [s]."""
+        return self.echoes.te_s[self.reading_echo]
+
+    @property
+    def phase_usable(self) -> bool:
+        """True when susceptibility can be had: phase is there and not filtered."""
+        has = self.echoes.phase_rad is not None or self.given_field_ppm is not None
+        return has and not any("susceptibility" in c.forbids for c in self.checks)
+
+    def why_not(self, answer: str) -> list[str]:
+        """Return why an answer cannot be given; empty when it can."""
+        return forbidden(self.checks, answer)
+
+    def used(self, stage: str, family: str) -> tuple[Any, Any]:
+        """Note the method of `family` as used in `stage`; return its row and settings."""
+        name, row, params = self.settings.method(family)
+        self.cite(stage, name, row.summary, row.doi)
+        return row, params
+
+    def cite(self, stage: str, method: str, summary: str, doi: str) -> None:
+        """Note a method for the methods text of the report."""
+        self.methods.append({"stage": stage, "method": method, "summary": summary, "doi": doi})
+
+    def need(self, name: str) -> Any:
+        """Return an attribute that an earlier stage must have made."""
+        value = getattr(self, name)
+        if value is None:
+            raise RuntimeError(f"stage order is broken: {name} was not made")
+        return value

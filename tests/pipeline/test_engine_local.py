@@ -1,0 +1,35 @@
+"""The local engine: all outcomes come back, also when a worker dies."""
+
+import builtins
+
+import pytest
+
+from petechia.errors import ParameterError
+from petechia.pipeline.engines.local import LocalParams, local
+
+DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
+# new processes cannot import this test module: the job is a function they can, Python's own
+JOB = builtins.eval
+
+
+def lost(item):
+    return "lost"
+
+
+def test_one_process_keeps_order():
+    got = list(local(JOB, ["1+1", "2+2"], LocalParams(n_procs=1), lost=lost))
+    assert got == [("1+1", 2), ("2+2", 4)]
+
+
+def test_two_processes_and_a_killed_one_lose_nobody_else():
+    items = ["1+1", DIE, "3+3", "4+4", "5+5"]
+    got = dict(local(JOB, items, LocalParams(n_procs=2), lost=lost))
+    assert set(got) == set(items)
+    assert got[DIE] == "lost"
+    # what ran beside the killed one may be lost with the pool; all that waited is done
+    assert [got[i] for i in ("4+4", "5+5")] == [8, 10]
+
+
+def test_no_process_is_no_engine():
+    with pytest.raises(ParameterError, match=r"--n-procs: 0 processes"):
+        LocalParams(n_procs=0)
