@@ -1,0 +1,91 @@
+"""Intervals of proportions, counts and resampled statistics."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from petechia.errors import ParameterError
+
+
+def _check(successes: int, trials: int, level: float) -> None:
+    if not 0 <= successes <= trials:
+        raise ParameterError(
+            f"{successes} of {trials}",
+            where="interval of a proportion",
+            mend="Successes lie between 0 and the number of trials.",
+        )
+    if not 0 < level < 1:
+        raise ParameterError(
+            f"level {level}", where="interval", mend="Give a level between 0 and 1, e.g. 0.95."
+        )
+
+
+def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval of a proportion; (0, 1) without trials.
+
+    References
+    ----------
+    .. [1] Wilson (1927), J. Am. Stat. Assoc. 22, 209-212,
+       doi:10.1080/01621459.1927.10502953.
+    """
+    _check(successes, trials, level)
+    if trials == 0:
+        return 0.0, 1.0
+    z = float(stats.norm.ppf(0.5 + level / 2))
+    p, spread = successes / trials, z * z / trials
+    centre = (p + spread / 2) / (1 + spread)
+    half = z * np.sqrt(p * (1 - p) / trials + spread / (4 * trials)) / (1 + spread)
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+
+
+def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of a proportion; (0, 1) without trials.
+
+    References
+    ----------
+    .. [1] Clopper & Pearson (1934), Biometrika 26, 404-413, doi:10.1093/biomet/26.4.404.
+    """
+    _check(successes, trials, level)
+    if trials == 0:
+        return 0.0, 1.0
+    tail = (1 - level) / 2
+    low = stats.beta.ppf(tail, successes, trials - successes + 1) if successes else 0.0
+    high = (
+        stats.beta.ppf(1 - tail, successes + 1, trials - successes) if successes < trials else 1.0
+    )
+    return float(low), float(high)
+
+
+def bootstrap(
+    statistic: Callable[[npt.NDArray[np.intp]], float],
+    n_units: int,
+    rng: np.random.Generator,
+    *,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Return the percentile interval of `statistic` over resampled units.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes indices of units (subjects), drawn with replacement; returns a number, or NaN
+        where it is not defined (those draws are left out).
+    n_units : int
+        Number of units.
+    rng : numpy Generator
+        The only source of randomness.
+
+    Returns
+    -------
+    low, high : float
+        NaN when no draw gave a number.
+    """
+    draws = [statistic(rng.integers(0, n_units, n_units)) for _ in range(n_resamples)]
+    kept = np.asarray([d for d in draws if np.isfinite(d)])
+    if not len(kept):
+        return float("nan"), float("nan")
+    low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,40 @@
+"""Intervals against published vectors and limits."""
+
+import numpy as np
+import pytest
+
+from petechia.core.intervals import bootstrap, clopper_pearson, wilson
+from petechia.errors import ParameterError
+
+
+def test_published_vectors_of_25_in_199():
+    np.testing.assert_allclose(wilson(25, 199), (0.086560, 0.178876), atol=1e-6)
+    np.testing.assert_allclose(clopper_pearson(25, 199), (0.082976, 0.179845), atol=1e-6)
+
+
+@pytest.mark.parametrize("interval", [wilson, clopper_pearson])
+def test_extremes_stay_inside_zero_and_one(interval):
+    assert interval(0, 0) == (0.0, 1.0)
+    low, high = interval(0, 10)
+    assert low == 0.0 and 0.2 < high < 0.4
+    np.testing.assert_allclose(interval(10, 10), (1 - high, 1.0))
+
+
+def test_a_bootstrap_of_the_mean_is_as_wide_as_theory_says():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(400)
+    low, high = bootstrap(lambda at: float(values[at].mean()), 400, rng)
+    assert low < values.mean() < high
+    assert (high - low) == pytest.approx(2 * 1.96 / 20, rel=0.15)
+
+
+def test_undefined_draws_are_left_out():
+    low, high = bootstrap(lambda at: np.nan, 3, np.random.default_rng(0), n_resamples=10)
+    assert np.isnan(low) and np.isnan(high)
+
+
+def test_impossible_counts_are_refused():
+    with pytest.raises(ParameterError, match="5 of 3"):
+        wilson(5, 3)
+    with pytest.raises(ParameterError, match=r"level 95"):
+        clopper_pearson(1, 3, 95)
