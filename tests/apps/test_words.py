@@ -35,7 +35,9 @@ def test_list_options_never_swallow_the_positionals(words):
 
 
 def test_two_lists_before_the_positionals():
-    args = parsed(*"--steps swi r2star --session-label 1 2 IN OUT --dry-run".split())
+    args = parsed(
+        *["--steps", "swi", "r2star", "--session-label", "1", "2", "IN", "OUT", "--dry-run"]
+    )
     assert items(args.steps) == ["swi", "r2star"]
     assert items(args.session_label) == ["1", "2"]
     assert (args.input.name, args.output.name) == ("IN", "OUT")
@@ -43,7 +45,22 @@ def test_two_lists_before_the_positionals():
 
 
 def test_files_named_one_by_one_need_no_positionals():
-    args = parsed(*"--mag a.nii b.nii --phase c.nii,d.nii --te 0.01 0.02 --b0 3 --out O".split())
+    args = parsed(
+        *[
+            "--mag",
+            "a.nii",
+            "b.nii",
+            "--phase",
+            "c.nii,d.nii",
+            "--te",
+            "0.01",
+            "0.02",
+            "--b0",
+            "3",
+            "--out",
+            "O",
+        ]
+    )
     assert items(args.mag) == ["a.nii", "b.nii"]
     assert items(args.phase) == ["c.nii", "d.nii"]
     assert numbers(args.te, "--te") == (0.01, 0.02)

@@ -56,9 +56,7 @@ def write_results(
 def _sources(work: Work) -> list[str]:
     """Return the inputs as BIDS URIs for datasets, bare relative paths else."""
     scheme = "bids:raw:" if work.scan.kind == "BIDS" else ""
-    return [
-        f"{scheme}{source.path}" for source in work.scan.sources if ".json" not in source.path
-    ]
+    return [f"{scheme}{source.path}" for source in work.scan.sources if ".json" not in source.path]
 
 
 def _write_maps(work: Work, tree: OutputTree, keys: set[str]) -> None:

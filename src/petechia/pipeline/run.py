@@ -218,9 +218,7 @@ def _failed(
     }
     tree.write_json(tree.path("crash", name), crash)
     LOG.error("%s: %s", stage, message)
-    return Outcome(
-        prefix=name.prefix, status="failed", message=message, mendable=mendable
-    )
+    return Outcome(prefix=name.prefix, status="failed", message=message, mendable=mendable)
 
 
 def _bare_traceback(error: BaseException) -> list[str]:

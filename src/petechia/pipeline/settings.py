@@ -112,9 +112,7 @@ class Settings:
         return plain
 
     @classmethod
-    def build(
-        cls, *, preset: str | None = None, config: Path | None = None, **given: Any
-    ) -> Self:
+    def build(cls, *, preset: str | None = None, config: Path | None = None, **given: Any) -> Self:
         """Return settings from a preset, a TOML file and explicit values, later ones winning.
 
         Values of None in `given` mean "not given".

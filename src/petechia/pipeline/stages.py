@@ -93,9 +93,7 @@ def _is_cut(mask: Mask) -> bool:
 
     The brainstem always leaves through one face; a second one means a cut brain.
     """
-    faces = sorted(
-        int(np.take(mask, at, axis=axis).sum()) for axis in range(3) for at in (0, -1)
-    )
+    faces = sorted(int(np.take(mask, at, axis=axis).sum()) for axis in range(3) for at in (0, -1))
     return faces[-2] > 0.01 * float(mask.sum()) ** (2 / 3)
 
 
@@ -284,8 +282,10 @@ def swi_stage(work: Work) -> None:
         arrays = {"magnitude": magnitude, "highpass_rad": work.highpass_rad}
         (work.swi,) = row(arrays, grid=grid, settings=params)
         weighted = work.need("swi")
-    work.mip = minimum_projection(np.where(mask, weighted, weighted.max()), grid,
-                                  work.settings.slab_mm) * mask
+    work.mip = (
+        minimum_projection(np.where(mask, weighted, weighted.max()), grid, work.settings.slab_mm)
+        * mask
+    )
 
 
 def regions_stage(work: Work) -> None:
@@ -297,9 +297,7 @@ def regions_stage(work: Work) -> None:
     )
     work.regions = label_regions(work.registration, there, mask, work.grid)
     work.checks.append(
-        fitness.check_sites(
-            work.regions.ok, f"{work.registration.quality:.2f}", work.regions.says
-        )
+        fitness.check_sites(work.regions.ok, f"{work.registration.quality:.2f}", work.regions.says)
     )
     work.cite(
         "anatomical sites",

@@ -25,7 +25,8 @@ NOT_CALIBRATED = (
 
 def fingerprint(hashes: Sequence[str], settings: Settings, given: Sequence[str] = ()) -> str:
     """Return one hash of input bytes, settings and version: equal means same results."""
-    told = json.dumps([sorted(hashes), settings.as_dict(), list(given), __version__], sort_keys=True)
+    facts = [sorted(hashes), settings.as_dict(), list(given), __version__]
+    told = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
 

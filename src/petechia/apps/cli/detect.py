@@ -33,9 +33,7 @@ def run(args: argparse.Namespace) -> int:
         )
     steps.save(args.out, work.detection.labels, work.scan)
     table = args.out.with_name(args.out.name.split(".nii")[0] + ".tsv")
-    write_tsv(
-        table, [f.row() for f in work.detection.findings], list(CONTRACT.finding_columns)
-    )
+    write_tsv(table, [f.row() for f in work.detection.findings], list(CONTRACT.finding_columns))
     print(table)
     for line in work.detection.says:
         print(line)

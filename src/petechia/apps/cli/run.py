@@ -211,7 +211,7 @@ class progress:  # noqa: N801  (used as a function)
         self.n_scans, self.bar = n_scans, None
         self.quiet = quiet or not sys.stderr.isatty()
 
-    def __enter__(self):  # noqa: ANN204, D105
+    def __enter__(self):
         if self.quiet:
             return lambda *_: None
         from rich.console import Console

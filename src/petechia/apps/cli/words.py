@@ -25,9 +25,7 @@ def settle(parser: argparse.ArgumentParser, argv: Sequence[str], n_positionals: 
     n_positionals : int
         How many positionals the command cannot do without.
     """
-    kinds = {
-        word: action for action in parser._actions for word in action.option_strings
-    }
+    kinds = {word: action for action in parser._actions for word in action.option_strings}
     positionals: list[str] = []
     options: list[str] = []
     groups: list[tuple[str, list[str]]] = []
