@@ -1,0 +1,153 @@
+"""V-SHARP: what the spherical mean does not explain, with spheres that shrink at the edge."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.checks import require_between, require_finite
+from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
+from petechia.core.grid import Grid
+from petechia.core.kernels import smv_kernel
+from petechia.errors import ParameterError, UnfitError
+from petechia.phase.images import Mask, Volume, checked_mask
+
+WHOLE = 1 - 1e-4
+"""Part of a sphere that must lie in the mask (the rest is rounding of the transforms)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VsharpParams:
+    """Settings of `vsharp`.
+
+    Attributes
+    ----------
+    radius_max_mm : float
+        Largest sphere [mm].
+    radius_min_mm : float
+        Smallest sphere, and what the mask loses at its edge; never below one voxel [mm].
+    step_mm : float
+        Difference of successive radii [mm].
+    threshold : float
+        Spatial frequencies that the largest sphere passes less than this are not restored.
+    """
+
+    radius_max_mm: float = 12.0
+    radius_min_mm: float = 1.0
+    step_mm: float = 1.0
+    threshold: float = 0.05
+
+    def __post_init__(self) -> None:
+        where = "VsharpParams"
+        require_between(self.radius_max_mm, 0.5, 60, f"{where}.radius_max_mm", "Usual is 12.")
+        require_between(self.step_mm, 0.1, 20, f"{where}.step_mm", "Usual is 1.")
+        require_between(self.threshold, 1e-6, 0.5, f"{where}.threshold", "Usual is 0.05.")
+        if not 0 < self.radius_min_mm <= self.radius_max_mm:
+            raise ParameterError(
+                f"smallest radius {self.radius_min_mm} mm, largest {self.radius_max_mm} mm",
+                where=f"{where}.radius_min_mm",
+                mend="The smallest must be above 0 and at most the largest.",
+            )
+
+
+def vsharp(
+    field_ppm: npt.NDArray[np.floating],
+    mask: npt.NDArray[np.bool_],
+    grid: Grid,
+    params: VsharpParams | None = None,
+) -> tuple[Volume, Mask]:
+    r"""Remove the field of sources outside the mask.
+
+    A background field is harmonic, so it equals its mean over any sphere :math:`S_r` that
+    lies in the mask. With r(x) the largest such radius,
+
+    .. math:: (\delta - S_R) * f_\mathrm{local} \approx [(\delta - S_{r(x)}) * f](x)
+
+    which is divided by :math:`1 - \hat S_R` of the largest radius R where this exceeds the
+    threshold.
+
+    Parameters
+    ----------
+    field_ppm : (I, J, K) ndarray of float
+        Total field [ppm].
+    mask : (I, J, K) ndarray of bool
+        Where the field is known. Beyond the volume counts as outside the mask.
+    grid : Grid
+        Any spacing; spheres are spheres in millimetres.
+    params : VsharpParams, optional
+
+    Returns
+    -------
+    local_field_ppm : (I, J, K) ndarray of float32
+        0 outside `mask_eroded` [ppm].
+    mask_eroded : (I, J, K) ndarray of bool
+        Voxels around which the smallest sphere fits into the mask.
+
+    Raises
+    ------
+    UnfitError
+        If the smallest sphere fits nowhere.
+    InputError
+        If shapes disagree, the mask is empty or the field is not finite.
+
+    Notes
+    -----
+    Radii for which no voxel is left are skipped, and R is the largest that is used. The
+    smallest radius is raised to the longest side of a voxel: a smaller sphere is a disc,
+    over which a harmonic field has another mean. Two transforms a radius.
+
+    References
+    ----------
+    .. [1] Wu, Li, Guidon & Liu (2012), Magn. Reson. Med. 67, 137-147,
+       doi:10.1002/mrm.22999.
+    .. [2] Li, Wu & Liu (2011), NeuroImage 55, 1645-1656,
+       doi:10.1016/j.neuroimage.2010.11.088.
+    """
+    params = params or VsharpParams()
+    grid.require(field_ppm, "field_ppm")
+    require_finite(field_ppm, "field_ppm")
+    mask = checked_mask(mask, grid)
+    radii = _radii(grid, params)
+    wide = padded_grid(grid, radii[0])
+    seen = pad_to(mask, wide.shape)
+    field_spectrum = rfft3(pad_to(np.where(mask, field_ppm, 0), wide.shape))
+    mask_spectrum = rfft3(seen)
+    local = np.zeros(grid.shape, dtype=np.float32)
+    done = np.zeros(grid.shape, dtype=np.bool_)
+    largest: Volume | None = None
+    for radius in radii:
+        kernel = smv_kernel(wide, radius)
+        fits = mask & (crop_to(irfft3(mask_spectrum * kernel, wide.shape), grid.shape) > WHOLE)
+        fits &= ~done
+        if not fits.any():
+            continue
+        if largest is None:
+            largest = kernel
+        mean = crop_to(irfft3(field_spectrum * kernel, wide.shape), grid.shape)
+        local[fits] = field_ppm[fits] - mean[fits]
+        done |= fits
+    if largest is None:
+        raise UnfitError(
+            f"no sphere of {radii[-1]:g} mm fits into the mask of {int(mask.sum())} voxels",
+            where="vsharp",
+            mend="Give a larger mask, or a smaller radius_min_mm if voxels are smaller.",
+        )
+    return _restored(local, largest, done, wide, params.threshold), done
+
+
+def _radii(grid: Grid, params: VsharpParams) -> npt.NDArray[np.float64]:
+    """Return the radii from the largest to the smallest, never below a voxel's side [mm]."""
+    smallest = max(params.radius_min_mm, float(grid.spacing_mm.max()))
+    largest = max(params.radius_max_mm, smallest)
+    radii = np.arange(largest, smallest - 1e-6, -params.step_mm)
+    if radii[-1] > smallest + 1e-6:
+        radii = np.append(radii, smallest)
+    return radii
+
+
+def _restored(local: Volume, largest: Volume, mask: Mask, wide: Grid, threshold: float) -> Volume:
+    """Return `local` divided by what the largest sphere left of each frequency."""
+    kept = 1 - largest
+    inverse = np.divide(1, kept, out=np.zeros_like(kept), where=np.abs(kept) > threshold)
+    solved = irfft3(rfft3(pad_to(local, wide.shape)) * inverse, wide.shape)
+    return crop_to(solved, mask.shape) * mask
