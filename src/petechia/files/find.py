@@ -1,0 +1,102 @@
+"""Find out what is at a place: a BIDS dataset, NIfTI files, or DICOM."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from petechia.errors import FileError, ParameterError
+from petechia.files.bids import find_bids_scans, is_bids
+from petechia.files.loose import find_nifti_scans
+from petechia.files.nifti import is_nifti
+from petechia.files.scan import ScanRef
+
+LOOKED_FOR = (
+    "a BIDS dataset (dataset_description.json, sub-*), NIfTI files (.nii, .nii.gz) and DICOM "
+    "(files of any name, or a .zip of them)"
+)
+
+
+def find_scans(
+    place: Path,
+    *,
+    subject: str = "01",
+    participants: Sequence[str] = (),
+    sessions: Sequence[str] = (),
+    phase_scale: float | None = None,
+) -> list[ScanRef]:
+    """List the gradient-echo scans at a place without reading them.
+
+    Parameters
+    ----------
+    place : Path
+        A BIDS dataset, a folder of NIfTI + JSON, or a DICOM folder, file or zip.
+    subject : str
+        What scans without a name of their own are called.
+    participants, sessions : sequence of str
+        Labels to keep of a BIDS dataset; empty keeps all.
+    phase_scale : float, optional
+        Factor from phase values to radians, when the user states it.
+
+    Returns
+    -------
+    list of ScanRef
+        At least one; what is wrong with a scan is said by its `load`.
+
+    Raises
+    ------
+    FileError
+        Nothing there, or nothing that could be a gradient echo.
+    ParameterError
+        A label that is not in the dataset, or labels for what is no dataset.
+    """
+    place = Path(place)
+    kind = kind_of(place)
+    if kind == "BIDS":
+        return find_bids_scans(
+            place, participants=participants, sessions=sessions, phase_scale=phase_scale
+        )
+    if participants or sessions:
+        raise ParameterError(
+            f"labels {', '.join([*participants, *sessions])} for a {kind} folder",
+            where=str(place),
+            mend="Only BIDS datasets have participants and sessions; use --subject to name it.",
+        )
+    if kind == "NIfTI":
+        return find_nifti_scans(place, subject=subject, phase_scale=phase_scale)
+    from petechia.files.dicom import find_dicom_scans
+
+    return find_dicom_scans(place, subject=subject, phase_scale=phase_scale)
+
+
+def kind_of(place: Path) -> str:
+    """Return 'BIDS', 'NIfTI' or 'DICOM'; `FileError` when there is nothing to read."""
+    if not place.exists():
+        raise FileError(
+            f"no such file or folder; looked for {LOOKED_FOR}",
+            where=str(place),
+            mend="Check the spelling of the path.",
+        )
+    if place.is_file():
+        if is_nifti(place.name):
+            raise FileError(
+                "a single NIfTI file says too little",
+                where=str(place),
+                mend="Give its folder, or --mag FILE [--phase FILE] --te S --b0 T.",
+            )
+        return "DICOM"
+    if is_bids(place):
+        return "BIDS"
+    holds_files = False
+    for _, folders, files in os.walk(place):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        names = [name for name in files if not name.startswith(".")]
+        if any(is_nifti(name) for name in names):
+            return "NIfTI"
+        holds_files = holds_files or bool(names)
+    if not holds_files:
+        raise FileError(
+            f"the folder holds no files; looked for {LOOKED_FOR}",
+            where=str(place),
+            mend="Give the folder that holds the images.",
+        )
+    return "DICOM"

@@ -1,0 +1,388 @@
+"""NIfTI images of one scan to a `Scan`: who is magnitude, who is phase, and which echo.
+
+BIDS, folders that dcm2niix wrote, and files named on the command line all end here: as a
+tuple of `Image`, which is cheap to list and to send to another process.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.checks import require_signal
+from petechia.core.echoes import Echoes
+from petechia.errors import InputError, MetadataError
+from petechia.files.nifti import Volume, read_nifti, require_same_grid
+from petechia.files.phase_scaling import complex_to_polar, phase_to_radians
+from petechia.files.scan import Header, Scan, ScanName, ScanRef, Source
+from petechia.files.sidecars import (
+    DIFFERENCE,
+    IMAGINARY,
+    MAGNITUDE,
+    PHASE,
+    REAL,
+    Facts,
+    facts_of,
+    is_processed_swi,
+    merged,
+    read_json,
+    role_in,
+)
+
+Floats = npt.NDArray[np.float32]
+SAME_TE_S = 2e-5
+NEGATIVE_ALLOWED = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One NIfTI file of a scan, found but not read.
+
+    Attributes
+    ----------
+    path : str
+        Where it lies.
+    shown : str
+        Its path relative to INPUT, or its bare name.
+    role : str
+        'magnitude', 'phase', 'difference', 'real' or 'imaginary', by its name.
+    echo : int or None
+        Number of the echo by its name.
+    sidecars : tuple of str
+        JSON files that apply, the most specific last.
+    te_s : tuple of float
+        Echo times of its volumes where the caller states them [s].
+    """
+
+    path: str
+    shown: str
+    role: str
+    echo: int | None = None
+    sidecars: tuple[str, ...] = ()
+    te_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Read:
+    """An image with its voxels and facts."""
+
+    image: Image
+    volume: Volume
+    facts: Facts
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Frame:
+    """One echo of one image."""
+
+    data: Floats
+    te_s: float
+    read: Read
+
+    @property
+    def shown(self) -> str:
+        """What to call it in a message."""
+        return f"{self.read.image.path} (echo time {self.te_s:g} s)"
+
+
+def scan_ref(
+    name: ScanName,
+    kind: str,
+    images: Sequence[Image],
+    *,
+    phase_scale: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> ScanRef:
+    """Return the reference to a scan made of `images`."""
+    chosen = tuple(images)
+    load = partial(load_scan, chosen, name, kind, phase_scale=phase_scale, notes=notes)
+    return ScanRef(name=name, kind=kind, paths=tuple(i.path for i in chosen), load=load)
+
+
+def load_scan(
+    images: tuple[Image, ...],
+    name: ScanName,
+    kind: str,
+    *,
+    phase_scale: float | None = None,
+    b0_t: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> Scan:
+    """Read the images of one scan and put its echoes together.
+
+    Raises
+    ------
+    FileError
+        A file is missing or corrupt, or lacks echo time or field.
+    InputError
+        Images do not fit together, an echo lacks its phase, the magnitude is empty.
+    """
+    _require_magnitude(images, name)
+    reads = _same_grid([_read(image) for image in images])
+    _require_magnitude(tuple(read.image for read in reads), name)
+    frames = _by_role(reads)
+    b0 = b0_t if b0_t is not None else _field(reads)
+    header = _header(reads)
+    magnitude, phase, phase_te_s, phase_note = _put_together(frames, header, phase_scale)
+    te_s = tuple(f.te_s for f in frames.get(MAGNITUDE) or frames[REAL])
+    first = reads[0].volume
+    return Scan(
+        echoes=Echoes(
+            magnitude=magnitude,
+            te_s=te_s,
+            b0_t=b0,
+            grid=first.grid,
+            phase_rad=phase,
+            phase_te_s=phase_te_s,
+        ),
+        name=name,
+        header=header,
+        kind=kind,
+        sources=_sources(reads),
+        phase_note=phase_note,
+        notes=_notes(reads, notes),
+        nifti_header=first.header,
+    )
+
+
+def _require_magnitude(images: tuple[Image, ...], name: ScanName) -> None:
+    roles = {image.role for image in images}
+    if MAGNITUDE not in roles and not {REAL, IMAGINARY} <= roles:
+        raise InputError(
+            f"only {', '.join(sorted(roles)) or 'no'} images",
+            where=name.prefix,
+            mend="Add the magnitude, or both real and imaginary parts.",
+        )
+
+
+def _read(image: Image) -> Read:
+    sidecar = merged(Path(p) for p in image.sidecars)
+    where = image.sidecars[-1] if image.sidecars else image.path
+    own = read_json(Path(image.sidecars[-1])) if _has_own(image) else {}
+    notes: tuple[str, ...] = ()
+    stated = role_in(own)
+    if stated is not None and stated != image.role and not image.te_s:
+        if not {stated, image.role} <= {PHASE, DIFFERENCE}:
+            notes = (f"{image.shown} is {stated} by its sidecar, not {image.role} as named",)
+        image = replace(image, role=stated)
+    if is_processed_swi(own) and image.role == MAGNITUDE:
+        notes += (f"{image.shown} was weighted by the scanner (SWI): it is no plain magnitude",)
+    volume = read_nifti(Path(image.path))
+    return Read(image=image, volume=volume, facts=facts_of(sidecar, where), notes=notes)
+
+
+def _has_own(image: Image) -> bool:
+    # ImageType handed down from a folder above is true of no image in particular
+    if not image.sidecars:
+        return False
+    own = Path(image.sidecars[-1])
+    return Path(image.path).name.startswith(own.stem + ".")
+
+
+def _same_grid(reads: list[Read]) -> list[Read]:
+    # the magnitude comes first: its header is what results are written with
+    ordered = sorted(reads, key=lambda read: read.image.role != MAGNITUDE)
+    first = ordered[0]
+    for read in ordered[1:]:
+        require_same_grid(read.volume.grid, read.image.path, first.volume.grid, first.image.path)
+    return ordered
+
+
+def _by_role(reads: list[Read]) -> dict[str, list[Frame]]:
+    """Return the frames of each role by increasing echo time."""
+    roles: dict[str, list[Frame]] = {}
+    for read in reads:
+        times = _echo_times(read, reads)
+        for data, te_s in zip(read.volume.frames, times, strict=True):
+            frame = Frame(data=data, te_s=te_s, read=read)
+            roles.setdefault(read.image.role, []).append(frame)
+    for frames in roles.values():
+        frames.sort(key=lambda frame: frame.te_s)
+        for one, other in pairwise(frames):
+            if other.te_s - one.te_s < SAME_TE_S:
+                raise InputError(
+                    f"echo time {other.te_s:g} s occurs twice, also in {one.read.image.path}",
+                    where=other.read.image.path,
+                    mend="Correct EchoTime in the sidecars, or keep one of the two.",
+                )
+    return roles
+
+
+def _echo_times(read: Read, reads: list[Read]) -> tuple[float, ...]:
+    """Return one echo time for each volume of an image."""
+    image, n = read.image, len(read.volume.frames)
+    if image.role == DIFFERENCE and n == 1:
+        return (_delta_te(read, reads),)
+    times = image.te_s or read.facts.te_s or _te_of_sister(read, reads)
+    if not times:
+        raise MetadataError(
+            "no echo time",
+            where=image.path,
+            mend='Put {"EchoTime": 0.02} (seconds) into the JSON beside it, or give --te.',
+        )
+    if len(times) != n:
+        raise InputError(
+            f"{len(times)} echo times {times} for {n} volumes",
+            where=image.path,
+            mend="Give one echo time [s] for each volume, as a list in EchoTime or in --te.",
+        )
+    return times
+
+
+def _te_of_sister(read: Read, reads: list[Read]) -> tuple[float, ...]:
+    """Return the echo times that another part of the same echo states."""
+    for other in reads:
+        if other is not read and other.image.echo == read.image.echo:
+            times = other.image.te_s or other.facts.te_s
+            if times and other.image.role != DIFFERENCE:
+                return times
+    return ()
+
+
+def _delta_te(read: Read, reads: list[Read]) -> float:
+    if read.facts.delta_te_s is not None:
+        return read.facts.delta_te_s
+    times = sorted({t for r in reads if r.image.role == MAGNITUDE for t in r.facts.te_s})
+    if len(times) == 2:
+        return times[1] - times[0]
+    raise MetadataError(
+        "a phase difference without EchoTime1 and EchoTime2",
+        where=read.image.path,
+        mend='Put {"EchoTime1": 0.0046, "EchoTime2": 0.0071} (seconds) into its JSON.',
+    )
+
+
+def _put_together(
+    frames: dict[str, list[Frame]], header: Header, phase_scale: float | None
+) -> tuple[Floats, Floats | None, tuple[float, ...], str]:
+    """Return magnitude, phase, phase times and how the phase came to radians."""
+    if PHASE not in frames and (REAL in frames or IMAGINARY in frames):
+        return _from_complex(frames)
+    magnitude = _magnitude(frames[MAGNITUDE])
+    if PHASE in frames:
+        _require_partners(frames[MAGNITUDE], "magnitude", frames[PHASE], "phase")
+        phase, note = _radians(frames[PHASE], header, phase_scale)
+        return magnitude, phase, tuple(f.te_s for f in frames[MAGNITUDE]), note
+    if DIFFERENCE in frames:
+        phase, note = _radians(frames[DIFFERENCE], header, phase_scale)
+        times = tuple(f.te_s for f in frames[DIFFERENCE])
+        return magnitude, phase, times, f"difference of two echoes; {note}"
+    return magnitude, None, (), "none"
+
+
+def _from_complex(
+    frames: dict[str, list[Frame]],
+) -> tuple[Floats, Floats | None, tuple[float, ...], str]:
+    real, imaginary = frames.get(REAL, []), frames.get(IMAGINARY, [])
+    _require_partners(real, "real", imaginary, "imaginary")
+    if MAGNITUDE in frames:
+        _require_partners(frames[MAGNITUDE], "magnitude", real, "real")
+    grid = real[0].read.volume.grid
+    magnitude, polar = complex_to_polar(
+        np.stack([f.data for f in real]),
+        np.stack([f.data for f in imaginary]),
+        slice_axis=grid.slice_axis - 3,
+        where=real[0].read.image.path,
+    )
+    if MAGNITUDE in frames:
+        magnitude = _magnitude(frames[MAGNITUDE])
+    times = tuple(frame.te_s for frame in frames.get(MAGNITUDE, real))
+    return magnitude, polar.phase_rad, times, polar.note
+
+
+def _require_partners(one: list[Frame], what: str, other: list[Frame], other_what: str) -> None:
+    """Raise `InputError` that names the first echo which lacks its partner."""
+    for mine, mine_is, theirs, lacks in (
+        (one, what, other, other_what),
+        (other, other_what, one, what),
+    ):
+        times = np.array([frame.te_s for frame in theirs])
+        for n, frame in enumerate(mine, start=1):
+            if not np.any(np.abs(times - frame.te_s) < SAME_TE_S):
+                have = ", ".join(f"{t:g}" for t in times) or "none"
+                raise InputError(
+                    f"echo {n} of {len(mine)} (echo time {frame.te_s:g} s) has {mine_is} but no "
+                    f"{lacks}; {lacks} is there for: {have}",
+                    where=frame.read.image.path,
+                    mend=f"Add its {lacks}, correct EchoTime, or leave that echo out.",
+                )
+
+
+def _magnitude(frames: list[Frame]) -> Floats:
+    for frame in frames:
+        require_signal(frame.data, frame.shown)
+        negative = float(np.mean(frame.data < 0))
+        if negative > NEGATIVE_ALLOWED:
+            raise InputError(
+                f"{100 * negative:.0f} % of the magnitude is below 0, down to "
+                f"{float(frame.data.min()):g}",
+                where=frame.shown,
+                mend="Is this a phase or a real part? Magnitudes are 0 or more.",
+            )
+    stack = np.stack([frame.data for frame in frames])
+    return np.maximum(stack, np.float32(0), out=stack)
+
+
+def _radians(frames: list[Frame], header: Header, phase_scale: float | None) -> tuple[Floats, str]:
+    """Return the phase of all echoes together, in radians, and how it came to be."""
+    for frame in frames:
+        require_signal(frame.data, frame.shown)
+    first = frames[0].read
+    rescales = {frame.read.volume.rescale for frame in frames}
+    raw = np.stack([frame.data for frame in frames])
+    rescale = rescales.pop() if len(rescales) == 1 else None
+    if rescale in (None, (1.0, 0.0)) or phase_scale is not None:
+        rescale = None
+    else:
+        raw = (raw - np.float32(rescale[1])) / np.float32(rescale[0])
+    out = phase_to_radians(
+        raw,
+        units_hint=first.facts.units,
+        manufacturer=header.manufacturer,
+        rescale=rescale,
+        image_type=first.facts.image_type,
+        scale=phase_scale,
+        where=first.image.path,
+    )
+    return out.phase_rad, out.note
+
+
+def _field(reads: list[Read]) -> float:
+    stated = sorted({read.facts.b0_t for read in reads if read.facts.b0_t is not None})
+    if not stated:
+        raise MetadataError(
+            "no MagneticFieldStrength (nor ImagingFrequency)",
+            where=reads[0].image.path,
+            mend='Put {"MagneticFieldStrength": 3} into its JSON or one above, or give --b0.',
+        )
+    if stated[-1] - stated[0] > 0.1:
+        raise MetadataError(
+            f"the sidecars state fields of {stated} T",
+            where=reads[0].image.path,
+            mend="One scan has one field: correct MagneticFieldStrength.",
+        )
+    return stated[0]
+
+
+def _header(reads: list[Read]) -> Header:
+    types = dict.fromkeys(word for read in reads for word in read.facts.image_type)
+    return replace(reads[0].facts.header, image_type=tuple(types))
+
+
+def _sources(reads: list[Read]) -> tuple[Source, ...]:
+    return tuple(
+        sorted(
+            (Source(path=r.image.shown, sha256=r.volume.sha256) for r in reads),
+            key=lambda source: source.path,
+        )
+    )
+
+
+def _notes(reads: list[Read], notes: tuple[str, ...]) -> tuple[str, ...]:
+    oriented = reads[0].volume.notes
+    return (*notes, *(note for read in reads for note in read.notes), *oriented)

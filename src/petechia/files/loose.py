@@ -1,0 +1,396 @@
+"""NIfTI outside BIDS: a folder as dcm2niix writes it, or files named one by one.
+
+In a folder, files are put together by series: a magnitude series takes the phase, real or
+imaginary series on the same grid with the same echo times, of the same acquisition time
+where the sidecars tell it, else nearest in series number. Projections, inversion recovery,
+spin echo, echo planar images and localizers are left out; so is a short-echo series (all
+echo times below 4 ms) without phase, which has no contrast of susceptibility.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from petechia.core.echoes import check_echo_times
+from petechia.core.grid import Grid
+from petechia.errors import FileError, GridMismatchError, InputError, ParameterError, PetechiaError
+from petechia.files.images import SAME_TE_S, Image, load_scan, scan_ref
+from petechia.files.nifti import is_nifti, read_geometry, require_same_grid, stem_of
+from petechia.files.scan import Scan, ScanName, ScanRef
+from petechia.files.sidecars import (
+    DIFFERENCE,
+    IMAGINARY,
+    MAGNITUDE,
+    PHASE,
+    REAL,
+    facts_of,
+    is_gradient_echo,
+    is_processed_swi,
+    is_projection,
+    number,
+    read_json,
+    role_in,
+    text,
+)
+
+log = logging.getLogger(__name__)
+
+SHORT_TE_S = 0.004
+_ROLE_TOKENS = {
+    "ph": PHASE, "pha": PHASE, "phase": PHASE, "phasediff": DIFFERENCE, "real": REAL, "re": REAL,
+    "imaginary": IMAGINARY, "imag": IMAGINARY, "im": IMAGINARY, "mag": MAGNITUDE,
+    "magn": MAGNITUDE, "magnitude": MAGNITUDE,
+}  # fmt: skip
+_ECHO_TOKEN = re.compile(r"(?:e|echo-?)0*(\d+)([a-z]?)")
+_LOCALIZER = re.compile(r"locali[sz]er|scout|survey", re.IGNORECASE)
+_LABEL = re.compile(r"[0-9A-Za-z]+")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Found:
+    """One NIfTI file of a folder with what its name and sidecar say."""
+
+    image: Image
+    base: str
+    sidecar: Mapping[str, Any]
+    grid: Grid | None
+    te_s: tuple[float, ...]
+
+    @property
+    def series(self) -> float:
+        """Series number; 0 when the sidecar does not say."""
+        return number(self.sidecar.get("SeriesNumber")) or 0.0
+
+
+@dataclass(slots=True)
+class Series:
+    """Images of one role that belong together."""
+
+    role: str
+    images: list[Found] = field(default_factory=list)
+
+    @property
+    def first(self) -> Found:
+        """Its first image."""
+        return self.images[0]
+
+    @property
+    def te_s(self) -> tuple[float, ...]:
+        """All its echo times, sorted."""
+        return tuple(sorted(t for found in self.images for t in found.te_s))
+
+
+def subject_name(subject: str, run: int | None = None) -> ScanName:
+    """Return the name of a scan that has none of its own: `sub-01`, or `sub-01_run-2`."""
+    label = subject.removeprefix("sub-")
+    if not _LABEL.fullmatch(label):
+        raise ParameterError(
+            f"subject {subject!r}",
+            where="--subject",
+            mend="Use letters and digits only, e.g. 01 or patient3.",
+        )
+    runs = () if run is None else (("run", str(run)),)
+    return ScanName((("sub", label), *runs))
+
+
+def find_nifti_scans(
+    folder: Path, *, subject: str = "01", phase_scale: float | None = None
+) -> list[ScanRef]:
+    """List the gradient-echo scans in a folder of NIfTI + JSON.
+
+    Parameters
+    ----------
+    folder : Path
+        Searched with its subfolders.
+    subject : str
+        What the scans are called; `run-<n>` by series order when there are several.
+    phase_scale : float, optional
+        Factor from phase values to radians, when the user states it.
+
+    Raises
+    ------
+    FileError
+        No NIfTI file, or none that is a gradient echo: the message says why each was left out.
+    """
+    folder = Path(folder)
+    paths = sorted(p for p in folder.rglob("*") if is_nifti(p.name) and not _hidden(p, folder))
+    if not paths:
+        raise FileError(
+            "no .nii or .nii.gz files",
+            where=str(folder),
+            mend="Give a folder that dcm2niix wrote.",
+        )
+    left_out: dict[str, str] = {}
+    found = [one for path in paths if (one := _look(path, folder, left_out)) is not None]
+    scans = _pair(_series(found), left_out)
+    for name, why in left_out.items():
+        log.info("%s left out: %s", name, why)
+    if not scans:
+        raise _none_usable(folder, left_out)
+    names = [subject_name(subject, n if len(scans) > 1 else None) for n in range(1, len(scans) + 1)]
+    return [
+        scan_ref(name, "NIfTI", [f.image for f in images], phase_scale=phase_scale)
+        for name, images in zip(names, scans, strict=True)
+    ]
+
+
+def scan_from_files(
+    mag: Sequence[Path],
+    phase: Sequence[Path] = (),
+    te_s: Sequence[float] = (),
+    b0_t: float | None = None,
+    phase_scale: float | None = None,
+    subject: str = "01",
+) -> Scan:
+    """Read one scan from files named one by one.
+
+    Parameters
+    ----------
+    mag : sequence of Path
+        One 3-D file per echo, or one 4-D file.
+    phase : sequence of Path
+        Likewise; empty for magnitude only.
+    te_s : sequence of float
+        Echo time of each echo, in the order of the files [s]. Empty takes them from the
+        JSON beside the files.
+    b0_t : float, optional
+        Field [T]; None takes it from the JSON.
+    phase_scale : float, optional
+        Factor from phase values to radians; None finds out.
+    subject : str
+        What the scan is called.
+
+    Raises
+    ------
+    FileError, InputError
+        A file is missing, broken, empty, or does not fit the others.
+    """
+    name = subject_name(subject)
+    times = tuple(float(t) for t in te_s)
+    images = [
+        image
+        for paths, role in ((mag, MAGNITUDE), (phase, PHASE))
+        for image in _named(paths, role, times)
+    ]
+    notes: tuple[str, ...] = ()
+    if times:
+        notes += ("echo times as given on the command line",)
+    if b0_t is not None:
+        notes += ("field as given on the command line",)
+    return load_scan(tuple(images), name, "NIfTI", phase_scale=phase_scale, b0_t=b0_t, notes=notes)
+
+
+def ref_from_files(
+    mag: Sequence[Path],
+    phase: Sequence[Path] = (),
+    te_s: Sequence[float] = (),
+    b0_t: float | None = None,
+    phase_scale: float | None = None,
+    subject: str = "01",
+) -> ScanRef:
+    """Return the reference whose `load` calls `scan_from_files` with these arguments."""
+    load = partial(
+        scan_from_files, tuple(mag), tuple(phase), tuple(te_s), b0_t, phase_scale, subject
+    )
+    paths = tuple(str(p) for p in (*mag, *phase))
+    return ScanRef(name=subject_name(subject), kind="NIfTI", paths=paths, load=load)
+
+
+# --- files named one by one
+
+
+def _named(paths: Sequence[Path], role: str, times: tuple[float, ...]) -> list[Image]:
+    """Return the images of one role with the echo times they are given."""
+    chosen = [Path(p) for p in paths]
+    if not chosen:
+        if role == MAGNITUDE:
+            raise InputError("no file given", where="--mag", mend="Give the magnitude.")
+        return []
+    each = tuple((t,) for t in times) if len(chosen) > 1 else (times,)
+    if times:
+        if len(each) != len(chosen):
+            raise InputError(
+                f"{len(times)} echo times {times} for {len(chosen)} {role} files",
+                where="--te",
+                mend=_missing_mend(role, chosen, times),
+            )
+        check_echo_times(tuple(sorted(times)), len(times), "--te")
+    return [
+        Image(
+            path=str(path),
+            shown=path.name,
+            role=role,
+            echo=n if len(chosen) > 1 else None,
+            sidecars=_beside(path),
+            te_s=each[n - 1] if times else (),
+        )
+        for n, path in enumerate(chosen, start=1)
+    ]
+
+
+def _missing_mend(role: str, paths: Sequence[Path], times: tuple[float, ...]) -> str:
+    last = paths[-1].name
+    few = f"echo {len(paths) + 1} has no {role} (the last is {last})"
+    return f"Give one file per echo, or one 4-D file: {few if len(paths) < len(times) else last}."
+
+
+def _beside(path: Path) -> tuple[str, ...]:
+    json = path.with_name(stem_of(path.name) + ".json")
+    return (str(json),) if json.is_file() else ()
+
+
+# --- a folder
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _look(path: Path, folder: Path, left_out: dict[str, str]) -> Found | None:
+    """Return what a file is; None, with the reason in `left_out`, when it is no use."""
+    shown = str(path.relative_to(folder))
+    sidecars = _beside(path)
+    sidecar: Mapping[str, Any] = {}
+    grid: Grid | None = None
+    te_s: tuple[float, ...] = ()
+    try:
+        sidecar = read_json(Path(sidecars[0])) if sidecars else {}
+        if reason := _why_not(sidecar):
+            left_out[shown] = reason
+            return None
+        te_s = facts_of(sidecar, shown).te_s
+        grid = read_geometry(path)
+    except PetechiaError as error:
+        log.warning("%s", error)  # and again from `load`, should this scan be wanted
+    base, echo, role = parse_stem(stem_of(path.name))
+    image = Image(
+        path=str(path),
+        shown=shown,
+        role=role_in(sidecar) or role,
+        echo=echo,
+        sidecars=sidecars,
+    )
+    base = str(path.parent / base)
+    return Found(image=image, base=base, sidecar=sidecar, grid=grid, te_s=te_s)
+
+
+def parse_stem(stem: str) -> tuple[str, int | None, str]:
+    """Return (base, echo number, role) of a name such as `gre_5_e2_ph`."""
+    base: list[str] = []
+    echo, role = None, MAGNITUDE
+    for token in re.split(r"[_.]", stem):
+        low = token.lower().removeprefix("part-")
+        matched = _ECHO_TOKEN.fullmatch(low)
+        if matched:
+            echo = int(matched[1])
+            base += [matched[2]] if matched[2] else []
+        elif low in _ROLE_TOKENS:
+            role = _ROLE_TOKENS[low]
+        else:
+            base.append(token)
+    return "_".join(base), echo, role
+
+
+def _why_not(sidecar: Mapping[str, Any]) -> str | None:
+    if is_projection(sidecar):
+        return "an intensity projection"
+    if is_gradient_echo(sidecar) is False:
+        said = sidecar.get("ScanningSequence") or sidecar.get("PulseSequenceType")
+        return f"not a plain gradient echo ({said or 'inversion recovery'})"
+    named = f"{text(sidecar.get('SeriesDescription'))} {text(sidecar.get('ProtocolName'))}"
+    if _LOCALIZER.search(named):
+        return "a localizer"
+    return None
+
+
+def _series(found: Iterable[Found]) -> list[Series]:
+    """Return the files of each folder, base name and role together, in series order."""
+    groups: dict[tuple[Any, ...], Series] = {}
+    for one in found:
+        key = (one.base, one.image.role, is_processed_swi(one.sidecar))
+        groups.setdefault(key, Series(one.image.role)).images.append(one)
+    return sorted(groups.values(), key=lambda s: (s.first.series, s.first.image.shown))
+
+
+def _pair(series: Sequence[Series], left_out: dict[str, str]) -> list[list[Found]]:
+    """Return scans: each magnitude series with its phase, or real with imaginary."""
+    free = [s for s in series if s.role != MAGNITUDE]
+    magnitudes = [s for s in series if s.role == MAGNITUDE]
+    plain = [s for s in magnitudes if not is_processed_swi(s.first.sidecar)]
+    scans: list[tuple[Series, list[Series]]] = []
+    for one in plain or magnitudes:
+        partners = []
+        for role in (PHASE, REAL, IMAGINARY, DIFFERENCE):
+            best = _nearest(one, [s for s in free if s.role == role])
+            if best is not None:
+                free.remove(best)
+                partners.append(best)
+        scans.append((one, partners))
+    for one in [s for s in free if s.role == REAL]:
+        best = _nearest(one, [s for s in free if s.role == IMAGINARY])
+        if best is not None:
+            free = [s for s in free if s is not one and s is not best]
+            scans.append((one, [best]))
+    _tell(free, "no magnitude on its grid", left_out)
+    if plain:
+        weighted = [s for s in magnitudes if is_processed_swi(s.first.sidecar)]
+        _tell(weighted, "weighted by the scanner (SWI); the plain magnitude is used", left_out)
+    short = [one for one, partners in scans if not partners and _is_short(one)]
+    _tell(short, f"echo times below {SHORT_TE_S * 1e3:g} ms and no phase", left_out)
+    kept = [(one, partners) for one, partners in scans if one not in short]
+    kept.sort(key=lambda scan: (scan[0].first.series, scan[0].first.image.shown))
+    return [[f for s in (one, *partners) for f in s.images] for one, partners in kept]
+
+
+def _tell(series: Iterable[Series], why: str, left_out: dict[str, str]) -> None:
+    left_out.update({found.image.shown: why for s in series for found in s.images})
+
+
+def _is_short(series: Series) -> bool:
+    return bool(series.te_s) and max(series.te_s) < SHORT_TE_S
+
+
+def _nearest(one: Series, others: Iterable[Series]) -> Series | None:
+    """Return the series on the same grid that most likely is of the same acquisition."""
+    fitting = [other for other in others if _fits(one, other)]
+    return min(fitting, key=lambda other: _distance(one.first, other.first), default=None)
+
+
+def _fits(one: Series, other: Series) -> bool:
+    if Path(one.first.image.path).parent != Path(other.first.image.path).parent:
+        return False
+    if one.first.base == other.first.base:
+        return True
+    if one.first.grid is None or other.first.grid is None:
+        return False
+    try:
+        require_same_grid(one.first.grid, "", other.first.grid, "")
+    except GridMismatchError:
+        return False
+    if not one.te_s or not other.te_s or other.role == DIFFERENCE:
+        return True
+    return any(abs(a - b) < SAME_TE_S for a in one.te_s for b in other.te_s)
+
+
+def _distance(one: Found, other: Found) -> tuple[bool, bool, float, bool]:
+    times = (one.sidecar.get("AcquisitionTime"), other.sidecar.get("AcquisitionTime"))
+    return (
+        one.base != other.base,
+        times[0] != times[1],
+        abs(one.series - other.series),
+        other.series < one.series,
+    )
+
+
+def _none_usable(folder: Path, left_out: Mapping[str, str]) -> FileError:
+    first = "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:5])
+    more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+    return FileError(
+        f"no gradient-echo scan among its NIfTI files ({first}{more})",
+        where=str(folder),
+        mend="Give the folder of the gradient echo, or its files by --mag, --phase, --te, --b0.",
+    )
