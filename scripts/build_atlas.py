@@ -72,13 +72,8 @@ def main(atlas: Path, nilearn: Path) -> None:
     affine = images["t1"].affine
     grid = Grid(full["t1"].shape, affine)
     brain = full["brain_mask"] > 0
-    grey, white = (
-        prior(
-            nilearn / f"mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz", grid.shape, affine
-        )
-        for tissue in ("gm", "wm")
-    )
-    fluid = np.clip(1 - grey - white, 0, 1) * brain
+    names = (f"mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz" for tissue in ("gm", "wm"))
+    grey, white = (prior(nilearn / name, grid.shape, affine) for name in names)
     regions = mars_regions(full["cerebra"], white, brain, grid)
     half_affine = affine.copy()
     half_affine[:3, :3] *= 2

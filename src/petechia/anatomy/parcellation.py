@@ -16,9 +16,11 @@ external capsule
     All that is not nucleus or cortex between putamen and insula, thus with the claustrum and
     the extreme capsule, which no gradient-echo scan tells apart.
 deep and periventricular white matter
-    Other white matter within `periventricular_mm` of a lateral ventricle (`temporal_horn_mm` of
-    its temporal horn, whose surroundings are too thin for the wider band), or further than
-    `subcortical_mm` from any cortex (centrum semiovale).
+    Other white matter within `periventricular_mm` of a lateral ventricle and not within
+    `u_fibre_mm` of cortex (a gyrus that comes close to the ventricle stays lobar), within
+    `temporal_horn_mm` of the temporal horn (its surroundings are too thin for the wider band), or
+    further than `subcortical_mm` from any cortex (corona radiata, centrum semiovale). MARS names
+    the site without millimetres; 10 mm from the ventricle is the usual bound of periventricular.
 lobes
     The rest of the white matter is subcortical: it belongs to the lobe of the nearest cortex.
     Cingulate cortex is frontal in front (rostral and caudal anterior) and parietal behind
@@ -29,8 +31,9 @@ thalamus, brainstem
     The ventral diencephalon (subthalamus, substantia nigra, peduncle) goes with the thalamus
     above `midbrain_z_mm` and with the brainstem below, where it is midbrain.
 
-What is left of the brain mask (sulcal fluid, unlabelled rims) takes the nearest label, so that a
-lesion at the very surface still has a site. Distances are template millimetres.
+Pieces of a region smaller than `speck_mm3` are given up. What is left of the brain mask (sulcal
+fluid, unlabelled rims, specks) takes the nearest label, so that a lesion at the very surface still
+has a site. Distances are template millimetres.
 """
 
 from dataclasses import dataclass, fields
@@ -74,14 +77,16 @@ LOBES = ("frontal", "parietal", "temporal", "occipital", "insula")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParcellationParams:
-    """Distances of the rules above [mm], and the level of the midbrain."""
+    """Distances of the rules above [mm], the level of the midbrain, and what is a speck [mm^3]."""
 
     callosum_reach_mm: float = 16.0
     callosum_widen_mm: float = 2.0
     capsule_reach_mm: float = 9.0
-    periventricular_mm: float = 9.0
+    periventricular_mm: float = 10.0
+    u_fibre_mm: float = 3.0
     temporal_horn_mm: float = 2.0
-    subcortical_mm: float = 11.0
+    subcortical_mm: float = 8.0
+    speck_mm3: float = 150.0
     midbrain_z_mm: float = -9.0
 
     def __post_init__(self) -> None:
@@ -91,7 +96,7 @@ class ParcellationParams:
                 raise ParameterError(
                     f"{field.name} = {value}",
                     where="ParcellationParams",
-                    mend="Give a distance above 0 mm.",
+                    mend="Give a value above 0.",
                 )
 
 
@@ -136,6 +141,7 @@ def mars_regions(
     for side, half in sides.items():
         _label_grey(out, cerebra, half, side, grid, chosen)
     _label_white(out, cerebra, np.asarray(white) > 0.5, brain, sides, grid, chosen)
+    _drop_specks(out, grid, chosen.speck_mm3)
     _fill(out, brain, sides, grid)
     return out
 
@@ -196,7 +202,7 @@ def _label_white(
         "ventricle": _distance_mm(structure(cerebra, "lateral_ventricle"), grid),
         "horn": _distance_mm(structure(cerebra, "temporal_horn"), grid),
     }
-    deep = (near["ventricle"] <= params.periventricular_mm) & (near["ventricle"] <= near["cortex"])
+    deep = (near["ventricle"] <= params.periventricular_mm) & (near["cortex"] >= params.u_fibre_mm)
     deep |= near["horn"] <= params.temporal_horn_mm
     deep |= near["cortex"] > params.subcortical_mm
     lobe_labels = [label_of(site, side) for site in LOBES for side in sides]
@@ -273,6 +279,14 @@ def _nearest(source: Labels, out: Labels, where: Mask, half: Mask, grid: Grid) -
         ~seeds, sampling=grid.spacing_mm, return_distances=False, return_indices=True
     )
     out[where] = source[tuple(p[where] for p in places)]
+
+
+def _drop_specks(out: Labels, grid: Grid, speck_mm3: float) -> None:
+    for label in np.setdiff1d(np.unique(out), (0, *VENTRICLE_LABELS)):
+        parts, _ = ndimage.label(out == label)
+        small = np.bincount(parts.ravel()) * grid.voxel_mm3 < speck_mm3
+        small[0] = False
+        out[small[parts]] = 0
 
 
 def _fill(out: Labels, brain: Mask, sides: dict[str, Mask], grid: Grid) -> None:
