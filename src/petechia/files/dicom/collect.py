@@ -1,0 +1,176 @@
+"""Every frame in a folder, file or zip, with what had to be left aside counted."""
+
+import hashlib
+import io
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from petechia.errors import FileError
+from petechia.files.dicom.archive import Box, OpenBox
+from petechia.files.dicom.frames import Frame, frames_of
+from petechia.files.dicom.headers import is_dicom, quietly, read_header
+
+log = logging.getLogger(__name__)
+
+MR_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.4",  # MR
+    "1.2.840.10008.5.1.4.1.1.4.1",  # enhanced MR
+    "1.2.840.10008.5.1.4.1.1.4.4",  # legacy converted enhanced MR
+}
+
+
+@dataclass(slots=True)
+class Collected:
+    """What was found.
+
+    Attributes
+    ----------
+    frames : list of Frame
+        Of MR images, without copies of the same instance.
+    broken : dict of str to str
+        DICOM files that cannot be parsed: name, and what is wrong.
+    modalities : Counter
+        Images of other modalities than MR.
+    n_copies, n_junk, n_no_image : int
+        Files that repeat an instance, are no DICOM, are DICOM but no image.
+    """
+
+    frames: list[Frame] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    modalities: Counter[str] = field(default_factory=Counter)
+    n_copies: int = 0
+    n_junk: int = 0
+    n_no_image: int = 0
+
+
+def collect(box: Box) -> Collected:
+    """Read the headers of everything in `box`.
+
+    Raises
+    ------
+    FileError
+        More than one patient; or no readable MR image at all, with the reason.
+    """
+    found = Collected()
+    people: Counter[str] = Counter()
+    seen: dict[str, str] = {}
+    with box.opened() as opened, quietly():
+        for name in box.names():
+            header = _header(opened, name, found)
+            if header is None:
+                continue
+            dataset, fault = header
+            if not _is_wanted(dataset, name, found):
+                continue
+            people[_person(dataset)] += 1
+            _add(dataset, name, fault, found, seen)
+    _require_one_patient(people, box.place)
+    if not found.frames:
+        raise _nothing(found, box.place)
+    log.info("%d frames in %d files", len(found.frames), len({f.file for f in found.frames}))
+    return found
+
+
+def _header(opened: OpenBox, name: str, found: Collected) -> tuple[Dataset, str | None] | None:
+    """Return the header of a DICOM file; count it as junk or broken when there is none."""
+    with opened.stream(name) as stream:
+        start = stream.read(140)
+        if not is_dicom(start):
+            found.n_junk += 1
+            return None
+        n_bytes = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        try:
+            return read_header(stream, n_bytes)
+        except Exception as error:  # a damaged file can fail in any way inside the parser
+            found.broken[name] = f"cannot be parsed as DICOM ({type(error).__name__})"
+            return None
+
+
+def _is_wanted(dataset: Dataset, name: str, found: Collected) -> bool:
+    """Whether this is an MR image; if not, count what it is."""
+    kind, modality = str(dataset.get("SOPClassUID", "")), str(dataset.get("Modality", ""))
+    if "Rows" not in dataset:
+        if kind in MR_CLASSES or not (kind or modality or "MediaStorage" in str(dataset.file_meta)):
+            found.broken[name] = "ends within its header, or holds no image"
+        else:
+            found.n_no_image += 1
+        return False
+    if modality != "MR" and kind not in MR_CLASSES:
+        found.modalities[modality or "unknown"] += 1
+        return False
+    return True
+
+
+def _add(
+    dataset: Dataset, name: str, fault: str | None, found: Collected, seen: dict[str, str]
+) -> None:
+    """Add the frames of an MR file unless the same instance is there already."""
+    try:
+        frames = list(frames_of(dataset, name, fault))
+    except Exception as error:  # values are converted only now: same reason as above
+        found.broken[name] = f"has a damaged header ({type(error).__name__})"
+        return
+    first = frames[0]
+    # some anonymisers give every file one UID: a copy must lie at the same place too
+    instance = f"{first.sop} {first.position} {first.te_ms} {first.part} {first.instance}"
+    if first.sop and instance in seen:
+        whole = not frames[0].fault
+        if whole and any(f.fault for f in found.frames if f.file == seen[instance]):
+            # the copy is whole where the first was not
+            found.frames = [f for f in found.frames if f.file != seen[instance]]
+        else:
+            found.n_copies += 1
+            return
+    seen[instance] = name
+    found.frames += frames
+
+
+def _person(dataset: Dataset) -> str:
+    """Return a fingerprint of who was scanned, '' when the header does not say."""
+    who = str(dataset.get("PatientID") or "").strip() or str(dataset.get("PatientName") or "")
+    return hashlib.sha256(who.strip().encode()).hexdigest() if who.strip() else ""
+
+
+def _require_one_patient(people: Counter[str], place: Path) -> None:
+    known = [n for who, n in people.items() if who]
+    if len(known) > 1:
+        files = ", ".join(str(n) for n in sorted(known, reverse=True)[:10])
+        raise FileError(
+            f"{len(known)} patients in one place (with {files} MR files)",
+            where=str(place),
+            mend="Give one patient at a time: a folder or zip for each.",
+        )
+
+
+def _nothing(found: Collected, place: Path) -> FileError:
+    """Return the error for a place without a single MR image."""
+    if found.broken:
+        name, fault = next(iter(found.broken.items()))
+        return FileError(
+            f"{fault}; no other MR image among {len(found.broken)} damaged files",
+            where=name,
+            mend="Copy the scan again from the scanner or archive.",
+        )
+    if found.modalities:
+        kinds = ", ".join(f"{n} {modality}" for modality, n in found.modalities.most_common())
+        return FileError(
+            f"no MR image: {kinds}",
+            where=str(place),
+            mend="Give the gradient-echo MR series (SWI, T2* or QSM) of the examination.",
+        )
+    if found.n_no_image:
+        return FileError(
+            f"{found.n_no_image} DICOM files, but none holds an image",
+            where=str(place),
+            mend="Export the images themselves, not only reports or presentation states.",
+        )
+    return FileError(
+        f"no DICOM file among {found.n_junk} files",
+        where=str(place),
+        mend="Give a folder, file or zip of DICOM images, or a BIDS or NIfTI folder.",
+    )

@@ -1,0 +1,129 @@
+"""Scans in a folder, file or zip of DICOM, listed without reading their pixels."""
+
+import logging
+from collections import defaultdict
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from petechia.errors import FileError
+from petechia.files.dicom.archive import Box
+from petechia.files.dicom.collect import Collected, collect
+from petechia.files.dicom.frames import Frame
+from petechia.files.dicom.headers import is_dicom
+from petechia.files.dicom.pair import Plan, plans_of
+from petechia.files.dicom.pixels import Pixels, same_pixels
+from petechia.files.dicom.read import read_scan, with_notes
+from petechia.files.dicom.sort import volumes_of
+from petechia.files.scan import ScanName, ScanRef
+
+log = logging.getLogger(__name__)
+
+
+def holds_dicom(place: Path) -> bool:
+    """Whether a file is DICOM or a zip, or a folder holds at least one DICOM file."""
+    if place.is_file():
+        box = Box(place)
+        return box.is_zip or _starts_as_dicom(place)
+    return any(_starts_as_dicom(place / name) for name in Box(place).names())
+
+
+def _starts_as_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return is_dicom(stream.read(140))
+    except OSError:
+        return False
+
+
+def find_dicom_scans(
+    place: Path, *, subject: str = "01", phase_scale: float | None = None
+) -> list[ScanRef]:
+    """Return the gradient-echo scans of one patient in `place`, by series number.
+
+    Only headers are read; `ScanRef.load` reads the pixels.
+
+    Parameters
+    ----------
+    place : Path
+        Folder (searched to its bottom), single file, or zip archive.
+    subject : str
+        The `sub` entity of the scans' names; nothing of the patient goes into them.
+    phase_scale : float, optional
+        Factor from rescaled phase values to radians, where they are not recognised.
+
+    Raises
+    ------
+    FileError
+        No such place, no gradient-echo MR image in it, several patients, or an archive
+        that is damaged or not harmless.
+    """
+    place = Path(place)
+    box = Box(place)
+    found = collect(box)
+    frames, notes = _fit_for_scans(found, place)
+    with box.opened() as opened:
+        pixels = Pixels(opened)
+        plans, left = plans_of(volumes_of(frames), partial(same_pixels, pixels))
+    notes += left
+    if found.n_copies:
+        notes.append(f"{found.n_copies} copies of the same images dropped")
+    log.info("%d scans", len(plans))
+    several = len(plans) > 1
+    return [
+        _reference(place, with_notes(plan, notes), subject, run if several else None, found,
+                   phase_scale)
+        for run, plan in enumerate(plans, start=1)
+    ]  # fmt: skip
+
+
+def _reference(
+    place: Path,
+    plan: Plan,
+    subject: str,
+    run: int | None,
+    found: Collected,
+    phase_scale: float | None,
+) -> ScanRef:
+    """Return the reference of one scan."""
+    entities = [("sub", subject)]
+    if run is not None:
+        entities.append(("run", str(run)))
+    name = ScanName(tuple(entities))
+    files = tuple(sorted({f.file for v in plan.volumes for f in v.frames}))
+    folders = {PurePosixPath(f).parent for f in files}
+    beside = tuple(
+        (file, fault)
+        for file, fault in found.broken.items()
+        if PurePosixPath(file).parent in folders
+    )
+    return ScanRef(
+        name=name,
+        kind="DICOM",
+        paths=files,
+        load=partial(read_scan, str(place), plan, name, phase_scale, beside),
+    )
+
+
+def _fit_for_scans(found: Collected, place: Path) -> tuple[list[Frame], list[str]]:
+    """Return the frames that can make up a scan, and notes on the series left aside.
+
+    Images marked as derived count only when there are no others.
+    """
+    fit = [f for f in found.frames if f.aside is None]
+    if not fit:
+        fit = [f for f in found.frames if f.aside == "derived image"]
+    kept = {(f.series, f.aside) for f in fit}
+    left: dict[tuple[int, str], int] = defaultdict(int)
+    for frame in found.frames:
+        if (frame.series, frame.aside) not in kept and frame.aside is not None:
+            left[(frame.series_number, frame.aside)] += 1
+    notes = [f"series {n} left aside: {why}" for n, why in sorted(left)]
+    for modality, n in sorted(found.modalities.items()):
+        notes.append(f"{n} images of modality {modality} left aside")
+    if not fit:
+        raise FileError(
+            "no gradient-echo magnitude or phase: " + "; ".join(notes[:10]),
+            where=str(place),
+            mend="Give the T2*, SWI or QSM series with its original magnitude (and phase).",
+        )
+    return fit, notes

@@ -1,0 +1,397 @@
+"""Volumes to scans: which echoes, and which phase, belong to which magnitude.
+
+Echoes and parts of one acquisition lie on one grid, share repetition time and flip angle, and
+were acquired at one time; their series are neighbours. Where several acquisitions look alike
+(repeated runs) the assignment with the least total distance in time and series number is taken.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from petechia.files.dicom.sort import SAME_ECHO_MS, Volume, n_orientations, n_places, normal_of
+
+SAME_ACQUISITION_S = 5.0
+"""Echoes of one acquisition start within a repetition time of each other."""
+JOIN_WITHIN_S = 120.0
+CORRECTIONS = {"ND", "DIS2D", "DIS3D", "NORM", "FIL", "NONE", "PFP", "SHARP", "CDM", "CMM"}
+FORBIDDEN = 1e12
+
+SamePixels = Callable[[Volume, Volume], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Volumes of one part and one acquisition, by echo time."""
+
+    volumes: tuple[Volume, ...]
+
+    @property
+    def te_ms(self) -> tuple[float | None, ...]:
+        """Echo times [ms]."""
+        return tuple(v.te_ms for v in self.volumes)
+
+    @property
+    def lead(self) -> Volume:
+        """The first echo."""
+        return self.volumes[0]
+
+    @property
+    def series_number(self) -> int:
+        """Lowest series number."""
+        return min(v.first.series_number for v in self.volumes)
+
+    @property
+    def acquired_s(self) -> float | None:
+        """Earliest time of acquisition; only for comparing."""
+        times = [v.acquired_s for v in self.volumes if v.acquired_s is not None]
+        return min(times) if times else None
+
+    def joined(self, volume: Volume) -> "Group":
+        """Return this group with one more echo."""
+        return Group(volumes=tuple(sorted((*self.volumes, volume), key=lambda v: v.te_ms or 0.0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One scan before its pixels are read.
+
+    Attributes
+    ----------
+    magnitude, phase, real, imaginary : tuple of Volume
+        By echo time; what is not there is empty.
+    problem : (what, mend) or None
+        Why the parts do not fit; raised when the scan is loaded.
+    notes : tuple of str
+        What was left aside.
+    """
+
+    magnitude: tuple[Volume, ...] = ()
+    phase: tuple[Volume, ...] = ()
+    real: tuple[Volume, ...] = ()
+    imaginary: tuple[Volume, ...] = ()
+    problem: tuple[str, str] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """All volumes to be read."""
+        return self.magnitude + self.phase + self.real + self.imaginary
+
+    @property
+    def series_number(self) -> int:
+        """Lowest series number: scans are numbered in its order."""
+        return min(v.first.series_number for v in self.volumes)
+
+    @property
+    def te_ms(self) -> tuple[float | None, ...]:
+        """Echo times of the magnitude [ms]."""
+        return tuple(v.te_ms for v in self.magnitude or self.real)
+
+
+def plans_of(volumes: Sequence[Volume], same_pixels: SamePixels) -> tuple[list[Plan], list[str]]:
+    """Return the scans that `volumes` make up by series number, and notes on what was left.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        Of images fit for a scan.
+    same_pixels : callable
+        Whether two volumes hold the same pixels; asked only where headers cannot tell.
+    """
+    volumes, notes = _without_fragments(volumes)
+    plans: list[Plan] = []
+    for alike in same_grid(volumes):
+        alike, left = without_variants(alike, same_pixels)
+        notes += left
+        found, left = _plans_on_one_grid(alike)
+        plans += found
+        notes += left
+    plans, left = _without_weak(plans)
+    return sorted(plans, key=lambda p: p.series_number), notes + left
+
+
+def _without_fragments(volumes: Sequence[Volume]) -> tuple[list[Volume], list[str]]:
+    """Leave aside single slices and small many-angled series, unless there is nothing else."""
+    kept, notes = [], []
+    for volume in volumes:
+        small = n_places(volume) < 3
+        angled = n_orientations(volume) > 1 and len(volume.frames) <= 15
+        if small or angled:
+            why = "slices of several orientations" if angled else "fewer than 3 slices"
+            notes.append(f"{volume.label} left aside: {why}")
+        else:
+            kept.append(volume)
+    return (kept, notes) if kept else (list(volumes), [])
+
+
+def same_grid(volumes: Iterable[Volume]) -> list[list[Volume]]:
+    """Return the volumes in groups that lie on one grid."""
+    groups: list[list[Volume]] = []
+    for volume in volumes:
+        for group in groups:
+            if _on_one_grid(group[0], volume):
+                group.append(volume)
+                break
+        else:
+            groups.append([volume])
+    return groups
+
+
+def _on_one_grid(a: Volume, b: Volume) -> bool:
+    """Whether two volumes share study, frame of reference, plane, matrix and most slices."""
+    one, two = a.first, b.first
+    frames = {one.frame_of_reference, two.frame_of_reference} - {""}
+    if one.study != two.study or len(frames) > 1 or one.size != two.size:
+        return False
+    stated = (one.position, one.orientation, one.pixel_mm, two.position, two.orientation)
+    if None in stated or two.pixel_mm is None:
+        return one.series == two.series
+    assert one.orientation is not None
+    assert two.orientation is not None
+    assert one.pixel_mm is not None
+    if not np.allclose(one.orientation, two.orientation, atol=2e-3):
+        return False
+    if not np.allclose(one.pixel_mm, two.pixel_mm, rtol=1e-3):
+        return False
+    apart = np.subtract(two.position, one.position)  # type: ignore[arg-type]
+    in_plane = [
+        abs(float(apart @ np.asarray(o))) for o in (one.orientation[:3], one.orientation[3:])
+    ]
+    return max(in_plane) < 0.2 * min(one.pixel_mm) and _overlap(a, b) > 0.5
+
+
+def _overlap(a: Volume, b: Volume) -> float:
+    """Return the shared part of two stacks' extents along the normal of the first."""
+    normal = normal_of(a.first)
+    ends = []
+    for volume in (a, b):
+        places = [f.position for f in volume.frames if f.position is not None]
+        along = np.asarray(places) @ normal
+        ends.append((float(along.min()), float(along.max())))
+    shared = min(ends[0][1], ends[1][1]) - max(ends[0][0], ends[1][0])
+    longest = max(high - low for low, high in ends)
+    return 1.0 if longest <= 0 and shared >= -1e-3 else shared / max(longest, 1e-9)
+
+
+def without_variants(
+    volumes: Sequence[Volume], same_pixels: SamePixels
+) -> tuple[list[Volume], list[str]]:
+    """Keep one of several reconstructions or copies of the same image.
+
+    With phase, the one without distortion correction is kept (interpolation harms wrapped
+    phase); without phase the corrected one; normalised before not normalised.
+    """
+    complex_parts = [v for v in volumes if v.part != "mag"]
+    raw_phase = any(not _corrected(v) for v in complex_parts)
+    prefer_corrected = not raw_phase
+
+    def rank(volume: Volume) -> tuple[bool, bool, int]:
+        normalised = "NORM" in volume.first.tokens
+        return (_corrected(volume) != prefer_corrected, not normalised, volume.first.series_number)
+
+    kept: list[Volume] = []
+    notes = []
+    for volume in sorted(volumes, key=rank):
+        twin = next((k for k in kept if _variant(k, volume, same_pixels)), None)
+        if twin is None:
+            kept.append(volume)
+        else:
+            notes.append(f"{volume.label} left aside: the same image as {twin.label}")
+    return sorted(kept, key=volumes.index), notes
+
+
+def _corrected(volume: Volume) -> bool:
+    """Whether the scanner corrected distortion."""
+    return any(t.startswith("DIS") for t in volume.first.tokens)
+
+
+def _variant(a: Volume, b: Volume, same_pixels: SamePixels) -> bool:
+    """Whether two volumes are one image, reconstructed or stored twice."""
+    if a.part != b.part or a.te_ms != b.te_ms or not a.facts.same_sequence(b.facts):
+        return False
+    apart_s = _apart_s(a.acquired_s, b.acquired_s)
+    if apart_s is not None and apart_s > SAME_ACQUISITION_S:
+        return False
+    if a.first.tokens == b.first.tokens:
+        return same_pixels(a, b)
+    return set(a.first.tokens) ^ set(b.first.tokens) <= CORRECTIONS
+
+
+def _apart_s(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else abs(a - b)
+
+
+def groups_of(volumes: Iterable[Volume]) -> list[Group]:
+    """Return volumes of one part in groups of one acquisition each: distinct echo times."""
+    groups: list[Group] = []
+    for volume in volumes:
+        fitting = [n for n, group in enumerate(groups) if _joins(group, volume)]
+        if fitting:
+            best = min(fitting, key=lambda n: (_distance(groups[n], volume), -n))
+            groups[best] = groups[best].joined(volume)
+        else:
+            groups.append(Group(volumes=(volume,)))
+    return groups
+
+
+def _joins(group: Group, volume: Volume) -> bool:
+    """Whether `volume` can be another echo of `group`."""
+    if volume.te_ms is None or volume.te_ms in group.te_ms or None in group.te_ms:
+        return False
+    if not group.lead.facts.same_sequence(volume.facts):
+        return False
+    same_series = any(
+        (v.first.series, v.repeat) == (volume.first.series, volume.repeat) for v in group.volumes
+    )
+    apart_s = _apart_s(group.acquired_s, volume.acquired_s)
+    return same_series or apart_s is None or apart_s <= JOIN_WITHIN_S
+
+
+def _distance(group: Group, volume: Volume) -> float:
+    """Return how far apart in time and series two images are."""
+    apart_s = _apart_s(group.acquired_s, volume.acquired_s) or 0.0
+    late = apart_s if apart_s > SAME_ACQUISITION_S else 0.0
+    numbers = abs(volume.first.series_number - group.series_number)
+    repeats = abs(volume.repeat - group.lead.repeat)
+    return 100.0 * late + 10.0 * repeats + min(numbers, 1000)
+
+
+def assign(
+    first: Sequence[Group], second: Sequence[Group], fits: Callable[[Group, Group], bool]
+) -> dict[int, int]:
+    """Return which of `second` belongs to each of `first`, with least total distance."""
+    if not first or not second:
+        return {}
+    cost = np.full((len(first), len(second)), FORBIDDEN)
+    for n, one in enumerate(first):
+        for m, two in enumerate(second):
+            if fits(one, two):
+                # scanners number the magnitude before its phase: a tie goes that way
+                before = 0.5 if two.series_number < one.series_number else 0.0
+                cost[n, m] = _distance(one, two.lead) + before
+    rows, columns = linear_sum_assignment(cost)
+    return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if cost[r, c] < FORBIDDEN}
+
+
+def _same_sequence(a: Group, b: Group) -> bool:
+    return a.lead.facts.same_sequence(b.lead.facts)
+
+
+def _te_within(magnitude: Group, phase: Group) -> bool:
+    """Whether every phase echo time is one of the magnitude's."""
+    if None in magnitude.te_ms or None in phase.te_ms:
+        return magnitude.te_ms == phase.te_ms
+    return all(
+        any(abs(p - m) <= SAME_ECHO_MS for m in magnitude.te_ms)  # type: ignore[operator]
+        for p in phase.te_ms
+    )
+
+
+def _plans_on_one_grid(volumes: Sequence[Volume]) -> tuple[list[Plan], list[str]]:
+    """Return the scans among volumes of one grid, and notes on parts without a partner."""
+    by_part = {
+        part: groups_of(v for v in volumes if v.part == part)
+        for part in ("mag", "phase", "real", "imag")
+    }
+    magnitude, phase, real = by_part["mag"], by_part["phase"], by_part["real"]
+    imaginary = by_part["imag"]
+    halves = assign(real, imaginary, lambda r, i: r.te_ms == i.te_ms and _same_sequence(r, i))
+    whole = [real[n] for n in halves]
+    other = {id(real[n]): imaginary[m] for n, m in halves.items()}
+
+    def fits(m: Group, p: Group) -> bool:
+        return _same_sequence(m, p) and _te_within(m, p)
+
+    phase_of = assign(magnitude, phase, fits)
+    complex_of = assign(magnitude, whole, lambda m, c: m.te_ms == c.te_ms and _same_sequence(m, c))
+    plans = []
+    for n, group in enumerate(magnitude):
+        plan = Plan(magnitude=group.volumes)
+        if n in complex_of:
+            half = whole[complex_of[n]]
+            plan = replace(plan, real=half.volumes, imaginary=other[id(half)].volumes)
+        elif n in phase_of:
+            plan = replace(plan, phase=phase[phase_of[n]].volumes)
+        plans.append(plan)
+    plans += [
+        Plan(real=half.volumes, imaginary=other[id(half)].volumes)
+        for c, half in enumerate(whole)
+        if c not in complex_of.values()
+    ]
+    orphans = [p for m, p in enumerate(phase) if m not in phase_of.values()]
+    orphans += [r for n, r in enumerate(real) if n not in halves]
+    orphans += [i for m, i in enumerate(imaginary) if m not in halves.values()]
+    return _with_orphans(plans, orphans)
+
+
+def _with_orphans(plans: list[Plan], orphans: list[Group]) -> tuple[list[Plan], list[str]]:
+    """Tell what is wrong with parts that found no partner.
+
+    They are the problem of a magnitude that has no phase; else a note.
+    """
+    notes = []
+    for orphan in orphans:
+        alone = next((n for n, p in enumerate(plans) if p.magnitude == p.volumes), None)
+        times = ", ".join("unknown" if t is None else f"{t:g}" for t in orphan.te_ms)
+        if alone is not None and plans[alone].problem is None:
+            wanted = ", ".join("unknown" if t is None else f"{t:g}" for t in plans[alone].te_ms)
+            problem = (
+                f"{orphan.lead.label}: its echo times ({times} ms) or sequence do not fit the "
+                f"magnitude's ({wanted} ms)",
+                "Export magnitude and phase of the same acquisition; or leave the phase out.",
+            )
+            plans[alone] = replace(plans[alone], problem=problem)
+        elif not plans:
+            plans.append(_unpaired(orphan))
+        else:
+            notes.append(f"{orphan.lead.label} left aside: no magnitude of the same acquisition")
+    return plans, notes
+
+
+def _unpaired(orphan: Group) -> Plan:
+    """Return a plan that says what is missing when it is loaded."""
+    missing = {
+        "phase": "magnitude",
+        "real": "imaginary part of the same echoes",
+        "imag": "real part of the same echoes",
+    }[orphan.lead.part]
+    problem = (
+        f"{orphan.lead.label} has no {missing} on the same grid",
+        f"Export the {missing} too; both must come from one acquisition and reconstruction.",
+    )
+    if orphan.lead.part == "phase":
+        return Plan(problem=problem, phase=orphan.volumes)
+    if orphan.lead.part == "real":
+        return Plan(problem=problem, real=orphan.volumes)
+    return Plan(problem=problem, imaginary=orphan.volumes)
+
+
+def _without_weak(plans: list[Plan]) -> tuple[list[Plan], list[str]]:
+    """Leave aside what no microbleed shows on, when there is something better.
+
+    That is a part without its magnitude, and a magnitude alone at an echo time too short
+    for T2* weight (below 6 ms at 3 T).
+    """
+    strong, notes = [], []
+    for plan in plans:
+        why = _weakness(plan)
+        if why is None:
+            strong.append(plan)
+        else:
+            notes.append(f"{plan.volumes[0].label} left aside: {why}")
+    return (strong, notes) if strong else (plans, [])
+
+
+def _weakness(plan: Plan) -> str | None:
+    if not plan.magnitude and not (plan.real and plan.imaginary):
+        return "no magnitude on the same grid"
+    times = [t for t in plan.te_ms if t is not None]
+    b0_t = plan.volumes[0].facts.b0_t or 3.0
+    if plan.magnitude == plan.volumes and plan.problem is None and times:
+        longest = max(times)
+        if longest * b0_t < 18.0:
+            return f"no phase, and {longest:g} ms is too short for T2* weight"
+    return None
