@@ -1,0 +1,401 @@
+"""The whole chain: from arrays to findings and their label volume."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from petechia.core.grid import Grid
+from petechia.core.methods import choose
+from petechia.errors import ParameterError
+from petechia.lesions.candidates import METHODS
+from petechia.lesions.candidates.found import Candidates
+from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify, log_odds
+from petechia.lesions.criteria import CriteriaParams, lesion_criteria, mars_grade
+from petechia.lesions.findings import Finding
+from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
+from petechia.lesions.shape import Shape, measure_shape
+from petechia.lesions.signal import SignalParams, relative_signal
+from petechia.lesions.tube import Tube, TubeParams, continuation
+from petechia.lesions.void import Void, VoidParams, grow_voids
+
+log = logging.getLogger(__name__)
+CROP_MARGIN_MM = 6.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectParams:
+    """Settings of `detect`.
+
+    Attributes
+    ----------
+    threshold : float
+        Operating point: a finding of class microbleed counts from this probability on.
+    finders : tuple of str
+        Rows of `petechia.lesions.candidates.METHODS`; those whose arrays are missing are
+        left out.
+    most_findings : int
+        At most so many findings stay in the table, the most probable first.
+    most_measured : int
+        At most so many voids get a moment, the most probable by shape first.
+    signal, void, tube, moment, classify, criteria
+        Settings of the stages.
+    """
+
+    threshold: float = 0.5
+    finders: tuple[str, ...] = ("radial_symmetry", "blob", "dipole_match", "chi_peak")
+    most_findings: int = 150
+    most_measured: int = 500
+    signal: SignalParams = field(default_factory=SignalParams)
+    void: VoidParams = field(default_factory=VoidParams)
+    tube: TubeParams = field(default_factory=TubeParams)
+    moment: MomentParams = field(default_factory=MomentParams)
+    classify: ClassifyParams = field(default_factory=ClassifyParams)
+    criteria: CriteriaParams = field(default_factory=CriteriaParams)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ParameterError(
+                f"operating point {self.threshold}",
+                where="DetectParams.threshold",
+                mend="Give a probability between 0 and 1.",
+            )
+        if min(self.most_findings, self.most_measured) < 1:
+            raise ParameterError(
+                f"most_findings={self.most_findings}, most_measured={self.most_measured}",
+                where="DetectParams",
+                mend="Give 1 or more.",
+            )
+        if not self.finders:
+            raise ParameterError(
+                "no finder",
+                where="DetectParams.finders",
+                mend=f"Choose among {', '.join(sorted(METHODS))}.",
+            )
+        for name in self.finders:
+            choose(METHODS, name, "DetectParams.finders")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Detection:
+    """Findings of one scan.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        Most probable first; `index` 1, 2, ... is the voxel value in `labels`.
+    labels : (I, J, K) ndarray of int32
+        0 where there is no finding.
+    says : tuple of str
+        What a reader must know: why there is nothing, what was cut, what was missing.
+    """
+
+    findings: tuple[Finding, ...]
+    labels: npt.NDArray[np.int32]
+    says: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Measured:
+    """One void with everything measured on it: what the classifier saw."""
+
+    void: Void
+    features: Features
+    verdict: Verdict
+
+
+def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detection:
+    """Find, measure and name dark spots.
+
+    Finders propose places in every image there is; places grow into voids on the
+    magnitude; each void is measured (shape, continuation, moment) and named. What is
+    rejected stays in the table, with the reason.
+
+    Parameters
+    ----------
+    inputs : LesionInputs
+        Arrays of one scan.
+    params : DetectParams
+        Settings.
+
+    Returns
+    -------
+    Detection
+        With no findings, `says` tells why.
+    """
+    p = params or DetectParams()
+    labels = np.zeros(inputs.grid.shape, dtype=np.int32)
+    if not inputs.brain_mask.any():
+        return Detection(findings=(), labels=labels, says=("The brain mask is empty.",))
+    if not np.any(inputs.magnitude[inputs.brain_mask] > 0):
+        text = "The magnitude is zero throughout the brain mask."
+        return Detection(findings=(), labels=labels, says=(text,))
+    measured, says = measure(inputs, p)
+    kept = sorted(
+        measured, key=lambda m: (-round(m.verdict.probability, 3), *m.void.seed_vox.tolist())
+    )
+    if len(kept) > p.most_findings:
+        says.append(
+            f"{len(kept)} dark spots were measured; the {p.most_findings} most probable are "
+            f"listed, those left out have a probability of "
+            f"{kept[p.most_findings].verdict.probability:.3f} or less."
+        )
+        kept = kept[: p.most_findings]
+    if not kept:
+        says.append(
+            "No spot in the brain mask is darker than its surroundings by "
+            f"{100 * p.void.least_depth:.0f} % and {p.void.least_depth_sd:g} times the texture."
+        )
+    for n, m in enumerate(kept):
+        labels[tuple(m.void.body.T)] = n + 1
+    return Detection(findings=_findings(kept, inputs, p), labels=labels, says=tuple(says))
+
+
+def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured], list[str]]:
+    """Return every void with its features and verdict, in voxels of the whole volume."""
+    near, corner = _crop(inputs)
+    says = _missing(inputs)
+    relative = relative_signal(near.magnitude, near.brain_mask, near.grid, params.signal)
+    found = _propose(near, relative.value, params)
+    places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
+    signal, texture = relative.value, relative.texture
+    voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
+    log.info("%d places proposed, %d voids grown", len(places), len(voids))
+    dark = _covered(voids, near.grid)
+    shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid) for v in voids]
+    features = _describe(near, voids, shapes, signal, texture, params)
+    fits = _moments(near, features, dark, signal, params)
+    out = []
+    for void, f, fit in zip(voids, features, fits, strict=True):
+        seed = tuple(int(n) for n in np.rint(f.shape.centre_vox) + corner)
+        region = inputs.region_of((seed[0], seed[1], seed[2])) if inputs.region_of else None
+        f = replace(f, fit=fit, region=region)
+        out.append(
+            Measured(
+                void=_shift(void, corner),
+                features=f,
+                verdict=classify(f, params.classify),
+            )
+        )
+    return out, says
+
+
+def _missing(inputs: LesionInputs) -> list[str]:
+    """Say what the inputs cannot answer."""
+    says = []
+    if not inputs.has_field:
+        says.append("No usable phase: blood and calcium cannot be told apart.")
+    elif not inputs.sign_trusted:
+        says.append("The handedness of the phase is unknown: no sign is given.")
+    if inputs.region_of is None:
+        says.append("No regions: side, site and compartment are not given.")
+    return says
+
+
+def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
+    """Return the inputs cut to the brain and a margin, and the corner of the cut."""
+    margin = np.ceil(CROP_MARGIN_MM / inputs.grid.spacing_mm).astype(np.int64)
+    (box,) = ndimage.find_objects(inputs.brain_mask.astype(np.uint8))
+    low = np.maximum(np.array([s.start for s in box]) - margin, 0)
+    high = np.minimum(np.array([s.stop for s in box]) + margin, inputs.grid.shape)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    affine = inputs.grid.affine.copy()
+    affine[:3, 3] = inputs.grid.to_mm(low)
+    shape = (i.stop - i.start, j.stop - j.start, k.stop - k.start)
+    arrays: dict[str, Any] = {}
+    for name in (
+        "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "field_noise_ppm",
+        "field_mask", "chi_ppm", "vessel",
+    ):  # fmt: skip
+        array = getattr(inputs, name)
+        if array is None:
+            continue
+        kind = bool if name.endswith("mask") else np.float32
+        arrays[name] = np.ascontiguousarray(array[i, j, k], dtype=kind)
+    return replace(inputs, grid=Grid(shape, affine), **arrays), low
+
+
+def _shift(void: Void, corner: npt.NDArray[np.int64]) -> Void:
+    return replace(
+        void, body=void.body + corner, tail=void.tail + corner, seed_vox=void.seed_vox + corner
+    )
+
+
+def _propose(
+    inputs: LesionInputs, signal: npt.NDArray[np.float32], params: DetectParams
+) -> list[Candidates]:
+    """Run every finder on every image it can take."""
+    field_mask = inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
+    images: list[dict[str, object]] = [{"relative_signal": signal, "mask": inputs.brain_mask}]
+    if inputs.swi is not None:
+        swi = relative_signal(inputs.swi, inputs.brain_mask, inputs.grid, params.signal).value
+        images.append({"relative_signal": swi, "mask": inputs.brain_mask})
+    if inputs.r2star is not None:
+        decay = np.exp(-inputs.r2star * np.float32(inputs.reading_te_s)).astype(np.float32)
+        decay = relative_signal(decay, inputs.brain_mask, inputs.grid, params.signal).value
+        images.append({"relative_signal": decay, "mask": inputs.brain_mask})
+    field_images: dict[str, object] = {"mask": inputs.brain_mask & field_mask}
+    if inputs.local_field_ppm is not None:
+        field_images["local_field_ppm"] = inputs.local_field_ppm
+        field_images["field_noise_ppm"] = inputs.field_noise_ppm
+    if inputs.chi_ppm is not None:
+        field_images["chi_ppm"] = inputs.chi_ppm
+    images.append(field_images)
+    out: list[Candidates] = []
+    for name in params.finders:
+        method = METHODS[name]
+        for image in images:
+            if all(need in image for need in method.needs):
+                (found,) = method(image, grid=inputs.grid)
+                log.info("%s: %d places", name, len(found))
+                out.append(found)
+    return out
+
+
+def _covered(voids: Sequence[Void], grid: Grid) -> npt.NDArray[np.bool_]:
+    """Return where any void or tail lies."""
+    dark = np.zeros(grid.shape, dtype=bool)
+    for v in voids:
+        dark[tuple(v.body.T)] = True
+        dark[tuple(v.tail.T)] = True
+    return dark
+
+
+def _describe(
+    inputs: LesionInputs,
+    voids: Sequence[Void],
+    shapes: Sequence[Shape],
+    signal: npt.NDArray[np.float32],
+    texture: float,
+    params: DetectParams,
+) -> list[Features]:
+    """Return what magnitude, susceptibility and vessel map say of each void."""
+    loss = np.clip(1 - signal, 0, 1)
+    field_mask = inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
+    phase = "none" if not inputs.has_field else "signed" if inputs.sign_trusted else "unsigned"
+    out = []
+    for void, shape in zip(voids, shapes, strict=True):
+        at = tuple(void.body.T)
+        chi_mean, tube_chi = None, None
+        if inputs.chi_ppm is not None and field_mask[at].mean() > 0.5:
+            chi_mean = float(inputs.chi_ppm[at].mean())
+            tube_chi = _tube_chi(inputs.chi_ppm, field_mask, at, shape, inputs.grid, params.tube)
+        out.append(
+            Features(
+                shape=shape,
+                noise=texture,
+                tube=continuation(loss, inputs.brain_mask, shape, inputs.grid, params.tube),
+                tube_chi=tube_chi,
+                vessel=None if inputs.vessel is None else float(inputs.vessel[at].mean()),
+                phase=phase,
+                chi_ppm=chi_mean,
+            )
+        )
+    return out
+
+
+def _tube_chi(
+    chi_ppm: npt.NDArray[np.floating],
+    mask: npt.NDArray[np.bool_],
+    at: tuple[npt.NDArray[np.int64], ...],
+    shape: Shape,
+    grid: Grid,
+    params: TubeParams,
+) -> Tube | None:
+    """Follow susceptibility of the void's own sign; None when it has hardly any."""
+    values = chi_ppm[at]
+    peak = float(values[np.argmax(np.abs(values))])
+    if abs(peak) < 0.05:
+        return None
+    return continuation(np.sign(peak) * chi_ppm, mask, shape, grid, params, strength=abs(peak))
+
+
+def _moments(
+    inputs: LesionInputs,
+    features: Sequence[Features],
+    dark: npt.NDArray[np.bool_],
+    signal: npt.NDArray[np.float32],
+    params: DetectParams,
+) -> list[MomentFit | None]:
+    """Fit the voids that could be microbleeds by their shape."""
+    none: list[MomentFit | None] = [None] * len(features)
+    if inputs.local_field_ppm is None or not features:
+        return none
+    plain = [sum(log_odds(replace(f, phase="none"), params.classify).values()) for f in features]
+    wanted = np.sort(np.argsort(-np.asarray(plain), kind="stable")[: params.most_measured])
+    field_mask = inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
+    usable = field_mask & ~dark & (signal > 0.5)
+    return fit_moments(
+        inputs.local_field_ppm,
+        inputs.field_noise_ppm,
+        usable,
+        np.array([f.shape.centre_vox for f in features]),
+        np.array([f.shape.radius_mm for f in features]),
+        inputs.grid,
+        params.moment,
+        wanted,
+    )
+
+
+def _findings(
+    kept: Sequence[Measured], inputs: LesionInputs, params: DetectParams
+) -> tuple[Finding, ...]:
+    """Return the rows of the table."""
+    numbers: dict[str, int] = {}
+    out = []
+    for n, m in enumerate(kept):
+        kind = m.verdict.class_
+        numbers[kind] = numbers.get(kind, 0) + 1
+        name = f"{kind.replace('_', ' ')} {numbers[kind]}"
+        out.append(_finding(n + 1, name, m, inputs, params))
+    return tuple(out)
+
+
+def _finding(
+    index: int, name: str, m: Measured, inputs: LesionInputs, params: DetectParams
+) -> Finding:
+    f, s = m.features, m.features.shape
+    x, y, z = inputs.grid.to_mm(m.void.body.mean(axis=0)).tolist()
+    criteria = lesion_criteria(
+        round(s.diameter_mm, 1), s.sphericity, s.margin_sharpness, s.homogeneity,
+        s.parenchyma_fraction, params.criteria,
+    )  # fmt: skip
+    told = f.fit if f.phase == "signed" else None
+    source = None
+    if told is not None:
+        corner = np.rint(m.void.body.mean(axis=0) - np.asarray(s.centre_vox))
+        i, j, k = inputs.grid.to_mm(np.asarray(told.place_vox) + corner).tolist()
+        source = (i, j, k)
+    kind = m.verdict.class_
+    return Finding(
+        index=index,
+        name=name,
+        class_=kind,
+        sign=m.verdict.sign,
+        probability=round(m.verdict.probability, 3),
+        counted=kind == "microbleed" and round(m.verdict.probability, 3) >= params.threshold,
+        mars=mars_grade(kind, criteria),
+        x_mm=x,
+        y_mm=y,
+        z_mm=z,
+        volume_mm3=s.volume_mm3,
+        diameter_mm=s.diameter_mm,
+        moment_ppm_mm3=told.moment_ppm_mm3 if told else None,
+        moment_se_ppm_mm3=told.se_ppm_mm3 if told else None,
+        chi_mean_ppm=f.chi_ppm if f.phase == "signed" else None,
+        side=f.region.side if f.region else "n/a",
+        site=f.region.site if f.region else "n/a",
+        compartment=f.region.compartment if f.region else "n/a",
+        parenchyma_fraction=s.parenchyma_fraction,
+        sphericity=s.sphericity,
+        margin_sharpness=s.margin_sharpness,
+        homogeneity=s.homogeneity,
+        evidence=m.verdict.evidence,
+        criteria=criteria,
+        source_mm=source,
+    )

@@ -1,0 +1,85 @@
+"""The field of a magnetised sphere outside itself: a point dipole, in closed form."""
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.compiled import compiled
+
+Points = npt.NDArray[np.float64]
+
+
+def dipole_field(offset_mm: npt.NDArray[np.floating], b0_dir: npt.NDArray[np.floating]) -> Points:
+    r"""Return the field of a unit magnetic moment at a point.
+
+    .. math:: \frac{\Delta B}{B_0} = \frac{m}{4\pi}\, \frac{3\cos^2\theta - 1}{r^3}
+
+    With m = chi V this is the sphere's outside field (chi/3)(a/r)^3 (3 cos^2 - 1).
+
+    Parameters
+    ----------
+    offset_mm : (..., 3) ndarray of float
+        From the source, along the voxel axes [mm]; not zero.
+    b0_dir : (3,) ndarray of float
+        Main field along the voxel axes, unit length.
+
+    Returns
+    -------
+    field : (...) ndarray of float
+        [ppm for each ppm mm^3].
+    """
+    r = np.asarray(offset_mm, dtype=np.float64)
+    squared = (r**2).sum(axis=-1)
+    along = r @ np.asarray(b0_dir, dtype=np.float64)
+    field: Points = (3 * along**2 / squared - 1) / (4 * np.pi * squared**1.5)
+    return field
+
+
+def dipole_mean(
+    offset_mm: npt.NDArray[np.floating],
+    b0_dir: npt.NDArray[np.floating],
+    spacing_mm: npt.NDArray[np.floating],
+) -> Points:
+    """Return the mean of `dipole_field` over voxels whose centres are at `offset_mm`.
+
+    Gauss-Legendre points: two along a voxel edge, more along a thick slice. Good to a
+    percent of the field for voxels that do not touch the source's voxel.
+    """
+    nodes, weights = voxel_nodes(spacing_mm)
+    out = np.zeros(np.shape(offset_mm)[:-1])
+    for node, weight in zip(nodes, weights, strict=True):
+        out += weight * dipole_field(np.asarray(offset_mm) + node, b0_dir)
+    return out
+
+
+def voxel_nodes(spacing_mm: npt.NDArray[np.floating]) -> tuple[Points, Points]:
+    """Return Gauss-Legendre points (N, 3) over one voxel [mm] and weights that sum to 1."""
+    spacing = np.asarray(spacing_mm, dtype=np.float64)
+    axes, parts = [], []
+    for d in spacing:
+        n = int(np.clip(np.ceil(d / spacing.min()) + 1, 2, 6))
+        x, w = np.polynomial.legendre.leggauss(n)
+        axes.append(x * d / 2)
+        parts.append(w / 2)
+    nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    weights = np.einsum("i,j,k->ijk", *parts).ravel()
+    return nodes, weights
+
+
+@compiled
+def mean_and_slope(dx, dy, dz, b, nodes, weights):  # type: ignore[no-untyped-def]
+    """Return the voxel mean of a unit dipole, and its slopes as the voxel moves [1/mm]."""
+    mean, sx, sy, sz = 0.0, 0.0, 0.0, 0.0
+    for n in range(len(weights)):
+        x, y, z = dx + nodes[n, 0], dy + nodes[n, 1], dz + nodes[n, 2]
+        r2 = x * x + y * y + z * z
+        if r2 < 1e-6:
+            continue
+        along = b[0] * x + b[1] * y + b[2] * z
+        r5 = r2 * r2 * np.sqrt(r2)
+        top = 3 * along * along - r2
+        w = weights[n] / (4 * np.pi * r5)
+        mean += w * top
+        sx += w * (6 * along * b[0] - 2 * x - 5 * top * x / r2)
+        sy += w * (6 * along * b[1] - 2 * y - 5 * top * y / r2)
+        sz += w * (6 * along * b[2] - 2 * z - 5 * top * z / r2)
+    return mean, sx, sy, sz

@@ -1,0 +1,118 @@
+"""What the detector is given: arrays on one grid, and how far they can be trusted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.checks import require_finite
+from petechia.core.grid import Grid
+from petechia.errors import ParameterError
+
+Volume = npt.NDArray[np.floating]
+Mask = npt.NDArray[np.bool_]
+
+
+class RegionLike(Protocol):
+    """A place in the brain, named with the contract's words."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def site(self) -> str: ...  # noqa: D102
+    @property
+    def side(self) -> str: ...  # noqa: D102
+    @property
+    def compartment(self) -> str: ...  # noqa: D102
+
+
+RegionOf = Callable[[tuple[int, int, int]], RegionLike | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LesionInputs:
+    """Arrays of one scan, and what is known of them.
+
+    Attributes
+    ----------
+    grid : Grid
+        Geometry of every array.
+    brain_mask : (I, J, K) ndarray of bool
+        Where lesions are looked for.
+    b0_t : float
+        Main field [T].
+    reading_te_s : float
+        Echo time of `magnitude`: apparent sizes belong to it [s].
+    magnitude : (I, J, K) ndarray of float
+        At the reading echo; any unit, any shading.
+    swi, r2star : (I, J, K) ndarray of float, or None
+        Susceptibility-weighted image; relaxation rate [1/s].
+    local_field_ppm : (I, J, K) ndarray of float, or None
+        Field after background removal, positive = higher frequency [ppm]. None: no phase.
+    field_noise_ppm : (I, J, K) ndarray of float, or None
+        Its standard deviation; equal weights are used without [ppm].
+    field_mask : (I, J, K) ndarray of bool, or None
+        Where the local field is valid; the brain mask when None.
+    chi_ppm : (I, J, K) ndarray of float, or None
+        Susceptibility, referenced [ppm].
+    vessel : (I, J, K) ndarray of float, or None
+        Likeness to a vein, 0 to 1.
+    region_of : callable, or None
+        (i, j, k) -> an object with `name`, `site`, `side`, `compartment`, or None.
+    noise_sd : float, or None
+        Noise of `magnitude`, in its unit.
+    sign_trusted : bool
+        False when the handedness of the phase is unknown: no finding then gets a sign.
+    """
+
+    grid: Grid
+    brain_mask: Mask
+    b0_t: float
+    reading_te_s: float
+    magnitude: Volume
+    swi: Volume | None = None
+    r2star: Volume | None = None
+    local_field_ppm: Volume | None = None
+    field_noise_ppm: Volume | None = None
+    field_mask: Mask | None = None
+    chi_ppm: Volume | None = None
+    vessel: Volume | None = None
+    region_of: RegionOf | None = None
+    noise_sd: float | None = None
+    sign_trusted: bool = True
+
+    def __post_init__(self) -> None:
+        for name in (
+            "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "field_noise_ppm",
+            "field_mask", "chi_ppm", "vessel",
+        ):  # fmt: skip
+            array = getattr(self, name)
+            if array is None:
+                continue
+            self.grid.require(array, f"LesionInputs.{name}")
+            if array.ndim != 3:
+                raise ParameterError(
+                    f"shape {array.shape} is not one volume",
+                    where=f"LesionInputs.{name}",
+                    mend="Give the reading echo alone, or combine the echoes first.",
+                )
+            require_finite(array, f"LesionInputs.{name}")
+        if not 0 < self.reading_te_s < 0.5:
+            raise ParameterError(
+                f"reading echo time of {self.reading_te_s} s",
+                where="LesionInputs.reading_te_s",
+                mend="Echo times are in seconds (20 ms is 0.02), above 0 and below 0.5.",
+            )
+        if not 0.05 <= self.b0_t <= 25:
+            raise ParameterError(
+                f"main field of {self.b0_t} T",
+                where="LesionInputs.b0_t",
+                mend="Give the field in tesla, e.g. 1.5, 3 or 7.",
+            )
+
+    @property
+    def has_field(self) -> bool:
+        """True when moments can be measured."""
+        return self.local_field_ppm is not None

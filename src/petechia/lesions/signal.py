@@ -1,0 +1,142 @@
+"""The magnitude relative to its surroundings: 1 is undisturbed tissue, 0 is a void."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from petechia.core.grid import Grid
+from petechia.errors import ParameterError
+
+Volume = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalParams:
+    """Settings of `relative_signal`.
+
+    Attributes
+    ----------
+    scale_mm : float
+        Standard deviation of the smoothing that finds the background; several times the
+        radius of what is looked for.
+    passes : int
+        How often dark and bright outliers are taken out of the background.
+    dark, bright : float
+        Relative signals beyond which a voxel is an outlier.
+    """
+
+    scale_mm: float = 5.0
+    passes: int = 2
+    dark: float = 0.8
+    bright: float = 1.3
+
+    def __post_init__(self) -> None:
+        if not self.scale_mm > 0 or self.passes < 0 or not 0 < self.dark < 1 < self.bright:
+            raise ParameterError(
+                f"{self}",
+                where="SignalParams",
+                mend="scale_mm above 0, passes at least 0, 0 < dark < 1 < bright.",
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RelativeSignal:
+    """A magnitude divided by its background.
+
+    Attributes
+    ----------
+    value : (I, J, K) ndarray of float32
+        0 to 2; exactly 1 outside the mask.
+    texture : float
+        Robust standard deviation of `value` over the mask: noise and anatomy together.
+    """
+
+    value: Volume
+    texture: float
+
+
+def relative_signal(
+    magnitude: npt.NDArray[np.floating],
+    mask: Mask,
+    grid: Grid,
+    params: SignalParams | None = None,
+) -> RelativeSignal:
+    """Divide `magnitude` by the undisturbed tissue around each voxel.
+
+    The background is a Gaussian mean over the mask, without voxels much darker or
+    brighter than it, computed on blocks of about 2 mm.
+
+    Parameters
+    ----------
+    magnitude : (I, J, K) ndarray of float
+        Any unit, any shading.
+    mask : (I, J, K) ndarray of bool
+        Brain.
+    grid : Grid
+        Geometry.
+    params : SignalParams
+        Settings.
+
+    Returns
+    -------
+    RelativeSignal
+        All ones with texture 0 for an empty mask or no signal.
+    """
+    p = params or SignalParams()
+    grid.require(magnitude, "magnitude")
+    grid.require(mask, "mask")
+    value = np.ones(grid.shape, dtype=np.float32)
+    if not mask.any() or not np.any(magnitude[mask] > 0):
+        return RelativeSignal(value=value, texture=0.0)
+    spacing = grid.spacing_mm
+    block = np.maximum(1, np.floor(2.0 / spacing)).astype(int)
+    sigma = p.scale_mm / (spacing * block)
+    bright = np.asarray(magnitude, dtype=np.float32)
+    background = np.full(grid.shape, np.median(bright[mask]), dtype=np.float32)
+    keep = mask
+    for n in range(p.passes + 1):
+        if n:
+            keep = mask & (bright > p.dark * background) & (bright < p.bright * background)
+        total = ndimage.gaussian_filter(_block_sum(np.where(keep, bright, 0), block), sigma)
+        weight = ndimage.gaussian_filter(_block_sum(keep, block), sigma)
+        floor = 1e-4 * float(weight.max()) if weight.size else 0.0
+        if floor == 0.0:
+            break
+        mean = np.where(weight > floor, total / np.maximum(weight, floor), np.median(bright[mask]))
+        background = _spread(mean.astype(np.float32), block, grid.shape)
+    np.divide(bright, background, out=value, where=mask & (background > 0))
+    np.clip(value, 0, 2, out=value)
+    inside = value[mask]
+    texture = 1.4826 * float(np.median(np.abs(inside - np.median(inside))))
+    return RelativeSignal(value=value, texture=texture)
+
+
+def _block_sum(volume: npt.NDArray[np.generic], block: npt.NDArray[np.int_]) -> Volume:
+    """Return sums over blocks; the last block of an axis may be short."""
+    out = np.asarray(volume, dtype=np.float32)
+    for axis, size in enumerate(block):
+        if size > 1:
+            starts = np.arange(0, out.shape[axis], size)
+            out = np.add.reduceat(out, starts, axis=axis)
+    return out
+
+
+def _spread(coarse: Volume, block: npt.NDArray[np.int_], shape: tuple[int, int, int]) -> Volume:
+    """Return `coarse` interpolated linearly back from block centres to voxels."""
+    out = coarse
+    for axis, size in enumerate(block):
+        if size == 1:
+            continue
+        at = (np.arange(shape[axis]) - (size - 1) / 2) / size
+        at = np.clip(at, 0, out.shape[axis] - 1)
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, out.shape[axis] - 1)
+        part = (at - low).astype(np.float32)
+        form = [1, 1, 1]
+        form[axis] = -1
+        part = part.reshape(form)
+        out = np.take(out, low, axis=axis) * (1 - part) + np.take(out, high, axis=axis) * part
+    return np.asarray(out, dtype=np.float32)

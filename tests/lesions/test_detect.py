@@ -1,0 +1,246 @@
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import petechia.files
+from petechia.errors import GridMismatchError, InputError, ParameterError
+from petechia.lesions.criteria import COMPARTMENTS, SITES
+from petechia.lesions.detect import DetectParams, detect
+from petechia.lesions.findings import CLASSES, COLUMNS, SIGNS
+
+CONTRACT = tomllib.loads((Path(petechia.files.__file__).parent / "contract.toml").read_text())[
+    "findings"
+]
+
+
+@pytest.fixture(scope="module")
+def found(phantom):
+    return detect(phantom.inputs())
+
+
+def at(detection, grid, place_vox, reach_mm=2.0):
+    """Return the finding nearest to a place, or None."""
+    gaps = [
+        np.linalg.norm(grid.to_mm(place_vox) - (f.x_mm, f.y_mm, f.z_mm)) for f in detection.findings
+    ]
+    if not gaps or min(gaps) > reach_mm:
+        return None
+    return detection.findings[int(np.argmin(gaps))]
+
+
+def check_agreement(detection, grid):
+    """What the output contract demands of rows and labels."""
+    rows = [f.row() for f in detection.findings]
+    values = set(np.unique(detection.labels).tolist()) - {0}
+    assert values == {int(r["index"]) for r in rows}
+    assert len({r["index"] for r in rows}) == len(rows) == len({r["name"] for r in rows})
+    for row in rows:
+        assert set(COLUMNS) <= set(row)
+        for key in ("class", "sign", "mars", "side", "site", "compartment"):
+            assert row[key] in CONTRACT[key]
+        body = np.argwhere(detection.labels == int(row["index"]))
+        centre = grid.to_mm(body.mean(axis=0))
+        told = [float(row[k]) for k in ("x_mm", "y_mm", "z_mm")]
+        assert np.allclose(centre, told, atol=0.006)
+        assert float(row["volume_mm3"]) == pytest.approx(len(body) * grid.voxel_mm3, abs=0.006)
+        assert 0 <= float(row["probability"]) <= 1
+        assert row["class"] != "microbleed" or float(row["diameter_mm"]) <= 10
+        assert row["counted"] == "0" or row["class"] == "microbleed"
+        assert row["evidence"]
+        assert "nan" not in " ".join(row.values())
+        assert "inf" not in " ".join(v for k, v in row.items() if k in ("moment_ppm_mm3",))
+        assert not any(c in "".join(row.values()) for c in "\t\n")
+
+
+def test_columns_and_words_are_the_contract_s():
+    assert list(COLUMNS) == CONTRACT["columns"]
+    assert list(CLASSES) == CONTRACT["class"]
+    assert list(SIGNS) == CONTRACT["sign"]
+    assert list(SITES) == CONTRACT["site"]
+    assert list(COMPARTMENTS) == CONTRACT["compartment"]
+
+
+def test_microbleeds_are_found_with_their_moments(phantom, found):
+    for sphere in phantom.objects[:3]:
+        f = at(found, phantom.grid, sphere.centre_vox)
+        assert (f.class_, f.sign, f.counted) == ("microbleed", "paramagnetic", True)
+        assert f.moment_ppm_mm3 == pytest.approx(sphere.moment, rel=0.08)
+        assert abs(f.moment_ppm_mm3 - sphere.moment) < 3 * f.moment_se_ppm_mm3
+        source = np.subtract(f.source_mm, phantom.grid.to_mm(sphere.centre_vox))
+        assert np.linalg.norm(source) < 0.5
+
+
+def test_calcium_is_never_blood(phantom, found):
+    calcium = phantom.objects[3]
+    f = at(found, phantom.grid, calcium.centre_vox)
+    assert (f.class_, f.sign, f.counted) == ("calcification", "diamagnetic", False)
+    assert f.moment_ppm_mm3 == pytest.approx(calcium.moment, rel=0.08)
+
+
+def test_the_vein_is_not_counted_but_told(phantom, found):
+    assert sum(f.counted for f in found.findings) == 3
+    assert sum(f.class_ == "vessel" for f in found.findings) >= 3
+
+
+def test_table_and_labels_agree(phantom, found):
+    check_agreement(found, phantom.grid)
+
+
+def test_most_probable_first(found):
+    p = [f.probability for f in found.findings]
+    assert p == sorted(p, reverse=True)
+    assert [f.index for f in found.findings] == list(range(1, len(p) + 1))
+
+
+def test_the_same_input_gives_the_same_table(phantom, found):
+    again = detect(phantom.inputs())
+    assert [f.row() for f in again.findings] == [f.row() for f in found.findings]
+
+
+def test_reversed_phase_turns_blood_into_calcium(phantom):
+    turned = detect(phantom.inputs(local_field_ppm=-phantom.field_ppm))
+    f = at(turned, phantom.grid, phantom.objects[0].centre_vox)
+    assert f.class_ == "calcification"
+
+
+def test_unknown_handedness_gives_no_sign_and_no_moment(phantom):
+    blind = detect(phantom.inputs(sign_trusted=False))
+    f = at(blind, phantom.grid, phantom.objects[0].centre_vox)
+    assert (f.class_, f.sign, f.moment_ppm_mm3) == ("microbleed", "not_assessed", None)
+    assert any("handedness" in text for text in blind.says)
+    check_agreement(blind, phantom.grid)
+
+
+def test_magnitude_alone_finds_all_four_and_says_so(phantom):
+    plain = detect(phantom.inputs(phase=False))
+    for sphere in phantom.objects[:4]:
+        f = at(plain, phantom.grid, sphere.centre_vox)
+        assert (f.class_, f.sign, f.moment_ppm_mm3) == ("microbleed", "not_assessed", None)
+    assert sum(f.counted for f in plain.findings) == 4
+    assert "blood and calcium cannot be told apart" in plain.says[0]
+    check_agreement(plain, phantom.grid)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "b0_dir"),
+    [((0.8, 0.8, 2.0), (0, 0, 1)), ((1, 1, 4), (0, 0, 1)), ((1, 1, 1), (0, 0.5, 0.8))],
+    ids=["anisotropic", "thick", "oblique"],
+)
+def test_other_protocols(make, spacing, b0_dir):
+    spheres = [make.Sphere((12.2, 14.1, 7.3), 1.1, 1.0), make.Sphere((26.0, 27.3, 13.6), 1.3, 1.0)]
+    scan = make.build(spheres, (37, 39, 21), spacing, b0_dir)
+    detection = detect(scan.inputs())
+    for sphere in spheres:
+        f = at(detection, scan.grid, sphere.centre_vox, 3.0)
+        assert f.counted
+        assert f.moment_ppm_mm3 == pytest.approx(sphere.moment, rel=0.15)
+    assert sum(f.counted for f in detection.findings) == 2
+    check_agreement(detection, scan.grid)
+
+
+def test_any_axis_may_be_the_slice_axis(make):
+    sphere = make.Sphere((7.3, 14.1, 12.2), 1.2, 1.0)
+    scan = make.build([sphere], (17, 33, 31), (2.5, 0.9, 0.9), (1, 0, 0))
+    (f,) = [f for f in detect(scan.inputs()).findings if f.counted]
+    assert f.moment_ppm_mm3 == pytest.approx(sphere.moment, rel=0.15)
+
+
+def test_a_lesion_at_the_border_of_the_volume(make):
+    scan = make.build([make.Sphere((0.4, 12.0, 11.0), 1.2, 1.0)], (23, 25, 23))
+    f = at(detect(scan.inputs()), scan.grid, (0.4, 12.0, 11.0))
+    assert f.class_ == "microbleed"
+
+
+def test_only_the_brain_is_searched(phantom):
+    mask = np.zeros(phantom.grid.shape, dtype=bool)
+    mask[4:22, 4:24, 3:20] = True
+    inside = detect(replace(phantom.inputs(), brain_mask=mask))
+    assert (inside.labels[~mask] == 0).all()
+    assert at(inside, phantom.grid, phantom.objects[0].centre_vox).counted
+    check_agreement(inside, phantom.grid)
+
+
+def test_regions_name_the_place(phantom):
+    left = SimpleNamespace(name="left thalamus", side="left", site="thalamus", compartment="deep")
+    seen = []
+
+    def region_of(place):
+        seen.append(place)
+        return left if place[0] < 20 else None
+
+    detection = detect(phantom.inputs(region_of=region_of))
+    f = at(detection, phantom.grid, phantom.objects[0].centre_vox)
+    assert (f.side, f.site, f.compartment) == ("left", "thalamus", "deep")
+    f = at(detection, phantom.grid, phantom.objects[1].centre_vox)
+    assert (f.side, f.site, f.compartment) == ("n/a", "n/a", "n/a")
+    assert all(isinstance(n, int) for n in seen[0])
+
+
+def test_extra_images_do_not_hurt(phantom):
+    rate = -np.log(np.maximum(phantom.magnitude / phantom.magnitude.max(), 0.01)) / phantom.te_s
+    chi = np.zeros(phantom.grid.shape, dtype=np.float32)
+    chi[12, 14, 11] = 0.8
+    more = detect(
+        phantom.inputs(
+            swi=phantom.magnitude,
+            r2star=rate,
+            chi_ppm=chi,
+            vessel=np.zeros_like(chi),
+            field_mask=phantom.mask,
+        )
+    )
+    f = at(more, phantom.grid, phantom.objects[0].centre_vox)
+    assert f.counted
+    assert f.chi_mean_ppm > 0
+    check_agreement(more, phantom.grid)
+
+
+def test_the_table_is_bounded_and_says_so(phantom):
+    few = detect(phantom.inputs(), DetectParams(most_findings=4))
+    assert len(few.findings) == 4
+    assert any("4 most probable" in text for text in few.says)
+    check_agreement(few, phantom.grid)
+
+
+def test_the_operating_point_counts(phantom, found):
+    strict = detect(phantom.inputs(), DetectParams(threshold=1.0))
+    assert len(strict.findings) == len(found.findings)
+    assert sum(f.counted for f in strict.findings) == sum(
+        f.counted and f.probability == 1.0 for f in found.findings
+    )
+
+
+@pytest.mark.parametrize("what", ["mask", "magnitude", "flat"])
+def test_nothing_found_says_why(phantom, what):
+    zero = np.zeros(phantom.grid.shape, dtype=np.float32)
+    change = {
+        "mask": {"brain_mask": zero > 0},
+        "magnitude": {"magnitude": zero},
+        "flat": {"magnitude": zero + 100},
+    }[what]
+    detection = detect(replace(phantom.inputs(phase=False), **change))
+    assert detection.findings == ()
+    assert not detection.labels.any()
+    words = {"mask": "mask is empty", "magnitude": "zero throughout", "flat": "No spot"}[what]
+    assert words in detection.says[-1]
+
+
+def test_bad_input_is_named(phantom):
+    with pytest.raises(GridMismatchError, match=r"LesionInputs\.swi"):
+        phantom.inputs(swi=np.zeros((3, 3, 3)))
+    with pytest.raises(InputError, match="not finite"):
+        phantom.inputs(chi_ppm=np.full(phantom.grid.shape, np.nan))
+    with pytest.raises(ParameterError, match=r"reading echo time of 20\.0 s"):
+        replace(phantom.inputs(), reading_te_s=20.0)
+    with pytest.raises(ParameterError, match="main field of 0"):
+        replace(phantom.inputs(), b0_t=0.0)
+    with pytest.raises(ParameterError, match="no method 'frangi'"):
+        DetectParams(finders=("frangi",))
+    with pytest.raises(ParameterError, match=r"operating point 1\.5"):
+        DetectParams(threshold=1.5)
+    with pytest.raises(ParameterError, match="most_findings=0"):
+        DetectParams(most_findings=0)

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from petechia.core.grid import Grid
+from petechia.errors import GridMismatchError, InputError, ParameterError
+from petechia.lesions.dipole import dipole_mean
+from petechia.lesions.moment import MomentParams, fit_moments
+
+SHAPE = (27, 29, 25)
+
+
+def field_of(grid, sources, noise_ppm=0.0, rng=None, smooth=0.0):
+    """Return the field of (place_vox, moment) sources, a ramp and noise."""
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), -1)
+    field = 0.01 + 0.0005 * index[..., 0] - 0.0003 * index[..., 2]
+    for place, moment in sources:
+        offset = (index - np.asarray(place) + 1e-6) * grid.spacing_mm
+        field = field + moment * dipole_mean(offset, grid.b0_dir, grid.spacing_mm)
+    if rng is not None:
+        noise = rng.normal(size=grid.shape)
+        if smooth:
+            noise = ndimage.gaussian_filter(noise, smooth)
+            noise /= noise.std()
+        field = field + noise_ppm * noise
+    return field
+
+
+def outside(grid, places, radius_mm=2.0):
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), -1)
+    good = np.ones(grid.shape, dtype=bool)
+    for place in places:
+        good &= np.linalg.norm((index - np.asarray(place)) * grid.spacing_mm, axis=-1) > radius_mm
+    return good
+
+
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (0.8, 0.8, 1.6), (1.5, 0.7, 0.7)])
+@pytest.mark.parametrize("b0_dir", [(0, 0, 1), (0.2, -0.5, 0.8)])
+@pytest.mark.parametrize("moment", [3.0, -3.0])
+def test_moment_and_place_come_back(spacing, b0_dir, moment):
+    grid = Grid.from_spacing(SHAPE, spacing, b0_dir)
+    place = (13.3, 14.2, 12.4)
+    field = field_of(grid, [(place, moment)])
+    start = np.round(place)[None]
+    (fit,) = fit_moments(field, None, outside(grid, [place]), start, np.array([2.0]), grid)
+    assert fit.moment_ppm_mm3 == pytest.approx(moment, rel=0.01)
+    assert np.allclose((np.subtract(fit.place_vox, place)) * grid.spacing_mm, 0, atol=0.08)
+    assert fit.explained > 0.98
+    assert np.sign(fit.poles_ppm) == np.sign(moment) == -np.sign(fit.equator_ppm)
+
+
+def test_neighbours_are_told_apart():
+    grid = Grid.from_spacing(SHAPE, 1.0)
+    places = np.array([[11.0, 14.0, 12.0], [15.0, 14.0, 13.0]])
+    field = field_of(grid, [(places[0], 3.0), (places[1], -8.0)])
+    good = outside(grid, places, 1.8)
+    fits = fit_moments(field, None, good, places, np.array([1.8, 1.8]), grid)
+    assert [f.moment_ppm_mm3 for f in fits] == pytest.approx([3.0, -8.0], rel=0.02)
+    (alone,) = fit_moments(field, None, good, places[:1], np.array([1.8]), grid)
+    assert abs(alone.moment_ppm_mm3 - 3.0) > 0.3  # what the joint fit is for
+
+
+@pytest.mark.parametrize("smooth", [0.0, 0.8], ids=["white", "correlated"])
+def test_the_error_covers_the_truth(smooth):
+    grid = Grid.from_spacing((21, 21, 21), 1.0)
+    rng = np.random.default_rng(5)
+    params = MomentParams(relative_error=0.0)
+    z = []
+    for _ in range(60):
+        place = 10 + rng.uniform(-0.3, 0.3, 3)
+        field = field_of(grid, [(place, 2.0)], 0.01, rng, smooth)
+        (fit,) = fit_moments(
+            field,
+            np.full(grid.shape, 0.01),
+            outside(grid, [place]),
+            np.array([[10.0, 10, 10]]),
+            np.array([2.0]),
+            grid,
+            params,
+        )
+        z.append((fit.moment_ppm_mm3 - 2.0) / fit.se_ppm_mm3)
+    assert abs(np.mean(z)) < 0.5
+    assert 0.65 < np.std(z) < 1.35
+
+
+def test_one_wild_voxel_does_not_sway_the_fit():
+    grid = Grid.from_spacing(SHAPE, 1.0)
+    place = (13.0, 14.0, 12.0)
+    field = field_of(grid, [(place, 3.0)], 0.003, np.random.default_rng(1))
+    field[13, 14, 15] += 1.0
+    (fit,) = fit_moments(
+        field, None, outside(grid, [place]), np.array([place]), np.array([2.0]), grid
+    )
+    assert fit.moment_ppm_mm3 == pytest.approx(3.0, rel=0.06)
+
+
+def test_no_source_is_not_significant():
+    grid = Grid.from_spacing((21, 21, 21), 1.0)
+    rng = np.random.default_rng(8)
+    place = np.array([[10.0, 10, 10]])
+    z = []
+    for _ in range(30):
+        field = field_of(grid, [], 0.01, rng)
+        (fit,) = fit_moments(field, None, outside(grid, place), place, np.array([2.0]), grid)
+        z.append(fit.significance)
+    assert np.max(np.abs(z)) < 4
+    assert abs(np.mean(np.sign(z))) < 0.5
+
+
+def test_too_few_voxels_give_no_fit():
+    grid = Grid.from_spacing(SHAPE, 1.0)
+    good = np.zeros(grid.shape, dtype=bool)
+    good[13, 14, 14:18] = True
+    answer = fit_moments(
+        np.zeros(grid.shape), None, good, np.array([[13.0, 14, 12]]), np.array([2.0]), grid
+    )
+    assert answer == [None]
+
+
+def test_a_source_at_the_border_of_the_volume():
+    grid = Grid.from_spacing(SHAPE, 1.0)
+    place = (1.0, 14.0, 12.0)
+    field = field_of(grid, [(place, 5.0)], 0.003, np.random.default_rng(2))
+    (fit,) = fit_moments(
+        field, None, outside(grid, [place]), np.array([place]), np.array([2.0]), grid
+    )
+    assert abs(fit.moment_ppm_mm3 - 5.0) < 4 * fit.se_ppm_mm3
+
+
+def test_only_what_is_wanted_is_fitted():
+    grid = Grid.from_spacing(SHAPE, 1.0)
+    places = np.array([[9.0, 14.0, 12.0], [18.0, 14.0, 14.0]])
+    field = field_of(grid, [(places[0], 3.0), (places[1], 3.0)])
+    fits = fit_moments(
+        field, None, outside(grid, places), places, np.full(2, 2.0), grid, wanted=np.array([1])
+    )
+    assert fits[0] is None
+    assert fits[1].moment_ppm_mm3 == pytest.approx(3.0, rel=0.02)
+
+
+def test_bad_input_is_named():
+    grid = Grid.from_spacing(SHAPE, 1.0)
+    good = np.ones(SHAPE, dtype=bool)
+    with pytest.raises(InputError, match="2 places and 1 radii"):
+        fit_moments(np.zeros(SHAPE), None, good, np.zeros((2, 3)), np.ones(1), grid)
+    with pytest.raises(GridMismatchError, match="local_field_ppm"):
+        fit_moments(np.zeros((3, 3, 3)), None, good, np.zeros((1, 3)), np.ones(1), grid)
+    with pytest.raises(ParameterError, match="reach_radii=0"):
+        MomentParams(reach_radii=0)
