@@ -232,13 +232,10 @@ def _propose(
     """Run every finder on every image it can take."""
     field_mask = inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
     images: list[dict[str, object]] = [{"relative_signal": signal, "mask": inputs.brain_mask}]
-    if inputs.swi is not None:
-        swi = relative_signal(inputs.swi, inputs.brain_mask, inputs.grid, params.signal).value
-        images.append({"relative_signal": swi, "mask": inputs.brain_mask})
-    if inputs.r2star is not None:
-        decay = np.exp(-inputs.r2star * np.float32(inputs.reading_te_s)).astype(np.float32)
-        decay = relative_signal(decay, inputs.brain_mask, inputs.grid, params.signal).value
-        images.append({"relative_signal": decay, "mask": inputs.brain_mask})
+    for extra in (inputs.swi, _decay(inputs)):
+        if extra is not None:
+            value = relative_signal(extra, inputs.brain_mask, inputs.grid, params.signal).value
+            images.append({"relative_signal": value, "mask": inputs.brain_mask})
     field_images: dict[str, object] = {"mask": inputs.brain_mask & field_mask}
     if inputs.local_field_ppm is not None:
         field_images["local_field_ppm"] = inputs.local_field_ppm
@@ -249,12 +246,20 @@ def _propose(
     out: list[Candidates] = []
     for name in params.finders:
         method = METHODS[name]
-        for image in images:
+        # votes of gradients are slow and add nothing on images that share the magnitude
+        for image in images if name != "radial_symmetry" else images[:1]:
             if all(need in image for need in method.needs):
                 (found,) = method(image, grid=inputs.grid)
                 log.info("%s: %d places", name, len(found))
                 out.append(found)
     return out
+
+
+def _decay(inputs: LesionInputs) -> npt.NDArray[np.float32] | None:
+    """Return the signal that R2* alone would leave at the reading echo."""
+    if inputs.r2star is None:
+        return None
+    return np.asarray(np.exp(-inputs.r2star * inputs.reading_te_s), dtype=np.float32)
 
 
 def _covered(voids: Sequence[Void], grid: Grid) -> npt.NDArray[np.bool_]:
@@ -312,7 +317,7 @@ def _tube_chi(
     peak = float(values[np.argmax(np.abs(values))])
     if abs(peak) < 0.05:
         return None
-    return continuation(np.sign(peak) * chi_ppm, mask, shape, grid, params, strength=abs(peak))
+    return continuation(chi_ppm, mask, shape, grid, params, strength=peak)
 
 
 def _moments(

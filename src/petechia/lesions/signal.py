@@ -119,8 +119,12 @@ def _block_sum(volume: npt.NDArray[np.generic], block: npt.NDArray[np.int_]) -> 
     out = np.asarray(volume, dtype=np.float32)
     for axis, size in enumerate(block):
         if size > 1:
-            starts = np.arange(0, out.shape[axis], size)
-            out = np.add.reduceat(out, starts, axis=axis)
+            out = np.moveaxis(out, axis, 0)
+            whole = np.concatenate([out, np.zeros((-len(out) % size, *out.shape[1:]), out.dtype)])
+            summed = whole[::size].copy()
+            for n in range(1, size):
+                summed += whole[n::size]
+            out = np.moveaxis(summed, 0, axis)
     return out
 
 

@@ -102,7 +102,8 @@ def continuation(
     params : TubeParams
         Settings.
     strength : float, optional
-        Darkness that counts as 1; the void's depth by default.
+        Darkness that counts as 1; the void's depth by default. Below 0, what is negative
+        is followed.
     """
     p = params or TubeParams()
     spacing = grid.spacing_mm
@@ -111,6 +112,7 @@ def continuation(
     rays = sphere_directions(p.directions)
     centre = np.asarray(shape.centre_vox, dtype=np.float64)
     start = shape.radius_mm + 0.5 * float(spacing.min())
+    unit = shape.depth if strength is None else strength
     scores = _follow(
         np.ascontiguousarray(darkness, dtype=np.float32),
         centre,
@@ -122,8 +124,9 @@ def continuation(
         spacing,
         # between thick slices there is nothing to interpolate: take the nearest
         spacing > 2 * spacing.min(),
+        1.0 if unit >= 0 else -1.0,
     )
-    scores = np.clip(scores / max(strength or shape.depth, 1e-6), 0, 1)
+    scores = np.clip(scores / max(abs(unit), 1e-6), 0, 1)
     beyond = np.where(_leaves(centre * spacing, start + 0.5 * length, rays, mask, spacing), 1.0, 0)
     opposite = rays @ rays.T < -0.5
     other = np.maximum(scores, beyond)
@@ -169,7 +172,7 @@ def _sample(volume, i, j, k, nearest):  # type: ignore[no-untyped-def]
 
 @compiled
 def _follow(  # type: ignore[no-untyped-def]
-    darkness, centre, start_mm, rays, bend, step_mm, steps, spacing, nearest
+    darkness, centre, start_mm, rays, bend, step_mm, steps, spacing, nearest, sign
 ):
     scores = np.zeros(len(rays))
     taken = np.zeros(steps)
@@ -188,7 +191,7 @@ def _follow(  # type: ignore[no-untyped-def]
                     back += rays[q, a] * rays[n, a]
                 if back < 0.5:  # never back towards the void
                     continue
-                here = _sample(
+                here = sign * _sample(
                     darkness,
                     (x + step_mm * rays[q, 0]) / spacing[0],
                     (y + step_mm * rays[q, 1]) / spacing[1],
