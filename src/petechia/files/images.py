@@ -165,8 +165,8 @@ def _read(image: Image) -> Read:
     where = image.sidecars[-1] if image.sidecars else image.path
     own = read_json(Path(image.sidecars[-1])) if _has_own(image) else {}
     notes: tuple[str, ...] = ()
-    stated = role_in(own)
-    if stated is not None and stated != image.role and not image.te_s:
+    stated = image.role if image.te_s else role_in(own, image.role)
+    if stated != image.role:
         if not {stated, image.role} <= {PHASE, DIFFERENCE}:
             notes = (f"{image.shown} is {stated} by its sidecar, not {image.role} as named",)
         image = replace(image, role=stated)
@@ -249,7 +249,7 @@ def _delta_te(read: Read, reads: list[Read]) -> float:
         return read.facts.delta_te_s
     times = sorted({t for r in reads if r.image.role == MAGNITUDE for t in r.facts.te_s})
     if len(times) == 2:
-        return times[1] - times[0]
+        return round(times[1] - times[0], 9)
     raise MetadataError(
         "a phase difference without EchoTime1 and EchoTime2",
         where=read.image.path,

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from petechia.core.checks import require_between
 from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
 from petechia.errors import FileError, GridMismatchError, InputError, ParameterError, PetechiaError
@@ -180,6 +181,7 @@ def scan_from_files(
     if times:
         notes += ("echo times as given on the command line",)
     if b0_t is not None:
+        require_between(b0_t, 0.05, 25, "--b0", "Give the field in tesla, e.g. 1.5, 3 or 7.")
         notes += ("field as given on the command line",)
     return load_scan(tuple(images), name, "NIfTI", phase_scale=phase_scale, b0_t=b0_t, notes=notes)
 
@@ -210,6 +212,8 @@ def _named(paths: Sequence[Path], role: str, times: tuple[float, ...]) -> list[I
         if role == MAGNITUDE:
             raise InputError("no file given", where="--mag", mend="Give the magnitude.")
         return []
+    if role == PHASE and len(chosen) == 1 and _is_difference(chosen[0]):
+        role, times = DIFFERENCE, ()
     each = tuple((t,) for t in times) if len(chosen) > 1 else (times,)
     if times:
         if len(each) != len(chosen):
@@ -230,6 +234,10 @@ def _named(paths: Sequence[Path], role: str, times: tuple[float, ...]) -> list[I
         )
         for n, path in enumerate(chosen, start=1)
     ]
+
+
+def _is_difference(path: Path) -> bool:
+    return any(role_in(read_json(Path(p)), PHASE) == DIFFERENCE for p in _beside(path))
 
 
 def _missing_mend(role: str, paths: Sequence[Path], times: tuple[float, ...]) -> str:
@@ -270,7 +278,7 @@ def _look(path: Path, folder: Path, left_out: dict[str, str]) -> Found | None:
     image = Image(
         path=str(path),
         shown=shown,
-        role=role_in(sidecar) or role,
+        role=role_in(sidecar, role),
         echo=echo,
         sidecars=sidecars,
     )

@@ -122,12 +122,15 @@ def facts_of(sidecar: Sidecar, where: str) -> Facts:
     )
 
 
-def role_in(sidecar: Sidecar) -> str | None:
-    """Return the role that ImageType states: magnitude, phase, ..., or None."""
+def role_in(sidecar: Sidecar, named: str) -> str:
+    """Return the role that ImageType states, or else the one the file is `named` by.
+
+    A phase with two echo times is a phase difference.
+    """
     stated = {_ROLE_WORDS.get(word) for word in words(sidecar.get("ImageType"))}
-    role = next((role for role in _ROLE_ORDER if role in stated), None)
+    role = next((role for role in _ROLE_ORDER if role in stated), named)
     both = "EchoTime1" in sidecar and "EchoTime2" in sidecar
-    return DIFFERENCE if both and role in (PHASE, None) else role
+    return DIFFERENCE if both and role == PHASE else role
 
 
 def is_projection(sidecar: Sidecar) -> bool:
@@ -216,7 +219,7 @@ def _delta_te(sidecar: Sidecar, where: str) -> float | None:
             where=where,
             mend="A phase difference needs two unlike echo times: correct the sidecar.",
         )
-    return abs(second - first)
+    return round(abs(second - first), 9)
 
 
 def _seconds(key: str, value: object, where: str) -> float:

@@ -1,0 +1,64 @@
+import json
+
+import numpy as np
+import pytest
+
+from petechia.core.grid import Grid
+from petechia.errors import FileError, ParameterError
+from petechia.files.find import find_scans, kind_of
+from petechia.files.writing import write_nifti
+
+GRID = Grid((3, 4, 5))
+FACTS = json.dumps({"EchoTime": 0.02, "MagneticFieldStrength": 3})
+
+
+def put(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_nifti(path, np.ones(GRID.shape), GRID)
+    path.with_suffix("").with_suffix(".json").write_text(FACTS)
+
+
+def test_subjects_with_nifti_make_a_dataset_without_a_description(tmp_path):
+    put(tmp_path / "sub-03" / "anat" / "sub-03_T2starw.nii.gz")
+    assert kind_of(tmp_path) == "BIDS"
+    (ref,) = find_scans(tmp_path, participants=["sub-03"])
+    assert (ref.kind, ref.name.prefix) == ("BIDS", "sub-03")
+
+
+def test_loose_files_take_the_subject(tmp_path):
+    put(tmp_path / "deep" / "gre_5.nii.gz")
+    (ref,) = find_scans(tmp_path, subject="9")
+    assert (ref.kind, ref.name.prefix) == ("NIfTI", "sub-9")
+    assert ref.load().sources[0].path == "deep/gre_5.nii.gz"
+
+
+def test_anything_else_is_tried_as_dicom(tmp_path):
+    (tmp_path / "IM0001").write_bytes(b"x")
+    assert kind_of(tmp_path) == "DICOM"
+    assert kind_of(tmp_path / "IM0001") == "DICOM"
+
+
+def test_a_description_alone_is_a_dataset_with_nothing_in_it(tmp_path):
+    (tmp_path / "dataset_description.json").write_text("{}")
+    with pytest.raises(FileError, match="no gradient-echo images.*suffixes found: none at all"):
+        find_scans(tmp_path)
+
+
+def test_nothing_there_says_what_was_looked_for(tmp_path):
+    with pytest.raises(FileError, match="no such file or folder; looked for a BIDS dataset"):
+        find_scans(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileError, match="holds no files; looked for .*DICOM"):
+        find_scans(tmp_path)
+
+
+def test_one_nifti_file_asks_for_more(tmp_path):
+    put(tmp_path / "gre.nii.gz")
+    with pytest.raises(FileError, match="--mag FILE"):
+        find_scans(tmp_path / "gre.nii.gz")
+
+
+def test_labels_belong_to_datasets_only(tmp_path):
+    put(tmp_path / "gre.nii.gz")
+    with pytest.raises(ParameterError, match="labels 01 for a NIfTI folder.*--subject"):
+        find_scans(tmp_path, participants=["01"])
