@@ -16,6 +16,8 @@ than the contrast between white and grey matter, where dark does not mean parama
 EDGE_MM = 2.0
 DARK = 4.0
 """Robust standard deviations of local darkness that make a voxel part of a structure."""
+PIECE_MM = 10.0
+"""A vein longer than this votes once for each piece: the venous tree is one structure."""
 LEAST_STRUCTURES = 8
 LEAST_T = 3.0
 LEAST_SCORE = 0.15
@@ -66,7 +68,7 @@ def susceptibility_evidence(
         return HandednessEvidence(sign=0, score=0.0, says="There is no susceptibility to judge by.")
     darkness = _above_surroundings(hypointensity, mask, grid)
     contrast = _above_surroundings(chi_ppm, mask, grid)
-    votes, weights = _votes(darkness, contrast, inside)
+    votes, weights = _votes(darkness, contrast, inside, grid)
     tails = _tail_asymmetry(chi_ppm[inside])
     if len(votes) < LEAST_STRUCTURES:
         says = f"Only {len(votes)} dark structures, too few to tell the handedness of the phase."
@@ -98,16 +100,18 @@ def _above_surroundings(volume: npt.NDArray[np.floating], mask: Mask, grid: Grid
 
 
 def _votes(
-    darkness: Volume, contrast: Volume, inside: Mask
+    darkness: Volume, contrast: Volume, inside: Mask, grid: Grid
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return each dark structure's vote, -1 to 1, and its weight."""
+    """Return the vote, -1 to 1, and the weight of each dark structure or piece of one."""
     labels, n = label_26(inside & (darkness > DARK * _robust_sd(darkness[inside])))
-    if n == 0:
-        return np.zeros(0), np.zeros(0)
-    sizes = np.bincount(labels.ravel(), minlength=n + 1)[1:]
-    sums = np.bincount(labels.ravel(), weights=contrast.ravel(), minlength=n + 1)[1:]
-    unit = _robust_sd(contrast[inside])
-    votes = np.clip(sums / sizes / unit, -CLIP, CLIP) / CLIP
+    where = np.nonzero(labels)
+    pieces = np.zeros(where[0].size, dtype=np.int64)
+    for index, size, spacing in zip(where, grid.shape, grid.spacing_mm, strict=True):
+        pieces = pieces * size + (index * spacing / PIECE_MM).astype(np.int64)
+    _, piece = np.unique(pieces * (n + 1) + labels[where], return_inverse=True)
+    sizes = np.bincount(piece)
+    means = np.bincount(piece, weights=contrast[where]) / np.maximum(sizes, 1)
+    votes = np.clip(means / _robust_sd(contrast[inside]), -CLIP, CLIP) / CLIP
     seen = sizes > 1  # a single voxel is noise more often than not
     return votes[seen], np.sqrt(sizes[seen].astype(np.float64))
 
