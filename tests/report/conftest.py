@@ -1,6 +1,7 @@
 """A brain-like phantom made of formulas, and a report's data around it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -237,6 +238,14 @@ def make_data(shape=(59, 71, 43), spacing=(3.0, 3.0, 4.0), findings=None, **more
         ],
     )
     return replace(data, **more)
+
+
+@pytest.fixture(scope="session")
+def make():
+    """The makers above, for tests that need other data."""
+    return SimpleNamespace(
+        data=make_data, finding=finding, findings=some_findings, summary=summary_of
+    )
 
 
 @pytest.fixture(scope="session")

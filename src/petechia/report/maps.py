@@ -167,7 +167,7 @@ def silhouettes(scene: Scene) -> list[Silhouette]:
     out = []
     for plane in reversed(PLANES):
         across, down = plane.axes
-        seen = scene.mask.any(axis=plane.normal)
+        seen: Array = np.asarray(scene.mask.any(axis=plane.normal))
         (left, right), (bottom, top) = scene.extent[across], scene.extent[down]
         box = Box((left, bottom), (right, top))
         picture = seen[left:right, bottom:top].T[::-1, ::-1]

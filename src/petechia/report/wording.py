@@ -67,9 +67,13 @@ SITES = {
     "deep_periventricular_wm": "deep and periventricular white matter",
 }
 
+_START = r"(?<![\w./])(?<!:/)(?:~|\.{1,2})?/(?=[\w.~-])"
 _PATH = re.compile(
-    r"(?:file:/*)?(?<![\w./])(?<!:/)(?:~|\.{1,2})?/(?!/)[^\s\"'<>,;:()\[\]]*/[^\s\"'<>,;:()\[\]]+"
-    r"|(?<!\w)[A-Za-z]:[\\/][^\s\"'<>,;()\[\]]+"
+    r"file:/[^\s\"'<>,;()\[\]]*"
+    rf"|{_START}[^\n:\"'<>]*(?=: )"  # all before a colon: folders may have spaces in them
+    rf"|{_START}(?:[^\n\"'<>,;:()\[\]/]{{0,60}}/)+[^\s\"'<>,;:()\[\]]*"
+    r"|(?<!\w)[A-Za-z]:[\\/][^\n\"'<>,;:()\[\]]*[\\/][^\s\"'<>,;:()\[\]]*"
+    r"|(?<!\w)[A-Za-z]:[\\/][^\s\"'<>,;:()\[\]]+"
     r"|\\\\[^\s\"'<>,;()\[\]]+"
 )
 _FILE = re.compile(r"\S*\.(?:nii|nii\.gz|dcm|ima|json|toml|tsv|csv|zip|par|rec|mat|npz)", re.I)
