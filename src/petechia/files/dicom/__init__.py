@@ -3,6 +3,6 @@
 collect (headers of everything) -> sort (volumes) -> pair (scans) -> read (pixels, on demand).
 """
 
-from petechia.files.dicom.find import find_dicom_scans, holds_dicom
+from petechia.files.dicom.find import find_dicom_scans
 
-__all__ = ["find_dicom_scans", "holds_dicom"]
+__all__ = ["find_dicom_scans"]

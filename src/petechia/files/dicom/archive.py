@@ -6,15 +6,22 @@ to escape (absolute or `..` names, links) or to swell is refused as a whole.
 
 import hashlib
 import io
+import lzma
 import os
 import stat
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from petechia.errors import FileError
 
+UNREADABLE = (
+    OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, ValueError,
+    NotImplementedError,
+)  # fmt: skip
+"""What reading a damaged or unusually packed member can raise."""
 MAX_MEMBERS = 200_000
 MAX_MEMBER_BYTES = 2 * 1024**3
 MAX_TOTAL_BYTES = 32 * 1024**3
@@ -61,7 +68,7 @@ class OpenBox:
         self._place = box.place
         self._zip: zipfile.ZipFile | None = None
         if box.is_zip:
-            self._zip = zipfile.ZipFile(box.place)
+            self._zip = _archive(box.place)
 
     def __enter__(self) -> "OpenBox":
         return self
@@ -82,17 +89,11 @@ class OpenBox:
             if self._zip is not None:
                 return self._zip.read(name)
             return self._path(name).read_bytes()
-        except (OSError, zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+        except UNREADABLE as error:
             raise FileError(
                 f"cannot be read ({type(error).__name__})",
                 where=name,
                 mend="Copy the scan again from the scanner or archive; check its permissions.",
-            ) from error
-        except RuntimeError as error:  # zipfile's word for an encrypted member
-            raise FileError(
-                "the archive is encrypted",
-                where=self._place.name,
-                mend="Unpack it with its password and give the folder.",
             ) from error
 
     def stream(self, name: str) -> IO[bytes]:
@@ -134,17 +135,22 @@ def _files_below(root: Path) -> list[str]:
     return sorted(names)
 
 
-def _members(place: Path) -> list[str]:
-    """Return the file members of a zip after checking that it is harmless."""
+def _archive(place: Path) -> zipfile.ZipFile:
+    """Return an open zip archive."""
     try:
-        with zipfile.ZipFile(place) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        return zipfile.ZipFile(place)
+    except UNREADABLE as error:
         raise FileError(
             f"the zip archive is damaged ({type(error).__name__})",
             where=place.name,
             mend="Copy or pack it again.",
         ) from error
+
+
+def _members(place: Path) -> list[str]:
+    """Return the file members of a zip after checking that it is harmless."""
+    with _archive(place) as archive:
+        members = archive.infolist()
     names = []
     for member in members:
         _require_harmless(member, place)

@@ -9,7 +9,6 @@ from petechia.errors import FileError
 from petechia.files.dicom.archive import Box
 from petechia.files.dicom.collect import Collected, collect
 from petechia.files.dicom.frames import Frame
-from petechia.files.dicom.headers import is_dicom
 from petechia.files.dicom.pair import Plan, plans_of
 from petechia.files.dicom.pixels import Pixels, same_pixels
 from petechia.files.dicom.read import read_scan, with_notes
@@ -17,22 +16,6 @@ from petechia.files.dicom.sort import volumes_of
 from petechia.files.scan import ScanName, ScanRef
 
 log = logging.getLogger(__name__)
-
-
-def holds_dicom(place: Path) -> bool:
-    """Whether a file is DICOM or a zip, or a folder holds at least one DICOM file."""
-    if place.is_file():
-        box = Box(place)
-        return box.is_zip or _starts_as_dicom(place)
-    return any(_starts_as_dicom(place / name) for name in Box(place).names())
-
-
-def _starts_as_dicom(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return is_dicom(stream.read(140))
-    except OSError:
-        return False
 
 
 def find_dicom_scans(

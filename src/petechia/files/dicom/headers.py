@@ -89,6 +89,8 @@ def _pixel_fault(dataset: Dataset, left: int) -> str | None:
     bits = int(dataset.get("NumberOfFrames") or 1) * int(dataset.get("SamplesPerPixel") or 1)
     for size in sizes:
         bits *= int(size)
+    implicit = dataset.original_encoding[0] if syntax is None else syntax.is_implicit_VR
+    left = max(left - (8 if implicit else 12), 0)  # the pixel element's own header
     if left < bits // 8:
         return f"is truncated: {left} of {bits // 8} bytes of pixels"
     return None

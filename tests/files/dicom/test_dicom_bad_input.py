@@ -1,0 +1,361 @@
+"""What cannot be read is refused in one message that names it and the mend."""
+
+import io
+import zipfile
+
+import numpy as np
+import pydicom
+import pytest
+
+from petechia.errors import DependencyError, FileError, InputError, MetadataError, PetechiaError
+from petechia.files.dicom import archive, find_dicom_scans
+
+
+def load(place):
+    (ref,) = find_dicom_scans(place)
+    return ref.load()
+
+
+def refused(place, match, kind=FileError):
+    with pytest.raises(kind, match=match) as caught:
+        load(place)
+    for secret in ("SECRET", "NAME", "1950", "2020"):
+        assert secret not in str(caught.value)
+    return caught.value
+
+
+def without(keyword, echo=None):
+    def edit(ds, e, k):
+        if echo in (None, e):
+            delattr(ds, keyword)
+
+    return edit
+
+
+def test_missing_place(tmp_path):
+    with pytest.raises(FileError, match=r"nowhere: no such file or folder\. Check"):
+        find_dicom_scans(tmp_path / "nowhere")
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(FileError, match=r"no DICOM file among 0 files\. Give a folder"):
+        find_dicom_scans(tmp_path)
+
+
+def test_junk_only(tmp_path):
+    (tmp_path / "README").write_bytes(b"x" * 500)
+    with pytest.raises(FileError, match="no DICOM file among 1 files"):
+        find_dicom_scans(tmp_path)
+
+
+def test_other_modality(tmp_path, magnitude):
+    from pydicom.uid import CTImageStorage
+
+    def ct(ds, echo, k):
+        ds.Modality, ds.SOPClassUID = "CT", CTImageStorage
+
+    magnitude.but(edit=ct).write(tmp_path)
+    with pytest.raises(FileError, match=r"no MR image: 10 CT\. Give the gradient-echo"):
+        find_dicom_scans(tmp_path)
+
+
+def test_two_patients(tmp_path, magnitude):
+    magnitude.write(tmp_path / "a")
+    magnitude.but(number=3, patient="SECRET2").write(tmp_path / "b")
+    with pytest.raises(
+        FileError, match=r"2 patients in one place \(with 10, 10 MR files\)"
+    ) as caught:
+        find_dicom_scans(tmp_path)
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "match"),
+    [
+        ("EchoTime", r"EchoTime is missing\. .*--te"),
+        ("MagneticFieldStrength", r"MagneticFieldStrength and ImagingFrequency are missing\. .*--b0"),
+        ("ImagePositionPatient", "ImagePositionPatient is missing"),
+        ("ImageOrientationPatient", "ImageOrientationPatient is missing"),
+        ("PixelSpacing", "PixelSpacing is missing"),
+    ],
+)  # fmt: skip
+def test_missing_facts(tmp_path, magnitude, keyword, match):
+    magnitude.but(te_ms=(20.0,), edit=without(keyword)).write(tmp_path)
+    error = refused(tmp_path, match, MetadataError)
+    assert error.where.endswith(".dcm")
+
+
+def test_missing_slice(tmp_path, magnitude):
+    paths = magnitude.but(te_ms=(20.0,)).write(tmp_path)
+    paths[2].unlink()
+    refused(
+        tmp_path, r"series 2 \(magnitude, echo 20 ms\): 1 of 5 slices missing, the first between"
+    )
+
+
+def test_missing_end_slice_shows_against_other_echo(tmp_path, magnitude):
+    paths = magnitude.write(tmp_path)
+    paths[9].unlink()
+    refused(tmp_path, r"echo 10 ms\): 4 slices, but .* has 5: 1 missing")
+
+
+def test_every_second_slice_missing(tmp_path, magnitude):
+    paths = magnitude.but(te_ms=(20.0,)).write(tmp_path)
+    for path in paths[1::2]:
+        path.unlink()
+    refused(tmp_path, r"slices lie 7\.20 mm apart where SpacingBetweenSlices is 3\.60 mm")
+
+
+def test_repeated_slice_with_other_content(tmp_path, magnitude):
+    paths = magnitude.but(te_ms=(20.0,)).write(tmp_path)
+    ds = pydicom.dcmread(paths[1])
+    ds.SOPInstanceUID = "1.2.3"
+    ds.PixelData = bytes(len(ds.PixelData))
+    ds.save_as(tmp_path / "again.dcm")
+    refused(tmp_path, r"1 slices repeat a place with other content, the first at .*again\.dcm")
+
+
+def test_uneven_spacing(tmp_path, magnitude):
+    def edit(ds, echo, k):
+        if k == 4:
+            ds.ImagePositionPatient = (
+                (np.array(ds.ImagePositionPatient) + magnitude.normal()).round(5).tolist()
+            )
+
+    magnitude.but(te_ms=(20.0,), edit=edit).write(tmp_path)
+    refused(tmp_path, r"slice spacing runs from 3\.600 to 4\.600 mm")
+
+
+def test_shifted_slice(tmp_path, magnitude):
+    def edit(ds, echo, k):
+        if k == 4:
+            ds.ImagePositionPatient = [ds.ImagePositionPatient[0] + 2, *ds.ImagePositionPatient[1:]]
+
+    magnitude.but(te_ms=(20.0,), edit=edit).write(tmp_path)
+    refused(tmp_path, r"shifted in their plane by up to 2\.00 mm")
+
+
+def test_mixed_orientation(tmp_path, magnitude):
+    def edit(ds, echo, k):
+        if k == 4:
+            ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+
+    magnitude.but(te_ms=(20.0,), edit=edit).write(tmp_path)
+    refused(tmp_path, "slices of 2 orientations")
+
+
+def test_skewed_orientation(tmp_path, magnitude):
+    magnitude.but(
+        te_ms=(20.0,),
+        edit=lambda ds, e, k: setattr(ds, "ImageOrientationPatient", [1, 0, 0, 0.5, 0.5, 0]),
+    ).write(tmp_path)
+    refused(tmp_path, "is not two perpendicular directions", MetadataError)
+
+
+def test_single_slice(tmp_path, magnitude):
+    path = magnitude.write(tmp_path)[0]
+    refused(path, "one slice is no volume.*folder or zip")
+
+
+@pytest.mark.parametrize("keep", [0.99, 0.7])
+def test_truncated_pixels_name_the_file(tmp_path, magnitude, keep):
+    path = magnitude.but(te_ms=(20.0,)).write(tmp_path)[4]
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) - int(84 * (1 - keep)) - 1])
+    error = refused(
+        tmp_path, r"the file is truncated: \d\d of 84 bytes of pixels; it belongs to series 2"
+    )
+    assert error.where == path.name
+
+
+def test_no_pixel_data(tmp_path, magnitude):
+    magnitude.but(te_ms=(20.0,), edit=without("PixelData")).write(tmp_path)
+    refused(tmp_path, "the file holds no pixel data")
+
+
+@pytest.mark.parametrize("slice_number", [2, 0])
+def test_corrupt_file_beside_a_gap_is_named(tmp_path, magnitude, slice_number):
+    """At the end of a stack only the instance numbers tell that a slice is gone."""
+    path = magnitude.but(te_ms=(20.0,)).write(tmp_path)[slice_number]
+    path.write_bytes(path.read_bytes()[:300])
+    error = refused(tmp_path, "ends within its header|cannot be parsed|damaged header")
+    assert error.where == path.name
+
+
+def test_corrupt_file_that_is_no_slice_of_the_scan(tmp_path, magnitude, true_to_place):
+    magnitude.write(tmp_path)
+    (tmp_path / "zz.dcm").write_bytes(b"\0" * 128 + b"DICM" + bytes(range(256)))
+    scan = load(tmp_path)
+    true_to_place(scan)
+    assert any(
+        "1 unreadable DICOM files beside the scan left aside, first zz.dcm" in n for n in scan.notes
+    )
+
+
+def test_all_files_corrupt(tmp_path, magnitude):
+    for path in magnitude.write(tmp_path):
+        path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(FileError, match="no other MR image among 10 damaged files"):
+        find_dicom_scans(tmp_path)
+
+
+def test_random_damage_never_escapes_the_family(tmp_path, magnitude):
+    """Flip bytes anywhere: the answer is a scan or one of our errors, never another."""
+    paths = magnitude.but(te_ms=(20.0,)).write(tmp_path)
+    whole = paths[2].read_bytes()
+    rng = np.random.default_rng(0)
+    refusals = 0
+    for _ in range(60):
+        data = bytearray(whole)
+        for at in rng.integers(132, len(data), 4):
+            data[at] = rng.integers(256)
+        paths[2].write_bytes(data)
+        try:
+            for ref in find_dicom_scans(tmp_path):
+                ref.load()
+        except PetechiaError:
+            refusals += 1
+    assert refusals > 0
+
+
+def test_echo_without_phase(tmp_path, magnitude, phase):
+    magnitude.but(te_ms=(5.0, 10.0, 15.0)).write(tmp_path)
+    phase.but(te_ms=(5.0, 15.0)).write(tmp_path)
+    refused(tmp_path, r"1 of 3 echoes have no phase: echo time 10 ms\. Export", MetadataError)
+
+
+def test_phase_of_other_echo_times(tmp_path, magnitude, phase):
+    magnitude.write(tmp_path)
+    phase.but(te_ms=(6.0, 12.0)).write(tmp_path)
+    refused(
+        tmp_path,
+        r"echo times \(6, 12 ms\) .* do not fit the magnitude's \(5, 10 ms\)",
+        MetadataError,
+    )
+
+
+def test_phase_alone(tmp_path, phase):
+    phase.write(tmp_path)
+    refused(tmp_path, r"series 3 \(phase, echo 5 ms\) has no magnitude", MetadataError)
+
+
+def test_real_part_alone(tmp_path, phase):
+    phase.but(part="real").write(tmp_path)
+    refused(tmp_path, "has no imaginary part", MetadataError)
+
+
+def test_difference_with_one_magnitude(tmp_path, magnitude, phase):
+    magnitude.but(te_ms=(10.0,), sequence="*fm2d2r").write(tmp_path)
+    phase.but(te_ms=(10.0,), sequence="*fm2d2r").write(tmp_path)
+    refused(tmp_path, "one magnitude echo.*time between the echoes is unknown", MetadataError)
+
+
+def test_phase_of_unknown_range(tmp_path, magnitude, phase):
+    magnitude.write(tmp_path)
+    phase.but(rescale=(0.003, 1.0), manufacturer="Other").write(tmp_path)
+    refused(tmp_path, r"series 3 .*values from 1\.\d+ to 13\.\d+ .*--phase-scale", InputError)
+
+
+def test_zero_magnitude(tmp_path, magnitude):
+    magnitude.but(edit=lambda ds, e, k: setattr(ds, "PixelData", bytes(84))).write(tmp_path)
+    refused(tmp_path, r"series 2 \(magnitude, echo 5 ms\): all voxels are 0", InputError)
+
+
+def test_signed_magnitude(tmp_path, magnitude):
+    magnitude.but(rescale=(1.0, -2000.0)).write(tmp_path)
+    refused(tmp_path, "of the magnitude is negative", InputError)
+
+
+def test_missing_decoder_tells_what_to_install(tmp_path, magnitude):
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import JPEGLosslessSV1
+
+    for path in magnitude.but(te_ms=(20.0,)).write(tmp_path):
+        ds = pydicom.dcmread(path)
+        ds.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+        ds.PixelData = encapsulate([b"\xff\xd8\xff\xc3" + bytes(60)])
+        ds["PixelData"].VR = "OB"
+        ds.save_as(path)
+    try:
+        import libjpeg  # noqa: F401  with the decoder the invented stream is just damaged
+    except ImportError:
+        refused(tmp_path, "JPEG Lossless.*needs a decoder.*pip install pylibjpeg", DependencyError)
+    else:
+        refused(tmp_path, "cannot be decoded")
+
+
+def test_damaged_compressed_pixels(tmp_path, magnitude):
+    from pydicom.uid import RLELossless
+
+    for path in magnitude.but(te_ms=(20.0,)).write(tmp_path):
+        ds = pydicom.dcmread(path)
+        ds.compress(RLELossless)
+        ds.save_as(path)
+        path.write_bytes(path.read_bytes()[:-60])
+    refused(tmp_path, "pixels cannot be decoded .* damaged or truncated")
+
+
+def test_enhanced_frame_count(tmp_path, magnitude):
+    path = magnitude.write_enhanced(tmp_path / "scan.dcm")
+    ds = pydicom.dcmread(path)
+    ds.NumberOfFrames = 9
+    ds.save_as(path)
+    refused(tmp_path, "declares 9 frames but describes 10")
+
+
+def archive_of(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for member, data in members:
+            out.writestr(member, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.dcm", "/etc/evil.dcm", "a/../../evil", "C:/evil", "..\\evil"]
+)
+def test_zip_that_escapes(tmp_path, name):
+    place = archive_of(tmp_path / "a.zip", [(name, b"x")])
+    with pytest.raises(FileError, match=r"refused: member .* points outside the archive"):
+        find_dicom_scans(place)
+
+
+def test_zip_with_link(tmp_path):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    place = archive_of(tmp_path / "a.zip", [(link, "/etc/passwd")])
+    with pytest.raises(FileError, match="'link' is a link"):
+        find_dicom_scans(place)
+
+
+def test_zip_bomb(tmp_path, monkeypatch):
+    place = archive_of(tmp_path / "a.zip", [("zeros", bytes(17 * 1024**2))])
+    with pytest.raises(FileError, match=r"'zeros' unpacks to 17825792 bytes, \d+-fold"):
+        find_dicom_scans(place)
+    monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", 1000)
+    place = archive_of(tmp_path / "b.zip", [("a", bytes(600)), ("b", bytes(600))])
+    with pytest.raises(FileError, match="unpacks to 2 files"):
+        find_dicom_scans(place)
+
+
+def test_damaged_zip(tmp_path, magnitude, zipped):
+    magnitude.write(tmp_path / "in")
+    place = zipped(tmp_path / "in", tmp_path / "a.zip")
+    data = bytearray(place.read_bytes())
+    data[200:260] = bytes(60)
+    place.write_bytes(data)
+    with pytest.raises(FileError, match=r"cannot be read \(|damaged"):
+        load(place)
+    place.write_bytes(io.BytesIO(data).read(300))
+    with pytest.raises(FileError):
+        find_dicom_scans(place)
+
+
+def test_nothing_of_the_patient_gets_out(tmp_path, magnitude, phase, caplog):
+    caplog.set_level("DEBUG")
+    magnitude.write(tmp_path)
+    phase.write(tmp_path)
+    (ref,) = find_dicom_scans(tmp_path)
+    scan = ref.load()
+    said = f"{ref.name} {scan.header} {scan.notes} {scan.phase_note} {scan.sources} {caplog.text}"
+    for secret in ("SECRET", "1950", "2020030", "101010"):
+        assert secret not in said
