@@ -40,7 +40,7 @@ def test_anything_else_is_tried_as_dicom(tmp_path):
 
 def test_a_description_alone_is_a_dataset_with_nothing_in_it(tmp_path):
     (tmp_path / "dataset_description.json").write_text("{}")
-    with pytest.raises(FileError, match="no gradient-echo images.*suffixes found: none at all"):
+    with pytest.raises(FileError, match=r"no gradient-echo images.*suffixes found: none at all"):
         find_scans(tmp_path)
 
 
@@ -48,7 +48,7 @@ def test_nothing_there_says_what_was_looked_for(tmp_path):
     with pytest.raises(FileError, match="no such file or folder; looked for a BIDS dataset"):
         find_scans(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileError, match="holds no files; looked for .*DICOM"):
+    with pytest.raises(FileError, match=r"holds no files; looked for .*DICOM"):
         find_scans(tmp_path)
 
 
@@ -60,5 +60,5 @@ def test_one_nifti_file_asks_for_more(tmp_path):
 
 def test_labels_belong_to_datasets_only(tmp_path):
     put(tmp_path / "gre.nii.gz")
-    with pytest.raises(ParameterError, match="labels 01 for a NIfTI folder.*--subject"):
+    with pytest.raises(ParameterError, match=r"labels 01 for a NIfTI folder.*--subject"):
         find_scans(tmp_path, participants=["01"])

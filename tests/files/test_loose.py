@@ -264,10 +264,10 @@ def test_bad_echo_times(files, mags, phases, te_s, message):
 
 
 def test_bad_files(files, tmp_path):
-    mags, phases = files
+    mags, _ = files
     with pytest.raises(ParameterError, match=r"--b0: 300\.0 is outside \[0\.05, 25\]"):
         scan_from_files(mags, (), (0.01, 0.02), 300.0)
-    with pytest.raises(MetadataError, match="MagneticFieldStrength.*--b0"):
+    with pytest.raises(MetadataError, match=r"MagneticFieldStrength.*--b0"):
         scan_from_files(mags, (), (0.01, 0.02))
     small = put(tmp_path, "small", np.ones((5, 7, 4)), Grid((5, 7, 4), GRID.affine))
     with pytest.raises(GridMismatchError, match=r"small.*\(5, 7, 4\) differs from \(5, 7, 3\)"):

@@ -168,7 +168,7 @@ def test_masks_and_maps_must_lie_on_the_scan(tmp_path):
     with pytest.raises(GridMismatchError, match=r"up to 0\.5 mm"):
         read_on_grid(path, Grid((5, 7, 3), moved))
     empty = save(tmp_path / "e.nii.gz", np.zeros((5, 7, 3), np.uint8))
-    with pytest.raises(InputError, match="no voxel above 0.5"):
+    with pytest.raises(InputError, match=r"no voxel above 0\.5"):
         read_mask(empty, Grid((5, 7, 3), AFFINE))
 
 

@@ -70,7 +70,7 @@ def fill(tree, one, name=NAME):
            "counted": "1", "mars": "definite", "x_mm": 1.25, "evidence": "round, dark"}  # fmt: skip
     tree.write_table("findings", name, [row])
     tree.write_table("regions", name, [REGION])
-    tree.write_json("summary", name, {key: None for key in contract().summary_keys})
+    tree.write_json("summary", name, dict.fromkeys(contract().summary_keys))
     tree.write_json("crash", name, {"message": "/home/me/in/scan.nii: broken"})
     tree.write_text("report", name, "<!doctype html><title>report</title>")
     tree.write_text("index", None, "<!doctype html><title>index</title>")

@@ -14,14 +14,14 @@ would overwrite each other: the second gets its suffix added to `acq`, and a not
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from petechia.errors import FileError, ParameterError
-from petechia.files.contract import contract
-from petechia.files.images import Image, scan_ref
-from petechia.files.nifti import is_nifti, stem_of
-from petechia.files.scan import ENTITY_ORDER, ScanName, ScanRef
+from petechia.files.bids_names import Named, name_of, parse_name
+from petechia.files.echo_parts import Image
+from petechia.files.images import scan_ref
+from petechia.files.nifti import is_nifti
+from petechia.files.scan import ScanName, ScanRef
 from petechia.files.sidecars import (
     DIFFERENCE,
     IMAGINARY,
@@ -50,29 +50,8 @@ FOLDERS = ("anat", "swi")
 _SHOWN_LABELS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A file name in its BIDS parts."""
-
-    path: str
-    suffix: str
-    entities: Mapping[str, str]
-
-
 Groups = dict[ScanName, dict[str, list[Image]]]
 """For each prefix, the images by suffix."""
-
-
-def parse_name(name: str, path: str = "") -> Named | None:
-    """Return the parts of `sub-01_echo-1_MEGRE.nii.gz`, or None for other names."""
-    *pairs, suffix = stem_of(name).split("_")
-    entities: dict[str, str] = {}
-    for pair in pairs:
-        key, _, value = pair.partition("-")
-        if not key or not value:
-            return None
-        entities[key] = value
-    return Named(path or name, suffix, entities)
 
 
 def is_bids(place: Path) -> bool:
@@ -198,18 +177,6 @@ def _collect(
                 by_suffix = groups.setdefault(name_of(named.entities), {})
                 by_suffix.setdefault(named.suffix, []).append(image)
     return groups
-
-
-def name_of(entities: Mapping[str, str]) -> ScanName:
-    """Return the name of the scan: every entity but echo and part, in BIDS order."""
-    dropped = contract().dropped_entities
-    return ScanName(tuple(p for p in in_bids_order(entities) if p[0] not in dropped))
-
-
-def in_bids_order(entities: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return (key, value) pairs as they stand in a file name; unknown keys come last."""
-    known = {key: n for n, key in enumerate(ENTITY_ORDER)}
-    return sorted(entities.items(), key=lambda pair: known.get(pair[0], len(known)))
 
 
 def _inherited(image: Named, sidecars: Iterable[Named]) -> tuple[str, ...]:

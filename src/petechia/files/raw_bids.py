@@ -13,7 +13,7 @@ from petechia.core.grid import Grid
 from petechia.core.units import wrap
 from petechia.errors import ParameterError
 from petechia.files import writing
-from petechia.files.bids import in_bids_order
+from petechia.files.bids_names import in_bids_order
 from petechia.files.columns import describe
 from petechia.files.contract import contract, place
 from petechia.files.output import BIDS_VERSION, RAW_LINK, generated_by

@@ -1,0 +1,166 @@
+"""Magnitude and phase of a scan from the echoes of its images, whatever parts there are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.checks import require_signal
+from petechia.errors import InputError
+from petechia.files.nifti import Volume
+from petechia.files.phase_scaling import complex_to_polar, phase_to_radians
+from petechia.files.scan import Header
+from petechia.files.sidecars import DIFFERENCE, IMAGINARY, MAGNITUDE, PHASE, REAL, Facts
+
+Floats = npt.NDArray[np.float32]
+SAME_TE_S = 2e-5
+"""Echo times nearer than this are one echo time [s]."""
+NEGATIVE_ALLOWED = 0.05
+"""Part of a magnitude's voxels that interpolation may have made negative."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One NIfTI file of a scan, found but not read.
+
+    Attributes
+    ----------
+    path : str
+        Where it lies.
+    shown : str
+        Its path relative to INPUT, or its bare name.
+    role : str
+        'magnitude', 'phase', 'difference', 'real' or 'imaginary', by its name.
+    echo : int or None
+        Number of the echo by its name.
+    sidecars : tuple of str
+        JSON files that apply, the most specific last.
+    te_s : tuple of float
+        Echo times of its volumes where the caller states them [s].
+    """
+
+    path: str
+    shown: str
+    role: str
+    echo: int | None = None
+    sidecars: tuple[str, ...] = ()
+    te_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Read:
+    """An image with its voxels and facts."""
+
+    image: Image
+    volume: Volume
+    facts: Facts
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Frame:
+    """One echo of one image."""
+
+    data: Floats
+    te_s: float
+    read: Read
+
+    @property
+    def shown(self) -> str:
+        """What to call it in a message."""
+        return f"{self.read.image.path} (echo time {self.te_s:g} s)"
+
+
+def put_together(
+    frames: dict[str, list[Frame]], header: Header, phase_scale: float | None
+) -> tuple[Floats, Floats | None, tuple[float, ...], str]:
+    """Return magnitude, phase, phase times and how the phase came to radians."""
+    if PHASE not in frames and (REAL in frames or IMAGINARY in frames):
+        return _from_complex(frames)
+    magnitude = _magnitude(frames[MAGNITUDE])
+    if PHASE in frames:
+        _require_partners(frames[MAGNITUDE], "magnitude", frames[PHASE], "phase")
+        phase, note = _radians(frames[PHASE], header, phase_scale)
+        return magnitude, phase, tuple(f.te_s for f in frames[MAGNITUDE]), note
+    if DIFFERENCE in frames:
+        phase, note = _radians(frames[DIFFERENCE], header, phase_scale)
+        times = tuple(f.te_s for f in frames[DIFFERENCE])
+        return magnitude, phase, times, f"difference of two echoes; {note}"
+    return magnitude, None, (), "none"
+
+
+def _from_complex(
+    frames: dict[str, list[Frame]],
+) -> tuple[Floats, Floats | None, tuple[float, ...], str]:
+    real, imaginary = frames.get(REAL, []), frames.get(IMAGINARY, [])
+    _require_partners(real, "real", imaginary, "imaginary")
+    if MAGNITUDE in frames:
+        _require_partners(frames[MAGNITUDE], "magnitude", real, "real")
+    grid = real[0].read.volume.grid
+    magnitude, polar = complex_to_polar(
+        np.stack([f.data for f in real]),
+        np.stack([f.data for f in imaginary]),
+        slice_axis=grid.slice_axis - 3,
+        where=real[0].read.image.path,
+    )
+    if MAGNITUDE in frames:
+        magnitude = _magnitude(frames[MAGNITUDE])
+    times = tuple(frame.te_s for frame in frames.get(MAGNITUDE, real))
+    return magnitude, polar.phase_rad, times, polar.note
+
+
+def _require_partners(one: list[Frame], what: str, other: list[Frame], other_what: str) -> None:
+    """Raise `InputError` that names the first echo which lacks its partner."""
+    for mine, mine_is, theirs, lacks in (
+        (one, what, other, other_what),
+        (other, other_what, one, what),
+    ):
+        times = np.array([frame.te_s for frame in theirs])
+        for n, frame in enumerate(mine, start=1):
+            if not np.any(np.abs(times - frame.te_s) < SAME_TE_S):
+                have = ", ".join(f"{t:g}" for t in times) or "none"
+                raise InputError(
+                    f"echo {n} of {len(mine)} (echo time {frame.te_s:g} s) has {mine_is} but no "
+                    f"{lacks}; {lacks} is there for: {have}",
+                    where=frame.read.image.path,
+                    mend=f"Add its {lacks}, correct EchoTime, or leave that echo out.",
+                )
+
+
+def _magnitude(frames: list[Frame]) -> Floats:
+    for frame in frames:
+        require_signal(frame.data, frame.shown)
+        negative = float(np.mean(frame.data < 0))
+        if negative > NEGATIVE_ALLOWED:
+            raise InputError(
+                f"{100 * negative:.0f} % of the magnitude is below 0, down to "
+                f"{float(frame.data.min()):g}",
+                where=frame.shown,
+                mend="Is this a phase or a real part? Magnitudes are 0 or more.",
+            )
+    stack = np.stack([frame.data for frame in frames])
+    return np.maximum(stack, np.float32(0), out=stack)
+
+
+def _radians(frames: list[Frame], header: Header, phase_scale: float | None) -> tuple[Floats, str]:
+    """Return the phase of all echoes together, in radians, and how it came to be."""
+    for frame in frames:
+        require_signal(frame.data, frame.shown)
+    first = frames[0].read
+    rescales = {frame.read.volume.rescale for frame in frames}
+    raw = np.stack([frame.data for frame in frames])
+    rescale = rescales.pop() if len(rescales) == 1 else None
+    if rescale in (None, (1.0, 0.0)) or phase_scale is not None:
+        rescale = None
+    else:
+        raw = (raw - np.float32(rescale[1])) / np.float32(rescale[0])
+    out = phase_to_radians(
+        raw,
+        units_hint=first.facts.units,
+        manufacturer=header.manufacturer,
+        rescale=rescale,
+        image_type=first.facts.image_type,
+        scale=phase_scale,
+        where=first.image.path,
+    )
+    return out.phase_rad, out.note
