@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from petechia.core.checks import require_signal
 from petechia.core.grid import Grid
 from petechia.core.units import hz_per_ppm
-from petechia.errors import GridMismatchError
-from petechia.files.nifti import load_volume, sidecar_of
+from petechia.errors import ParameterError
+from petechia.files.nifti import read_mask, read_on_grid, stem_of
 from petechia.files.scan import Scan
+from petechia.files.sidecars import read_json
 from petechia.pipeline.work import Mask, Volume
 
 
@@ -26,44 +26,34 @@ def given_volumes(
         If it is not on the scan's grid.
     """
     grid = scan.echoes.grid
-    inside = None if mask is None else on_grid(mask, grid) > 0
-    if inside is not None:
-        require_signal(inside, str(mask))
+    inside = None if mask is None else read_mask(mask, grid)
     total = None if field is None else field_in_ppm(field, grid, scan.echoes.b0_t)
     return inside, total
 
 
-def on_grid(path: Path, grid: Grid) -> Volume:
-    """Return the volume at `path`, which must share shape and affine with `grid`."""
-    image = load_volume(path)
-    if image.array.shape != grid.shape:
-        raise GridMismatchError(
-            f"shape {image.array.shape} is not the scan's {grid.shape}",
-            where=str(path),
-            mend="Resample it onto the magnitude image's grid first.",
+def field_in_ppm(path: Path, grid: Grid, b0_t: float | None) -> Volume:
+    """Return a field map [ppm]; a JSON beside it with Units 'Hz' or 'rad/s' is obeyed.
+
+    Raises
+    ------
+    ParameterError
+        If the units need the main field and it was not given, or are not known.
+    """
+    field = np.asarray(read_on_grid(path, grid), dtype=np.float32)
+    beside = path.with_name(stem_of(path.name) + ".json")
+    units = str(read_json(beside).get("Units", "ppm")) if beside.exists() else "ppm"
+    turns = {"ppm": None, "hz": 1.0, "rad/s": 2 * np.pi}
+    if units.lower() not in turns:
+        raise ParameterError(
+            f"units {units!r}",
+            where=str(beside),
+            mend="A field map is in ppm, Hz or rad/s: correct Units in this file.",
         )
-    apart = float(np.abs(corners(image.grid) - corners(grid)).max())
-    if apart > 0.5 * float(grid.spacing_mm.min()):
-        raise GridMismatchError(
-            f"its corners lie up to {apart:.2f} mm from the scan's",
-            where=str(path),
-            mend="Resample it onto the magnitude image's grid first.",
+    turn = turns[units.lower()]
+    if turn is None:
+        return field
+    if b0_t is None:
+        raise ParameterError(
+            f"the field is in {units}", where=str(path), mend="Give --b0 to turn it to ppm."
         )
-    return np.asarray(image.array, dtype=np.float32)
-
-
-def corners(grid: Grid) -> np.ndarray:
-    """Return the places of two opposite corners and their neighbours [mm]."""
-    i, j, k = (n - 1 for n in grid.shape)
-    return grid.to_mm([(0, 0, 0), (i, 0, 0), (0, j, 0), (0, 0, k), (i, j, k)])
-
-
-def field_in_ppm(path: Path, grid: Grid, b0_t: float) -> Volume:
-    """Return a total field [ppm]; a sidecar with Units 'Hz' or 'rad/s' is obeyed."""
-    field = on_grid(path, grid)
-    units = str(sidecar_of(path).get("Units", "ppm")).lower()
-    if units == "hz":
-        field = field / np.float32(hz_per_ppm(b0_t))
-    elif units == "rad/s":
-        field = field / np.float32(2 * np.pi * hz_per_ppm(b0_t))
-    return field
+    return field / np.float32(turn * hz_per_ppm(b0_t))

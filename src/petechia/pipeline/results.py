@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from petechia.files.contract import CONTRACT
-from petechia.files.output import OutputTree
+from petechia.files import writing
+from petechia.files.contract import contract, place
+from petechia.files.output import OutputTree, source_uris
 from petechia.pipeline.provenance import Meter
 from petechia.pipeline.summary import build_summary
 from petechia.pipeline.work import Work
@@ -48,55 +49,60 @@ def write_results(
             region_table=_region_rows(work),
         )
     )
-    tree.write_text(tree.path("report", work.scan.name), page)
-    tree.write_json(tree.path("summary", work.scan.name), summary)
+    tree.write_text("report", work.scan.name, page)
+    tree.write_json("summary", work.scan.name, summary)
     return summary
 
 
-def _sources(work: Work) -> list[str]:
-    """Return the inputs as BIDS URIs for datasets, bare relative paths else."""
-    scheme = "bids:raw:" if work.scan.kind == "BIDS" else ""
-    return [f"{scheme}{source.path}" for source in work.scan.sources if ".json" not in source.path]
+def _sources(work: Work) -> dict[str, Any]:
+    """Return the images a result was made from, as its sidecar names them."""
+    return {"Sources": [uri for uri in source_uris(work.scan) if not uri.endswith(".json")]}
 
 
 def _write_maps(work: Work, tree: OutputTree, keys: set[str]) -> None:
-    sources = {"Sources": _sources(work)}
+    whole_brain = {"Reference": "mean over the brain mask"}
     maps: dict[str, tuple[Any, dict[str, Any]]] = {
-        "brain_mask": (work.mask, {"Type": "Brain"}),
-        "chi": (
-            work.chi_ppm,
-            {"Units": "ppm", "SkullStripped": True, "Reference": "mean over the brain mask"},
-        ),
-        "chi_noise": (work.chi_noise_ppm, {"Units": "ppm", "SkullStripped": True}),
-        "local_field": (work.local_field_ppm, {"Units": "ppm", "SkullStripped": True}),
-        "r2star": (work.r2star, {"Units": "1/s", "SkullStripped": True}),
-        "t2star": (work.t2star_s, {"Units": "s", "SkullStripped": True}),
-        "s0": (work.s0, {"Units": "arbitrary", "SkullStripped": True}),
-        "swi": (work.swi, {"Units": "arbitrary", "SkullStripped": False}),
-        "mip": (
-            work.mip,
-            {"Units": "arbitrary", "SkullStripped": True, "SlabThickness": work.settings.slab_mm},
-        ),
+        "brain_mask": (work.mask, {}),
+        "chi": (work.chi_ppm, whole_brain),
+        "chi_noise": (work.chi_noise_ppm, {}),
+        "local_field": (work.local_field_ppm, {}),
+        "r2star": (work.r2star, {"SkullStripped": True}),
+        "t2star": (work.t2star_s, {"SkullStripped": True}),
+        "s0": (work.s0, {"SkullStripped": True}),
+        "swi": (work.swi, {}),
+        "mip": (work.mip, {"SkullStripped": True, "SlabThickness": work.settings.slab_mm}),
     }
+    name = work.scan.name
     for key, (volume, sidecar) in maps.items():
         if key not in keys:
             continue
         if volume is None:  # a map of an earlier run with other settings must not stay
-            tree.remove_volume(key, work.scan.name)
+            tree.path(key, name).unlink(missing_ok=True)
+            tree.sidecar_path(key, name).unlink(missing_ok=True)
         else:
-            tree.write_volume(key, work.scan, volume, sidecar | sources)
+            tree.write_volume(key, name, volume, work.scan, sidecar | _sources(work))
+
+
+INTERMEDIATES = {
+    "unwrapped": ("unwrapped_rad", "rad"),
+    "totalfield": ("total_field_ppm", "ppm"),
+    "residual": ("field_residual_rad", "rad"),
+    "fieldnoise": ("field_noise_ppm", "ppm"),
+    "highpass": ("highpass_rad", "rad"),
+}
+"""Files `intermediate/<p>_desc-<name>.nii.gz`: attribute of `Work`, units."""
 
 
 def _write_intermediates(work: Work, tree: OutputTree) -> None:
-    for desc, volume, units in (
-        ("unwrapped_phase", work.unwrapped_rad, "rad"),
-        ("total_fieldmap", work.total_field_ppm, "ppm"),
-        ("residual_phase", work.field_residual_rad, "rad"),
-        ("noise_fieldmap", work.field_noise_ppm, "ppm"),
-        ("highpass_phase", work.highpass_rad, "rad"),
-    ):
-        if volume is not None:
-            tree.write_intermediate(desc, work.scan, volume, {"Units": units})
+    for desc, (attribute, units) in INTERMEDIATES.items():
+        volume = getattr(work, attribute)
+        if volume is None:
+            continue
+        stem = f"{work.scan.name.folder.removesuffix('anat')}intermediate/<p>_desc-{desc}"
+        path = tree.root / place(f"OUTPUT/{stem}.nii.gz", work.scan.name)
+        writing.write_nifti(path, volume, work.grid, work.scan.nifti_header)
+        sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+        writing.write_json(sidecar, {"Units": units} | _sources(work))
 
 
 def _region_rows(work: Work) -> list[dict[str, Any]]:
@@ -115,11 +121,10 @@ def _region_rows(work: Work) -> list[dict[str, Any]]:
 
 
 def _write_regions(work: Work, tree: OutputTree) -> None:
-    regions = work.need("regions")
-    sidecar = {"Sources": _sources(work), "Atlas": "CerebrA grouped into MARS sites"}
-    tree.write_volume("regions", work.scan, regions.labels, sidecar)
-    columns = ["index", "name", "site", "side", "compartment"]
-    tree.write_table("regions", work.scan.name, _region_rows(work), columns)
+    atlas = {"Atlas": "CerebrA grouped into MARS sites"}
+    labels = work.need("regions").labels
+    tree.write_volume("regions", work.scan.name, labels, work.scan, atlas | _sources(work))
+    tree.write_table("regions", work.scan.name, _region_rows(work))
 
 
 def _labels(work: Work) -> np.ndarray:
@@ -130,15 +135,17 @@ def _labels(work: Work) -> np.ndarray:
 
 def _write_findings(work: Work, tree: OutputTree) -> list[dict[str, str]]:
     rows = [finding.row() for finding in work.detection.findings] if work.detection else []
-    labels = _labels(work)
+    name, labels = work.scan.name, _labels(work)
     counted = [int(row["index"]) for row in rows if row["counted"] == "1"]
-    sources = {"Sources": _sources(work)}
-    tree.write_volume("findings", work.scan, labels, {})
-    tree.write_table("findings", work.scan.name, rows, list(CONTRACT.finding_columns))
-    tree.write_findings_sidecar(work.scan, sources)
-    mask = np.isin(labels, counted)
-    tree.write_volume("microbleeds", work.scan, mask, {"Type": "Lesion"} | sources)
+    more = [column for column in (rows[0] if rows else {}) if column not in _promised()]
+    tree.write_volume("findings", name, labels, work.scan, _sources(work))
+    tree.write_table("findings", name, rows, [*_promised(), *more])
+    tree.write_volume("microbleeds", name, np.isin(labels, counted), work.scan, _sources(work))
     return rows
+
+
+def _promised() -> tuple[str, ...]:
+    return contract().finding_columns
 
 
 def _pictured(work: Work) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from petechia import __version__
 from petechia.errors import OutputError, PetechiaError
-from petechia.files.output import OutputTree, sha256_of
+from petechia.files.nifti import sha256_of
+from petechia.files.output import OutputTree
 from petechia.files.scan import Scan, ScanName, ScanRef
 from petechia.pipeline.engines import METHODS as ENGINES
 from petechia.pipeline.given import given_volumes
@@ -216,7 +217,7 @@ def _failed(
         "settings": settings.as_dict(),
         "software": software(),
     }
-    tree.write_json(tree.path("crash", name), crash)
+    tree.write_json("crash", name, crash)
     LOG.error("%s: %s", stage, message)
     return Outcome(prefix=name.prefix, status="failed", message=message, mendable=mendable)
 

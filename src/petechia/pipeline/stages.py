@@ -21,7 +21,7 @@ from petechia.contrast.relaxation import t2star_from
 from petechia.core.morphology import Mask
 from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError
-from petechia.lesions.detect import detect
+from petechia.lesions.detect import DetectParams, detect
 from petechia.lesions.inputs import LesionInputs
 from petechia.phase.fieldmap import field_from_echoes
 from petechia.phase.handedness import air_evidence
@@ -115,10 +115,8 @@ def unwrap_stage(work: Work) -> None:
     magnitude = echoes.magnitude
     if echoes.phase_is_difference:
         magnitude = magnitude.mean(axis=0, keepdims=True)
-    offsets_removed = False
     if len(phase) > 1:
         phase, _ = mcpc3ds(phase, magnitude, echoes.phase_te_s, mask, grid)
-        offsets_removed = True
         work.cite(
             "phase offsets",
             "MCPC-3D-S",
@@ -140,7 +138,6 @@ def unwrap_stage(work: Work) -> None:
         echoes.b0_t,
         mask,
         grid,
-        offsets_removed=offsets_removed,
     )
     work.total_field_ppm = found.field_ppm
     work.field_noise_ppm = found.noise_ppm
@@ -208,17 +205,17 @@ def _settle_sign(work: Work) -> None:
 
 def _sign_by_evidence(work: Work) -> tuple[int, bool, str]:
     """Return sign, whether to trust it, and the words; two witnesses who must not disagree."""
-    grid, echoes = work.grid, work.echoes
-    magnitude = echoes.magnitude[0]
+    grid, echoes, mask = work.grid, work.echoes, work.need("mask")
+    # all that gives signal: sinuses and ear canals, which make the field, stay air
+    first = echoes.magnitude[0]
+    tissue = first > 0.1 * np.median(first[mask])
     dark = -echoes.magnitude[work.reading_echo]
     if echoes.n_echoes > 1:
         (dark, _) = RELAXATION["loglinear"](
             {"magnitude": echoes.magnitude, "te_s": echoes.te_s}, grid=grid
         )
     witnesses = [
-        air_evidence(
-            work.need("total_field_ppm"), head_mask(magnitude, grid), work.need("mask"), grid
-        ),
+        air_evidence(work.need("total_field_ppm"), tissue, mask, grid),
         susceptibility_evidence(work.need("chi_ppm"), dark, work.need("local_mask"), grid),
     ]
     signs = {w.sign for w in witnesses if w.sign}
@@ -327,11 +324,11 @@ def detect_stage(work: Work) -> None:
             field_mask=work.local_mask,
             chi_ppm=work.chi_ppm,
             vessel=vessel,
-            regions=work.regions,
-            noise_sd=work.noise_sd,
+            region_of=work.regions.at if work.regions is not None and work.regions.ok else None,
+            noise_sd=work.noise_sd if work.noise_sd > 0 else None,
             sign_trusted=usable and work.sign_trusted,
         ),
-        threshold=work.settings.threshold,
+        DetectParams(threshold=work.settings.threshold),
     )
 
 

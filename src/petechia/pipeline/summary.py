@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from petechia import __version__
-from petechia.files.contract import CONTRACT
+from petechia.files.contract import contract
+from petechia.files.writing import without_places
 from petechia.lesions.criteria import summarise
 from petechia.pipeline.fitness import slice_gap_mm
 from petechia.pipeline.provenance import Meter
@@ -39,7 +39,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         counted |= {"category": "not_assessable", "count_interval_95": None}
     return {
         "version": __version__,
-        "contract_version": CONTRACT.version,
+        "contract_version": contract().version,
         "source": {
             "kind": work.scan.kind,
             "name": work.scan.name.prefix,
@@ -109,9 +109,4 @@ def _warnings(work: Work) -> list[str]:
         said += [text for text in work.brain.says if work.brain.method != "given"]
     if work.detection is not None:
         said += list(work.detection.says)
-    return [without_paths(text) for text in said]
-
-
-def without_paths(text: str) -> str:
-    """Return `text` with absolute paths of the machine cut down to their last part."""
-    return re.sub(r"(?<![\w.])(?:/[\w.+-]+)+/([\w.+-]+)", r"\1", text)
+    return [without_places(text) for text in said]

@@ -1,24 +1,22 @@
 """The output folder as a whole: its description, its index page."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from petechia.files.output import OutputTree
-from petechia.files.scan import ScanRef
 from petechia.report.data import IndexRow
 from petechia.report.index import render_index
 
 
-def prepare_tree(root: Path, refs: Sequence[ScanRef]) -> None:
-    """Make the output folder and what describes it.
+def prepare_tree(root: Path, dataset: Path | None) -> None:
+    """Make the output folder and what describes it; `dataset` is a raw BIDS dataset, if read.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    OutputTree(root).describe(kinds=sorted({ref.kind for ref in refs}))
+    OutputTree(root).write_dataset_description(dataset)
 
 
 def finish_tree(root: Path) -> None:
@@ -30,8 +28,7 @@ def finish_tree(root: Path) -> None:
         rows = [row for row in rows if row.prefix != crash["scan"]]
         rows.append(IndexRow(prefix=crash["scan"], status="failed", message=crash["message"]))
     if rows:
-        page = render_index(sorted(rows, key=lambda row: row.prefix))
-        tree.write_text(root / "index.html", page)
+        tree.write_text("index", None, render_index(rows))
 
 
 def _done(path: Path) -> IndexRow:

@@ -24,14 +24,14 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Remove the background field."""
-    from petechia.files.nifti import load_volume
+    from petechia.files.nifti import read_nifti
     from petechia.phase.background import METHODS
     from petechia.pipeline.provenance import threads
 
     row, params = steps.chosen(METHODS, args)
-    image = load_volume(args.field)
+    image = read_nifti(args.field)
     arrays = {
-        "field_ppm": image.array,
+        "field_ppm": image.only,
         "mask": steps.mask_or_everything(args.mask, image.grid),
     }
     with threads(steps.n_threads(args)):

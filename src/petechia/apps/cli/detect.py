@@ -21,8 +21,7 @@ def positionals(words: list[str]) -> int:
 def run(args: argparse.Namespace) -> int:
     """Detect and write labels and table."""
     from petechia.errors import UnfitError
-    from petechia.files.contract import CONTRACT
-    from petechia.files.output import write_tsv
+    from petechia.files.contract import contract
 
     work = steps.work_until("detect", args)
     if work.detection is None:
@@ -32,9 +31,8 @@ def run(args: argparse.Namespace) -> int:
             mend="This scan cannot show microbleeds; see docs: fitness of a scan.",
         )
     steps.save(args.out, work.detection.labels, work.scan)
-    table = args.out.with_name(args.out.name.split(".nii")[0] + ".tsv")
-    write_tsv(table, [f.row() for f in work.detection.findings], list(CONTRACT.finding_columns))
-    print(table)
+    rows = [finding.row() for finding in work.detection.findings]
+    steps.save_table(args.out, rows, list(contract().finding_columns))
     for line in work.detection.says:
         print(line)
     return 0

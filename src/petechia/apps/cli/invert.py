@@ -25,23 +25,17 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Invert the dipole field."""
-    from petechia.errors import ParameterError
-    from petechia.files.nifti import load_volume, sidecar_of
-    from petechia.pipeline.given import field_in_ppm, on_grid
+    from petechia.files.nifti import read_nifti, read_on_grid
+    from petechia.pipeline.given import field_in_ppm
     from petechia.pipeline.provenance import threads
     from petechia.qsm.inversion import METHODS
     from petechia.qsm.referencing import reference
 
     row, params = steps.chosen(METHODS, args)
-    image = load_volume(args.field)
-    units = str(sidecar_of(args.field).get("Units", "ppm")).lower()
-    if units != "ppm" and args.b0 is None:
-        raise ParameterError(
-            f"the field is in {units}", where=str(args.field), mend="Give --b0 to turn it to ppm."
-        )
-    field = field_in_ppm(args.field, image.grid, args.b0 or 1.0)
+    image = read_nifti(args.field)
+    field = field_in_ppm(args.field, image.grid, args.b0)
     mask = steps.mask_or_everything(args.mask, image.grid)
-    weights = None if args.weights is None else on_grid(args.weights, image.grid)
+    weights = None if args.weights is None else read_on_grid(args.weights, image.grid)
     arrays = {"field_ppm": field, "weights": weights, "mask": mask}
     with threads(steps.n_threads(args)):
         (chi,) = row(arrays, grid=image.grid, settings=params)

@@ -28,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
     from petechia.apps.cli.words import items
     from petechia.contrast.combine import combine_magnitude
     from petechia.errors import UnfitError
-    from petechia.files.output import write_tsv
     from petechia.pipeline.provenance import threads
     from petechia.pipeline.stages import template
 
@@ -52,7 +51,5 @@ def run(args: argparse.Namespace) -> int:
     steps.save(args.out, regions.labels, image)
     columns = ["index", "name", "site", "side", "compartment"]
     rows = [{c: str(getattr(region, c)) for c in columns} for region in regions.table]
-    table = args.out.with_name(args.out.name.split(".nii")[0] + ".tsv")
-    write_tsv(table, rows, columns)
-    print(table)
+    steps.save_table(args.out, rows, columns)
     return 0

@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
         n_threads=args.n_threads or max(1, cores() // n_procs),
     )
-    prepare_tree(root, refs)
+    dataset = args.input if refs[0].kind == "BIDS" else None
+    prepare_tree(root, dataset)
     with progress(len(refs), quiet=n_procs > 1) as tell:
         outcomes = []
         for outcome in run_all(
@@ -141,8 +142,6 @@ def _scans(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
 
 
 def _named_files(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
-    from petechia.files.loose import scan_from_files
-
     root = args.out or args.input
     for name, value in (("--te", args.te), ("--b0", args.b0), ("--out", root)):
         if value is None:
@@ -151,15 +150,31 @@ def _named_files(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
                 where="petechia run --mag",
                 mend="NIfTI files named one by one need --te, --b0 and --out.",
             )
-    ref = scan_from_files(
-        [Path(p) for p in items(args.mag)],
-        [Path(p) for p in items(args.phase)],
+    return [named_scan(args)], root
+
+
+def named_scan(args: argparse.Namespace) -> "ScanRef":
+    """Return the scan whose files are named one by one."""
+    from functools import partial
+
+    from petechia.files.loose import scan_from_files, subject_name
+    from petechia.files.scan import ScanRef
+
+    subject = getattr(args, "subject", "01")
+    mag, phase = (
+        [Path(word) for word in items(getattr(args, kind, None))] for kind in ("mag", "phase")
+    )
+    load = partial(
+        scan_from_files,
+        mag,
+        phase,
         te_s=numbers(args.te, "--te"),
         b0_t=args.b0,
-        phase_scale=args.phase_scale,
-        subject=args.subject,
+        phase_scale=getattr(args, "phase_scale", None),
+        subject=subject,
     )
-    return [ref], root
+    paths = tuple(str(path) for path in [*mag, *phase])
+    return ScanRef(name=subject_name(subject), kind="NIfTI", paths=paths, load=load)
 
 
 def _dry(refs: list["ScanRef"], stages: list[str]) -> int:
@@ -194,7 +209,7 @@ def conclude(outcomes: Iterable["Outcome"], root: Path) -> int:
 
 def headline(summary: dict) -> str:
     """Return the one line that a person waits for."""
-    if summary["category"] == "not_assessable":
+    if summary["count_interval_95"] is None:
         return f"microbleeds not assessable: {' '.join(summary['not_assessable'])}"
     counts, (low, high) = summary["counts"], summary["count_interval_95"]
     return (

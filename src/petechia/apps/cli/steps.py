@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from petechia.apps.cli.words import LIST, items, numbers, pairs
+from petechia.apps.cli.words import LIST, pairs
 from petechia.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from petechia.core.grid import Grid
     from petechia.core.methods import Method
-    from petechia.files.nifti import Image
+    from petechia.files.nifti import Volume
     from petechia.files.scan import Scan
     from petechia.pipeline.work import Work
 
@@ -57,30 +57,16 @@ def chosen(methods: "Mapping[str, Method]", args: argparse.Namespace) -> "tuple[
     return row, row.settings(**pairs(args.set, "--set"))
 
 
-def load_scan(args: argparse.Namespace) -> "Scan":
-    """Read the scan that `echo_words` name."""
-    from petechia.files.loose import scan_from_files
-
-    phase = getattr(args, "phase", None)
-    return scan_from_files(
-        [Path(p) for p in items(args.mag)],
-        [Path(p) for p in items(phase)],
-        te_s=numbers(args.te, "--te"),
-        b0_t=args.b0,
-        phase_scale=getattr(args, "phase_scale", None),
-        subject="01",
-    ).load()
-
-
 def work_until(step: str, args: argparse.Namespace) -> "Work":
     """Take the scan of `echo_words` down the road as far as `step`."""
+    from petechia.apps.cli.run import named_scan
     from petechia.pipeline.given import given_volumes
     from petechia.pipeline.provenance import threads
     from petechia.pipeline.settings import Settings
     from petechia.pipeline.stages import STAGES, closure
     from petechia.pipeline.work import Work
 
-    scan = load_scan(args)
+    scan = named_scan(args).load()
     settings = Settings.build(phase_sign=getattr(args, "phase_sign", None))
     work = Work(scan=scan, settings=settings)
     work.given_mask, work.given_field_ppm = given_volumes(args.mask, None, scan)
@@ -91,27 +77,47 @@ def work_until(step: str, args: argparse.Namespace) -> "Work":
     return work
 
 
-def stack(paths: list[str], option: str) -> "tuple[np.ndarray, Image]":
-    """Return volumes stacked to (E, I, J, K) and the first image; 4-D files hold all echoes."""
-    from petechia.files.nifti import load_echoes
+def stack(paths: list[str], option: str) -> "tuple[np.ndarray, Volume]":
+    """Return echoes stacked to (E, I, J, K) and the first file; 4-D files hold all echoes."""
+    import numpy as np
+
+    from petechia.files.nifti import read_nifti, require_same_grid
 
     if not paths:
         raise ParameterError("no file", where=option, mend="Name at least one NIfTI file.")
-    return load_echoes([Path(p) for p in paths])
+    volumes = [read_nifti(Path(path)) for path in paths]
+    first = volumes[0]
+    for volume in volumes[1:]:
+        require_same_grid(volume.grid, str(volume.path), first.grid, str(first.path))
+    return np.concatenate([volume.frames for volume in volumes]), first
 
 
 def mask_or_everything(path: Path | None, grid: "Grid") -> "np.ndarray":
     """Return the mask at `path`, or one that holds every voxel."""
     import numpy as np
 
-    from petechia.pipeline.given import on_grid
+    from petechia.files.nifti import read_mask
 
-    return np.ones(grid.shape, dtype=bool) if path is None else on_grid(path, grid) > 0
+    return np.ones(grid.shape, dtype=bool) if path is None else read_mask(path, grid)
 
 
-def save(path: Path, array: "np.ndarray", like: "Image | Scan") -> None:
-    """Write a volume (or echoes) beside the input's geometry and say so."""
-    from petechia.files.nifti import save_volume
+def save(path: Path, array: "np.ndarray", like: "Volume | Scan") -> None:
+    """Write a volume (or echoes) with the input's geometry and say so."""
+    from petechia.files.scan import Scan
+    from petechia.files.writing import write_nifti
 
-    save_volume(path, array, like)
+    if isinstance(like, Scan):
+        write_nifti(path, array, like.echoes.grid, like.nifti_header)
+    else:
+        write_nifti(path, array, like.grid, like.header)
+    print(path)
+
+
+def save_table(image: Path, rows: list[dict[str, str]], columns: list[str]) -> None:
+    """Write the table that goes beside a label image and say so."""
+    from petechia.files.nifti import stem_of
+    from petechia.files.writing import write_table
+
+    path = image.with_name(stem_of(image.name) + ".tsv")
+    write_table(path, rows, columns)
     print(path)

@@ -1,0 +1,50 @@
+"""`petechia demo`: a simulated patient from scan to report."""
+
+import argparse
+from pathlib import Path
+
+PERSON = {"seed": 7, "n_microbleeds": 9, "n_calcifications": 3, "protocol": "demo_light"}
+"""The patient of the demo: nine microbleeds, three calcifications, on a light grid."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the words of this command."""
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("petechia-demo"), metavar="DIR", help="(petechia-demo)")
+    add("--seed", type=int, default=PERSON["seed"], metavar="N", help="another patient")
+    add("--n-threads", type=int, metavar="N", help="threads (all cores)")
+
+
+def positionals(words: list[str]) -> int:
+    """Return how many positionals the command cannot do without."""
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate the patient, run everything, print the report's path."""
+    from petechia.apps.cli.run import conclude, cores, progress
+    from petechia.files.find import find_scans
+    from petechia.pipeline.provenance import threads
+    from petechia.pipeline.run import Options, run_all
+    from petechia.pipeline.settings import Settings
+    from petechia.pipeline.simulated import simulate_dataset
+    from petechia.pipeline.tree import finish_tree, prepare_tree
+    from petechia.simulate.patient import SimulationParams
+
+    raw, out = args.out / "raw", args.out / "output"
+    n_threads = args.n_threads or cores()
+    person = {key: value for key, value in PERSON.items() if key != "seed"}
+    print("simulating a patient ...", flush=True)
+    with threads(n_threads):
+        simulate_dataset(raw, SimulationParams(**person), seed=args.seed)
+    print("from scan to report ...", flush=True)
+    prepare_tree(out, raw)
+    options = Options(force=True, n_threads=n_threads)
+    with progress(1) as tell:
+        outcomes = list(run_all(find_scans(raw), out, Settings(), options, tell=tell))
+    finish_tree(out)
+    print(
+        f"truth: {PERSON['n_microbleeds']} microbleeds and {PERSON['n_calcifications']} "
+        "calcifications were put in; not all of them need be visible"
+    )
+    return conclude(outcomes, out)
