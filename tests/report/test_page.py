@@ -202,6 +202,25 @@ def test_statuses_are_words_not_colours_alone(page):
     assert words == ["✓ OK", "✓ OK", "! Limited", "✓ OK", "? Unknown"]
 
 
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_words_stand_out_from_their_ground(html):
+    """WCAG 2 AA: a contrast of at least 4.5 for statuses and for soft text on white."""
+    pairs = re.findall(
+        r"\.status\.\w+ { color: (#\w{6}); background: (#\w{6});", html.split("</style>")[0]
+    )
+    assert len(pairs) == 4
+    soft = re.search(r"--soft: (#\w{6})", html)[1]
+    zero = re.search(r"td\.zero { color: (#\w{6})", html)[1]
+    for front, back in [*pairs, (soft, "#f4f6f8"), (zero, "#f7f9fa")]:
+        low, high = sorted((luminance(front), luminance(back)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (front, back)
+
+
 def test_no_place_or_name_of_a_file_is_shown(data):
     summary = {
         **data.summary,
@@ -322,6 +341,7 @@ def test_not_assessable_says_so_first_and_gives_no_count(data, make):
     assert "This is not a negative result" in page.text
     assert "microbleeds counted" not in page.text
     assert "no count by region is given" in page.text
+    assert "Nothing is counted, because the scan cannot show microbleeds" in page.text
     assert "Macrobleeds above 10 mm not assessable in this scan" in page.text
     assert not [e for e in page.all("table") if e["attrs"].get("class") == "form"]
 

@@ -101,8 +101,8 @@ def trust_when_empty(data: ReportData, entries: Sequence[Entry]) -> Trust | None
     if any(entry.counted for entry in entries):
         return None
     if not data.assessable:
-        title = "This table is empty because the scan cannot show microbleeds"
-        return Trust("none", title, ["It says nothing about whether there are any."])
+        title = "Nothing is counted, because the scan cannot show microbleeds"
+        return Trust("none", title, ["This says nothing about whether there are any."])
     reasons = [plain(text) for text in data.says]
     reasons.append(_search(data, entries))
     doubts = [
