@@ -201,7 +201,7 @@ def _mend_turns(phase: Any, signal: Any, te: Any, offset: bool, price: float) ->
         worst = 0.0
         for e in range(n):
             worst = max(worst, abs(phase[v, e] - start - slope * te[e]))
-        if worst < 1.0:  # a turn too many in any echo leaves more than this, see the tests
+        if worst < 0.5:  # one turn too many leaves more than this in some echo
             continue
         best[:] = phase[v]
         for c in range(n - 1 if offset else n):

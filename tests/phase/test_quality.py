@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from petechia.core.grid import Grid
+from petechia.core.units import radians_per_ppm
+from petechia.phase.quality import highpass_evidence, phase_quality
+
+
+def test_tissue_is_good_and_noise_is_bad(make_scan):
+    scan = make_scan(noise=0.02)
+    rng = np.random.default_rng(0)
+    scan.phase_rad[:, ~scan.mask] = rng.uniform(-np.pi, np.pi, scan.phase_rad[:, ~scan.mask].shape)
+    whole = np.ones_like(scan.mask)
+    quality = phase_quality(scan.phase_rad, scan.magnitude, scan.te_s, whole, scan.grid)
+    assert quality.min() >= 0
+    assert quality.max() <= 1
+    assert np.median(quality[scan.mask]) > 0.7
+    assert np.median(quality[~scan.mask]) < 0.35
+    one = phase_quality(scan.phase_rad[:1], None, scan.te_s[:1], scan.mask, scan.grid)
+    assert np.median(one[scan.mask]) > 0.7
+    assert not one[~scan.mask].any()
+
+
+def homodyne(phase, magnitude, window):
+    """Divide each slice by its low-pass: a vendor's SWI filter, written for this test."""
+    shape = []
+    for n in phase.shape[:2]:
+        f = np.fft.fftfreq(n) * n
+        shape.append(
+            np.where(np.abs(f) <= window / 2, 0.5 + 0.5 * np.cos(2 * np.pi * f / window), 0)
+        )
+    signal = magnitude * np.exp(1j * phase)
+    low = np.fft.ifft2(np.fft.fft2(signal, axes=(0, 1)) * np.outer(*shape)[:, :, None], axes=(0, 1))
+    return np.angle(signal * low.conj()).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def head():
+    """A brain with tissue, veins and a smooth background field, 1.7 x 1.7 x 3 mm."""
+    rng = np.random.default_rng(1)
+    grid = Grid.from_spacing((100, 112, 36), (1.7, 1.7, 3.0))
+    axes = [
+        (np.arange(n) - (n - 1) / 2) * d for n, d in zip(grid.shape, grid.spacing_mm, strict=True)
+    ]
+    x, y, z = np.meshgrid(*axes, indexing="ij")
+    mask = (x / 66) ** 2 + (y / 84) ** 2 + (z / 50) ** 2 < 1
+    fine = ndimage.gaussian_filter(rng.standard_normal(grid.shape), (1.2, 1.2, 0.7))
+    veins = fine > np.percentile(fine, 98)
+    local = 0.008 * fine / fine.std() + 0.06 * veins
+    background = 0.25 * np.exp(-(x**2 + (y - 80) ** 2 + (z + 40) ** 2) / 1500) + 1e-5 * (
+        x * y - z * z
+    )
+    noise = [rng.standard_normal(grid.shape) for _ in range(2)]
+    return grid, mask, background, local, noise
+
+
+def phase_of(head, b0_t, te_s, strength):
+    _grid, mask, background, local, noise = head
+    turn = radians_per_ppm(b0_t, te_s) * (strength * background + local)
+    signal = mask * np.exp(1j * turn) + 0.1 * (noise[0] + 1j * noise[1])
+    return np.angle(signal).astype(np.float32), np.abs(signal)
+
+
+@pytest.mark.parametrize(("b0_t", "te_s"), [(1.5, 0.04), (3.0, 0.005), (3.0, 0.02), (7.0, 0.015)])
+def test_filtered_and_unfiltered_are_told_apart(head, b0_t, te_s):
+    grid, mask = head[:2]
+    for strength in (1.0, 0.3):  # the second: a better shim than any scanner's
+        phase, magnitude = phase_of(head, b0_t, te_s, strength)
+        found = highpass_evidence(phase, mask, grid)
+        assert not found.filtered, (strength, found)
+        assert "not high-pass" in found.says
+        for window in (32, 64):
+            found = highpass_evidence(homodyne(phase, magnitude, window), mask, grid)
+            assert found.filtered, (strength, window, found)
+            assert "was high-pass filtered" in found.says
+
+
+def test_noise_and_constant_phase_are_not_filtered(head):
+    grid, mask = head[:2]
+    rng = np.random.default_rng(0)
+    assert not highpass_evidence(rng.uniform(-3, 3, grid.shape), mask, grid).filtered
+    assert not highpass_evidence(np.full(grid.shape, 0.4), mask, grid).filtered
+    assert not highpass_evidence(np.zeros(grid.shape), mask, grid).filtered
+
+
+def test_a_crop_is_called_filtered_only_when_clear(head):
+    grid, mask, *_ = head
+    phase, _ = phase_of(head, 3.0, 0.02, 1.0)
+    cut = np.s_[40:56, 48:64, 12:24]
+    small = Grid.from_spacing((16, 16, 12), grid.spacing_mm)
+    found = highpass_evidence(phase[cut], mask[cut], small)
+    assert not found.filtered
+    assert "too small to be sure" in found.says
+
+
+@pytest.mark.data
+def test_real_unfiltered_phase(real_data):
+    import nibabel as nib
+
+    image = nib.load(real_data / "real" / "megre_crop" / "Phase.nii.gz")
+    phase = np.moveaxis(np.asarray(image.dataobj, np.float32) * 855, 3, 0)
+    grid = Grid(phase.shape[1:], image.affine)
+    assert not highpass_evidence(phase, np.ones(grid.shape, bool), grid).filtered
