@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from petechia.contrast.weighting.swi import SwiParams, swi
+from petechia.core.grid import Grid
+from petechia.errors import ParameterError
+
+PHASE = np.array([-4.0, -np.pi, -1.0, 0.0, np.pi / 4, np.pi / 2, np.pi, 4.0], np.float32)
+GRID = Grid((8, 1, 1))
+ONE = np.full(GRID.shape, 10.0, np.float32)
+
+
+def weighted(**settings) -> np.ndarray:
+    return swi(ONE, PHASE[:, None, None], GRID, SwiParams(**settings))[:, 0, 0]
+
+
+def test_the_mask_falls_from_one_at_zero_to_nothing_at_pi():
+    expected = 10 * np.array([1, 1, 1, 1, 0.75, 0.5, 0, 0]) ** 4
+    np.testing.assert_allclose(weighted(), expected, atol=1e-5)
+
+
+def test_the_other_handedness_is_the_mirror():
+    mirrored = swi(ONE, -PHASE[:, None, None], GRID, SwiParams(paramagnetic_phase_sign=-1))
+    np.testing.assert_array_equal(mirrored[:, 0, 0], weighted())
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0, 4.0, 5.5])
+def test_any_power(power):
+    expected = 10 * np.array([1, 1, 1, 1, 0.75, 0.5, 0, 0]) ** power
+    np.testing.assert_allclose(weighted(power=power), expected, atol=1e-5)
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(ParameterError, match=r"SwiParams.power: -1 is outside"):
+        SwiParams(power=-1)
+    with pytest.raises(ParameterError, match=r"paramagnetic_phase_sign: 0 is neither"):
+        SwiParams(paramagnetic_phase_sign=0)
