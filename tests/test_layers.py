@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "files": {"errors", "core"},
     "report": {"errors", "core", "assets"},
     "pipeline": EDGE,
-    "api": EDGE,
+    "api": EDGE | {"pipeline"},
     "apps": EDGE | {"pipeline", "api"},
 }
 OUTSIDE_ONLY = {

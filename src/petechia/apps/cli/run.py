@@ -27,8 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("files named one by one, instead of INPUT and OUTPUT")
     files.add_argument("--mag", action=LIST, metavar="F", help="magnitude, one per echo or 4-D")
     files.add_argument("--phase", action=LIST, metavar="F", help="phase, likewise")
-    files.add_argument("--te", action=LIST, metavar="S", help="echo times [s]")
-    files.add_argument("--b0", type=float, metavar="T", help="main field [T]")
+    files.add_argument("--te", action=LIST, metavar="S", help="echo times [s] (from JSON beside the files)")
+    files.add_argument("--b0", type=float, metavar="T", help="main field [T] (likewise)")
     files.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
     add("--phase-scale", type=float, metavar="K", help="phase times K is radians")
     add("--phase-sign", choices=["auto", "+1", "-1"], help="handedness of the phase (auto)")
@@ -143,38 +143,26 @@ def _scans(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
 
 def _named_files(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
     root = args.out or args.input
-    for name, value in (("--te", args.te), ("--b0", args.b0), ("--out", root)):
-        if value is None:
-            raise ParameterError(
-                f"{name} is missing",
-                where="petechia run --mag",
-                mend="NIfTI files named one by one need --te, --b0 and --out.",
-            )
+    if root is None:
+        raise ParameterError(
+            "--out is missing",
+            where="petechia run --mag",
+            mend="Name the folder for the results: --out OUT.",
+        )
     return [named_scan(args)], root
 
 
 def named_scan(args: argparse.Namespace) -> "ScanRef":
     """Return the scan whose files are named one by one."""
-    from functools import partial
+    from petechia.files.loose import ref_from_files
 
-    from petechia.files.loose import scan_from_files, subject_name
-    from petechia.files.scan import ScanRef
-
-    subject = getattr(args, "subject", "01")
-    mag, phase = (
-        [Path(word) for word in items(getattr(args, kind, None))] for kind in ("mag", "phase")
-    )
-    load = partial(
-        scan_from_files,
-        mag,
-        phase,
+    return ref_from_files(
+        *([Path(word) for word in items(getattr(args, kind, None))] for kind in ("mag", "phase")),
         te_s=numbers(args.te, "--te"),
         b0_t=args.b0,
         phase_scale=getattr(args, "phase_scale", None),
-        subject=subject,
+        subject=getattr(args, "subject", "01"),
     )
-    paths = tuple(str(path) for path in [*mag, *phase])
-    return ScanRef(name=subject_name(subject), kind="NIfTI", paths=paths, load=load)
 
 
 def _dry(refs: list["ScanRef"], stages: list[str]) -> int:

@@ -37,8 +37,8 @@ def echo_words(parser: argparse.ArgumentParser, *, phase: bool) -> None:
         add("--phase", action=LIST, metavar="F", help="phase, likewise")
         add("--phase-scale", type=float, metavar="K", help="phase times K is radians")
         add("--phase-sign", choices=["auto", "+1", "-1"], help="handedness of the phase (auto)")
-    add("--te", action=LIST, metavar="S", required=True, help="echo times [s]")
-    add("--b0", type=float, metavar="T", required=True, help="main field [T]")
+    add("--te", action=LIST, metavar="S", help="echo times [s] (from JSON beside the files)")
+    add("--b0", type=float, metavar="T", help="main field [T] (from JSON beside the files)")
     add("--mask", type=Path, metavar="FILE", help="brain mask; found when it is not given")
 
 

@@ -1,0 +1,73 @@
+"""Documentation that can drift is read by these tests."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from petechia.apps.cli.main import COMMANDS
+from petechia.files.contract import contract
+from petechia.pipeline import fitness
+from petechia.pipeline.settings import PRESETS, Settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_generated_pages_are_up_to_date():
+    done = subprocess.run(
+        [sys.executable, "scripts/build_reference.py", "--check"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_setting_and_preset_is_documented():
+    text = page("reference/settings.md")
+    for name in Settings.__dataclass_fields__:
+        assert name in text, f"setting {name} is not on the settings page"
+    for name in PRESETS:
+        assert f"| {name} |" in text
+
+
+def test_every_output_file_and_column_is_documented():
+    text = page("reference/output.md")
+    for file in contract().files.values():
+        name = file.name.removeprefix("OUTPUT/").replace(".nii.gz", "")
+        assert name in text or name.removeprefix("<p>") in text, f"{name} is not documented"
+    for column in contract().finding_columns:
+        assert f"`{column}`" in text, f"column {column} is not documented"
+
+
+def test_every_command_is_shown_in_use():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+    for command in COMMANDS:
+        assert f"petechia {command}" in text, f"petechia {command} is nowhere shown"
+
+
+def test_fitness_thresholds_on_the_page_are_those_of_the_code():
+    text = page("concepts/fitness.md")
+    for value in (
+        fitness.BLOOM_LIMITED_TS, fitness.BLOOM_REFUSED_TS, fitness.IN_PLANE_LIMITED_MM,
+        fitness.IN_PLANE_REFUSED_MM, fitness.SLICE_LIMITED_MM, fitness.SLICE_REFUSED_MM,
+        fitness.SNR_LIMITED, fitness.SNR_REFUSED, fitness.READING_BLOOM_TS,
+        100 * fitness.GHOST_LIMITED, 100 * fitness.GHOST_REFUSED,
+    ):  # fmt: skip
+        assert re.search(rf"\b{value:g}\b", text), f"{value:g} is not on the fitness page"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), f"{target} does not exist"
+
+
+def test_the_research_use_sentence_stands_in_front():
+    assert "Research use only" in (ROOT / "README.md").read_text(encoding="utf-8")[:600]
