@@ -1,0 +1,363 @@
+"""Brain against the rest of the head, for a gradient echo of any contrast and shading.
+
+1. The template is registered to the scan; its brain is the first guess.
+2. Signal is divided by that of the nearby brain, which takes contrast and coil shading away.
+3. Along each outward normal of the first guess the boundary is moved to where tissue ends and
+   the dark skull begins. Costs of neighbouring normals are averaged, so that one dark lesion or
+   one bright sinus at the surface does not move it, and a quadratic term holds it near the guess.
+4. Every hole is filled: dark lesions stay inside.
+
+A crop without skull keeps all its tissue. Without a template, or when it cannot be registered,
+the brain is the largest piece of tissue that an erosion separates from the scalp.
+"""
+
+import logging
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from petechia.anatomy.head import air_fraction, head_mask, noise_level, otsu, smooth_to
+from petechia.anatomy.registration import Registration, register
+from petechia.anatomy.resample import coarse_grid, to_grid
+from petechia.anatomy.template import Template
+from petechia.core.checks import require_finite, require_signal
+from petechia.core.grid import Grid
+from petechia.core.morphology import (
+    Mask,
+    close_mm,
+    dilate_mm,
+    distance_inside_mm,
+    erode_mm,
+    fill_holes,
+    largest_component,
+    open_mm,
+)
+from petechia.errors import InputError, ParameterError
+
+log = logging.getLogger(__name__)
+Volume = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrainMaskParams:
+    """Settings of `brain_mask`.
+
+    Attributes
+    ----------
+    work_mm : float
+        Voxels on which the boundary is found [mm].
+    reach_in_mm, reach_out_mm : float
+        How far the boundary may move from the template's [mm].
+    hold_in_mm, hold_out_mm : float
+        Standard deviation of the boundary about the template's, where the image is silent [mm];
+        smaller outwards, where thin bone lets scalp and orbit in.
+    smooth_mm : float
+        Over what distance neighbouring normals share their costs [mm].
+    """
+
+    work_mm: float = 2.0
+    reach_in_mm: float = 8.0
+    reach_out_mm: float = 10.0
+    hold_in_mm: float = 5.0
+    hold_out_mm: float = 3.5
+    smooth_mm: float = 4.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            name = field.name
+            if not getattr(self, name) > 0:
+                raise ParameterError(
+                    f"{name} = {getattr(self, name)}",
+                    where="BrainMaskParams",
+                    mend="Give a distance above 0 mm.",
+                )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class BrainMask:
+    """A brain mask and how it was come by.
+
+    Attributes
+    ----------
+    mask : (I, J, K) ndarray of bool
+        The brain with its fluid spaces.
+    method : str
+        'template', 'morphology' or 'crop'.
+    says : tuple of str
+        What a reader should know.
+    registration : Registration or None
+        The fit to the template, when there is one (it may not be `ok`).
+    """
+
+    mask: Mask
+    method: str
+    says: tuple[str, ...]
+    registration: Registration | None
+
+
+def brain_mask(
+    magnitude: npt.NDArray[np.floating],
+    grid: Grid,
+    template: Template | None = None,
+    quality: npt.NDArray[np.floating] | None = None,
+    params: BrainMaskParams | None = None,
+) -> BrainMask:
+    """Return the brain in a gradient-echo magnitude.
+
+    Parameters
+    ----------
+    magnitude : (E, I, J, K) or (I, J, K) ndarray of float
+        All echoes, or one image.
+    grid : Grid
+        Geometry.
+    template : Template, optional
+        Head to register to; without it only morphology is left.
+    quality : (I, J, K) ndarray of float, optional
+        Phase quality 0..1: rim voxels (the outer 4 mm) below 0.3 are left out, since no
+        field can be had there. Deeper ones stay: they may be lesions.
+    params : BrainMaskParams, optional
+        Settings.
+
+    Returns
+    -------
+    BrainMask
+        With the method, remarks and the registration.
+
+    Raises
+    ------
+    InputError
+        For an image that is empty or not finite.
+    """
+    chosen = params or BrainMaskParams()
+    image = combined(magnitude, grid)
+    if skull_free(image, grid):
+        mask = _crop_tissue(image, grid)
+        says = "The field of view holds no skull or air: all tissue above the noise is the mask."
+        found = BrainMask(mask=mask, method="crop", says=(says,), registration=None)
+    elif template is None:
+        says = "No template: the largest piece of tissue apart from the scalp is the mask."
+        mask = _by_morphology(image, grid, chosen)
+        found = BrainMask(mask=mask, method="morphology", says=(says,), registration=None)
+    else:
+        found = _by_template(image, grid, template, chosen)
+    if not found.mask.any():
+        raise InputError(
+            "no brain was found in the magnitude",
+            where="brain_mask",
+            mend="Check the image, or give a mask of your own.",
+        )
+    return found if quality is None else _without_bad_rim(found, quality, grid)
+
+
+def combined(magnitude: npt.NDArray[np.floating], grid: Grid) -> Volume:
+    """Return the root of the sum of squares of the echoes, checked."""
+    grid.require(magnitude, "magnitude")
+    require_finite(magnitude, "magnitude")
+    require_signal(magnitude, "magnitude")
+    image = np.asarray(magnitude, dtype=np.float32)
+    return image if image.ndim == 3 else np.sqrt(np.einsum("e...,e...->...", image, image))
+
+
+def skull_free(image: Volume, grid: Grid) -> bool:
+    """Return whether the image is a crop of tissue: no air in it, or far smaller than a head."""
+    extent = np.sort(grid.spacing_mm * grid.shape)
+    small = coarse_grid(grid, 2.0)
+    root = np.sqrt(np.asarray(to_grid(image, grid, small), dtype=np.float32).clip(0))
+    return bool(extent[1] < 100.0 or air_fraction(root) < 0.10)
+
+
+def _crop_tissue(image: Volume, grid: Grid) -> Mask:
+    level = float(np.median(image[image > 0]))
+    floor = min(3.0 * noise_level(image, grid), 0.3 * level)
+    tissue = ndimage.median_filter(image, size=3) > floor
+    return fill_holes(close_mm(largest_component(tissue), grid, 4.0))
+
+
+def _by_template(
+    image: Volume, grid: Grid, template: Template, params: BrainMaskParams
+) -> BrainMask:
+    fit = register(image, grid, template)
+    if not fit.ok:
+        return BrainMask(
+            mask=_by_morphology(image, grid, params),
+            method="morphology",
+            says=(
+                f"The template did not fit ({fit.says}).",
+                "The largest piece of tissue apart from the scalp is the mask: check it.",
+            ),
+            registration=fit,
+        )
+    small = coarse_grid(grid, params.work_mm)
+    work = np.asarray(to_grid(image, grid, small), dtype=np.float32)
+    depth = signed_distance_mm(close_mm(template.brain, template.grid, 4.0), template.grid)
+    floor = template.grid.to_mm((0, 0, np.argwhere(template.brain)[:, 2].min()))[2]
+    inside = refine(work, small, *_guess(fit, depth, small), floor + 6.0, params)
+    fit = register(image, grid, template, mask=smooth_to(inside, small, grid), initial=fit)
+    inside = refine(work, small, *_guess(fit, depth, small), floor + 6.0, params)
+    mask = fill_holes(largest_component(smooth_to(inside, small, grid)))
+    return BrainMask(mask=mask, method="template", says=(fit.says,), registration=fit)
+
+
+def signed_distance_mm(mask: Mask, grid: Grid) -> Volume:
+    """Return the distance to the surface of `mask`, negative inside [mm]."""
+    return distance_inside_mm(~mask, grid) - distance_inside_mm(mask, grid)
+
+
+def _guess(fit: Registration, depth: Volume, grid: Grid) -> tuple[Volume, Volume]:
+    """Return the template's signed distance and height on the scan [mm]."""
+    scale = np.cbrt(np.linalg.det(fit.matrix[:3, :3]))
+    distance = fit.to_scan(depth, nearest=False, grid=grid, outside=50.0) / scale
+    row = (fit.matrix @ grid.affine)[2]
+    i, j, k = (np.arange(n) for n in grid.shape)
+    height = row[0] * i[:, None, None] + row[1] * j[None, :, None] + row[2] * k + row[3]
+    return distance.astype(np.float32), height.astype(np.float32)
+
+
+def refine(
+    image: Volume,
+    grid: Grid,
+    distance: Volume,
+    height: Volume,
+    floor_mm: float,
+    params: BrainMaskParams,
+) -> Mask:
+    """Move the surface `distance` = 0 to where tissue ends.
+
+    Parameters
+    ----------
+    image : (I, J, K) ndarray of float32
+        Magnitude on a coarse grid.
+    grid : Grid
+        Its geometry.
+    distance : (I, J, K) ndarray of float32
+        Signed distance to the first guess, negative inside [mm].
+    height : (I, J, K) ndarray of float32
+        Template z [mm].
+    floor_mm : float
+        Below this height the surface may not move outwards: the cord goes on.
+    params : BrainMaskParams
+        Settings.
+
+    Returns
+    -------
+    brain : (I, J, K) ndarray of bool
+        Filled, one piece.
+    """
+    evidence = tissue_evidence(image, distance, grid)
+    shell = (np.abs(distance) <= 0.75 * float(grid.spacing_mm.max())) & _interior(grid)
+    points = np.argwhere(shell)
+    if len(points) == 0:
+        return distance < 0
+    steps = np.arange(-params.reach_in_mm, params.reach_out_mm + 0.5, 1.0)
+    start = distance[shell]
+    costs = _profile_costs(evidence, distance, points, start, steps, grid)
+    costs += 0.5 * (steps / np.where(steps < 0, params.hold_in_mm, params.hold_out_mm)) ** 2
+    low = height[shell] < floor_mm
+    costs[np.ix_(low, steps > 0)] += 1e3
+    move = _share(costs, steps, shell, grid, params.smooth_mm)
+    moved = np.zeros(grid.shape, dtype=np.float32)
+    moved[shell] = move
+    nearest = ndimage.distance_transform_edt(
+        ~shell, sampling=grid.spacing_mm, return_distances=False, return_indices=True
+    )
+    shift = ndimage.gaussian_filter(moved[tuple(nearest)], 2.0 / grid.spacing_mm)
+    moved_in = open_mm(distance - shift < 0, grid, 3.0)  # no spikes along thin bone
+    return fill_holes(largest_component(moved_in))
+
+
+def tissue_evidence(image: Volume, distance: Volume, grid: Grid) -> Volume:
+    """Return +1 where signal is like that of the brain nearby, -1 where it is like bone."""
+    core = distance < -6.0
+    top = np.percentile(image[core], 98) if core.any() else float(image.max())
+    sigma = 14.0 / grid.spacing_mm
+    weight = ndimage.gaussian_filter(core.astype(np.float32), sigma)
+    level = ndimage.gaussian_filter(np.minimum(image, top) * core, sigma)
+    far = weight < 1e-3  # the deep level is carried on outwards where the window sees none
+    level = level / np.maximum(weight, 1e-3)
+    if far.any() and not far.all():
+        places = ndimage.distance_transform_edt(far, return_distances=False, return_indices=True)
+        level = level[tuple(places)]
+    ratio = image / np.maximum(level, np.finfo(np.float32).tiny)
+    skull = ratio[(distance > 3.0) & (distance < 10.0)]
+    dark = float(np.percentile(skull, 20)) if skull.size else 0.1
+    threshold = float(np.clip(dark + 0.4 * (1 - dark), 0.25, 0.6))
+    return np.asarray(np.clip((ratio - threshold) / 0.2, -1, 1), dtype=np.float32)
+
+
+def _interior(grid: Grid) -> Mask:
+    """Voxels off the border, where the surface is that of the brain and not of the view."""
+    inner = np.zeros(grid.shape, dtype=bool)
+    inner[tuple(slice(1, -1) if n > 2 else slice(None) for n in grid.shape)] = True
+    return inner
+
+
+def _profile_costs(
+    evidence: Volume,
+    distance: Volume,
+    points: npt.NDArray[np.intp],
+    start: Volume,
+    steps: npt.NDArray[np.float64],
+    grid: Grid,
+) -> npt.NDArray[np.float64]:
+    """Return the cost of each boundary position along each normal, (points, steps)."""
+    smooth = ndimage.gaussian_filter(distance, 3.0 / grid.spacing_mm)
+    slope = [g[tuple(points.T)] for g in np.gradient(smooth, *grid.spacing_mm)]
+    normal = np.stack(slope, axis=1)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    along = steps[None, :] - start[:, None]  # so that step 0 lies on the first guess
+    places = points[:, :, None] + normal[:, :, None] * along[:, None, :] / grid.spacing_mm[:, None]
+    seen = ndimage.map_coordinates(
+        evidence, places.transpose(1, 0, 2).reshape(3, -1), order=1, mode="nearest"
+    ).reshape(len(points), len(steps))
+    # once bone has begun, what follows is scalp
+    bone = (seen[:, :-1] < -0.3) & (seen[:, 1:] < -0.3) & (steps[:-1] > -3.0)
+    begun = np.cumsum(np.pad(bone, ((0, 0), (0, 1))), axis=1) > 0
+    seen = np.where(begun, -1.0, seen)
+    # dark signal inside the guess may be a lesion or a sinus void: half its weight
+    seen = np.where((steps < 0) & (seen < 0), 0.5 * seen, seen)
+    return -np.cumsum(seen, axis=1) * 0.5
+
+
+def _share(
+    costs: npt.NDArray[np.float64],
+    steps: npt.NDArray[np.float64],
+    shell: Mask,
+    grid: Grid,
+    width_mm: float,
+) -> Volume:
+    """Average the costs over neighbouring surface voxels and return the best move [mm]."""
+    sigma = width_mm / grid.spacing_mm
+    weight = ndimage.gaussian_filter(shell.astype(np.float32), sigma)[shell]
+    volume = np.zeros(shell.shape, dtype=np.float32)
+    best, where = np.full(len(costs), np.inf), np.zeros(len(costs))
+    for column, step in zip(costs.T, steps, strict=True):
+        volume[shell] = column
+        cost = ndimage.gaussian_filter(volume, sigma)[shell] / weight
+        where = np.where(cost < best, step, where)
+        best = np.minimum(cost, best)
+    return where.astype(np.float32)
+
+
+def _by_morphology(image: Volume, grid: Grid, params: BrainMaskParams) -> Mask:
+    small = coarse_grid(grid, params.work_mm)
+    work = np.asarray(to_grid(image, grid, small), dtype=np.float32)
+    head = np.asarray(to_grid(head_mask(image, grid), grid, small, order=0))
+    deep = erode_mm(head, small, 12.0)
+    level = otsu(np.sqrt(work[head].clip(0))) ** 2 if head.any() else 0.0
+    tissue = (work > 0.8 * level) & erode_mm(head, small, 4.0)
+    core = largest_component(erode_mm(tissue, small, 4.0) & (deep if deep.any() else head))
+    grown = dilate_mm(core, small, 6.0) & (tissue | dilate_mm(core, small, 3.0))
+    inside = fill_holes(close_mm(largest_component(grown), small, 6.0))
+    return smooth_to(inside, small, grid)
+
+
+def _without_bad_rim(found: BrainMask, quality: npt.NDArray[np.floating], grid: Grid) -> BrainMask:
+    grid.require(quality, "quality")
+    rim = found.mask & (distance_inside_mm(found.mask, grid) <= 4.0)
+    mask = found.mask & ~(rim & (np.asarray(quality) < 0.3))
+    mask = fill_holes(largest_component(mask))
+    lost = 1 - mask.sum() / found.mask.sum()
+    says = (*found.says, f"{lost:.1%} of the mask was left out at its rim for poor phase.")
+    return BrainMask(mask=mask, method=found.method, says=says, registration=found.registration)

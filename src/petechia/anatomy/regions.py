@@ -1,0 +1,108 @@
+"""Which region of the brain every voxel lies in."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from petechia.anatomy.registration import Registration
+from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS, Region
+from petechia.anatomy.template import Template
+from petechia.core.grid import Grid
+from petechia.core.morphology import Mask
+
+NEAR_MM = 3.0
+"""A lesion this near to a region, but outside of all, belongs to it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Regions:
+    """The region map of a scan.
+
+    Attributes
+    ----------
+    labels : (I, J, K) ndarray of int16
+        0 outside the brain; otherwise an index of `table`.
+    table : tuple of Region
+        What the labels mean.
+    grid : Grid
+        Geometry of the labels.
+    ok : bool
+        False when the template did not fit: then all labels are 0.
+    says : str
+        How it was come by, or why not.
+    """
+
+    labels: npt.NDArray[np.int16]
+    table: tuple[Region, ...]
+    grid: Grid
+    ok: bool
+    says: str
+
+    def at(self, index_ijk: npt.ArrayLike) -> Region | None:
+        """Return the region at a voxel, or the nearest within 3 mm, or None.
+
+        In a ventricle or outside the brain the nearest site within 3 mm is preferred, since
+        registration is no better than that; deeper in a ventricle it is the ventricle.
+
+        Parameters
+        ----------
+        index_ijk : (3,) array_like of float
+            Voxel index; fractions are allowed.
+        """
+        if not self.ok:
+            return None
+        centre = np.rint(np.asarray(index_ijk, dtype=np.float64)).astype(int)
+        shape = np.array(self.labels.shape)
+        if (centre < 0).any() or (centre >= shape).any():
+            return None
+        reach = np.ceil(NEAR_MM / self.grid.spacing_mm).astype(int)
+        low, high = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, shape)
+        box = self.labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        offset = [np.arange(a, b) - c for a, b, c in zip(low, high, centre, strict=True)]
+        away = np.stack(np.meshgrid(*offset, indexing="ij"), axis=-1) @ self.grid.affine[:3, :3].T
+        distance = np.linalg.norm(away, axis=-1)
+        site = (box > 0) & ~np.isin(box, VENTRICLE_LABELS) & (distance <= NEAR_MM)
+        label = int(self.labels[tuple(centre)])
+        if site.any():
+            label = int(box[site][np.argmin(distance[site])])
+        return next((region for region in self.table if region.index == label), None)
+
+
+def label_regions(
+    registration: Registration, template: Template, brain_mask: Mask, grid: Grid
+) -> Regions:
+    """Return the MARS regions of a scan.
+
+    The template's labels are brought through the registration; voxels of the brain mask that
+    the template's brain misses take the nearest label.
+
+    Parameters
+    ----------
+    registration : Registration
+        Scan to template.
+    template : Template
+        Its regions.
+    brain_mask : (I, J, K) ndarray of bool
+        Brain of the scan.
+    grid : Grid
+        Geometry.
+
+    Returns
+    -------
+    Regions
+        With `ok` False and all labels 0 when the registration is not believable.
+    """
+    grid.require(brain_mask, "brain_mask")
+    labels = np.zeros(grid.shape, dtype=np.int16)
+    if registration.ok:
+        found = registration.to_scan(template.regions, nearest=True, grid=grid)
+        if (found > 0).any():
+            places = ndimage.distance_transform_edt(
+                found == 0, sampling=grid.spacing_mm, return_distances=False, return_indices=True
+            )
+            labels = np.where(brain_mask, found[tuple(places)], 0).astype(np.int16)
+    ok = bool(labels.any())
+    says = registration.says if ok else f"No regions: {registration.says}."
+    return Regions(labels=labels, table=REGIONS, grid=grid, ok=ok, says=says)
