@@ -1,13 +1,17 @@
 """numba's compiler, cached on disk where the installation can be written."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@overload
+def compiled(function: F) -> Any: ...
+@overload
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]: ...
 def compiled(function: F | None = None, **options: Any) -> Any:
     """Compile `function` with `numba.njit`, cached when a cache folder can be had.
 

@@ -1,0 +1,145 @@
+"""The field that susceptibility makes: on a grid through k-space, and of spheres exactly.
+
+Apart from the reconstruction's kernels on purpose: what is tested must not share a mistake
+with what tests it. Susceptibilities here are counted from air, so that what lies outside a
+volume is air.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from numba import prange
+from scipy import fft
+
+from petechia.core.compiled import compiled
+
+Volume = npt.NDArray[np.float32]
+Vector = npt.NDArray[np.float64]
+
+
+@compiled(parallel=True)
+def _times_dipole(
+    spectrum: Any, k0: Any, k1: Any, k2: Any, b0: float, b1: float, b2: float
+) -> None:
+    """Multiply a half spectrum by 1/3 - (k.b)^2/k^2 where it lies; its mean becomes 0."""
+    for i in prange(spectrum.shape[0]):
+        for j in range(spectrum.shape[1]):
+            for k in range(spectrum.shape[2]):
+                square = k0[i] ** 2 + k1[j] ** 2 + k2[k] ** 2
+                if square == 0.0:
+                    spectrum[i, j, k] = 0.0
+                else:
+                    along = b0 * k0[i] + b1 * k1[j] + b2 * k2[k]
+                    spectrum[i, j, k] *= np.float32(1.0 / 3.0 - along * along / square)
+
+
+def grid_field(
+    chi_ppm: Volume, spacing_mm: npt.ArrayLike, b0_dir: npt.ArrayLike, pad: float = 0.0
+) -> Volume:
+    """Return the field of a gridded susceptibility [ppm of B0].
+
+    Parameters
+    ----------
+    chi_ppm : (I, J, K) ndarray of float32
+        0 where there is nothing.
+    spacing_mm : (3,) array_like
+        Voxel [mm].
+    b0_dir : (3,) array_like
+        Direction of the main field in array axes, unit length.
+    pad : float
+        Empty room behind each axis, as a part of its length; 0 repeats the volume.
+
+    Returns
+    -------
+    field_ppm : (I, J, K) ndarray of float32
+        With the Lorentz sphere taken out; its mean over the padded volume is 0.
+    """
+    spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
+    wide = [
+        fft.next_fast_len(int(np.ceil(n * (1 + pad))), real=True) if pad > 0 else n
+        for n in chi_ppm.shape
+    ]
+    spectrum = fft.rfftn(chi_ppm, s=wide)
+    k0, k1 = (fft.fftfreq(n, d) for n, d in zip(wide[:2], spacing[:2], strict=True))
+    k2 = fft.rfftfreq(wide[2], spacing[2])
+    b0, b1, b2 = np.asarray(b0_dir, dtype=np.float64)
+    _times_dipole(spectrum, k0, k1, k2, b0, b1, b2)
+    field = fft.irfftn(spectrum, s=wide, overwrite_x=True)
+    i, j, k = chi_ppm.shape
+    return cast("Volume", np.ascontiguousarray(field[:i, :j, :k], dtype=np.float32))
+
+
+def sphere_field(
+    points_mm: npt.NDArray[np.floating],
+    centre_mm: npt.ArrayLike,
+    radius_mm: float,
+    chi_ppm: float,
+    b0_dir: npt.ArrayLike = (0.0, 0.0, 1.0),
+) -> Vector:
+    r"""Return the field of a sphere at points (..., 3) [ppm of B0].
+
+    .. math:: \frac{\Delta\chi}{3} \left(\frac{a}{r}\right)^3 (3\cos^2\theta - 1)
+
+    outside, and 0 inside.
+    """
+    away = np.asarray(points_mm, dtype=np.float64) - np.asarray(centre_mm, dtype=np.float64)
+    square = np.einsum("...i,...i->...", away, away)
+    along = away @ np.asarray(b0_dir, dtype=np.float64)
+    safe = np.maximum(square, radius_mm**2)
+    out = chi_ppm / 3 * radius_mm**3 * (3 * along**2 / safe - 1) / safe**1.5
+    return np.where(square <= radius_mm**2, 0.0, out)
+
+
+@compiled
+def add_spheres(
+    field: Any, spheres: Any, spacing: Any, origin: Any, b0: Any, smallest_ppm: float
+) -> None:
+    """Add the outside fields of spheres to `field` at its voxel centres.
+
+    `spheres` holds rows (x, y, z, radius, chi) in array-axis millimetres from `origin`, the
+    place of voxel (0, 0, 0). Each field ends where it falls below `smallest_ppm`.
+    """
+    shape = field.shape
+    for s in range(spheres.shape[0]):
+        radius, chi = spheres[s, 3], spheres[s, 4]
+        strength = chi / 3.0 * radius**3
+        reach = (2.0 * abs(strength) / smallest_ppm) ** (1.0 / 3.0)
+        low = np.zeros(3, dtype=np.int64)
+        high = np.zeros(3, dtype=np.int64)
+        for a in range(3):
+            at = (spheres[s, a] - origin[a]) / spacing[a]
+            low[a] = max(0, int(np.ceil(at - reach / spacing[a])))
+            high[a] = min(shape[a], int(np.floor(at + reach / spacing[a])) + 1)
+        for i in range(low[0], high[0]):
+            x = origin[0] + i * spacing[0] - spheres[s, 0]
+            for j in range(low[1], high[1]):
+                y = origin[1] + j * spacing[1] - spheres[s, 1]
+                for k in range(low[2], high[2]):
+                    z = origin[2] + k * spacing[2] - spheres[s, 2]
+                    square = x * x + y * y + z * z
+                    if square > radius * radius:
+                        along = x * b0[0] + y * b0[1] + z * b0[2]
+                        field[i, j, k] += (
+                            strength * (3.0 * along * along / square - 1.0) / square**1.5
+                        )
+
+
+def shim_terms(places_mm: npt.NDArray[np.floating]) -> Vector:
+    """Return the solid harmonics to second order at places (N, 3): columns (N, 9).
+
+    Places are scaled by 80 mm so that the columns have like sizes.
+    """
+    x, y, z = (np.asarray(places_mm, dtype=np.float64) / 80.0).T
+    return np.stack(
+        [np.ones_like(x), x, y, z, x * y, y * z, x * z, x**2 - y**2, 2 * z**2 - x**2 - y**2],
+        axis=1,
+    )
+
+
+def shim(field_ppm: npt.NDArray[np.floating], places_mm: npt.NDArray[np.floating]) -> Vector:
+    """Return the coefficients of `shim_terms` that fit the field best over its places."""
+    coefficients = np.linalg.lstsq(
+        shim_terms(places_mm), np.asarray(field_ppm, dtype=np.float64), rcond=None
+    )[0]
+    return cast("Vector", coefficients)

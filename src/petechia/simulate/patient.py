@@ -1,0 +1,324 @@
+"""A simulated patient: draw the person, lay them in the scanner, keep the truth.
+
+What is drawn (`sample_patient`) is kept apart from what is done with it (`scan_patient`), so
+that one person can be scanned under several protocols.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from petechia.core.echoes import Echoes
+from petechia.errors import ParameterError
+from petechia.simulate.atlas import Atlas, atlas_from
+from petechia.simulate.head import Head, HeadParams, head_maps, make_head, sample_head, to_template
+from petechia.simulate.protocols import PROTOCOLS, Protocol
+from petechia.simulate.receive import Receiver, receive, sample_receiver
+from petechia.simulate.render import FineMaps, Pose, render, sample_pose
+from petechia.simulate.signal import (
+    acquire,
+    add_source_fields,
+    near_sources,
+    sphere_table,
+    voxel_means,
+)
+from petechia.simulate.sources import (
+    PATTERNS,
+    Source,
+    draw_count,
+    sample_calcifications,
+    sample_microbleeds,
+)
+from petechia.simulate.tissues import CALCIUM_PD, TISSUES, spoiled_gre
+from petechia.simulate.truth import Truth, lesion_rows, void_labels, with_centres
+from petechia.simulate.vessels import VesselParams, Vessels, sample_vessels
+
+log = logging.getLogger(__name__)
+Volume = npt.NDArray[np.float32]
+WHITE_MATTER_UNITS = 1000.0
+"""Magnitude of white matter before decay in the images, where the coil's gain is 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationParams:
+    """What to simulate.
+
+    Attributes
+    ----------
+    protocol : str
+        A name of `PROTOCOLS`.
+    n_microbleeds : int or None
+        How many; None draws a number as patients with any have them.
+    n_calcifications : int
+        How many calcifications.
+    pattern : str
+        'mixed', 'lobar' or 'deep': where microbleeds lie.
+    snr : float or None
+        Signal to noise in place of the protocol's; infinity for none.
+    vessels : VesselParams
+        How many veins.
+    """
+
+    protocol: str = "3t_megre_1mm"
+    n_microbleeds: int | None = None
+    n_calcifications: int = 3
+    pattern: str = "mixed"
+    snr: float | None = None
+    vessels: VesselParams = field(default_factory=VesselParams)
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ParameterError(
+                f"no protocol {self.protocol!r}",
+                where="SimulationParams.protocol",
+                mend=f"Choose one of {', '.join(PROTOCOLS)}.",
+            )
+        if self.pattern not in PATTERNS:
+            raise ParameterError(
+                f"pattern = {self.pattern!r}",
+                where="SimulationParams.pattern",
+                mend=f"Choose one of {', '.join(PATTERNS)}.",
+            )
+        for name in ("n_microbleeds", "n_calcifications"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1000:
+                raise ParameterError(
+                    f"{name} = {value}",
+                    where="SimulationParams",
+                    mend="Give a number from 0 to 1000.",
+                )
+        if self.snr is not None and not self.snr > 0:
+            raise ParameterError(
+                f"snr = {self.snr}",
+                where="SimulationParams.snr",
+                mend="Give a ratio above 0; infinity for no noise.",
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Patient:
+    """One person, drawn: anatomy, veins, lesions. No scanner yet."""
+
+    head: HeadParams
+    vessels: Vessels
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SimulatedScan:
+    """One scan and what is true of it.
+
+    Attributes
+    ----------
+    echoes : Echoes
+        As a scanner would give it.
+    truth : Truth
+        What is really there.
+    header : dict
+        Acquisition facts by the names of a scan's header.
+    protocol : Protocol
+        How it was acquired.
+    """
+
+    echoes: Echoes
+    truth: Truth
+    header: dict[str, Any]
+    protocol: Protocol
+
+
+def simulate(
+    params: SimulationParams,
+    rng: np.random.Generator,
+    template_arrays: Mapping[str, npt.NDArray[np.generic]],
+) -> SimulatedScan:
+    """Return one scan of one new patient.
+
+    Parameters
+    ----------
+    params : SimulationParams
+        What to simulate.
+    rng : Generator
+        The same state gives the same scan to the last bit.
+    template_arrays : mapping
+        The vendored template: 't1', 't2', 'brain_mask', 'cerebra', 'regions', 'affine'.
+
+    Notes
+    -----
+    Memory is about 40 bytes for each point of the fine grid, whose size is the scan's
+    times the protocol's `fine`.
+    """
+    atlas = atlas_from(template_arrays)
+    patient = sample_patient(params, atlas, rng)
+    protocol = PROTOCOLS[params.protocol]
+    if params.snr is not None:
+        protocol = replace(protocol, snr=min(params.snr, 1e6))
+    return scan_patient(patient, protocol, atlas, rng)
+
+
+def sample_patient(params: SimulationParams, atlas: Atlas, rng: np.random.Generator) -> Patient:
+    """Draw a person. Anatomy, veins and lesions have random streams of their own."""
+    of_head, of_veins, of_lesions = rng.spawn(3)
+    head = sample_head(atlas, of_head)
+    n = draw_count(of_lesions) if params.n_microbleeds is None else params.n_microbleeds
+    bleeds = sample_microbleeds(n, atlas, head, of_lesions, params.pattern)
+    stones = sample_calcifications(params.n_calcifications, atlas, head, of_lesions)
+    return Patient(
+        head=head,
+        vessels=sample_vessels(atlas, head, of_veins, params.vessels),
+        sources=bleeds + stones,
+    )
+
+
+def scan_patient(
+    patient: Patient,
+    protocol: Protocol,
+    atlas: Atlas,
+    rng: np.random.Generator,
+    pose: Pose | None = None,
+    receiver: Receiver | None = None,
+) -> SimulatedScan:
+    """Return one scan of a patient; pose and receiver are drawn unless given."""
+    lay, coil, noise = rng.spawn(3)
+    pose = pose or sample_pose(lay)
+    receiver = receiver or sample_receiver(coil, protocol.b0_t)
+    head = make_head(patient.head, atlas, protocol.head_mm)
+    maps = render(
+        head, head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg),
+        patient.vessels, pose, protocol,
+    )  # fmt: skip
+    images, labels, table = _imaged(patient.sources, maps, pose, protocol)
+    centres = _centres(patient.sources, pose)
+    truth = Truth(
+        lesions=lesion_rows(patient.sources, centres, labels, protocol.grid),
+        labels=with_centres(labels, protocol.grid.to_index(centres)),
+        maps=_truth_maps(maps, table, head, patient.head, pose, atlas),
+        reading_te_s=protocol.reading_te_s,
+    )
+    white = TISSUES["wm"]
+    unit = float(
+        spoiled_gre(white.pd, white.t1_at(protocol.b0_t), protocol.tr_s, protocol.flip_deg)
+    )
+    images *= np.float32(WHITE_MATTER_UNITS / unit)
+    images = receive(images, receiver, protocol.grid, WHITE_MATTER_UNITS / protocol.snr, noise)
+    log.debug("simulated %d lesions", len(patient.sources))
+    return SimulatedScan(
+        echoes=_echoes(images, protocol), truth=truth, header=_header(protocol), protocol=protocol
+    )
+
+
+def _centres(sources: Sequence[Source], pose: Pose) -> npt.NDArray[np.float64]:
+    """Return lesion centres in the scanner, (N, 3) [mm]."""
+    return pose.to_scanner(np.array([s.centre_mm for s in sources]).reshape(-1, 3))
+
+
+def _imaged(
+    sources: Sequence[Source], maps: FineMaps, pose: Pose, protocol: Protocol
+) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.int16], npt.NDArray[np.float64]]:
+    """Return noise-free images, voids, and the spheres in axis millimetres.
+
+    The scan without lesions comes first, at the reading echo only; then their fields are
+    added to `maps.field_ppm` where it lies.
+    """
+    spheres = [
+        (*pose.to_scanner(s.centre_mm), s.radius_mm, s.chi_ppm) for o in sources for s in o.spheres
+    ]
+    table = sphere_table(np.array(spheres, dtype=np.float64).reshape(-1, 5), maps.grid)
+    keep = np.array(
+        [CALCIUM_PD if o.kind == "calcification" else 1.0 for o in sources for _ in o.spheres]
+    )
+    without = np.abs(acquire(maps, protocol, (protocol.reading_te_s,))[0])
+    near = near_sources(maps, table, keep, protocol, protocol.te_s)
+    add_source_fields(maps, table)
+    images = acquire(maps, protocol, protocol.te_s, near)
+    reading = protocol.te_s.index(protocol.reading_te_s)
+    labels = void_labels(
+        np.abs(images[reading]),
+        without,
+        protocol.grid.to_index(_centres(sources, pose)),
+        np.array([s.moment_ppm_mm3 for s in sources]),
+        protocol.grid,
+    )
+    return images, labels, table
+
+
+def _truth_maps(
+    maps: FineMaps,
+    table: npt.NDArray[np.float64],
+    head: Head,
+    drawn: HeadParams,
+    pose: Pose,
+    atlas: Atlas,
+) -> dict[str, npt.NDArray[Any]]:
+    grid = maps.grid.scan
+    # where each voxel lies in the head, as an affine of its indices
+    corners = pose.to_head(grid.to_mm(np.concatenate([np.zeros((1, 3)), np.eye(3)])))
+    matrix, shift = (corners[1:] - corners[0]).T, corners[0]
+    brain = (
+        ndimage.affine_transform(
+            head.brain,
+            matrix / head.grid.spacing_mm[:, None],
+            head.grid.to_index(shift),
+            output_shape=grid.shape,
+            order=1,
+        )
+        > 0.5
+    )
+    regions = np.zeros(grid.shape, dtype=np.int16)
+    in_head = np.argwhere(brain) @ matrix.T + shift
+    index = atlas.grid.to_index(to_template(in_head, drawn, atlas))
+    regions[brain] = ndimage.map_coordinates(atlas.regions, index.T, order=0, mode="nearest")
+    chi = voxel_means(maps.chi_ppm, maps.grid)
+    for row in table:
+        _add_sphere_chi(chi, row, grid.spacing_mm)
+    chi = np.where(brain, chi - chi[brain].mean() if brain.any() else chi, 0).astype(np.float32)
+    return {
+        "Chimap": chi,
+        "R2starmap": voxel_means(maps.r2star, maps.grid) * brain,
+        "desc-field_fieldmap": voxel_means(maps.field_ppm, maps.grid) * brain,
+        "desc-brain_mask": brain.astype(np.uint8),
+        "desc-veins_probseg": voxel_means(maps.vein, maps.grid),
+        "desc-regions_dseg": regions,
+    }
+
+
+def _add_sphere_chi(
+    chi: Volume, row: npt.NDArray[np.float64], spacing_mm: npt.NDArray[np.float64]
+) -> None:
+    """Add a sphere's susceptibility to voxel means, with its exact moment."""
+    radius, value = row[3:]
+    # a lattice through the ball, each point a share of its moment
+    side = np.linspace(-radius, radius, 15)[:-1] + radius / 14
+    lattice = np.stack(np.meshgrid(side, side, side, indexing="ij"), -1).reshape(-1, 3)
+    lattice = lattice[np.linalg.norm(lattice, axis=1) <= radius]
+    index = np.round((lattice + row[:3]) / spacing_mm).astype(int)
+    inside = ((index >= 0) & (index < chi.shape)).all(axis=1)
+    share = value * 4 / 3 * np.pi * radius**3 / np.prod(spacing_mm) / len(lattice)
+    np.add.at(chi, tuple(index[inside].T), np.float32(share))
+
+
+def _echoes(images: npt.NDArray[np.complex64], protocol: Protocol) -> Echoes:
+    return Echoes(
+        magnitude=np.abs(images).astype(np.float32),
+        phase_rad=np.angle(images).astype(np.float32) if protocol.phase else None,
+        te_s=protocol.te_s,
+        b0_t=protocol.b0_t,
+        grid=protocol.grid,
+    )
+
+
+def _header(protocol: Protocol) -> dict[str, Any]:
+    return {
+        "manufacturer": "Petechia",
+        "model": "simulator",
+        "acquisition_type": protocol.acquisition_type,
+        "slice_thickness_mm": float(protocol.thickness_mm),
+        "slice_spacing_mm": float(protocol.spacing_mm[2]),
+        "tr_s": protocol.tr_s,
+        "flip_deg": protocol.flip_deg,
+        "sequence_name": "spoiled gradient echo",
+    }

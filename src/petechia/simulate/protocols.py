@@ -1,0 +1,203 @@
+"""How a simulated scan is acquired: a table of protocols."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from petechia.core.echoes import check_echo_times
+from petechia.core.grid import Grid
+from petechia.errors import ParameterError
+
+READING_B0_TE = 0.06
+"""Voids are read where B0 x TE comes nearest to 3 T x 20 ms [T s]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """One acquisition.
+
+    Attributes
+    ----------
+    b0_t : float
+        Main field [T].
+    te_s : tuple of float
+        Echo times [s].
+    tr_s, flip_deg : float
+        Repetition time [s] and flip angle [degrees] of the spoiled gradient echo.
+    shape : tuple of int
+        Voxels along the array axes; the third axis holds the slices.
+    spacing_mm : tuple of float
+        Centre to centre [mm].
+    fine : tuple of float
+        How many points of the simulation's grid there are to a voxel, along each axis.
+    acquisition_type : str
+        '3D' (k-space is cropped along all axes) or '2D' (slices have a profile).
+    slice_thickness_mm : float or None
+        Of a 2D slice; None for touching slices.
+    tilt_deg : tuple of float
+        Of the slices about the scanner's x and y [degrees].
+    phase : bool
+        False when only the magnitude is kept.
+    snr : float
+        White matter before decay over the noise of the real and imaginary part.
+    head_mm : float
+        Voxel of the head model [mm].
+    centre_mm : tuple of float
+        Centre of the field of view against the centre of the brain, along the axes [mm].
+    """
+
+    b0_t: float
+    te_s: tuple[float, ...]
+    tr_s: float
+    flip_deg: float
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    fine: tuple[float, float, float] = (2.0, 2.0, 2.0)
+    acquisition_type: str = "3D"
+    slice_thickness_mm: float | None = None
+    tilt_deg: tuple[float, float] = (0.0, 0.0)
+    phase: bool = True
+    snr: float = 60.0
+    head_mm: float = 1.0
+    centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        check_echo_times(self.te_s, len(self.te_s), "Protocol.te_s")
+        for name, low, high in (
+            ("b0_t", 0.2, 12.0),
+            ("tr_s", max(self.te_s), 10.0),
+            ("flip_deg", 1.0, 90.0),
+            ("snr", 1.0, 1e6),
+            ("head_mm", 0.5, 4.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ParameterError(
+                    f"{name} = {value} is outside [{low}, {high}]",
+                    where="Protocol",
+                    mend="Units are tesla, seconds, degrees and millimetres.",
+                )
+        if self.acquisition_type not in ("2D", "3D"):
+            raise ParameterError(
+                f"acquisition_type = {self.acquisition_type!r}",
+                where="Protocol",
+                mend="Choose 2D or 3D.",
+            )
+        if min(self.fine) < 1.0 or min(self.shape) < 4 or min(self.spacing_mm) <= 0:
+            raise ParameterError(
+                f"fine = {self.fine}, shape = {self.shape}, spacing_mm = {self.spacing_mm}",
+                where="Protocol",
+                mend="Give at least 1 point a voxel, 4 voxels along an axis and sizes above 0.",
+            )
+
+    @property
+    def thickness_mm(self) -> float:
+        """Slice thickness [mm]."""
+        return self.slice_thickness_mm or self.spacing_mm[2]
+
+    @property
+    def reading_te_s(self) -> float:
+        """The echo at which voids are read: B0 x TE nearest to 3 T x 20 ms [s]."""
+        return min(self.te_s, key=lambda te: abs(te * self.b0_t - READING_B0_TE))
+
+    @property
+    def grid(self) -> Grid:
+        """Voxels in the scanner, the brain's centre at the isocentre."""
+        about_x, about_y = np.deg2rad(self.tilt_deg)
+        turn = rotation(about_x, about_y, 0.0)
+        affine = np.eye(4)
+        affine[:3, :3] = turn * np.asarray(self.spacing_mm)
+        middle = (np.asarray(self.shape) - 1) / 2 * np.asarray(self.spacing_mm)
+        affine[:3, 3] = turn @ (np.asarray(self.centre_mm) - middle)
+        return Grid(self.shape, affine)
+
+
+def rotation(
+    x_rad: float, y_rad: float, z_rad: float
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return the matrix that turns about x, then y, then z."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos([x_rad, y_rad, z_rad]), np.sin([x_rad, y_rad, z_rad])
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return np.asarray(about_z @ about_y @ about_x, dtype=np.float64)
+
+
+PROTOCOLS = {
+    "3t_megre_1mm": Protocol(
+        b0_t=3.0,
+        te_s=(0.005, 0.010, 0.015, 0.020, 0.025),
+        tr_s=0.030,
+        flip_deg=15.0,
+        shape=(192, 232, 180),
+        spacing_mm=(1.0, 1.0, 1.0),
+        snr=70.0,
+    ),
+    "3t_swi": Protocol(
+        b0_t=3.0,
+        te_s=(0.020,),
+        tr_s=0.028,
+        flip_deg=15.0,
+        shape=(296, 360, 112),
+        spacing_mm=(0.65, 0.65, 1.4),
+        fine=(1.5, 1.5, 2.5),
+        snr=45.0,
+    ),
+    "oblique_3t_swi": Protocol(
+        b0_t=3.0,
+        te_s=(0.020,),
+        tr_s=0.028,
+        flip_deg=15.0,
+        shape=(256, 308, 96),
+        spacing_mm=(0.75, 0.75, 1.6),
+        fine=(1.6, 1.6, 2.6),
+        tilt_deg=(-22.0, 6.0),
+        snr=50.0,
+    ),
+    "1.5t_t2star_2d_5mm": Protocol(
+        b0_t=1.5,
+        te_s=(0.030,),
+        tr_s=0.80,
+        flip_deg=20.0,
+        shape=(216, 256, 28),
+        spacing_mm=(0.9, 0.9, 6.0),
+        fine=(2.0, 2.0, 8.0),
+        acquisition_type="2D",
+        slice_thickness_mm=5.0,
+        phase=False,
+        snr=60.0,
+    ),
+    "7t_swi": Protocol(
+        b0_t=7.0,
+        te_s=(0.012,),
+        tr_s=0.025,
+        flip_deg=12.0,
+        shape=(320, 384, 120),
+        spacing_mm=(0.6, 0.6, 1.2),
+        fine=(1.5, 1.5, 2.4),
+        snr=55.0,
+    ),
+    "demo_light": Protocol(
+        b0_t=3.0,
+        te_s=(0.005, 0.0115, 0.018, 0.0245),
+        tr_s=0.030,
+        flip_deg=15.0,
+        shape=(160, 192, 144),
+        spacing_mm=(1.2, 1.2, 1.2),
+        snr=80.0,
+        head_mm=1.2,
+    ),
+    "3t_tiny": Protocol(
+        b0_t=3.0,
+        te_s=(0.006, 0.013, 0.020),
+        tr_s=0.030,
+        flip_deg=15.0,
+        shape=(78, 95, 71),
+        spacing_mm=(2.4, 2.4, 2.4),
+        snr=100.0,
+        head_mm=2.4,
+    ),
+}
+"""Acquisitions by name; the first is the default."""
+
+PRESETS = PROTOCOLS
