@@ -160,8 +160,8 @@ class Series:
                 out.append(path)
         return out
 
-    def write_enhanced(self, path: Path) -> Path:
-        """Write one multi-frame file with echoes and slices interleaved and shuffled."""
+    def write_enhanced(self, path: Path, also: "Series | None" = None) -> Path:
+        """Write one multi-frame file, echoes, slices (and a second part) shuffled."""
         path.parent.mkdir(parents=True, exist_ok=True)
         ds = self.common(EnhancedMRImageStorage)
         ds.ImageType, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "MIXED", "NONE"], 1
@@ -179,10 +179,15 @@ class Series:
         measures.SliceThickness, measures.SpacingBetweenSlices = self.thickness_mm, self.step_mm
         shared.PixelMeasuresSequence = Sequence([measures])
         ds.SharedFunctionalGroupsSequence = Sequence([shared])
-        order = [(e, k) for k in range(self.shape[2]) for e in range(len(self.te_ms))]
+        order = [
+            (one, e, k)
+            for one in ([self, also] if also else [self])
+            for k in range(self.shape[2])
+            for e in range(len(self.te_ms))
+        ]
         np.random.default_rng(3).shuffle(order)
         groups, pixels = [], []
-        for echo, k in order:
+        for one, echo, k in order:
             te_ms = self.te_ms[echo]
             group = Dataset()
             group.MREchoSequence = Sequence([Dataset()])
@@ -195,17 +200,17 @@ class Series:
             kind.FrameType = ["ORIGINAL", "PRIMARY", "T2_STAR", "NONE"]
             kind.ComplexImageComponent = {
                 "mag": "MAGNITUDE", "phase": "PHASE", "real": "REAL", "imag": "IMAGINARY",
-            }[self.part]  # fmt: skip
+            }[one.part]  # fmt: skip
             group.MRImageFrameTypeSequence = Sequence([kind])
-            if self.slope_intercept():
+            if one.slope_intercept():
                 transform = Dataset()
-                transform.RescaleSlope, transform.RescaleIntercept = self.slope_intercept()
+                transform.RescaleSlope, transform.RescaleIntercept = one.slope_intercept()
                 transform.RescaleType = "US"
                 group.PixelValueTransformationSequence = Sequence([transform])
             if self.edit:
                 self.edit(group, echo, k)
             groups.append(group)
-            pixels.append(self.pixels(self.values(k, te_ms)))
+            pixels.append(one.pixels(one.values(k, te_ms)))
         ds.PerFrameFunctionalGroupsSequence = Sequence(groups)
         ds.NumberOfFrames = len(groups)
         ds.PixelData = b"".join(pixels)

@@ -59,6 +59,37 @@ def test_other_modality(tmp_path, magnitude):
         find_dicom_scans(tmp_path)
 
 
+def test_screenshots_reports_and_directories_are_no_images(tmp_path, magnitude, true_to_place):
+    from pydicom.uid import MediaStorageDirectoryStorage, SecondaryCaptureImageStorage
+
+    magnitude.but(
+        number=8, edit=lambda ds, e, k: setattr(ds, "SOPClassUID", SecondaryCaptureImageStorage)
+    ).write(tmp_path)
+    path = magnitude.but(number=9, te_ms=(1.0,), shape=(2, 2, 1)).write(tmp_path)[0]
+    ds = pydicom.dcmread(path)
+    ds.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    for keyword in ("SOPClassUID", "Modality", "Rows", "Columns", "PixelData"):
+        delattr(ds, keyword)
+    ds.save_as(path)
+    with pytest.raises(FileError, match=r"11 DICOM files, but none is an MR image"):
+        find_dicom_scans(tmp_path)
+    magnitude.write(tmp_path)
+    scan = load(tmp_path)
+    true_to_place(scan)
+    assert scan.notes == ()
+
+
+def test_frames_without_place(tmp_path, magnitude):
+    path = magnitude.write_enhanced(tmp_path / "scan.dcm")
+    ds = pydicom.dcmread(path)
+    del ds.PerFrameFunctionalGroupsSequence
+    ds.save_as(path)
+    with pytest.raises(
+        PetechiaError, match="the file holds 10 frames without saying where they are"
+    ):
+        load(path)
+
+
 def test_two_patients(tmp_path, magnitude):
     magnitude.write(tmp_path / "a")
     magnitude.but(number=3, patient="SECRET2").write(tmp_path / "b")

@@ -76,6 +76,13 @@ def test_enhanced(tmp_path, magnitude, phase, true_to_place, in_one_series):
     assert scan.header.tr_s == 0.028
 
 
+def test_enhanced_with_both_parts_in_one_file(tmp_path, magnitude, phase, true_to_place):
+    path = magnitude.but(manufacturer="Philips").write_enhanced(tmp_path / "IM_0001", also=phase)
+    scan = only(path).load()
+    true_to_place(scan)
+    assert scan.echoes.phase_te_s == (0.005, 0.010)
+
+
 def test_single_enhanced_file(tmp_path, magnitude, true_to_place):
     path = magnitude.write_enhanced(tmp_path / "scan.dcm")
     scan = only(path).load()

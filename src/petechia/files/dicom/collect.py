@@ -21,6 +21,8 @@ MR_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.4.1",  # enhanced MR
     "1.2.840.10008.5.1.4.1.1.4.4",  # legacy converted enhanced MR
 }
+STANDARD = "1.2.840.10008."
+"""Classes outside it are vendors' own and may be images."""
 
 
 @dataclass(slots=True)
@@ -36,7 +38,7 @@ class Collected:
     modalities : Counter
         Images of other modalities than MR.
     n_copies, n_junk, n_no_image : int
-        Files that repeat an instance, are no DICOM, are DICOM but no image.
+        Files that repeat an instance, are no DICOM, are DICOM but no MR image.
     """
 
     frames: list[Frame] = field(default_factory=list)
@@ -60,14 +62,19 @@ def collect(box: Box) -> Collected:
     seen: dict[str, str] = {}
     with box.opened() as opened, quietly():
         for name in box.names():
-            header = _header(opened, name, found)
-            if header is None:
-                continue
-            dataset, fault = header
-            if not _is_wanted(dataset, name, found):
-                continue
-            people[_person(dataset)] += 1
-            _add(dataset, name, fault, found, seen)
+            try:
+                header = _header(opened, name, found)
+                if header is None or not _is_wanted(header[0], name, found):
+                    continue
+                person = _person(header[0])
+                frames = list(frames_of(header[0], name, header[1]))
+            except FileError as error:
+                found.broken[name] = error.what
+            except Exception as error:  # a damaged file can fail in any way inside the parser
+                found.broken[name] = f"cannot be parsed as DICOM ({type(error).__name__})"
+            else:
+                people[person] += 1
+                _add(frames, name, found, seen)
     _require_one_patient(people, box.place)
     if not found.frames:
         raise _nothing(found, box.place)
@@ -76,7 +83,7 @@ def collect(box: Box) -> Collected:
 
 
 def _header(opened: OpenBox, name: str, found: Collected) -> tuple[Dataset, str | None] | None:
-    """Return the header of a DICOM file; count it as junk or broken when there is none."""
+    """Return the header of a DICOM file and what is wrong with its pixels; count junk."""
     with opened.stream(name) as stream:
         start = stream.read(140)
         if not is_dicom(start):
@@ -84,21 +91,21 @@ def _header(opened: OpenBox, name: str, found: Collected) -> tuple[Dataset, str 
             return None
         n_bytes = stream.seek(0, io.SEEK_END)
         stream.seek(0)
-        try:
-            return read_header(stream, n_bytes)
-        except Exception as error:  # a damaged file can fail in any way inside the parser
-            found.broken[name] = f"cannot be parsed as DICOM ({type(error).__name__})"
-            return None
+        return read_header(stream, n_bytes)
 
 
 def _is_wanted(dataset: Dataset, name: str, found: Collected) -> bool:
     """Whether this is an MR image; if not, count what it is."""
-    kind, modality = str(dataset.get("SOPClassUID", "")), str(dataset.get("Modality", ""))
+    kind = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    modality = str(dataset.get("Modality", ""))
     if "Rows" not in dataset:
-        if kind in MR_CLASSES or not (kind or modality or "MediaStorage" in str(dataset.file_meta)):
+        if kind in MR_CLASSES or not (kind or modality):
             found.broken[name] = "ends within its header, or holds no image"
         else:
             found.n_no_image += 1
+        return False
+    if modality == "MR" and kind not in MR_CLASSES and kind.startswith(STANDARD):
+        found.n_no_image += 1  # screenshots, spectra, maps
         return False
     if modality != "MR" and kind not in MR_CLASSES:
         found.modalities[modality or "unknown"] += 1
@@ -106,15 +113,8 @@ def _is_wanted(dataset: Dataset, name: str, found: Collected) -> bool:
     return True
 
 
-def _add(
-    dataset: Dataset, name: str, fault: str | None, found: Collected, seen: dict[str, str]
-) -> None:
+def _add(frames: list[Frame], name: str, found: Collected, seen: dict[str, str]) -> None:
     """Add the frames of an MR file unless the same instance is there already."""
-    try:
-        frames = list(frames_of(dataset, name, fault))
-    except Exception as error:  # values are converted only now: same reason as above
-        found.broken[name] = f"has a damaged header ({type(error).__name__})"
-        return
     first = frames[0]
     # some anonymisers give every file one UID: a copy must lie at the same place too
     instance = f"{first.sop} {first.position} {first.te_ms} {first.part} {first.instance}"
@@ -165,9 +165,9 @@ def _nothing(found: Collected, place: Path) -> FileError:
         )
     if found.n_no_image:
         return FileError(
-            f"{found.n_no_image} DICOM files, but none holds an image",
+            f"{found.n_no_image} DICOM files, but none is an MR image",
             where=str(place),
-            mend="Export the images themselves, not only reports or presentation states.",
+            mend="Export the original images, not only screenshots, reports or annotations.",
         )
     return FileError(
         f"no DICOM file among {found.n_junk} files",

@@ -170,11 +170,13 @@ def frames_of(dataset: Dataset, file: str, fault: str | None = None) -> Iterator
         What is known to be wrong with its pixels.
     """
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    declared = int(dataset.get("NumberOfFrames") or 1)
     if not groups:
+        if declared > 1:
+            fault = fault or f"holds {declared} frames without saying where they are"
         yield _frame(Lookup(dataset), dataset, file, 0, fault)
         return
     shared = _opened_groups(dataset.get("SharedFunctionalGroupsSequence"))
-    declared = int(dataset.get("NumberOfFrames") or 0)
     if declared != len(groups):
         fault = fault or f"declares {declared} frames but describes {len(groups)}"
     for index, group in enumerate(groups):

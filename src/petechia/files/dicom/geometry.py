@@ -53,11 +53,10 @@ def stack(volume: Volume) -> Stack:
     Raises
     ------
     FileError
-        A damaged file, several orientations, slices missing, repeated or unevenly spaced.
+        Several orientations, slices missing, repeated or unevenly spaced.
     MetadataError
         A slice does not say where it is.
     """
-    _require_whole(volume)
     _require_placed(volume)
     _require_one_orientation(volume)
     normal = normal_of(volume.first)
@@ -106,7 +105,8 @@ def require_same_place(reference: Stack, other: Stack, names: tuple[str, str]) -
         )
 
 
-def _require_whole(volume: Volume) -> None:
+def require_whole(volume: Volume) -> None:
+    """Raise `FileError` that names the first damaged file of `volume`."""
     for frame in volume.frames:
         if frame.fault:
             raise FileError(

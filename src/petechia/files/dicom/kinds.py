@@ -29,7 +29,7 @@ PROCESSED = {
 }  # fmt: skip
 LOCALIZERS = {"LOCALIZER", "SCOUT", "SURVEY"}
 LOCALIZER_NAME = re.compile(r"localizer|localiser|scout|survey|3[- ]?pl\b|3[- ]?plane", re.I)
-PROJECTION_NAME = re.compile(r"\bm(in)?ip\b|^mip[_ ]|minip", re.I)
+PROJECTION_NAME = re.compile(r"(?:^|[\W_])mi?n?ip(?:$|[\W_])|minip", re.I)
 PROCESSED_NAME = re.compile(r"^swi_images|^swi processed|^processed swi", re.I)
 FIELD_MAP = re.compile(r"field.?map|fieldmap|phase.?diff|\bfm2d|\*fm", re.I)
 

@@ -11,7 +11,7 @@ from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.errors import FileError, InputError, MetadataError
 from petechia.files.dicom.archive import Box
-from petechia.files.dicom.geometry import EXPORT, Stack, require_same_place, stack
+from petechia.files.dicom.geometry import EXPORT, Stack, require_same_place, require_whole, stack
 from petechia.files.dicom.kinds import FIELD_MAP
 from petechia.files.dicom.pair import Plan
 from petechia.files.dicom.pixels import Pixels, without_copies
@@ -60,6 +60,8 @@ def read_scan(
     """
     if plan.problem:
         raise MetadataError(plan.problem[0], where=plan.volumes[0].label, mend=plan.problem[1])
+    for volume in plan.volumes:
+        require_whole(volume)
     te_ms = _echo_times_ms(plan)
     b0_t = _field_t(plan)
     phase_te_ms = _phase_times_ms(plan, te_ms)
