@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +12,7 @@ from petechia.files.dicom.collect import Collected, collect
 from petechia.files.dicom.frames import Frame
 from petechia.files.dicom.pair import Plan, plans_of
 from petechia.files.dicom.pixels import Pixels, same_pixels
-from petechia.files.dicom.read import read_scan, with_notes
+from petechia.files.dicom.read import read_scan
 from petechia.files.dicom.sort import volumes_of
 from petechia.files.scan import ScanName, ScanRef
 
@@ -53,7 +54,7 @@ def find_dicom_scans(
     log.info("%d scans", len(plans))
     several = len(plans) > 1
     return [
-        _reference(place, with_notes(plan, notes), subject, run if several else None, found,
+        _reference(place, replace(plan, notes=(*plan.notes, *notes)), subject, run if several else None, found,
                    phase_scale)
         for run, plan in enumerate(plans, start=1)
     ]  # fmt: skip

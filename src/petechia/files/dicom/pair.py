@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from petechia.files.dicom.sort import SAME_ECHO_MS, Volume, n_orientations, n_places, normal_of
+from petechia.files.dicom.alike import (
+    SAME_ACQUISITION_S,
+    SamePixels,
+    apart_s,
+    same_grid,
+    without_fragments,
+    without_variants,
+)
+from petechia.files.dicom.sort import SAME_ECHO_MS, Volume
 
-SAME_ACQUISITION_S = 5.0
-"""Echoes of one acquisition start within a repetition time of each other."""
 JOIN_WITHIN_S = 120.0
-CORRECTIONS = {"ND", "DIS2D", "DIS3D", "NORM", "FIL", "NONE", "PFP", "SHARP", "CDM", "CMM"}
 FORBIDDEN = 1e12
-
-SamePixels = Callable[[Volume, Volume], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +104,7 @@ def plans_of(volumes: Sequence[Volume], same_pixels: SamePixels) -> tuple[list[P
     same_pixels : callable
         Whether two volumes hold the same pixels; asked only where headers cannot tell.
     """
-    volumes, notes = _without_fragments(volumes)
+    volumes, notes = without_fragments(volumes)
     plans: list[Plan] = []
     for alike in same_grid(volumes):
         alike, left = without_variants(alike, same_pixels)
@@ -111,117 +114,6 @@ def plans_of(volumes: Sequence[Volume], same_pixels: SamePixels) -> tuple[list[P
         notes += left
     plans, left = _without_weak(plans)
     return sorted(plans, key=lambda p: p.series_number), notes + left
-
-
-def _without_fragments(volumes: Sequence[Volume]) -> tuple[list[Volume], list[str]]:
-    """Leave aside single slices and small many-angled series, unless there is nothing else."""
-    kept, notes = [], []
-    for volume in volumes:
-        small = n_places(volume) < 3
-        angled = n_orientations(volume) > 1 and len(volume.frames) <= 15
-        if small or angled:
-            why = "slices of several orientations" if angled else "fewer than 3 slices"
-            notes.append(f"{volume.label} left aside: {why}")
-        else:
-            kept.append(volume)
-    return (kept, notes) if kept else (list(volumes), [])
-
-
-def same_grid(volumes: Iterable[Volume]) -> list[list[Volume]]:
-    """Return the volumes in groups that lie on one grid."""
-    groups: list[list[Volume]] = []
-    for volume in volumes:
-        for group in groups:
-            if _on_one_grid(group[0], volume):
-                group.append(volume)
-                break
-        else:
-            groups.append([volume])
-    return groups
-
-
-def _on_one_grid(a: Volume, b: Volume) -> bool:
-    """Whether two volumes share study, frame of reference, plane, matrix and most slices."""
-    one, two = a.first, b.first
-    frames = {one.frame_of_reference, two.frame_of_reference} - {""}
-    if one.study != two.study or len(frames) > 1 or one.size != two.size:
-        return False
-    stated = (one.position, one.orientation, one.pixel_mm, two.position, two.orientation)
-    if None in stated or two.pixel_mm is None:
-        return one.series == two.series
-    assert one.orientation is not None
-    assert two.orientation is not None
-    assert one.pixel_mm is not None
-    if not np.allclose(one.orientation, two.orientation, atol=2e-3):
-        return False
-    if not np.allclose(one.pixel_mm, two.pixel_mm, rtol=1e-3):
-        return False
-    apart = np.subtract(two.position, one.position)  # type: ignore[arg-type]
-    in_plane = [
-        abs(float(apart @ np.asarray(o))) for o in (one.orientation[:3], one.orientation[3:])
-    ]
-    return max(in_plane) < 0.2 * min(one.pixel_mm) and _overlap(a, b) > 0.5
-
-
-def _overlap(a: Volume, b: Volume) -> float:
-    """Return the shared part of two stacks' extents along the normal of the first."""
-    normal = normal_of(a.first)
-    ends = []
-    for volume in (a, b):
-        places = [f.position for f in volume.frames if f.position is not None]
-        along = np.asarray(places) @ normal
-        ends.append((float(along.min()), float(along.max())))
-    shared = min(ends[0][1], ends[1][1]) - max(ends[0][0], ends[1][0])
-    longest = max(high - low for low, high in ends)
-    return 1.0 if longest <= 0 and shared >= -1e-3 else shared / max(longest, 1e-9)
-
-
-def without_variants(
-    volumes: Sequence[Volume], same_pixels: SamePixels
-) -> tuple[list[Volume], list[str]]:
-    """Keep one of several reconstructions or copies of the same image.
-
-    With phase, the one without distortion correction is kept (interpolation harms wrapped
-    phase); without phase the corrected one; normalised before not normalised.
-    """
-    complex_parts = [v for v in volumes if v.part != "mag"]
-    raw_phase = any(not _corrected(v) for v in complex_parts)
-    prefer_corrected = not raw_phase
-
-    def rank(volume: Volume) -> tuple[bool, bool, int]:
-        normalised = "NORM" in volume.first.tokens
-        return (_corrected(volume) != prefer_corrected, not normalised, volume.first.series_number)
-
-    kept: list[Volume] = []
-    notes = []
-    for volume in sorted(volumes, key=rank):
-        twin = next((k for k in kept if _variant(k, volume, same_pixels)), None)
-        if twin is None:
-            kept.append(volume)
-        else:
-            notes.append(f"{volume.label} left aside: the same image as {twin.label}")
-    return sorted(kept, key=volumes.index), notes
-
-
-def _corrected(volume: Volume) -> bool:
-    """Whether the scanner corrected distortion."""
-    return any(t.startswith("DIS") for t in volume.first.tokens)
-
-
-def _variant(a: Volume, b: Volume, same_pixels: SamePixels) -> bool:
-    """Whether two volumes are one image, reconstructed or stored twice."""
-    if a.part != b.part or a.te_ms != b.te_ms or not a.facts.same_sequence(b.facts):
-        return False
-    apart_s = _apart_s(a.acquired_s, b.acquired_s)
-    if apart_s is not None and apart_s > SAME_ACQUISITION_S:
-        return False
-    if a.first.tokens == b.first.tokens:
-        return same_pixels(a, b)
-    return set(a.first.tokens) ^ set(b.first.tokens) <= CORRECTIONS
-
-
-def _apart_s(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else abs(a - b)
 
 
 def groups_of(volumes: Iterable[Volume]) -> list[Group]:
@@ -246,14 +138,14 @@ def _joins(group: Group, volume: Volume) -> bool:
     same_series = any(
         (v.first.series, v.repeat) == (volume.first.series, volume.repeat) for v in group.volumes
     )
-    apart_s = _apart_s(group.acquired_s, volume.acquired_s)
-    return same_series or apart_s is None or apart_s <= JOIN_WITHIN_S
+    late_s = apart_s(group.acquired_s, volume.acquired_s)
+    return same_series or late_s is None or late_s <= JOIN_WITHIN_S
 
 
 def _distance(group: Group, volume: Volume) -> float:
     """Return how far apart in time and series two images are."""
-    apart_s = _apart_s(group.acquired_s, volume.acquired_s) or 0.0
-    late = apart_s if apart_s > SAME_ACQUISITION_S else 0.0
+    late_s = apart_s(group.acquired_s, volume.acquired_s) or 0.0
+    late = late_s if late_s > SAME_ACQUISITION_S else 0.0
     numbers = abs(volume.first.series_number - group.series_number)
     repeats = abs(volume.repeat - group.lead.repeat)
     return 100.0 * late + 10.0 * repeats + min(numbers, 1000)

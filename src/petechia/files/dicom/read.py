@@ -1,6 +1,6 @@
 """A planned scan, read: pixels to magnitude and phase on one grid, with the header's facts."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -297,8 +297,3 @@ def _header(plan: Plan, first: Stack) -> Header:
         sequence_name=facts.sequence_name,
         image_type=tuple(dict.fromkeys(tokens)),
     )
-
-
-def with_notes(plan: Plan, notes: list[str]) -> Plan:
-    """Return `plan` with more notes."""
-    return replace(plan, notes=(*plan.notes, *notes))
