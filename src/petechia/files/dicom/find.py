@@ -52,12 +52,13 @@ def find_dicom_scans(
     if found.n_copies:
         notes.append(f"{found.n_copies} copies of the same images dropped")
     log.info("%d scans", len(plans))
-    several = len(plans) > 1
+    plans = [replace(plan, notes=(*plan.notes, *notes)) for plan in plans]
+    if len(plans) == 1:
+        return [_reference(place, plans[0], subject, None, found, phase_scale)]
     return [
-        _reference(place, replace(plan, notes=(*plan.notes, *notes)), subject, run if several else None, found,
-                   phase_scale)
+        _reference(place, plan, subject, run, found, phase_scale)
         for run, plan in enumerate(plans, start=1)
-    ]  # fmt: skip
+    ]
 
 
 def _reference(
