@@ -1,6 +1,7 @@
 """Write the generated pages of docs/reference from the tables that the code reads.
 
-usage: python scripts/build_reference.py [--check]     --check only compares; exit 1 when a page is old
+usage: python scripts/build_reference.py [--check]
+--check only compares; exit 1 when a page is old.
 """
 
 import sys
@@ -20,7 +21,8 @@ def methods_page() -> str:
     """Return the page of all METHODS rows."""
     parts = [MADE, "# Methods\n\nWhat `petechia methods` prints, with the settings of each row.\n"]
     for family, rows in {**FAMILIES, "candidates": CANDIDATES, "engines": ENGINES}.items():
-        parts.append(f"\n## {family}\n\n| Name | What | Needs | Settings | Paper |\n|---|---|---|---|---|\n")
+        head = "| Name | What | Needs | Settings | Paper |\n|---|---|---|---|---|\n"
+        parts.append(f"\n## {family}\n\n{head}")
         for name, row in rows.items():
             settings = ", ".join(f"{k} = {v}" for k, v in asdict(row.settings()).items()) or "-"
             paper = f"[{row.doi}](https://doi.org/{row.doi})" if row.doi else "-"
@@ -32,16 +34,21 @@ def methods_page() -> str:
 
 def commands_page() -> str:
     """Return the page of all commands and their options."""
-    parts = [MADE, "# Command line\n\nLists take commas or repeats. Exit codes: 0 done; 2 you can mend it; "
-             "1 our fault; 3 a cohort finished\nwith failures.\n"]
+    parts = [
+        MADE,
+        "# Command line\n\nLists take commas or repeats. Exit codes: 0 done; 2 you can mend it; "
+        "1 our fault;\n3 a cohort finished with failures.\n",
+    ]
     for command, summary in COMMANDS.items():
         parser = build_parser(command)
-        parts.append(f"\n## petechia {command}\n\n{summary[0].upper()}{summary[1:]}.\n\n| Word | What |\n|---|---|\n")
+        title = f"{summary[0].upper()}{summary[1:]}."
+        parts.append(f"\n## petechia {command}\n\n{title}\n\n| Word | What |\n|---|---|\n")
         for action in parser._actions:
             if "--help" in action.option_strings:
                 continue
             word = action.option_strings[-1] if action.option_strings else action.dest.upper()
-            value = "" if action.nargs == 0 or not action.option_strings else f" {action.metavar or action.dest.upper()}"
+            takes_none = action.nargs == 0 or not action.option_strings
+            value = "" if takes_none else f" {action.metavar or action.dest.upper()}"
             parts.append(f"| `{word}{value}` | {action.help or ''} |\n")
     return "".join(parts)
 

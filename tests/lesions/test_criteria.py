@@ -81,7 +81,7 @@ CEREBELLAR, UNKNOWN = ("cerebellum", "infratentorial"), ("n/a", "n/a")
         ([DEEP, CEREBELLAR], "strictly_deep_or_infratentorial"),
         ([LOBAR, DEEP], "mixed"),
         ([LOBAR, CEREBELLAR], "mixed"),
-        ([LOBAR, UNKNOWN], "not_assessable"),
+        ([LOBAR, UNKNOWN], "unknown_site"),
         ([LOBAR, DEEP, UNKNOWN], "mixed"),
     ],
 )

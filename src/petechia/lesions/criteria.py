@@ -108,10 +108,10 @@ def mars_grade(class_: str, criteria: dict[str, str]) -> str:
 
 
 def patient_category(findings: Iterable[Finding], params: CriteriaParams | None = None) -> str:
-    """Return none, strictly_lobar, strictly_deep_or_infratentorial, mixed or not_assessable.
+    """Return none, strictly_lobar, strictly_deep_or_infratentorial, mixed or unknown_site.
 
-    Only counted findings enter. One in an unknown place makes the category not
-    assessable, unless it is mixed without it.
+    Only counted findings enter. One in an unknown place leaves the category
+    unknown, unless it is mixed without it.
     """
     p = params or CriteriaParams()
     places = [(f.site, f.compartment) for f in findings if f.counted]
@@ -122,7 +122,7 @@ def patient_category(findings: Iterable[Finding], params: CriteriaParams | None 
     if lobar and deep:
         return "mixed"
     if any(c == "n/a" for _, c in places):
-        return "not_assessable"
+        return "unknown_site"
     if not places:
         return "none"
     return "strictly_lobar" if lobar else "strictly_deep_or_infratentorial"

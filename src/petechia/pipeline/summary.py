@@ -106,7 +106,8 @@ def _not_assessable(work: Work) -> list[str]:
 def _warnings(work: Work) -> list[str]:
     said = list(work.warnings)
     if work.brain is not None:
-        said += [text for text in work.brain.says if work.brain.method != "given"]
+        fit = work.brain.registration.says if work.brain.registration else ""
+        said += [text for text in work.brain.says if text != fit]
     if work.detection is not None:
         said += list(work.detection.says)
     return [without_places(text) for text in said]

@@ -38,6 +38,7 @@ CATEGORIES = {
     "strictly_lobar": "Strictly lobar",
     "strictly_deep_or_infratentorial": "Strictly deep or infratentorial",
     "mixed": "Mixed: lobar, and deep or infratentorial",
+    "unknown_site": "Unknown: the sites of counted findings are not known",
     "not_assessable": "Not assessable",
 }
 BINS = {"0": "0", "1-4": "1 to 4", ">=5": "5 or more"}
