@@ -90,7 +90,8 @@ def field_from_echoes(
     Notes
     -----
     The noise of |S| is one number, from the misfit over the mask; without spare echoes,
-    from second differences of the phase, which is an upper bound.
+    from second differences of the phase, which is an upper bound. Of two echoes only one
+    turn too many can be mended: two in the second look like one in the first.
     """
     phase = checked_phase(unwrapped_rad, grid)
     mask = checked_mask(mask, grid)

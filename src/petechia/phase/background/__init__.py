@@ -9,6 +9,6 @@ METHODS: dict[str, Method] = {
         needs=("field_ppm", "mask"),
         gives=("local_field_ppm", "mask"),
         summary="spherical mean value with radii that shrink towards the edge",
-        doi="10.1016/j.neuroimage.2010.11.088",
+        doi="10.1002/mrm.23000",
     ),
 }

@@ -99,7 +99,7 @@ def vsharp(
     References
     ----------
     .. [1] Wu, Li, Guidon & Liu (2012), Magn. Reson. Med. 67, 137-147,
-       doi:10.1002/mrm.22999.
+       doi:10.1002/mrm.23000.
     .. [2] Li, Wu & Liu (2011), NeuroImage 55, 1645-1656,
        doi:10.1016/j.neuroimage.2010.11.088.
     """
