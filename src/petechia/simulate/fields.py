@@ -19,19 +19,27 @@ Vector = npt.NDArray[np.float64]
 
 
 @compiled(parallel=True)
-def _times_dipole(
-    spectrum: Any, k0: Any, k1: Any, k2: Any, b0: float, b1: float, b2: float
-) -> None:
-    """Multiply a half spectrum by 1/3 - (k.b)^2/k^2 where it lies; its mean becomes 0."""
+def _times_dipole(spectrum: Any, k: Any, pairs: Any, b0: Any) -> None:
+    """Multiply a half spectrum by 1/3 - (k.b)^2/k^2 where it lies; its mean becomes 0.
+
+    `pairs` are the frequencies `k` with 0 for those that have no negative of their own
+    (Nyquist): averaged over both signs, their products with other axes vanish.
+    """
+    k0, k1, k2 = k
+    p0, p1, p2 = pairs
     for i in prange(spectrum.shape[0]):
         for j in range(spectrum.shape[1]):
-            for k in range(spectrum.shape[2]):
-                square = k0[i] ** 2 + k1[j] ** 2 + k2[k] ** 2
+            for n in range(spectrum.shape[2]):
+                x, y, z = k0[i] ** 2, k1[j] ** 2, k2[n] ** 2
+                square = x + y + z
                 if square == 0.0:
-                    spectrum[i, j, k] = 0.0
+                    spectrum[i, j, n] = 0.0
                 else:
-                    along = b0 * k0[i] + b1 * k1[j] + b2 * k2[k]
-                    spectrum[i, j, k] *= np.float32(1.0 / 3.0 - along * along / square)
+                    along = b0[0] ** 2 * x + b0[1] ** 2 * y + b0[2] ** 2 * z
+                    along += 2.0 * b0[0] * b0[1] * p0[i] * p1[j]
+                    along += 2.0 * b0[0] * b0[2] * p0[i] * p2[n]
+                    along += 2.0 * b0[1] * b0[2] * p1[j] * p2[n]
+                    spectrum[i, j, n] *= np.float32(1.0 / 3.0 - along / square)
 
 
 def grid_field(
@@ -61,10 +69,10 @@ def grid_field(
         for n in chi_ppm.shape
     ]
     spectrum = fft.rfftn(chi_ppm, s=wide)
-    k0, k1 = (fft.fftfreq(n, d) for n, d in zip(wide[:2], spacing[:2], strict=True))
-    k2 = fft.rfftfreq(wide[2], spacing[2])
-    b0, b1, b2 = np.asarray(b0_dir, dtype=np.float64)
-    _times_dipole(spectrum, k0, k1, k2, b0, b1, b2)
+    k = [fft.fftfreq(n, d) for n, d in zip(wide, spacing, strict=True)]
+    pairs = [np.where(np.arange(n) * 2 == n, 0.0, q) for n, q in zip(wide, k, strict=True)]
+    k[2], pairs[2] = (q[: wide[2] // 2 + 1] for q in (k[2], pairs[2]))
+    _times_dipole(spectrum, tuple(k), tuple(pairs), np.asarray(b0_dir, dtype=np.float64))
     field = fft.irfftn(spectrum, s=wide, overwrite_x=True)
     i, j, k = chi_ppm.shape
     return cast("Volume", np.ascontiguousarray(field[:i, :j, :k], dtype=np.float32))

@@ -275,7 +275,7 @@ def _fractions(
     of_brain = _step(brain, 0.35, 0.65) * inside
     nuclear = np.clip(nuclei, 0, 1) * of_brain
     fluid = fluid_fraction(t1) * (of_brain - nuclear)
-    white = _step(t1, 192, 226) * (of_brain - nuclear - fluid)
+    white = _step(t1, 203, 238) * (of_brain - nuclear - fluid)
     # a millimetre of fluid and dura parts the brain from the bone
     rim = np.maximum(_step(brain, 0.05, 0.22) * inside - of_brain, 0)
     outside = inside - of_brain - rim
@@ -329,10 +329,10 @@ def head_maps(head: Head, b0_t: float, tr_s: float, flip_deg: float) -> HeadMaps
         present += part
     r2star = weighted / np.maximum(s0, np.float32(1e-6))
     r2star += head.iron_ppm * np.float32(RELAXIVITY_HZ_PER_PPM * b0_t / 3.0)
-    in_brain = head.brain * (1 - head.fractions["csf"])
+    in_brain = head.fractions["gm"] + head.fractions["wm"]
     r2star *= 1 + np.float32(0.06) * head.texture * in_brain
     s0 *= 1 + np.float32(0.025) * head.texture * in_brain
-    chi += head.iron_ppm + np.float32(0.006) * head.texture * in_brain
+    chi += head.iron_ppm * present + np.float32(0.006) * head.texture * in_brain
     # against air: what is absent (the rest of each voxel) contributes nothing
     chi -= np.float32(AIR_PPM) * present
     return HeadMaps(chi_ppm=chi, s0=s0, r2star=np.maximum(r2star, 0), fat=head.fractions["fat"])

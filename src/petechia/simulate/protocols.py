@@ -172,9 +172,9 @@ PROTOCOLS = {
         te_s=(0.012,),
         tr_s=0.025,
         flip_deg=12.0,
-        shape=(320, 384, 120),
+        shape=(320, 384, 128),
         spacing_mm=(0.6, 0.6, 1.2),
-        fine=(1.5, 1.5, 2.4),
+        fine=(1.5, 1.5, 2.0),
         snr=55.0,
     ),
     "demo_light": Protocol(

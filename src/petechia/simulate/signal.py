@@ -249,7 +249,8 @@ def slab_profile(grid: FineGrid, protocol: Protocol) -> Volume:
     n = grid.shape[2]
     if protocol.acquisition_type == "2D":
         return np.ones(n, dtype=np.float32)
-    from_end = np.minimum(np.arange(n), n - 1 - np.arange(n)) / (0.03 * n)
+    ramp = max(0.03, 3.0 / grid.scan.shape[2]) * n
+    from_end = np.minimum(np.arange(n), n - 1 - np.arange(n)) / ramp
     return np.asarray(np.sin(0.5 * np.pi * np.clip(from_end, 0, 1)) ** 2, dtype=np.float32)
 
 

@@ -1,0 +1,139 @@
+"""The whole simulator on a coarse head."""
+
+import tomllib
+from dataclasses import replace
+from importlib import resources
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from petechia.errors import ParameterError
+from petechia.simulate.patient import (
+    SimulationParams,
+    sample_patient,
+    scan_patient,
+    simulate,
+)
+from petechia.simulate.protocols import PROTOCOLS
+
+CONTRACT = tomllib.loads(resources.files("petechia.files").joinpath("contract.toml").read_text())
+
+
+def test_the_same_seed_gives_the_same_scan(tiny, tiny_params, template):
+    again = simulate(tiny_params, np.random.default_rng(7), template)
+    np.testing.assert_array_equal(again.echoes.magnitude, tiny.echoes.magnitude)
+    np.testing.assert_array_equal(again.echoes.phase_rad, tiny.echoes.phase_rad)
+    assert again.truth.lesions == tiny.truth.lesions
+
+
+def test_the_scan_is_what_its_protocol_says(tiny):
+    protocol = PROTOCOLS["3t_tiny"]
+    echoes = tiny.echoes
+    assert echoes.magnitude.shape == (3, *protocol.shape)
+    assert echoes.magnitude.dtype == echoes.phase_rad.dtype == np.float32
+    assert echoes.te_s == protocol.te_s
+    assert np.abs(echoes.phase_rad).max() <= np.float32(np.pi)
+    assert tiny.header["tr_s"] == protocol.tr_s
+
+
+def test_white_matter_has_the_stated_signal_to_noise(tiny):
+    # ringing of the scalp reaches into air: the quietest block of air is noise alone
+    air = tiny.echoes.magnitude[0, :6, -6:, :70].reshape(36, 7, 10)
+    noise = np.sqrt((air**2).mean(axis=(0, 2)).min() / 2)
+    assert 1000 / noise == pytest.approx(PROTOCOLS["3t_tiny"].snr, rel=0.1)
+
+
+def test_the_brain_decays_with_its_true_r2star(tiny):
+    first, last = tiny.echoes.magnitude[[0, -1]]
+    deep = ndimage.binary_erosion(tiny.truth.maps["desc-brain_mask"], iterations=4)
+    deep &= np.indices(deep.shape)[2] > 40  # far from sinuses and ears
+    te = tiny.echoes.te_s
+    measured = np.median(np.log(first / last)[deep]) / (te[-1] - te[0])
+    assert measured == pytest.approx(np.median(tiny.truth.maps["R2starmap"][deep]), rel=0.12)
+
+
+def test_phase_is_the_true_field_at_short_intervals(tiny):
+    brain = ndimage.binary_erosion(tiny.truth.maps["desc-brain_mask"], iterations=4)
+    brain &= np.indices(brain.shape)[2] > 40
+    te, phase = tiny.echoes.te_s, tiny.echoes.phase_rad
+    turns = (te[1] - te[0]) * 127.732 * tiny.truth.maps["desc-field_fieldmap"]
+    error = np.angle(np.exp(1j * (phase[1] - phase[0] - 2 * np.pi * turns)))
+    assert np.abs(np.median(error[brain])) < 0.05
+    assert np.median(np.abs(error[brain])) < 0.1
+
+
+def test_the_truth_table_has_the_columns_of_the_contract(tiny):
+    columns = CONTRACT["truth"]["lesions"]["columns"]
+    classes = CONTRACT["findings"]["class"]
+    for row in tiny.truth.lesions:
+        assert list(row) == columns
+        assert row["class"] in classes
+        assert row["side"] in CONTRACT["findings"]["side"]
+        assert row["site"] in CONTRACT["findings"]["site"]
+        assert row["compartment"] in CONTRACT["findings"]["compartment"]
+    assert set(tiny.truth.maps) == set(CONTRACT["truth"]["maps"])
+
+
+def test_voids_are_dark_visible_and_where_the_table_says(tiny):
+    labels, grid = tiny.truth.labels, tiny.echoes.grid
+    assert sum(row["visible"] for row in tiny.truth.lesions) >= 5
+    for row in tiny.truth.lesions:
+        voxels = np.argwhere(labels == row["index"])
+        assert len(voxels) >= 1
+        away = grid.to_mm(voxels) - [row["x_mm"], row["y_mm"], row["z_mm"]]
+        assert np.linalg.norm(away, axis=1).min() < 3.0
+        if row["visible"]:
+            assert row["apparent_volume_mm3"] == pytest.approx(len(voxels) * 2.4**3, rel=1e-3)
+            assert row["apparent_diameter_mm"] >= 2.4
+        else:
+            assert row["apparent_diameter_mm"] == row["apparent_volume_mm3"] == 0
+
+
+def test_the_true_map_holds_the_moments(template):
+    params = SimulationParams(protocol="3t_tiny", n_microbleeds=3, n_calcifications=0)
+    bare = SimulationParams(protocol="3t_tiny", n_microbleeds=0, n_calcifications=0)
+    with_lesions, without = (
+        simulate(p, np.random.default_rng(3), template) for p in (params, bare)
+    )
+    mask = with_lesions.truth.maps["desc-brain_mask"] > 0
+    np.testing.assert_array_equal(mask, without.truth.maps["desc-brain_mask"] > 0)
+    more = (with_lesions.truth.maps["Chimap"] - without.truth.maps["Chimap"])[mask]
+    more = (more - np.median(more)).sum(dtype=float) * 2.4**3
+    moments = sum(row["moment_ppm_mm3"] for row in with_lesions.truth.lesions)
+    assert more == pytest.approx(moments, rel=0.05)
+    # same person, same coil, same noise: only lesions differ
+    far = ndimage.distance_transform_edt(with_lesions.truth.labels == 0) * 2.4 > 25
+    a, b = with_lesions.echoes.magnitude[0][far], without.echoes.magnitude[0][far]
+    assert np.abs(a - b).max() < 20
+
+
+def test_one_person_under_another_protocol_keeps_their_lesions(atlas, tiny_params):
+    person = sample_patient(tiny_params, atlas, np.random.default_rng(1))
+    slices = replace(
+        PROTOCOLS["1.5t_t2star_2d_5mm"], shape=(78, 95, 28), spacing_mm=(2.4, 2.4, 6.0),
+        fine=(2.0, 2.0, 3.0), head_mm=2.4,
+    )  # fmt: skip
+    scans = [
+        scan_patient(person, protocol, atlas, np.random.default_rng(2))
+        for protocol in (PROTOCOLS["3t_tiny"], slices)
+    ]
+    moments = [[row["moment_ppm_mm3"] for row in s.truth.lesions] for s in scans]
+    assert moments[0] == moments[1]
+    assert scans[1].echoes.phase_rad is None
+    assert scans[1].header["slice_spacing_mm"] == 6.0
+    assert scans[1].header["slice_thickness_mm"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"protocol": "9t"}, r"no protocol '9t'.*demo_light"),
+        ({"pattern": "round"}, "pattern = 'round'"),
+        ({"n_microbleeds": -1}, "n_microbleeds = -1"),
+        ({"snr": 0.0}, r"snr = 0\.0"),
+    ],
+)
+def test_impossible_wishes_are_refused(change, says):
+    with pytest.raises(ParameterError, match=says):
+        SimulationParams(**change)

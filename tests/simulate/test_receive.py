@@ -1,0 +1,37 @@
+"""Coil and noise."""
+
+import numpy as np
+
+from petechia.core.grid import Grid
+from petechia.simulate.receive import Receiver, receive, sample_receiver
+
+FLAT = Receiver(log_gain=np.zeros(9), offset_rad=np.zeros(9))
+
+
+def grid(n=40):
+    affine = np.eye(4)
+    affine[:3, 3] = -n / 2
+    return Grid((n, n, n), affine)
+
+
+def test_noise_in_air_is_rayleigh_and_in_tissue_rician():
+    images = np.zeros((2, 40, 40, 40), dtype=np.complex64)
+    images[1] = 50.0
+    out = receive(images, FLAT, grid(), 5.0, np.random.default_rng(0))
+    air = np.abs(out[0])
+    assert abs(air.mean() / (5 * np.sqrt(np.pi / 2)) - 1) < 0.01
+    assert abs(np.sqrt((air**2).mean()) / (5 * np.sqrt(2)) - 1) < 0.01
+    # the mean gain of 1.06 or less at the rim is the coil's
+    middle = np.abs(out[1, 15:25, 15:25, 15:25])
+    assert abs(middle.std() - 5.0) < 0.5
+    assert abs(np.sqrt((middle**2).mean()) - np.sqrt(51.0**2 + 2 * 25)) < 1.5
+
+
+def test_the_phase_offset_is_the_same_at_every_echo_and_smooth():
+    coil = sample_receiver(np.random.default_rng(3), 3.0)
+    images = np.ones((2, 40, 40, 40), dtype=np.complex64)
+    out = receive(images, coil, grid(), 0.0, np.random.default_rng(0))
+    np.testing.assert_allclose(out[0], out[1])
+    step = np.angle(out[0, 1:] * out[0, :-1].conj())
+    assert np.abs(step).max() < 0.2
+    assert np.ptp(np.abs(out[0])) > 0.02

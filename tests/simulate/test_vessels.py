@@ -1,0 +1,59 @@
+"""Veins: their law, their volume, their place."""
+
+import numpy as np
+import pytest
+
+from petechia.errors import ParameterError
+from petechia.simulate.head import sample_head, to_template
+from petechia.simulate.vessels import VesselParams, _fork, draw_tubes, sample_vessels
+
+
+@pytest.mark.parametrize("radius", [0.15, 0.3, 0.5, 1.0, 2.0])
+def test_a_tube_keeps_its_volume_however_thin(radius):
+    fraction = np.zeros((41, 41, 41), dtype=np.float32)
+    spacing = np.full(3, 0.5)
+    segment = np.array([[10.1, 10.3, 5.0, 10.1, 10.3, 15.0, radius]])
+    draw_tubes(fraction, segment, spacing, np.zeros(3))
+    middle = fraction[:, :, 16:26].sum() * 0.5**3 / 5.0
+    assert middle == pytest.approx(np.pi * radius**2, rel=0.08)
+    assert fraction.max() <= 1
+
+
+def test_forks_obey_murrays_law():
+    rng = np.random.default_rng(0)
+    n = 200
+    radius = np.full(n, 1.0)
+    way = np.tile([0.0, 0.0, 1.0], (n, 1))
+    place = np.arange(3.0 * n).reshape(n, 3)
+    places, ways, radii = _fork(place, way, radius, VesselParams(fork_per_mm=1.0), rng)
+    np.testing.assert_allclose(radii[:n] ** 3 + radii[n:] ** 3, 1.0)
+    np.testing.assert_array_equal(places[:n], places[n:])
+    np.testing.assert_allclose(np.linalg.norm(ways, axis=1), 1.0)
+
+
+def test_veins_fill_the_brain_with_radii_of_veins(atlas):
+    rng = np.random.default_rng(1)
+    head = sample_head(atlas, rng)
+    veins = sample_vessels(atlas, head, rng)
+    radius = veins.segments[:, 6]
+    assert 0.05 < radius.min() < 0.2
+    assert 2.5 < radius.max() < 4.5
+    assert 0.25 < veins.chi_ppm < 0.75
+    middle = 0.5 * (veins.segments[:, :3] + veins.segments[:, 3:6])
+    index = np.round(atlas.grid.to_index(to_template(middle, head, atlas))).astype(int)
+    inside = ((index >= 0) & (index < atlas.grid.shape)).all(axis=1)
+    assert (atlas.head[tuple(index[inside].T)] > 0.5).mean() > 0.97
+    length = np.linalg.norm(veins.segments[:, 3:6] - veins.segments[:, :3], axis=1)
+    assert 5_000 < length.sum() < 200_000  # mm: metres of visible veins
+
+
+def test_no_veins_can_be_asked_for(atlas):
+    rng = np.random.default_rng(1)
+    none = VesselParams(n_bridging=0, n_pial=0, n_medullary=0)
+    veins = sample_vessels(atlas, sample_head(atlas, rng), rng, none)
+    assert len(veins.segments) < 600  # sinuses and named deep veins stay
+
+
+def test_bad_numbers_are_refused():
+    with pytest.raises(ParameterError, match="n_pial=-1"):
+        VesselParams(n_pial=-1)
