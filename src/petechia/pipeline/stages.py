@@ -27,6 +27,7 @@ from petechia.phase.fieldmap import field_from_echoes
 from petechia.phase.handedness import air_evidence
 from petechia.phase.offsets import mcpc3ds
 from petechia.phase.quality import highpass_evidence
+from petechia.phase.trust import trusted_mask
 from petechia.pipeline import fitness
 from petechia.pipeline.work import Work
 from petechia.qsm.handedness import susceptibility_evidence
@@ -113,8 +114,6 @@ def unwrap_stage(work: Work) -> None:
         work.highpass_rad = phase[min(work.reading_echo, len(phase) - 1)] * mask
         return
     magnitude = echoes.magnitude
-    if echoes.phase_is_difference:
-        magnitude = magnitude.mean(axis=0, keepdims=True)
     if len(phase) > 1:
         phase, _ = mcpc3ds(phase, magnitude, echoes.phase_te_s, mask, grid)
         work.cite(
@@ -153,7 +152,10 @@ def unwrap_stage(work: Work) -> None:
 def background_stage(work: Work) -> None:
     """Remove the field of sources outside the brain."""
     row, params = work.used("background removal", "background")
-    arrays = {"field_ppm": work.need("total_field_ppm"), "mask": work.need("mask")}
+    mask = work.need("mask")
+    if work.field_noise_ppm is not None and work.given_mask is None:
+        mask = trusted_mask(work.field_noise_ppm, mask, work.grid)
+    arrays = {"field_ppm": work.need("total_field_ppm"), "mask": mask}
     work.local_field_ppm, work.local_mask = row(arrays, grid=work.grid, settings=params)
 
 
