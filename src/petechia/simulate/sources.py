@@ -83,11 +83,14 @@ class Source:
         What it is made of.
     place : Place
         Site, side and compartment.
+    structure : str
+        Where it lies in words, when a site does not say it: 'pineal'.
     """
 
     kind: str
     spheres: tuple[Sphere, ...]
     place: Place = NOWHERE
+    structure: str = ""
 
     @property
     def moment_ppm_mm3(self) -> float:
@@ -174,7 +177,7 @@ def sample_calcifications(
     ]
     out = []
     for index in rng.permutation(np.arange(n) % len(spots)):
-        spot, _ = spots[int(index)]
+        spot, structure = spots[int(index)]
         at = np.asarray(spot) + rng.normal(0, 1.2, 3)
         moment = -draw_moment(rng, CALCIFICATION_PPM_MM3)
         chi = -float(rng.uniform(0.7, 2.4))
@@ -184,6 +187,7 @@ def sample_calcifications(
                 kind="calcification",
                 spheres=_split(centre, moment, chi, rng),
                 place=PLACES.get(_label_at(atlas, at), NOWHERE),
+                structure=structure,
             )
         )
     return tuple(out)

@@ -85,7 +85,7 @@ def venous_chi_ppm(saturation: float, hematocrit: float) -> float:
 
     References
     ----------
-    .. [1] Jain, Abdulmalik, Propert & Wehrli (2012), doi:10.1002/mrm.23302.
+    .. [1] Jain, Abdulmalik, Propert & Wehrli (2012), Magn. Reson. Med., PMID 22162033.
     """
     return 3.4 * hematocrit * (1.0 - saturation) - 0.10 * hematocrit
 

@@ -133,8 +133,8 @@ def lesion_rows(
         voxels = np.argwhere(labels == n)
         x, y, z = (round(float(v), 3) for v in place)
         spot = source.place
-        where = WORDS.get(spot.site, spot.site.replace("_", " "))
-        side = "" if spot.side in ("n/a", "midline") else f"{spot.side} "
+        where = source.structure or WORDS.get(spot.site, spot.site.replace("_", " "))
+        side = "" if spot.side in ("n/a", "midline") or where == "pineal" else f"{spot.side} "
         rows.append(
             {
                 "index": n,

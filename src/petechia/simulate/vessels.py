@@ -47,10 +47,10 @@ class VesselParams:
     """
 
     n_bridging: int = 13
-    n_pial: int = 110
+    n_pial: int = 170
     n_medullary: int = 170
     smallest_mm: float = 0.13
-    fork_per_mm: float = 0.07
+    fork_per_mm: float = 0.045
     saturation: tuple[float, float] = (0.56, 0.72)
     hematocrit: tuple[float, float] = (0.37, 0.47)
 
@@ -225,7 +225,7 @@ def _pial(terrain: _Terrain, params: VesselParams, rng: np.random.Generator) -> 
     """Return trees that begin anywhere on the surface and dive into sulci."""
     if not params.n_pial:
         return []
-    shell = np.argwhere((terrain.depth > 0.5) & (terrain.depth < 3.0) & (terrain.fluid > 0.25))
+    shell = np.argwhere((terrain.depth > 0.5) & (terrain.depth < 18.0) & (terrain.fluid > 0.22))
     start = shell[rng.choice(len(shell), params.n_pial)] * terrain.step + terrain.origin
     start = start + rng.normal(0, 0.7, start.shape)
     inward = _unit(terrain.at(terrain.up, start))
@@ -249,18 +249,13 @@ def _grow(
         depth = terrain.at(terrain.depth, place)
         up = _unit(terrain.at(terrain.up, place))
         fluid = terrain.at(terrain.to_fluid, place)
-        # trunks run on the surface; twigs may follow a sulcus down
-        wanted = np.where(radius > 0.5, 0.5, 2.5)
-        pull = np.clip((wanted - depth) / 4.0, -0.6, 0.6)
-        way = _unit(
-            way
-            + 0.35 * fluid
-            + up * np.where(radius > 0.5, pull, 0.3 * pull)[:, None]
-            + rng.normal(0, 0.22, way.shape)
-        )
+        # trunks run on the surface; twigs may follow a sulcus down, but not leave the brain
+        trunk = np.clip((0.5 - depth) / 4.0, -0.6, 0.6)
+        pull = np.where(radius > 0.5, trunk, np.clip((2.0 - depth) / 8.0, 0.0, 0.4))
+        way = _unit(way + 0.20 * fluid + up * pull[:, None] + rng.normal(0, 0.10, way.shape))
         ahead = place + way
         out.append(np.column_stack([place, ahead, radius]))
-        radius = radius * 0.992
+        radius = radius * 0.995
         place, way, radius = _fork(ahead, way, radius, params, rng)
         depth = terrain.at(terrain.depth, place)
         alive = (radius > params.smallest_mm) & (depth > -4.0) & (depth < 24.0)
@@ -281,7 +276,7 @@ def _fork(
     child_way = _unit(way[forks] + side * rng.uniform(0.6, 1.3, n)[:, None])
     child_radius = radius[forks] * (1 - share) ** (1 / 3)
     way, radius = way.copy(), radius.copy()
-    way[forks] = _unit(way[forks] - side * 0.3)
+    way[forks] = _unit(way[forks] - side * 0.15)
     radius[forks] *= share ** (1 / 3)
     return (
         np.concatenate([place, place[forks]]),
