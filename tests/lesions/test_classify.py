@@ -79,7 +79,17 @@ def test_a_tube_is_a_vessel():
 
 
 def test_susceptibility_may_show_the_tube_alone():
-    assert classify(replace(BLOOD, tube_chi=Tube(through=0.9, one_way=0.9))).class_ == "vessel"
+    faint = shaped(depth=0.35, sphericity=0.6)
+    seen = replace(faint, tube_chi=Tube(through=0.9, one_way=0.9))
+    assert classify(seen).class_ == "vessel"
+    assert classify(seen).probability < classify(faint).probability
+
+
+def test_iron_spread_over_a_nucleus_is_not_a_point():
+    assert BLOOD.compactness == pytest.approx(0.8)
+    spread = replace(shaped(depth=0.3), fit=replace(FIT, moment_ppm_mm3=11.0, se_ppm_mm3=1.0))
+    assert spread.compactness == pytest.approx(0.3)
+    assert log_odds(spread)["field"] < log_odds(BLOOD)["field"] - 3
 
 
 def test_above_ten_millimetres_it_is_a_macrobleed():

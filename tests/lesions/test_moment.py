@@ -43,7 +43,7 @@ def test_moment_and_place_come_back(spacing, b0_dir, moment):
     field = field_of(grid, [(place, moment)])
     start = np.round(place)[None]
     (fit,) = fit_moments(field, None, outside(grid, [place]), start, np.array([2.0]), grid)
-    assert fit.moment_ppm_mm3 == pytest.approx(moment, rel=0.01)
+    assert fit.moment_ppm_mm3 == pytest.approx(moment, rel=0.02)
     assert np.allclose((np.subtract(fit.place_vox, place)) * grid.spacing_mm, 0, atol=0.08)
     assert fit.explained > 0.98
     assert np.sign(fit.poles_ppm) == np.sign(moment) == -np.sign(fit.equator_ppm)
@@ -64,7 +64,7 @@ def test_neighbours_are_told_apart():
 def test_the_error_covers_the_truth(smooth):
     grid = Grid.from_spacing((21, 21, 21), 1.0)
     rng = np.random.default_rng(5)
-    params = MomentParams(relative_error=0.0)
+    params = MomentParams(relative_error=0.0, error_scale=1.0, anatomy=0.0)
     z = []
     for _ in range(60):
         place = 10 + rng.uniform(-0.3, 0.3, 3)

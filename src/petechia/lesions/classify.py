@@ -44,6 +44,10 @@ class Features:
         Mean susceptibility over the void [ppm].
     region : RegionLike or None
         Where it lies.
+    voxel_mm3 : float
+        Volume of a voxel [mm^3].
+    radians_per_ppm : float
+        Phase that 1 ppm gathers until the reading echo [rad].
     """
 
     shape: Shape
@@ -55,6 +59,21 @@ class Features:
     phase: str = "none"
     chi_ppm: float | None = None
     region: RegionLike | None = None
+    voxel_mm3: float = 1.0
+    radians_per_ppm: float = 16.0
+
+    @property
+    def compactness(self) -> float:
+        """Depth over the depth that the moment would give if it sat in one point.
+
+        About 1 for a microbleed; less when the iron is spread out. A point's void is as
+        deep as its moment, times the phase of 1 ppm, over the voxel, up to full.
+        """
+        if self.fit is None:
+            return 1.0
+        phase_volume = abs(self.fit.moment_ppm_mm3) * self.radians_per_ppm
+        expected = float(np.clip(0.064 * phase_volume / self.voxel_mm3, 0.05, 1.0))
+        return self.shape.depth / expected
 
     @property
     def through(self) -> float:
@@ -67,24 +86,47 @@ class Features:
 class ClassifyParams:
     """Weights of the logistic sum, and cut-offs of the rules.
 
+    Each weight is the log-odds that its feature can add or take at most.
+
     Attributes
     ----------
     bias : float
-        Log-odds of a void about which nothing is known.
-    contrast, roundness, tube, parenchyma, edge, moment, size : float
-        Weights of the features of `log_odds`.
+        Log-odds of a void that no feature speaks for.
+    contrast, roundness, parenchyma : float
+        For a deep, round void with tissue all around.
+    one_way, faint_tail, through, elongation : float
+        Against what continues: on any side over its own strength, on any side in
+        absolute terms, on two sides, and as the form of the whole dark region.
+    edge, wide, tiny : float
+        Against the edge of the brain, voids wider than 4 to 8 mm, and voids of a voxel.
+    dipole, moment, diffuse, tube_chi, no_field : float
+        With a field: for a dipole's pattern and a clear moment; against a moment too
+        strong for so faint a void (iron spread over a nucleus), a continuation in the
+        susceptibility, and a field that could not be read. `dipole` also shifts the
+        bias by a third of itself.
+    negative : float
+        Against a negative moment.
     least_probability : float
         Below it a void is not of class microbleed.
     """
 
-    bias: float = 0.0
-    contrast: float = 1.0
-    roundness: float = 1.0
-    tube: float = 1.0
-    parenchyma: float = 1.0
-    edge: float = 1.0
+    bias: float = -8.5
+    contrast: float = 3.5
+    roundness: float = 5.5
+    parenchyma: float = 3.0
+    one_way: float = 6.0
+    faint_tail: float = 2.0
+    through: float = 2.0
+    elongation: float = 1.5
+    edge: float = 2.0
+    wide: float = 1.5
+    tiny: float = 1.0
+    dipole: float = 3.5
     moment: float = 1.0
-    size: float = 1.0
+    diffuse: float = 3.5
+    tube_chi: float = 1.6
+    no_field: float = 0.5
+    negative: float = 8.0
     least_probability: float = 0.3
 
     def __post_init__(self) -> None:
@@ -114,25 +156,31 @@ def ramp(value: float, low: float, high: float) -> float:
 
 def log_odds(f: Features, params: ClassifyParams | None = None) -> dict[str, float]:
     """Return the terms of the logistic sum, by name; positive speaks for a microbleed."""
-    p, s = params or ClassifyParams(), f.shape
-    contrast = s.depth / max(f.noise, 0.02)
+    p, s, one_way = params or ClassifyParams(), f.shape, f.tube.one_way
+    # a voxel much larger than the void is never empty
+    full = 0.7 * min(1.0, (2.0 / f.voxel_mm3) ** 0.5)
     terms = {
         "bias": p.bias,
-        "contrast": p.contrast * (2 * ramp(contrast, 3, 8) + 2 * ramp(s.depth, 0.2, 0.7) - 2),
-        "roundness": p.roundness * (3 * ramp(s.sphericity, 0.35, 0.75) - 2),
-        "tube": -p.tube * (10 * ramp(f.through, 0.25, 0.65) - 1 + ramp(s.elongation, 2, 4)),
-        "parenchyma": p.parenchyma * (2 * ramp(s.parenchyma_fraction, 0.2, 0.7) - 1),
-        "edge": -6 * p.edge * ramp(s.outside_fraction, 0.05, 0.4),
-        "size": -6 * p.size * float(round(s.diameter_mm, 1) > LARGEST_MM),
+        "contrast": p.contrast * ramp(s.depth, min(0.2, 0.4 * full), full),
+        "roundness": p.roundness * ramp(s.sphericity, 0.35, 0.75),
+        "parenchyma": p.parenchyma * ramp(s.parenchyma_fraction, 0.3, 0.9),
+        "tube": -p.one_way * ramp(one_way, 0.1, 0.7)
+        - p.faint_tail * ramp(one_way * s.depth, 0.08, 0.35)
+        - p.through * ramp(f.tube.through, 0.1, 0.5)
+        - p.elongation * ramp(s.elongation, 1.5, 3.0),
+        "edge": -p.edge * ramp(s.outside_fraction, 0.0, 0.3),
+        "size": -p.wide * ramp(s.diameter_mm, 4, 8) - p.tiny * ramp(-s.diameter_mm, -2.2, -1.0),
     }
     if f.phase == "none":
         return terms
     if f.fit is None:
-        return terms | {"moment": -0.5 * p.moment}
+        return terms | {"field": -p.no_field}
     z = f.fit.significance if f.phase == "signed" else abs(f.fit.significance)
-    term = 2.5 * ramp(z, 2, 8) - 1.5 * ramp(-z, -2.5, 0) - 6 * ramp(-z, 0, CLEAR)
-    term += 1.5 * ramp(f.fit.explained, 0.05, 0.4) - 0.5
-    return terms | {"moment": p.moment * term}
+    told = p.dipole * (ramp(f.fit.explained, 0.1, 0.6) - 1 / 3) + p.moment * ramp(z, 1.5, 6)
+    told -= p.negative * ramp(-z, -1.0, CLEAR)
+    told -= p.diffuse * ramp(-f.compactness, -0.7, -0.35) if z > CLEAR else 0.0
+    told -= p.tube_chi * ramp(f.tube_chi.one_way, 0.1, 0.5) if f.tube_chi else 0.0
+    return terms | {"field": told}
 
 
 def sign_of(f: Features) -> str:
@@ -154,13 +202,12 @@ def classify(f: Features, params: ClassifyParams | None = None) -> Verdict:
     terms = log_odds(f, p)
     total = sum(terms.values())
     sign = sign_of(f)
-    without_size = 1 / (1 + np.exp(-(total - terms["size"])))
     probability = float(1 / (1 + np.exp(-np.clip(total, -30, 30))))
     if sign == "diamagnetic":
         class_, why = "calcification", "negative moment"
         probability = min(probability, 0.02)
-    elif without_size >= p.least_probability and terms["size"] < 0:
-        class_, why = "macrobleed", "wider than 10 mm"
+    elif probability >= p.least_probability and round(f.shape.diameter_mm, 1) > LARGEST_MM:
+        class_, why = "macrobleed", f"wider than {LARGEST_MM:g} mm"
         probability = min(probability, 0.02)
     elif probability >= p.least_probability:
         class_, why = "microbleed", ""
@@ -183,10 +230,15 @@ def _otherwise(f: Features, sign: str) -> tuple[str, str]:
     sheet = s.flatness > 2.5 and s.volume_mm3 > 30 and sign == "paramagnetic"
     scores = {
         ("vessel", "continues as a tube"): max(
-            ramp(f.through, 0.3, 0.6), ramp(s.elongation, 1.8, 3.0), 0.8 * (f.vessel or 0.0)
+            ramp(f.through, 0.3, 0.6),
+            0.9 * ramp(f.tube.one_way, 0.3, 0.7),
+            ramp(s.elongation, 1.8, 3.0),
+            0.8 * (f.vessel or 0.0),
         ),
         ("air_tissue", "at the edge of the brain"): ramp(s.outside_fraction, 0.1, 0.4),
-        ("iron", "faint, in an iron-rich nucleus"): 0.9 * nucleus * ramp(-s.depth, -0.7, -0.4),
+        ("iron", "faint, in an iron-rich nucleus"): 0.9
+        * nucleus
+        * max(ramp(-s.depth, -0.7, -0.4), ramp(-f.compactness, -0.7, -0.35)),
         ("siderosis", "sheet along the surface"): 0.95
         * sheet
         * ramp(s.outside_fraction, 0.02, 0.15),
@@ -209,6 +261,8 @@ def explain(f: Features, sign: str, why: str) -> str:
         parts.append(f"weak continuation on two sides ({f.through:.2f} of its strength)")
     else:
         parts.append(f"continues as a tube on two sides ({f.through:.2f} of its strength)")
+    if f.through < 0.3 <= f.tube.one_way:
+        parts[-1] = f"continues on one side ({f.tube.one_way:.2f} of its strength)"
     parts.append(f"{100 * s.parenchyma_fraction:.0f} % of its border in parenchyma")
     if s.outside_fraction > 0.1:
         parts.append(f"{100 * s.outside_fraction:.0f} % of its border outside the brain mask")

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from petechia.core.grid import Grid
 from petechia.core.methods import choose
+from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
@@ -299,6 +300,8 @@ def _describe(
                 vessel=None if inputs.vessel is None else float(inputs.vessel[at].mean()),
                 phase=phase,
                 chi_ppm=chi_mean,
+                voxel_mm3=inputs.grid.voxel_mm3,
+                radians_per_ppm=radians_per_ppm(inputs.b0_t, inputs.reading_te_s),
             )
         )
     return out

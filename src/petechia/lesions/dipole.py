@@ -1,5 +1,7 @@
 """The field of a magnetised sphere outside itself: a point dipole, in closed form."""
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -53,7 +55,13 @@ def dipole_mean(
 
 def voxel_nodes(spacing_mm: npt.NDArray[np.floating]) -> tuple[Points, Points]:
     """Return Gauss-Legendre points (N, 3) over one voxel [mm] and weights that sum to 1."""
-    spacing = np.asarray(spacing_mm, dtype=np.float64)
+    i, j, k = (float(d) for d in spacing_mm)
+    return _nodes((i, j, k))
+
+
+@cache
+def _nodes(spacing_mm: tuple[float, float, float]) -> tuple[Points, Points]:
+    spacing = np.asarray(spacing_mm)
     axes, parts = [], []
     for d in spacing:
         n = int(np.clip(np.ceil(d / spacing.min()) + 1, 2, 6))
@@ -65,21 +73,50 @@ def voxel_nodes(spacing_mm: npt.NDArray[np.floating]) -> tuple[Points, Points]:
     return nodes, weights
 
 
+def means_and_slopes(
+    offset_mm: npt.NDArray[np.floating],
+    b0_dir: npt.NDArray[np.floating],
+    spacing_mm: npt.NDArray[np.floating],
+) -> Points:
+    """Return `dipole_mean` and its slopes as the voxel moves along each axis.
+
+    Parameters
+    ----------
+    offset_mm : (N, 3) ndarray of float
+        Voxel centres from the source [mm].
+    b0_dir, spacing_mm
+        As for `dipole_mean`.
+
+    Returns
+    -------
+    (N, 4) ndarray of float
+        Mean, then slopes [1/mm].
+    """
+    nodes, weights = voxel_nodes(spacing_mm)
+    offset = np.ascontiguousarray(offset_mm, dtype=np.float64)
+    b = np.ascontiguousarray(b0_dir, dtype=np.float64)
+    out: Points = _means_and_slopes(offset, b, nodes, weights)
+    return out
+
+
 @compiled
-def mean_and_slope(dx, dy, dz, b, nodes, weights):  # type: ignore[no-untyped-def]
-    """Return the voxel mean of a unit dipole, and its slopes as the voxel moves [1/mm]."""
-    mean, sx, sy, sz = 0.0, 0.0, 0.0, 0.0
-    for n in range(len(weights)):
-        x, y, z = dx + nodes[n, 0], dy + nodes[n, 1], dz + nodes[n, 2]
-        r2 = x * x + y * y + z * z
-        if r2 < 1e-6:
-            continue
-        along = b[0] * x + b[1] * y + b[2] * z
-        r5 = r2 * r2 * np.sqrt(r2)
-        top = 3 * along * along - r2
-        w = weights[n] / (4 * np.pi * r5)
-        mean += w * top
-        sx += w * (6 * along * b[0] - 2 * x - 5 * top * x / r2)
-        sy += w * (6 * along * b[1] - 2 * y - 5 * top * y / r2)
-        sz += w * (6 * along * b[2] - 2 * z - 5 * top * z / r2)
-    return mean, sx, sy, sz
+def _means_and_slopes(offset, b, nodes, weights):  # type: ignore[no-untyped-def]
+    out = np.zeros((len(offset), 4))
+    for m in range(len(offset)):
+        for n in range(len(weights)):
+            x, y, z = (
+                offset[m, 0] + nodes[n, 0],
+                offset[m, 1] + nodes[n, 1],
+                offset[m, 2] + nodes[n, 2],
+            )
+            r2 = x * x + y * y + z * z
+            if r2 < 1e-6:
+                continue
+            along = b[0] * x + b[1] * y + b[2] * z
+            top = 3 * along * along - r2
+            w = weights[n] / (4 * np.pi * r2 * r2 * np.sqrt(r2))
+            out[m, 0] += w * top
+            out[m, 1] += w * (6 * along * b[0] - 2 * x - 5 * top * x / r2)
+            out[m, 2] += w * (6 * along * b[1] - 2 * y - 5 * top * y / r2)
+            out[m, 3] += w * (6 * along * b[2] - 2 * z - 5 * top * z / r2)
+    return out

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
 from petechia.errors import InputError, ParameterError
-from petechia.lesions.dipole import mean_and_slope, voxel_nodes
+from petechia.lesions.dipole import means_and_slopes
 
+Floats = npt.NDArray[np.float64]
 FEWEST_VOXELS = 20
+ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,12 @@ class MomentParams:
     model_error : float
         Share of the dipole's change across a voxel that the model may be wrong by: it
         makes the voxels nearest a strong source count less.
+    anatomy : float
+        Noise that the fields of tissue and veins add, in robust standard deviations of the
+        whole local field: without it, far voxels of low noise drown those near the source.
+    error_scale : float
+        Factor on the error from the residuals, for structure whose correlation reaches
+        beyond its neighbours; set on simulated scans.
     huber : float
         Residuals beyond so many standard deviations are weighed down.
     relative_error : float
@@ -40,20 +48,32 @@ class MomentParams:
         background removal, extent of the source).
     """
 
-    reach_radii: float = 3.0
+    reach_radii: float = 2.5
     reach_margin_mm: float = 3.0
     reach_max_mm: float = 14.0
     neighbours: int = 6
     shift_sd_mm: float = 0.2
-    model_error: float = 0.1
+    model_error: float = 0.07
+    anatomy: float = 1.0
+    error_scale: float = 1.8
     huber: float = 2.0
-    relative_error: float = 0.03
+    relative_error: float = 0.05
 
     def __post_init__(self) -> None:
         positive = (
             self.reach_radii, self.reach_margin_mm, self.reach_max_mm, self.shift_sd_mm, self.huber,
         )  # fmt: skip
-        if min(positive) <= 0 or min(self.model_error, self.relative_error, self.neighbours) < 0:
+        if (
+            min(positive) <= 0
+            or min(
+                self.model_error,
+                self.relative_error,
+                self.neighbours,
+                self.anatomy,
+                self.error_scale,
+            )
+            < 0
+        ):
             raise ParameterError(
                 f"{self}",
                 where="MomentParams",
@@ -166,44 +186,22 @@ def fit_moments(
             mend="Give one radius for each place.",
         )
     field = np.ascontiguousarray(local_field_ppm, dtype=np.float32)
-    noise = _noise_floor(field_noise_ppm, field, usable, grid)
+    noise = _noise_floor(field_noise_ppm, field, usable, grid, p.anatomy)
     spacing = grid.spacing_mm
-    nodes, weights = voxel_nodes(spacing)
+    b0_dir = grid.b0_dir
     out: list[MomentFit | None] = [None] * len(places)
     chosen = range(len(places)) if wanted is None else [int(n) for n in wanted]
     for n in chosen:
         reach = max(p.reach_radii * radii[n], radii[n] + p.reach_margin_mm)
         # the nearest ring of voxels must be in reach on coarse grids, too
         reach = max(min(reach, p.reach_max_mm), 2.0 * float(spacing.max()))
+        border = _gather(field, noise, usable, places[n], reach, spacing)
         others = _neighbours(n, places * spacing, radii, reach, p.neighbours)
+        if len(border.value) < max(FEWEST_VOXELS, len(others) + 13):
+            continue
         prior = np.hypot(p.shift_sd_mm, 0.2 * np.maximum(radii[n], spacing))
-        answer = _fit_one(
-            field, noise, usable, places[n], others, reach, spacing, grid.b0_dir,
-            nodes, weights, prior, p.huber, p.model_error,
-        )  # fmt: skip
-        out[n] = _as_fit(answer, places[n], spacing, p.relative_error)
+        out[n] = _fit_one(border, others, places[n], prior, spacing, b0_dir, p)
     return out
-
-
-def _as_fit(
-    answer: npt.NDArray[np.float64],
-    place_vox: npt.NDArray[np.float64],
-    spacing_mm: npt.NDArray[np.float64],
-    relative_error: float,
-) -> MomentFit | None:
-    moment, variance, *shift, count, explained, poles, equator = answer.tolist()
-    if count < FEWEST_VOXELS or not np.isfinite(moment) or not variance > 0:
-        return None
-    i, j, k = (place_vox + np.asarray(shift) / spacing_mm).tolist()
-    return MomentFit(
-        moment_ppm_mm3=moment,
-        se_ppm_mm3=float(np.hypot(np.sqrt(variance), relative_error * abs(moment))),
-        place_vox=(i, j, k),
-        n_border=int(count),
-        explained=explained,
-        poles_ppm=poles,
-        equator_ppm=equator,
-    )
 
 
 def _noise_floor(
@@ -211,16 +209,23 @@ def _noise_floor(
     field: npt.NDArray[np.float32],
     usable: npt.NDArray[np.bool_],
     grid: Grid,
+    anatomy: float,
 ) -> npt.NDArray[np.float32]:
-    """Return a positive noise map: the given one, no smaller than a quarter of its median."""
+    """Return a positive noise map: the given one and the spread of the field itself."""
+    spread = robust_spread(field[usable])
     if noise_ppm is not None:
         grid.require(noise_ppm, "field_noise_ppm")
         good = usable & (noise_ppm > 0)
         if good.any():
-            floor = 0.25 * float(np.median(noise_ppm[good]))
-            return np.asarray(np.maximum(noise_ppm, floor), dtype=np.float32)
-    spread = float(np.std(field[usable])) if usable.any() else 0.0
+            floor = max(0.25 * float(np.median(noise_ppm[good])), anatomy * spread)
+            return np.asarray(np.hypot(noise_ppm, floor), dtype=np.float32)
     return np.full(grid.shape, max(spread, 1e-6), dtype=np.float32)
+
+
+def robust_spread(values: npt.NDArray[np.floating]) -> float:
+    """Return 1.4826 times the median distance to the median, on at most 200,000 values."""
+    some = values[:: max(1, len(values) // 200_000)]
+    return 1.4826 * float(np.median(np.abs(some - np.median(some)))) if some.size else 0.0
 
 
 def _neighbours(
@@ -239,225 +244,154 @@ def _neighbours(
     return np.ascontiguousarray(offset[keep])
 
 
-@compiled
-def _gather(field, noise, usable, centre, reach, spacing):  # type: ignore[no-untyped-def]
-    """Return offsets [mm], field, noise and box index of usable voxels within reach."""
-    low = np.zeros(3, dtype=np.int64)
-    size = np.zeros(3, dtype=np.int64)
-    for a in range(3):
-        first = int(np.ceil(centre[a] - reach / spacing[a]))
-        last = int(np.floor(centre[a] + reach / spacing[a]))
-        low[a] = max(first, 0)
-        size[a] = max(min(last, field.shape[a] - 1) - low[a] + 1, 0)
-    most = size[0] * size[1] * size[2]
-    offset = np.zeros((most, 3))
-    value = np.zeros(most)
-    sigma = np.zeros(most)
-    index = np.zeros((most, 3), dtype=np.int64)
-    n = 0
-    for i in range(size[0]):
-        for j in range(size[1]):
-            for k in range(size[2]):
-                x = (low[0] + i - centre[0]) * spacing[0]
-                y = (low[1] + j - centre[1]) * spacing[1]
-                z = (low[2] + k - centre[2]) * spacing[2]
-                if x * x + y * y + z * z > reach * reach:
-                    continue
-                if not usable[low[0] + i, low[1] + j, low[2] + k]:
-                    continue
-                offset[n, 0], offset[n, 1], offset[n, 2] = x, y, z
-                value[n] = field[low[0] + i, low[1] + j, low[2] + k]
-                sigma[n] = noise[low[0] + i, low[1] + j, low[2] + k]
-                index[n, 0], index[n, 1], index[n, 2] = i, j, k
-                n += 1
-    return offset[:n], value[:n], sigma[:n], index[:n], size
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Border:
+    """Usable voxels around one void: offsets [mm], field, noise [ppm], place in a box."""
+
+    offset: Floats
+    value: Floats
+    sigma: Floats
+    index: tuple[npt.NDArray[np.intp], ...]
+    box: tuple[int, ...]
 
 
-@compiled
-def _solve(design, value, weight, prior, target):  # type: ignore[no-untyped-def]
-    """Return the ridge solution and the inverse of its normal matrix."""
-    m = design.shape[1]
-    normal = np.zeros((m, m))
-    right = np.zeros(m)
-    for n in range(len(value)):
-        for a in range(m):
-            wa = weight[n] * design[n, a]
-            right[a] += wa * value[n]
-            for b in range(a, m):
-                normal[a, b] += wa * design[n, b]
-    for a in range(m):
-        normal[a, a] += prior[a]
-        right[a] += prior[a] * target[a]
-        for b in range(a):
-            normal[a, b] = normal[b, a]
-    for a in range(m):
-        normal[a, a] += 1e-9 * normal[a, a] + 1e-12
-    inverse = np.linalg.inv(normal)
-    return inverse @ right, inverse
-
-
-@compiled
-def _mad_scale(scaled):  # type: ignore[no-untyped-def]
-    return max(1.4826 * np.median(np.abs(scaled)), 1e-6)
-
-
-@compiled
-def _correlation(residual, index, size):  # type: ignore[no-untyped-def]
-    """Return the lag-one correlation of scaled residuals along each axis, 0 to 0.9."""
-    box = np.full((size[0], size[1], size[2]), np.nan)
-    for n in range(len(residual)):
-        box[index[n, 0], index[n, 1], index[n, 2]] = residual[n]
-    rho = np.zeros(3)
-    for a in range(3):
-        top, power, pairs = 0.0, 0.0, 0
-        for n in range(len(residual)):
-            i, j, k = index[n, 0], index[n, 1], index[n, 2]
-            i2, j2, k2 = i + (a == 0), j + (a == 1), k + (a == 2)
-            if i2 >= size[0] or j2 >= size[1] or k2 >= size[2]:
-                continue
-            other = box[i2, j2, k2]
-            if np.isnan(other):
-                continue
-            top += residual[n] * other
-            power += 0.5 * (residual[n] ** 2 + other**2)
-            pairs += 1
-        if pairs > 10 and power > 0:
-            rho[a] = min(max(top / power, 0.0), 0.9)
-    return rho
-
-
-@compiled
-def _variance(gain, index, size, rho):  # type: ignore[no-untyped-def]
-    """Return sum over pairs of gain_i gain_j rho^lag, lags up to four voxels."""
-    box = np.zeros((size[0], size[1], size[2]))
-    for n in range(len(gain)):
-        box[index[n, 0], index[n, 1], index[n, 2]] = gain[n]
-    # separable: smooth the gains by rho^|lag| along each axis, then take the product
-    for a in range(3):
-        if rho[a] <= 0:
-            continue
-        out = np.zeros_like(box)
-        for i in range(size[0]):
-            for j in range(size[1]):
-                for k in range(size[2]):
-                    total = 0.0
-                    for lag in range(-4, 5):
-                        i2, j2, k2 = i + lag * (a == 0), j + lag * (a == 1), k + lag * (a == 2)
-                        if i2 < 0 or j2 < 0 or k2 < 0:
-                            continue
-                        if i2 >= size[0] or j2 >= size[1] or k2 >= size[2]:
-                            continue
-                        total += rho[a] ** abs(lag) * box[i2, j2, k2]
-                    out[i, j, k] = total
-        box = out
-    total = 0.0
-    for n in range(len(gain)):
-        total += gain[n] * box[index[n, 0], index[n, 1], index[n, 2]]
-    return max(total, 0.0)
-
-
-@compiled
-def _poles_and_equator(cleaned, offset, shift, b):  # type: ignore[no-untyped-def]
-    poles, equator, n_poles, n_equator = 0.0, 0.0, 0, 0
-    for n in range(len(cleaned)):
-        x, y, z = offset[n, 0] - shift[0], offset[n, 1] - shift[1], offset[n, 2] - shift[2]
-        cosine = abs(b[0] * x + b[1] * y + b[2] * z) / max(np.sqrt(x * x + y * y + z * z), 1e-6)
-        if cosine > 0.866:
-            poles += cleaned[n]
-            n_poles += 1
-        elif cosine < 0.5:
-            equator += cleaned[n]
-            n_equator += 1
-    return (
-        poles / n_poles if n_poles else np.nan,
-        equator / n_equator if n_equator else np.nan,
+def _gather(
+    field: npt.NDArray[np.float32],
+    noise: npt.NDArray[np.float32],
+    usable: npt.NDArray[np.bool_],
+    centre_vox: Floats,
+    reach_mm: float,
+    spacing_mm: Floats,
+) -> _Border:
+    """Return the usable voxels within reach."""
+    low = np.maximum(np.ceil(centre_vox - reach_mm / spacing_mm), 0).astype(int)
+    high = np.minimum(np.floor(centre_vox + reach_mm / spacing_mm) + 1, field.shape).astype(int)
+    box = tuple(slice(int(a), max(int(a), int(b))) for a, b in zip(low, high, strict=True))
+    axes = [
+        (np.arange(s.start, s.stop) - c) * d
+        for s, c, d in zip(box, centre_vox, spacing_mm, strict=True)
+    ]
+    x, y, z = (
+        a.reshape(f) for a, f in zip(axes, ((-1, 1, 1), (1, -1, 1), (1, 1, -1)), strict=True)
+    )
+    index = np.nonzero(usable[box] & (x * x + y * y + z * z <= reach_mm**2))
+    return _Border(
+        offset=np.stack([a[n] for a, n in zip(axes, index, strict=True)], axis=1),
+        value=field[box][index].astype(np.float64),
+        sigma=noise[box][index].astype(np.float64),
+        index=index,
+        box=tuple(len(a) for a in axes),
     )
 
 
-@compiled
-def _fit_one(  # type: ignore[no-untyped-def]
-    field, noise, usable, centre, others, reach, spacing, b, nodes, weights,
-    prior_sd, huber, model_error,
-):  # fmt: skip
-    """Return moment, variance, shift (3), count, explained, poles, equator.
+def _fit_one(
+    border: _Border,
+    others_mm: Floats,
+    place_vox: Floats,
+    prior_sd_mm: Floats,
+    spacing_mm: Floats,
+    b0_dir: Floats,
+    params: MomentParams,
+) -> MomentFit | None:
+    """Fit one source by Gauss-Newton with Huber weights.
 
     Unknowns: moment, neighbours' moments, constant and slopes, shift of the source; the
-    shift enters through the slopes of the dipole (Gauss-Newton).
+    shift enters through the slopes of the dipole.
     """
-    answer = np.zeros(9)
-    offset, value, sigma, index, size = _gather(field, noise, usable, centre, reach, spacing)
-    count = len(value)
-    answer[5] = count
-    k = len(others)
-    m = 1 + k + 4 + 3
-    if count < 20 or count < m + 5:
-        answer[5] = 0
-        return answer
-    design = np.zeros((count, m))
-    for n in range(count):
-        for q in range(k):
-            design[n, 1 + q] = mean_and_slope(
-                offset[n, 0] - others[q, 0], offset[n, 1] - others[q, 1],
-                offset[n, 2] - others[q, 2], b, nodes, weights,
-            )[0]  # fmt: skip
-        design[n, 1 + k] = 1.0
-        for a in range(3):
-            design[n, 2 + k + a] = offset[n, a] / reach
-    shift = np.zeros(3)
-    moment, scale = 0.0, 1.0
-    residual = np.zeros(count)
-    total_sd = sigma.copy()
-    prior, target = np.zeros(m), np.zeros(m)
-    weight = 1.0 / sigma**2
-    solution, inverse = np.zeros(m), np.zeros((m, m))
-    slopes = np.zeros(count)
-    for step in range(10):
-        for n in range(count):
-            mean, sx, sy, sz = mean_and_slope(
-                offset[n, 0] - shift[0], offset[n, 1] - shift[1], offset[n, 2] - shift[2],
-                b, nodes, weights,
-            )  # fmt: skip
-            design[n, 0] = mean
-            slopes[n] = np.sqrt((sx * spacing[0]) ** 2 + (sy * spacing[1]) ** 2
-                                + (sz * spacing[2]) ** 2)  # fmt: skip
-            design[n, m - 3] = -moment * sx
-            design[n, m - 2] = -moment * sy
-            design[n, m - 1] = -moment * sz
+    value, offset = border.value, border.offset
+    rest = np.column_stack(
+        [
+            *[means_and_slopes(offset - o, b0_dir, spacing_mm)[:, 0] for o in others_mm],
+            np.ones(len(value)),
+            offset / np.abs(offset).max(),
+        ]
+    )
+    shift, moment, scale = np.zeros(3), 0.0, 1.0
+    sd, weight = border.sigma, border.sigma**-2.0
+    design, residual, inverse = rest, value, np.zeros((1, 1))
+    solution = np.zeros(rest.shape[1] + 4)
+    for step in range(ROUNDS):
+        dipole = means_and_slopes(offset - shift, b0_dir, spacing_mm)
+        design = np.column_stack([dipole[:, 0], rest, -moment * dipole[:, 1:]])
         if step:
-            for n in range(count):
-                total_sd[n] = np.sqrt(sigma[n] ** 2 + (model_error * moment * slopes[n]) ** 2)
-                r = abs(residual[n]) / total_sd[n] / scale
-                weight[n] = (1.0 if r <= huber else huber / r) / total_sd[n] ** 2
-        for a in range(3):
-            # before the first solution the shift cannot be told: hold it
-            prior[m - 3 + a] = 1e12 if step == 0 else 1 / (prior_sd[a] * scale) ** 2
-            target[m - 3 + a] = -shift[a]
-        solution, inverse = _solve(design, value, weight, prior, target)
-        moment = solution[0]
+            change = np.linalg.norm(dipole[:, 1:] * spacing_mm, axis=1)
+            sd = np.hypot(border.sigma, params.model_error * moment * change)
+            size = np.abs(residual) / (sd * scale * params.huber)
+            weight = sd**-2.0 / np.maximum(size, 1.0)
+        # before the first solution the shift cannot be told: hold it
+        stiff = np.full(3, 1e12) if step == 0 else (prior_sd_mm * scale) ** -2.0
+        solution, inverse = _solve(design, value, weight, stiff, -shift)
+        moment = float(solution[0])
         residual = value - design @ solution
-        scale = max(_mad_scale(residual / total_sd), 0.3)
-        moved = 0.0
-        for a in range(3):
-            new = shift[a] + solution[m - 3 + a]
-            new = min(max(new, -2.5 * prior_sd[a]), 2.5 * prior_sd[a])
-            moved = max(moved, abs(new - shift[a]))
-            shift[a] = new
-        if step > 3 and moved < 1e-3:
+        scale = max(1.4826 * float(np.median(np.abs(residual / sd))), 0.3)
+        moved = np.clip(shift + solution[-3:], -2.5 * prior_sd_mm, 2.5 * prior_sd_mm) - shift
+        shift = shift + moved
+        if step > 3 and np.abs(moved).max() < 1e-3:
             break
-    gain = (design @ np.ascontiguousarray(inverse[0])) * weight * total_sd * scale
-    rho = _correlation(residual / total_sd, index, size)
-    answer[0] = moment
-    answer[1] = _variance(gain, index, size, rho) + 1e-12
-    answer[2:5] = shift
-    rest = np.ascontiguousarray(design[:, 1 : 5 + k])
-    cleaned = value - rest @ np.ascontiguousarray(solution[1 : 5 + k])
-    # what the dipole explains: against a background fitted without it
-    plain, _ = _solve(rest, value, weight, prior[1 : 5 + k], target[1 : 5 + k])
-    left = value - rest @ plain
-    without, with_it = 0.0, 0.0
-    for n in range(count):
-        without += weight[n] * left[n] ** 2
-        with_it += weight[n] * residual[n] ** 2
-    answer[6] = min(max(1 - with_it / max(without, 1e-30), 0.0), 1.0)
-    answer[7], answer[8] = _poles_and_equator(cleaned, offset, shift, b)
-    return answer
+    gain = (design @ inverse[0]) * weight * sd * scale
+    variance = _variance(gain, _correlation(residual / sd, border), border)
+    if not np.isfinite(moment) or not variance > 0:
+        return None
+    plain, _ = _solve(rest, value, weight, np.zeros(0), np.zeros(0))
+    without = float((weight * (value - rest @ plain) ** 2).sum())
+    poles, equator = _poles_and_equator(value - rest @ solution[1:-3], offset - shift, b0_dir)
+    i, j, k = (place_vox + shift / spacing_mm).tolist()
+    return MomentFit(
+        moment_ppm_mm3=moment,
+        se_ppm_mm3=float(
+            np.hypot(params.error_scale * np.sqrt(variance), params.relative_error * abs(moment))
+        ),
+        place_vox=(i, j, k),
+        n_border=len(value),
+        explained=float(np.clip(1 - (weight * residual**2).sum() / max(without, 1e-30), 0, 1)),
+        poles_ppm=poles,
+        equator_ppm=equator,
+    )
+
+
+def _solve(
+    design: Floats, value: Floats, weight: Floats, stiff: Floats, target: Floats
+) -> tuple[Floats, Floats]:
+    """Return the weighted solution and inverse normal matrix; a prior holds the last ones."""
+    weighted = design * weight[:, None]
+    normal, right = weighted.T @ design, weighted.T @ value
+    last = np.arange(len(right) - len(stiff), len(right))
+    normal[last, last] += stiff
+    right[last] += stiff * target
+    normal[np.diag_indices_from(normal)] *= 1 + 1e-9
+    normal[np.diag_indices_from(normal)] += 1e-12
+    inverse = np.asarray(np.linalg.inv(normal), dtype=np.float64)
+    return inverse @ right, inverse
+
+
+def _correlation(scaled: Floats, border: _Border) -> Floats:
+    """Return the lag-one correlation of scaled residuals along each axis, 0 to 0.9."""
+    box = np.full(border.box, np.nan)
+    box[border.index] = scaled
+    rho = np.zeros(3)
+    for axis in range(3):
+        one, two = (np.take(box, range(a, box.shape[axis] - 1 + a), axis) for a in (0, 1))
+        both = np.isfinite(one) & np.isfinite(two)
+        power = 0.5 * float((one[both] ** 2 + two[both] ** 2).sum())
+        if both.sum() > 10 and power > 0:
+            rho[axis] = np.clip((one[both] * two[both]).sum() / power, 0.0, 0.9)
+    return rho
+
+
+def _variance(gain: Floats, rho: Floats, border: _Border) -> float:
+    """Return the sum over pairs of gain_i gain_j rho^lag, lags up to four voxels."""
+    box = np.zeros(border.box)
+    box[border.index] = gain
+    for axis in range(3):
+        reach = rho[axis] ** np.abs(np.arange(-4.0, 5.0))
+        box = ndimage.correlate1d(box, reach, axis=axis, mode="constant")
+    return max(float(gain @ box[border.index]), 0.0)
+
+
+def _poles_and_equator(cleaned: Floats, offset: Floats, b0_dir: Floats) -> tuple[float, float]:
+    cosine = np.abs(offset @ b0_dir) / np.maximum(np.linalg.norm(offset, axis=1), 1e-6)
+    poles, equator = cleaned[cosine > 0.866], cleaned[cosine < 0.5]
+    return (
+        float(poles.mean()) if len(poles) else float("nan"),
+        float(equator.mean()) if len(equator) else float("nan"),
+    )

@@ -147,23 +147,32 @@ def sphericity(voxels: npt.NDArray[np.int64], grid: Grid) -> float:
     a thick slice axis may lie anywhere between one slice less on either side and all of
     it; the value nearest to the in-plane extent is taken.
     """
+    covariance, scale = _fair_covariance(voxels, grid)
+    volume = scale * len(voxels) * grid.voxel_mm3
+    moment = volume * float(np.trace(covariance))
+    return float(np.clip(BALL * volume ** (5 / 3) / moment, 0, 1))
+
+
+def _fair_covariance(
+    voxels: npt.NDArray[np.int64], grid: Grid
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Return second moments with the extent across slices as round as they allow.
+
+    Also returns the factor on that extent. Only what a slice adds over an in-plane voxel
+    is in doubt, at either end.
+    """
     spacing, axis = grid.spacing_mm, grid.slice_axis
     covariance = _covariance(voxels, spacing)
-    volume = len(voxels) * float(spacing.prod())
     plane = [a for a in range(3) if a != axis]
     across = float(np.sqrt(spacing[plane].prod()))
     # the axes of a uniform body are 2 sqrt(5) standard deviations long
     wide = 2 * np.sqrt(5) * np.linalg.det(covariance[np.ix_(plane, plane)]) ** 0.25
     tall = 2 * np.sqrt(5 * covariance[axis, axis])
-    # only what a slice adds over an in-plane voxel is in doubt
     doubt = 2 * max(float(spacing[axis]) - across, 0.0)
-    chosen = float(np.clip(wide, max(tall - doubt, 0.25 * across), tall))
-    scale = chosen / tall
+    scale = float(np.clip(wide, max(tall - doubt, 0.25 * across), tall)) / tall
     covariance[axis, :] *= scale
     covariance[:, axis] *= scale
-    volume *= scale
-    moment = volume * float(np.trace(covariance))
-    return float(np.clip(BALL * volume ** (5 / 3) / moment, 0, 1))
+    return covariance, scale
 
 
 def _covariance(
@@ -178,10 +187,8 @@ def _covariance(
 
 def _axes(voxels: npt.NDArray[np.int64], grid: Grid) -> tuple[float, float]:
     """Return longest/middle and middle/shortest principal axis; slices allowed for."""
-    spacing, axis = grid.spacing_mm, grid.slice_axis
-    covariance = _covariance(voxels, spacing)
-    across = float(np.sqrt(np.delete(spacing, axis).prod()))
-    covariance[axis, axis] -= (spacing[axis] ** 2 - across**2) / 12
+    covariance, _ = _fair_covariance(voxels, grid)
+    across = float(np.delete(grid.spacing_mm, grid.slice_axis).min())
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(covariance), (0.25 * across) ** 2))
     return float(values[2] / values[1]), float(values[1] / values[0])
 
