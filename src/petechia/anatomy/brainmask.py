@@ -12,14 +12,15 @@ the brain is the largest piece of tissue that an erosion separates from the scal
 """
 
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from petechia.anatomy.head import air_fraction, head_mask, noise_level, otsu, smooth_to
-from petechia.anatomy.registration import Registration, register
+from petechia.anatomy.head import air_fraction, head_mask, noise_level, smooth_to
+from petechia.anatomy.registration import Registration, flattened, register
 from petechia.anatomy.resample import coarse_grid, to_grid
 from petechia.anatomy.template import Template
 from petechia.core.checks import require_finite, require_signal
@@ -38,6 +39,9 @@ from petechia.errors import InputError, ParameterError
 
 log = logging.getLogger(__name__)
 Volume = npt.NDArray[np.float32]
+
+LARGEST_BRAIN_MM3 = 1.9e6
+"""With its fluid; a larger piece of tissue still hangs together with the neck."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +142,9 @@ def brain_mask(
         found = BrainMask(mask=mask, method="crop", says=(says,), registration=None)
     elif template is None:
         says = "No template: the largest piece of tissue apart from the scalp is the mask."
-        mask = _by_morphology(image, grid, chosen)
+        small = coarse_grid(grid, chosen.work_mm)
+        work = np.asarray(to_grid(image, grid, small), dtype=np.float32)
+        mask = smooth_to(_by_morphology(work, small), small, grid)
         found = BrainMask(mask=mask, method="morphology", says=(says,), registration=None)
     else:
         found = _by_template(image, grid, template, chosen)
@@ -178,26 +184,30 @@ def _crop_tissue(image: Volume, grid: Grid) -> Mask:
 def _by_template(
     image: Volume, grid: Grid, template: Template, params: BrainMaskParams
 ) -> BrainMask:
-    fit = register(image, grid, template)
+    small = coarse_grid(grid, params.work_mm)
+    work = np.asarray(to_grid(image, grid, small), dtype=np.float32)
+    fit = register(work, small, template)
     if not fit.ok:
         return BrainMask(
-            mask=_by_morphology(image, grid, params),
+            mask=smooth_to(_by_morphology(work, small), small, grid),
             method="morphology",
             says=(
                 f"The template did not fit ({fit.says}).",
                 "The largest piece of tissue apart from the scalp is the mask: check it.",
             ),
-            registration=fit,
+            registration=replace(fit, scan_grid=grid),
         )
-    small = coarse_grid(grid, params.work_mm)
-    work = np.asarray(to_grid(image, grid, small), dtype=np.float32)
     depth = signed_distance_mm(close_mm(template.brain, template.grid, 4.0), template.grid)
     floor = template.grid.to_mm((0, 0, np.argwhere(template.brain)[:, 2].min()))[2]
     inside = refine(work, small, *_guess(fit, depth, small), floor + 6.0, params)
-    fit = register(image, grid, template, mask=smooth_to(inside, small, grid), initial=fit)
+    fit = register(work, small, template, mask=inside, initial=fit)
     inside = refine(work, small, *_guess(fit, depth, small), floor + 6.0, params)
-    mask = fill_holes(largest_component(smooth_to(inside, small, grid)))
-    return BrainMask(mask=mask, method="template", says=(fit.says,), registration=fit)
+    return BrainMask(
+        mask=fill_holes(smooth_to(inside, small, grid)),
+        method="template",
+        says=(fit.says,),
+        registration=replace(fit, scan_grid=grid),
+    )
 
 
 def signed_distance_mm(mask: Mask, grid: Grid) -> Volume:
@@ -282,7 +292,7 @@ def tissue_evidence(image: Volume, distance: Volume, grid: Grid) -> Volume:
     ratio = image / np.maximum(level, np.finfo(np.float32).tiny)
     skull = ratio[(distance > 3.0) & (distance < 10.0)]
     dark = float(np.percentile(skull, 20)) if skull.size else 0.1
-    threshold = float(np.clip(dark + 0.4 * (1 - dark), 0.25, 0.6))
+    threshold = float(np.clip(dark + 0.5 * (1 - dark), 0.3, 0.65))
     return np.asarray(np.clip((ratio - threshold) / 0.2, -1, 1), dtype=np.float32)
 
 
@@ -340,17 +350,31 @@ def _share(
     return where.astype(np.float32)
 
 
-def _by_morphology(image: Volume, grid: Grid, params: BrainMaskParams) -> Mask:
-    small = coarse_grid(grid, params.work_mm)
-    work = np.asarray(to_grid(image, grid, small), dtype=np.float32)
-    head = np.asarray(to_grid(head_mask(image, grid), grid, small, order=0))
-    deep = erode_mm(head, small, 12.0)
-    level = otsu(np.sqrt(work[head].clip(0))) ** 2 if head.any() else 0.0
-    tissue = (work > 0.8 * level) & erode_mm(head, small, 4.0)
-    core = largest_component(erode_mm(tissue, small, 4.0) & (deep if deep.any() else head))
-    grown = dilate_mm(core, small, 6.0) & (tissue | dilate_mm(core, small, 3.0))
-    inside = fill_holes(close_mm(largest_component(grown), small, 6.0))
-    return smooth_to(inside, small, grid)
+def _by_morphology(image: Volume, grid: Grid) -> Mask:
+    head = head_mask(image, grid)
+    depth = distance_inside_mm(head, grid)
+    tissue = (flattened(image, head, grid) > 0.6) & (depth > 4.0) & _cranium(head, grid)
+    # the thinnest cut that parts the brain from eyes, neck and scalp
+    for radius_mm in (3.0, 5.0, 7.0):
+        deep = erode_mm(tissue, grid, radius_mm) & (depth > 12.0)
+        core = largest_component(deep if deep.any() else tissue)
+        near = dilate_mm(core, grid, radius_mm + 1.0)
+        inside = fill_holes(close_mm(largest_component(near & tissue), grid, 6.0))
+        if inside.sum() * grid.voxel_mm3 < LARGEST_BRAIN_MM3:
+            break
+    return inside
+
+
+def _cranium(head: Mask, grid: Grid) -> Mask:
+    """Return where a brain can be: an ellipsoid larger than any, under the top of the head."""
+    places = grid.to_mm(np.argwhere(head))
+    top = np.percentile(places[:, 2], 99.5)
+    upper = places[places[:, 2] > top - 90.0]
+    centre = np.array([*upper[:, :2].mean(axis=0), top - 75.0])
+    i, j, k = grid.shape
+    world = grid.to_mm(np.stack(np.meshgrid(*map(np.arange, (i, j, k)), indexing="ij"), axis=-1))
+    reach = ((world - centre) / (80.0, 100.0, 80.0)) ** 2
+    return cast("Mask", reach.sum(axis=-1) <= 1.0)
 
 
 def _without_bad_rim(found: BrainMask, quality: npt.NDArray[np.floating], grid: Grid) -> BrainMask:

@@ -24,8 +24,9 @@ NORMAL_MAD = 0.67449  # median of |x| of a standard normal variable
 def head_mask(magnitude: npt.NDArray[np.floating], grid: Grid) -> Mask:
     """Return the head (skin and all within) as against the air around it.
 
-    Otsu's threshold on the square root of the smoothed image, the largest part, closed over
-    the dark skull and filled; cavities that open outwards (mouth, nose) may be filled too.
+    Otsu's threshold on the square root of the smoothed image, closed over the dark skull that
+    may part the scalp from the brain, filled, the largest piece; cavities that open outwards
+    (mouth, nose) may be filled too.
 
     Parameters
     ----------
@@ -48,12 +49,21 @@ def head_mask(magnitude: npt.NDArray[np.floating], grid: Grid) -> Mask:
         return np.ones(grid.shape, dtype=bool)
     bright = image > otsu(image)
     # the border is not an edge for closing, so a head cut by the field of view stays closed
-    filled = fill_holes(close_mm(largest_component(bright), small, 9.0))
+    filled = fill_holes(close_mm(_without_specks(bright, small), small, 9.0))
     for axis in range(3):
         for index in range(small.shape[axis]):
-            plane = (*[slice(None)] * axis, index)
-            filled[plane] = ndimage.binary_fill_holes(filled[plane])
+            plane = np.moveaxis(filled, axis, 0)[index]  # a view
+            plane[...] = ndimage.binary_fill_holes(plane)
     return smooth_to(largest_component(filled), small, grid)
+
+
+def _without_specks(bright: Mask, grid: Grid, speck_mm3: float = 2000.0) -> Mask:
+    """Leave out pieces too small to be scalp or brain: noise, ghosts."""
+    parts, _ = ndimage.label(bright)
+    sizes = np.bincount(parts.ravel()) * grid.voxel_mm3
+    sizes[0] = 0
+    keep: Mask = (sizes >= min(speck_mm3, sizes.max()))[parts] & bright
+    return keep
 
 
 def air_fraction(root: npt.NDArray[np.floating]) -> float:

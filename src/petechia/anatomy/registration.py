@@ -1,12 +1,14 @@
-"""Scan to template: affine by mutual information, then a smooth warp.
+"""Scan to template: an affine map by mutual information.
 
-The only module that holds itk. World coordinates are RAS throughout (SimpleITK is told
+The only module that holds SimpleITK. World coordinates are RAS throughout (SimpleITK is told
 so by origin, spacing and direction; nothing here depends on its own LPS habit). Every
-registration runs on one thread over all voxels of the mask, so that the result is the same
-on any machine setting.
+registration runs on one thread over all voxels of the mask: with more, its sums depend on
+their order, and on images this coarse it is not faster.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, cast
@@ -178,19 +180,32 @@ def register(
     grid.require(magnitude, "magnitude")
     require_finite(magnitude, "magnitude")
     require_signal(magnitude, "magnitude")
-    there = _Moving.at(template, chosen.affine_mm)
+    with _one_thread():
+        return _registered(magnitude, grid, template, mask, chosen, initial)
+
+
+def _registered(
+    magnitude: npt.NDArray[np.floating],
+    grid: Grid,
+    template: Template,
+    mask: Mask | None,
+    params: RegistrationParams,
+    initial: Registration | None,
+) -> Registration:
+    there = _Moving.at(template, params.affine_mm)
+    head = head_mask(magnitude, grid)
     if initial is None:
-        matrix = _search(magnitude, grid, template, chosen)
-        scan = _Fixed.of(magnitude, grid, chosen.affine_mm)
-        matrix = _optimise(scan, there, matrix, "affine", chosen)
+        matrix = _search(magnitude, head, grid, template, params)
+        scan = _Fixed.of(magnitude, head, grid, params.affine_mm)
+        matrix = _optimise(scan, there, matrix, "affine", params)
     else:
         matrix = initial.matrix
-    scan = _Fixed.of(magnitude, grid, chosen.affine_mm, mask)
-    judged = _judged(matrix, scan, there, grid, template, chosen)
+    scan = _Fixed.of(magnitude, head, grid, params.affine_mm, mask)
+    judged = _judged(matrix, scan, there, grid, template, params)
     if mask is None:
         return judged
-    matrix = _optimise(scan, there, matrix, "affine", chosen)
-    closer = _judged(matrix, scan, there, grid, template, chosen)
+    matrix = _optimise(scan, there, matrix, "affine", params)
+    closer = _judged(matrix, scan, there, grid, template, params)
     return closer if closer.ok or not judged.ok else judged
 
 
@@ -206,13 +221,14 @@ class _Fixed:
     def of(
         cls,
         magnitude: npt.NDArray[np.floating],
+        head: Mask,
         grid: Grid,
         spacing_mm: float,
         mask: Mask | None = None,
     ) -> "_Fixed":
         small = coarse_grid(grid, spacing_mm)
         image = np.asarray(to_grid(magnitude, grid, small), dtype=np.float32)
-        head = np.asarray(to_grid(head_mask(magnitude, grid), grid, small, order=0))
+        head = np.asarray(to_grid(head, grid, small, order=0))
         level = flattened(image, head, small)
         if mask is None:
             where = dilate_mm(head, small, AROUND_MM)
@@ -248,9 +264,13 @@ def flattened(image: Volume, head: Mask, grid: Grid, width_mm: float = 25.0) -> 
 
 
 def _search(
-    magnitude: npt.NDArray[np.floating], grid: Grid, template: Template, params: RegistrationParams
+    magnitude: npt.NDArray[np.floating],
+    head: Mask,
+    grid: Grid,
+    template: Template,
+    params: RegistrationParams,
 ) -> Matrix:
-    scan = _Fixed.of(magnitude, grid, params.search_mm)
+    scan = _Fixed.of(magnitude, head, grid, params.search_mm)
     there = _Moving.at(template, params.search_mm)
     scored = [(_metric(scan, there, start), n, start) for n, start in enumerate(_starts(scan))]
     best = sorted(scored)[: params.starts]
@@ -286,7 +306,6 @@ def _image(volume: Volume, grid: Grid) -> Any:
 
 def _method(scan: _Fixed, bins: int) -> Any:
     method = itk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(bins)
     where = itk.GetImageFromArray(np.ascontiguousarray(scan.where.T, dtype=np.uint8))
     where.CopyInformation(_image(scan.volume, scan.grid))
@@ -312,6 +331,17 @@ def _matrix(transform: Any) -> Matrix:
     centre = np.array(transform.GetCenter())
     out[:3, 3] = np.array(transform.GetTranslation()) + centre - out[:3, :3] @ centre
     return out
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One ITK thread inside, and as many as before afterwards."""
+    before = itk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    itk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        itk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _metric(scan: _Fixed, there: _Moving, matrix: Matrix) -> float:

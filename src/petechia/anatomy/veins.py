@@ -16,6 +16,8 @@ Volume = npt.NDArray[np.float32]
 SCALES_MM = (0.7, 1.1, 1.7)
 """Gaussian widths: veins of about 1.5 to 5 mm across, as susceptibility and SWI show them."""
 
+TUBE = 1 - float(np.exp(-2.0))
+
 
 def vessel_likeness(
     chi_ppm: npt.NDArray[np.floating] | None,
@@ -29,8 +31,8 @@ def vessel_likeness(
     (the SWI is negated) in order of size :math:`|l_1| \le |l_2| \le |l_3|`, where a tube has
     :math:`l_1 \approx 0` and :math:`l_2 \approx l_3 \ll 0`,
 
-    .. math:: V = \frac{\sqrt{l_2 l_3}}{|l_3|} \;
-        \exp\left(-\frac{l_1^2}{2 (0.5)^2 \, l_2 l_3}\right) \;
+    .. math:: V = \frac{1 - e^{-2 (l_2 / l_3)^2}}{1 - e^{-2}} \;
+        \exp\left(-\frac{2 l_1^2}{l_2 l_3}\right) \;
         \left(1 - \exp\left(-\frac{l_2 l_3}{2 s^2}\right)\right)
 
     which is 1 for a tube, falls for blobs (:math:`l_1 \approx l_2`) and for sheets
@@ -155,9 +157,9 @@ def _tubeness(hessian, noise):  # type: ignore[no-untyped-def]
             continue
         across = low * middle
         out[v] = (
-            np.sqrt(across)
-            / -low
-            * np.exp(-(high**2) / (0.5 * across))
+            (1 - np.exp(-2 * (middle / low) ** 2))
+            / TUBE
+            * np.exp(-2 * high**2 / across)
             * (1 - np.exp(-across / (2 * noise**2)))
         )
     return out

@@ -1,0 +1,154 @@
+"""The mask is the brain: on known heads, crops, without template, on real scans."""
+
+import numpy as np
+import pytest
+
+from petechia.anatomy.brainmask import BrainMaskParams, brain_mask, combined, skull_free
+from petechia.core.grid import Grid
+from petechia.core.morphology import close_mm
+from petechia.errors import InputError, ParameterError
+
+
+def dice(one, other):
+    return 2 * (one & other).sum() / (one.sum() + other.sum())
+
+
+@pytest.mark.parametrize(
+    ("codes", "spacing_mm", "shading"),
+    [("RAS", (2.5, 2.5, 3.0), 0.9), ("ILP", (5.0, 3.0, 2.5), 0.3)],
+    ids=["shaded", "flipped thick slices"],
+)
+def test_a_known_brain_is_found(make_head, template, codes, spacing_mm, shading):
+    head = make_head(codes, spacing_mm, shading=shading)
+    found = brain_mask(head.magnitude, head.grid, template)
+    assert found.method == "template"
+    assert found.registration.ok
+    truth = close_mm(head.brain, head.grid, 4.0)
+    assert dice(found.mask, truth) > 0.95
+    assert (found.mask & head.brain).sum() > 0.985 * head.brain.sum()
+
+
+def test_dark_lesions_stay_inside(make_head, template):
+    head = make_head("RAS", (3.0, 3.0, 3.0))
+    magnitude = head.magnitude.copy()
+    deep = np.argwhere(head.regions == 13)[0]
+    rim = np.argwhere(head.brain & (head.regions == 1))
+    rim = rim[np.argmax(rim[:, 2])] - (0, 0, 2)
+    for place in (deep, rim):
+        magnitude[tuple(slice(p - 1, p + 2) for p in place)] = 0.5
+    found = brain_mask(np.stack([magnitude, 0.8 * magnitude]), head.grid, template)
+    assert found.mask[tuple(deep)]
+    assert found.mask[tuple(rim)]
+
+
+def test_poor_phase_at_the_rim_is_left_out_and_deep_inside_kept(make_head):
+    head = make_head("RAS", (4.0, 4.0, 4.0))
+    whole = brain_mask(head.magnitude, head.grid)
+    quality = np.ones(head.grid.shape, np.float32)
+    half = np.zeros_like(whole.mask)
+    half[: head.grid.shape[0] // 2] = True
+    quality[half] = 0.1
+    trimmed = brain_mask(head.magnitude, head.grid, quality=quality)
+    lost = whole.mask & ~trimmed.mask
+    assert lost.any()
+    assert not lost[~half].any()
+    assert trimmed.mask.sum() > 0.7 * whole.mask.sum()
+    assert "poor phase" in trimmed.says[-1]
+
+
+def test_without_a_template_the_brain_is_cut_from_the_scalp(make_head):
+    head = make_head("RAS", (3.0, 3.0, 3.0), shading=0.2, noise=0.01)
+    found = brain_mask(head.magnitude, head.grid)
+    assert found.method == "morphology"
+    assert dice(found.mask, head.brain) > 0.85
+
+
+def test_a_crop_keeps_its_tissue_and_its_lesions(template):
+    grid = Grid((41, 45, 31), np.diag([0.6, 0.6, 1.0, 1.0]))
+    rng = np.random.default_rng(0)
+    crop = rng.normal(100, 5, grid.shape).astype(np.float32)
+    crop[20:23, 20:23, 15:17] = 1.0
+    found = brain_mask(crop, grid, template)
+    assert found.method == "crop"
+    assert found.mask.mean() > 0.99
+    assert found.mask[21, 21, 15]
+    assert found.registration is None
+
+
+def test_a_crop_with_noise_beside_it_is_cut_there(template):
+    grid = Grid((40, 44, 30), np.diag([0.7, 0.7, 1.0, 1.0]))
+    rng = np.random.default_rng(0)
+    signal = np.full(grid.shape, 100.0)
+    signal[:8] = 0
+    crop = np.hypot(signal + rng.normal(0, 2, grid.shape), rng.normal(0, 2, grid.shape))
+    found = brain_mask(crop.astype(np.float32), grid, template)
+    assert found.method == "crop"
+    assert found.mask[9:].mean() > 0.99
+    assert found.mask[:6].mean() < 0.01
+
+
+def test_a_head_that_does_not_fit_says_so(template):
+    """Nonsense of the size of a head: no error, but a warning and no regions."""
+    grid = Grid((60, 70, 50), np.diag([3.0, 3.0, 3.5, 1.0]))
+    middle = (np.array(grid.shape) / 2) * grid.spacing_mm
+    away = np.linalg.norm(
+        np.moveaxis(np.indices(grid.shape), 0, -1) * grid.spacing_mm - middle, axis=-1
+    )
+    rng = np.random.default_rng(0)
+    ball = ((away < 75) * 100 + np.abs(rng.normal(0, 3, grid.shape))).astype(np.float32)
+    found = brain_mask(ball, grid, template)
+    assert found.method == "morphology"
+    assert not found.registration.ok
+    assert "did not fit" in found.says[0]
+
+
+def test_echoes_are_combined_by_their_squares():
+    grid = Grid((3, 4, 5))
+    echoes = np.stack([np.full(grid.shape, 3.0), np.full(grid.shape, 4.0)])
+    np.testing.assert_allclose(combined(echoes, grid), 5.0)
+
+
+def test_a_head_is_not_skull_free_and_its_core_is(make_head):
+    head = make_head("RAS", (3.0, 3.0, 3.0))
+    assert not skull_free(head.magnitude, head.grid)
+    i, j, k = (n // 2 for n in head.grid.shape)
+    core = head.magnitude[i - 12 : i + 12, j - 14 : j + 14, k - 6 : k + 10]
+    assert skull_free(core, Grid(core.shape, head.grid.affine))
+
+
+def test_bad_input_is_named(template):
+    grid = Grid((20, 20, 20))
+    with pytest.raises(InputError, match="all voxels are 0"):
+        brain_mask(np.zeros(grid.shape, np.float32), grid, template)
+    with pytest.raises(ParameterError, match="work_mm = 0"):
+        BrainMaskParams(work_mm=0)
+
+
+@pytest.mark.data
+def test_a_real_head_gives_a_brain(real_data, template):
+    """3 T, 3 x 3 x 3.6 mm, face and neck in view: volume, symmetry, signal inside and out."""
+    pydicom = pytest.importorskip("pydicom")
+    files = sorted((real_data / "real/siemens_ve11/2_me_FieldMap_GRE").glob("*.dcm"))
+    slices = [pydicom.dcmread(f) for f in files]
+    first = sorted((s for s in slices if s.EchoTime < 6), key=lambda s: s.ImagePositionPatient[2])
+    magnitude = np.stack([s.pixel_array.T for s in first], axis=-1).astype(np.float32)
+    origin = [float(x) for x in first[0].ImagePositionPatient]
+    grid = Grid(
+        magnitude.shape,
+        np.array(
+            [[-3, 0, 0, -origin[0]], [0, -3, 0, -origin[1]], [0, 0, 3.6, origin[2]], [0, 0, 0, 1.0]]
+        ),
+    )
+    found = brain_mask(magnitude, grid, template)
+    assert found.method == "template"
+    volume_ml = found.mask.sum() * grid.voxel_mm3 / 1000
+    assert 1250 < volume_ml < 1700
+    # bone is dark: the shell 3 to 9 mm outside must be far darker than the rim inside
+    from scipy import ndimage
+
+    out = ndimage.distance_transform_edt(~found.mask, sampling=grid.spacing_mm)
+    rim = found.mask & (ndimage.distance_transform_edt(found.mask, sampling=grid.spacing_mm) < 6)
+    upper = np.zeros_like(found.mask)
+    upper[:, :, 20:] = True  # above the skull base
+    shell = (out > 3) & (out < 9) & upper
+    assert np.median(magnitude[shell]) < 0.5 * np.median(magnitude[rim & upper])
