@@ -36,10 +36,11 @@ def threads(n: int) -> Iterator[None]:
     import threadpoolctl
 
     before = numba.get_num_threads()
+    most = int(vars(numba.config)["NUMBA_NUM_THREADS"])
     with ExitStack() as stack:
         stack.enter_context(scipy.fft.set_workers(n))
         stack.enter_context(threadpoolctl.threadpool_limits(n))
-        numba.set_num_threads(max(1, min(n, numba.config.NUMBA_NUM_THREADS)))
+        numba.set_num_threads(max(1, min(n, most)))
         try:
             yield
         finally:

@@ -95,7 +95,7 @@ def _is_cut(mask: Mask) -> bool:
     The brainstem always leaves through one face; a second one means a cut brain.
     """
     faces = sorted(int(np.take(mask, at, axis=axis).sum()) for axis in range(3) for at in (0, -1))
-    return faces[-2] > 0.01 * float(mask.sum()) ** (2 / 3)
+    return bool(faces[-2] > 0.01 * float(mask.sum()) ** (2 / 3))
 
 
 def unwrap_stage(work: Work) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from petechia.files.output import OutputTree
 from petechia.report.data import IndexRow
@@ -45,5 +46,5 @@ def _done(path: Path) -> IndexRow:
     )
 
 
-def _refused(summary: dict) -> bool:
-    return summary["category"] == "not_assessable"
+def _refused(summary: dict[str, Any]) -> bool:
+    return bool(summary["category"] == "not_assessable")

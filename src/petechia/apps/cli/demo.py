@@ -3,15 +3,15 @@
 import argparse
 from pathlib import Path
 
-PERSON = {"seed": 7, "n_microbleeds": 9, "n_calcifications": 3, "protocol": "demo_light"}
-"""The patient of the demo: nine microbleeds, three calcifications, on a light grid."""
+SEED, MICROBLEEDS, CALCIFICATIONS, PROTOCOL = 7, 9, 3, "demo_light"
+"""The patient of the demo."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the words of this command."""
     add = parser.add_argument
     add("--out", type=Path, default=Path("petechia-demo"), metavar="DIR", help="(petechia-demo)")
-    add("--seed", type=int, default=PERSON["seed"], metavar="N", help="another patient")
+    add("--seed", type=int, default=SEED, metavar="N", help="another patient")
     add("--n-threads", type=int, metavar="N", help="threads (all cores)")
 
 
@@ -33,10 +33,12 @@ def run(args: argparse.Namespace) -> int:
 
     raw, out = args.out / "raw", args.out / "output"
     n_threads = args.n_threads or cores()
-    person = {key: value for key, value in PERSON.items() if key != "seed"}
+    person = SimulationParams(
+        protocol=PROTOCOL, n_microbleeds=MICROBLEEDS, n_calcifications=CALCIFICATIONS
+    )
     print("simulating a patient ...", flush=True)
     with threads(n_threads):
-        simulate_dataset(raw, SimulationParams(**person), seed=args.seed)
+        simulate_dataset(raw, person, seed=args.seed)
     print("from scan to report ...", flush=True)
     prepare_tree(out, raw)
     options = Options(force=True, n_threads=n_threads)
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         outcomes = list(run_all(find_scans(raw), out, Settings(), options, tell=tell))
     finish_tree(out)
     print(
-        f"truth: {PERSON['n_microbleeds']} microbleeds and {PERSON['n_calcifications']} "
+        f"truth: {MICROBLEEDS} microbleeds and {CALCIFICATIONS} "
         "calcifications were put in; not all of them need be visible"
     )
     return conclude(outcomes, out)

@@ -3,14 +3,16 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from petechia.apps.cli.words import LIST, items, numbers
 from petechia.errors import FileError, ParameterError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from petechia.files.scan import ScanRef
     from petechia.pipeline.run import Outcome
 
@@ -157,7 +159,8 @@ def named_scan(args: argparse.Namespace) -> "ScanRef":
     from petechia.files.loose import ref_from_files
 
     return ref_from_files(
-        *([Path(word) for word in items(getattr(args, kind, None))] for kind in ("mag", "phase")),
+        [Path(word) for word in items(args.mag)],
+        [Path(word) for word in items(getattr(args, "phase", None))],
         te_s=numbers(args.te, "--te"),
         b0_t=args.b0,
         phase_scale=getattr(args, "phase_scale", None),
@@ -195,7 +198,7 @@ def conclude(outcomes: Iterable["Outcome"], root: Path) -> int:
     return 3 if failed else 0
 
 
-def headline(summary: dict) -> str:
+def headline(summary: dict[str, Any]) -> str:
     """Return the one line that a person waits for."""
     if summary["count_interval_95"] is None:
         return f"microbleeds not assessable: {' '.join(summary['not_assessable'])}"
@@ -211,25 +214,27 @@ class progress:  # noqa: N801  (used as a function)
     """Show the scan and its stage on a terminal; say nothing elsewhere."""
 
     def __init__(self, n_scans: int, *, quiet: bool = False) -> None:
-        self.n_scans, self.bar = n_scans, None
+        self.n_scans = n_scans
+        self.bar: Progress | None = None
         self.quiet = quiet or not sys.stderr.isatty()
 
-    def __enter__(self):
+    def __enter__(self) -> Callable[[str, str], None]:
         if self.quiet:
             return lambda *_: None
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self.bar = Progress(
+        bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
         )
-        self.bar.start()
-        task = self.bar.add_task("starting")
-        return lambda prefix, stage: self.bar.update(task, description=f"{prefix}: {stage}")
+        bar.start()
+        task = bar.add_task("starting")
+        self.bar = bar
+        return lambda prefix, stage: bar.update(task, description=f"{prefix}: {stage}")
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
