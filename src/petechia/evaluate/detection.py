@@ -1,235 +1,279 @@
-"""Detections against truth: hits by a rule, then rates with their intervals."""
+"""Detections against truth: who was hit by which rule, and the rates that follow.
+
+Three rules, all reported because published figures use different ones:
+
+`one_to_one`  each finding serves at most one lesion and each lesion one finding: most
+              pairs first, then least total distance, within max(5 mm, slice thickness)
+`centroid`    centres at most 5 mm apart; one finding may serve several lesions
+`touch`       at least one shared voxel; components are 26-connected
+
+Findings are matched to the visible microbleeds first. Those left over that meet an
+invisible microbleed, or a lesion of a class that is forgiven, are neither right nor false.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.intervals import bootstrap
 from petechia.core.matching import Matches, one_to_one, within
 from petechia.errors import InputError, ParameterError
+from petechia.evaluate.resampling import Resampling, by_group
+from petechia.evaluate.spots import (
+    LEAST_RADIUS_MM,
+    MICROBLEED,
+    Bools,
+    Case,
+    Extent,
+    Floats,
+    Rows,
+    require_cases,
+)
 
-MOMENT_EDGES = (0.3, 1.0, 3.0, 10.0, np.inf)
-"""Strata of the magnetic moment [ppm mm^3]."""
-
-Floats = npt.NDArray[np.floating]
-Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Truth:
-    """True microbleeds of one scan.
-
-    Attributes
-    ----------
-    place_mm : (T, 3) ndarray of float
-        Scanner RAS [mm].
-    moment : (T,) ndarray of float
-        Magnetic moment [ppm mm^3]; NaN where not known.
-    visible : (T,) ndarray of bool
-        Only these can be missed; a prediction on an invisible one is neither hit nor false.
-    """
-
-    place_mm: Floats
-    moment: Floats
-    visible: Bools
-
-    def __post_init__(self) -> None:
-        if not len(self.place_mm) == len(self.moment) == len(self.visible):
-            raise InputError(
-                f"{len(self.place_mm)} places, {len(self.moment)} moments, "
-                f"{len(self.visible)} flags",
-                where="Truth",
-                mend="Give one of each per lesion.",
-            )
+RULES = {
+    "one_to_one": "optimal one-to-one matching within max(5 mm, slice thickness)",
+    "centroid": "centres within 5 mm, one may serve several",
+    "touch": "at least one shared voxel, 26-connected",
+}
+"""Rules of what is a hit; the first is the main one."""
+MAIN_RULE = "one_to_one"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Predictions:
-    """Predicted microbleeds of one scan.
+class Outcome:
+    """Who was hit in one scan.
 
     Attributes
     ----------
-    place_mm : (P, 3) ndarray of float
-        Scanner RAS [mm].
-    probability : (P,) ndarray of float
-        Higher is surer.
-    counted : (P,) ndarray of bool
-        Whether the tool counts it at its operating point.
-    """
-
-    place_mm: Floats
-    probability: Floats
-    counted: Bools
-
-    def at(self, threshold: float) -> "Predictions":
-        """Return the predictions whose probability is at least `threshold`, all counted."""
-        keep = self.probability >= threshold
-        return Predictions(
-            place_mm=self.place_mm[keep],
-            probability=self.probability[keep],
-            counted=np.ones(int(keep.sum()), dtype=bool),
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class ScanScore:
-    """Hits of one scan by one rule.
-
-    Attributes
-    ----------
+    lesion : (V,) ndarray of int
+        Rows of the visible true microbleeds.
     hit : (V,) ndarray of bool
-        Of the visible true lesions.
-    moment : (V,) ndarray of float
-        Theirs [ppm mm^3].
-    n_good, n_false : int
-        Counted predictions that meet a visible lesion, and those that meet none at all.
+        Which of them were found.
+    counted, good, false : (P,) ndarray of bool
+        Findings that count, that meet a visible microbleed, that meet nothing that excuses
+        them. Counted ones that are neither good nor false are left out of every rate.
+    pairs : (M, 2) ndarray of int
+        (row of the lesion, row of the finding).
     """
 
+    lesion: Rows
     hit: Bools
-    moment: Floats
-    n_good: int
-    n_false: int
+    counted: Bools
+    good: Bools
+    false: Bools
+    pairs: npt.NDArray[np.int64]
 
 
-Rule = Callable[[Floats, Floats, float], Matches]
-RULES: dict[str, Rule] = {"one_to_one": one_to_one, "within": within}
-"""Rules on places; `core.matching.touching` is the one on labels."""
+def match(case: Case, rule: str, lesion: Rows, finding: Rows) -> Matches:
+    """Return who meets whom among chosen rows of truth and findings.
 
-
-def score_scan(
-    truth: Truth, predictions: Predictions, *, rule: str = "one_to_one", radius_mm: float = 5.0
-) -> ScanScore:
-    """Return the hits of one scan.
-
-    Counted predictions are matched to the visible lesions first; those left over that lie
-    on an invisible one are left out, and the rest are false positives.
-
-    Parameters
-    ----------
-    truth, predictions
-        Of the same scan, in the same millimetres.
-    rule : str
-        'one_to_one' or 'within'.
-    radius_mm : float
-        Usually max(5 mm, slice thickness).
+    Raises
+    ------
+    ParameterError
+        An unknown rule.
+    InputError
+        Rule 'touch' without voxels.
     """
-    if rule not in RULES:
-        raise ParameterError(
-            f"no rule {rule!r}", where="score_scan", mend=f"Choose from {', '.join(RULES)}."
-        )
-    counted = predictions.place_mm[predictions.counted].reshape(-1, 3)
-    seen = truth.place_mm[truth.visible].reshape(-1, 3)
-    hidden = truth.place_mm[~truth.visible].reshape(-1, 3)
-    matches = RULES[rule](seen, counted, radius_mm)
-    left = counted[~matches.good]
-    excused = RULES[rule](hidden, left, radius_mm).good
-    return ScanScore(
-        hit=matches.hit,
-        moment=truth.moment[truth.visible],
-        n_good=int(matches.good.sum()),
-        n_false=int((~excused).sum()),
+    if rule == "touch":
+        return _touching(case, lesion, finding)
+    true_mm, found_mm = case.truth.place_mm[lesion], case.predicted.place_mm[finding]
+    if rule == "one_to_one":
+        return one_to_one(true_mm, found_mm, case.radius_mm)
+    if rule == "centroid":
+        return within(true_mm, found_mm, LEAST_RADIUS_MM)
+    raise ParameterError(
+        f"no rule {rule!r}", where="match", mend=f"Choose from {', '.join(RULES)}."
     )
 
 
-def sensitivity(scores: Sequence[ScanScore]) -> float:
-    """Return the pooled fraction of visible lesions found; NaN when there are none."""
-    n = sum(len(score.hit) for score in scores)
-    return sum(int(score.hit.sum()) for score in scores) / n if n else float("nan")
+def _touching(case: Case, lesion: Rows, finding: Rows) -> Matches:
+    true, found = case.truth.extent, case.predicted.extent
+    if true is None or found is None:
+        raise InputError(
+            "no voxels to touch",
+            where=case.name,
+            mend="Give label images of truth and findings on one grid, or use another rule.",
+        )
+    ours, theirs = _chosen(true, lesion), _chosen(found, finding)
+    order = np.argsort(ours.voxel, kind="stable")
+    first = np.searchsorted(ours.voxel[order], theirs.voxel, side="left")
+    n_met = np.searchsorted(ours.voxel[order], theirs.voxel, side="right") - first
+    # a voxel may hold several bare places: every one of them is met
+    met = np.repeat(first - np.cumsum(n_met) + n_met, n_met) + np.arange(n_met.sum())
+    both = np.stack([ours.owner[order[met]], np.repeat(theirs.owner, n_met)], axis=1)
+    pairs = np.unique(both.astype(np.int64).reshape(-1, 2), axis=0)
+    hit, good = np.zeros(len(lesion), dtype=bool), np.zeros(len(finding), dtype=bool)
+    hit[pairs[:, 0]] = True
+    good[pairs[:, 1]] = True
+    return Matches(hit=hit, good=good, pairs=pairs)
 
 
-def precision(scores: Sequence[ScanScore]) -> float:
-    """Return the pooled fraction of counted predictions that are right; NaN without any."""
-    good = sum(score.n_good for score in scores)
-    n = good + sum(score.n_false for score in scores)
-    return good / n if n else float("nan")
+def _chosen(extent: Extent, rows: Rows) -> Extent:
+    """Return the extent of `rows` alone, numbered by their position in `rows`."""
+    highest = max(int(extent.owner.max(initial=-1)), int(rows.max(initial=-1)))
+    position = np.full(highest + 1, -1, dtype=np.intp)
+    position[rows] = np.arange(len(rows))
+    owner = position[extent.owner]
+    return Extent(voxel=extent.voxel[owner >= 0], owner=owner[owner >= 0])
 
 
-def f1(scores: Sequence[ScanScore]) -> float:
-    """Return 2 TP / (2 TP + FP + FN), pooled; NaN when there is neither truth nor prediction."""
-    hits = sum(int(score.hit.sum()) for score in scores)
-    missed = sum(len(score.hit) for score in scores) - hits
-    false = sum(score.n_false for score in scores)
-    below = 2 * hits + missed + false
-    return 2 * hits / below if below else float("nan")
+def outcome_of(
+    case: Case,
+    *,
+    rule: str = MAIN_RULE,
+    counted: Bools | None = None,
+    forgiven: Sequence[str] = (),
+) -> Outcome:
+    """Return who was hit in one scan.
+
+    Parameters
+    ----------
+    case : Case
+        Truth and findings.
+    rule : str
+        One of `RULES`.
+    counted : (P,) ndarray of bool, optional
+        Findings that count; by default those that the tool counts.
+    forgiven : sequence of str
+        Classes of true lesions that may be found without being false, e.g. calcifications
+        where there is no phase.
+    """
+    truth = case.truth
+    counts = case.predicted.counted if counted is None else counted
+    finding = np.flatnonzero(counts)
+    wanted = (truth.kind == MICROBLEED) & truth.visible
+    lesion = np.flatnonzero(wanted)
+    matched = match(case, rule, lesion, finding)
+    left = finding[~matched.good]
+    excusing = ~wanted & ((truth.kind == MICROBLEED) | np.isin(truth.kind, list(forgiven)))
+    excused = match(case, rule, np.flatnonzero(excusing), left).good
+    good, false = np.zeros(len(counts), dtype=bool), np.zeros(len(counts), dtype=bool)
+    good[finding[matched.good]] = True
+    false[left[~excused]] = True
+    pairs = np.stack([lesion[matched.pairs[:, 0]], finding[matched.pairs[:, 1]]], axis=1)
+    return Outcome(
+        lesion=lesion, hit=matched.hit, counted=counts, good=good, false=false, pairs=pairs
+    )
 
 
-def false_per_scan(scores: Sequence[ScanScore]) -> float:
-    """Return the mean number of false positives of a scan."""
-    return float(np.mean([score.n_false for score in scores])) if scores else float("nan")
+TALLY = ("hits", "lesions", "good", "false", "scans", "clean_false", "clean_scans")
+"""What is summed over scans: columns of a tally."""
 
 
-MEASURES: dict[str, Callable[[Sequence[ScanScore]], float]] = {
+def tally(outcome: Outcome) -> Floats:
+    """Return the numbers of one scan in the order of `TALLY`."""
+    false, clean = int(outcome.false.sum()), len(outcome.hit) == 0
+    good = int(outcome.good.sum())
+    return np.array(
+        [outcome.hit.sum(), len(outcome.hit), good, false, 1, false * clean, clean], dtype=float
+    )
+
+
+def _ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
+    numerator, denominator = np.asarray(above, float), np.asarray(below, float)
+    safe = np.where(denominator > 0, denominator, 1.0)
+    return np.where(denominator > 0, numerator / safe, np.nan)
+
+
+def sensitivity(summed: Floats) -> Floats:
+    """Return visible lesions found over visible lesions; NaN when there are none."""
+    return _ratio(summed[..., 0], summed[..., 1])
+
+
+def precision(summed: Floats) -> Floats:
+    """Return right findings over right and false ones; NaN without any."""
+    return _ratio(summed[..., 2], summed[..., 2] + summed[..., 3])
+
+
+def f1(summed: Floats) -> Floats:
+    """Return 2 TP / (2 TP + FP + FN) with TP the lesions found; NaN without lesions.
+
+    0 when there are lesions and none is found, NaN when there is nothing to find, however
+    many were falsely found: those are told by the false positives of clean scans.
+    """
+    hits, lesions, _, false = (summed[..., n] for n in range(4))
+    return np.where(lesions > 0, _ratio(2 * hits, lesions + hits + false), np.nan)
+
+
+def false_per_scan(summed: Floats) -> Floats:
+    """Return the mean number of false findings of a scan."""
+    return _ratio(summed[..., 3], summed[..., 4])
+
+
+def false_per_clean_scan(summed: Floats) -> Floats:
+    """Return the mean number of false findings of scans without a visible microbleed."""
+    return _ratio(summed[..., 5], summed[..., 6])
+
+
+RATES: dict[str, Callable[[Floats], Floats]] = {
     "sensitivity": sensitivity,
     "precision": precision,
     "f1": f1,
     "false_per_scan": false_per_scan,
+    "false_per_clean_scan": false_per_clean_scan,
 }
+"""Rates of a tally (..., 7), or of sums of tallies."""
 
 
-def pooled(
-    scores: Sequence[ScanScore], rng: np.random.Generator, *, n_resamples: int = 2000
-) -> dict[str, tuple[float, float, float]]:
-    """Return every measure over all scans with its bootstrap interval by scan.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A number with its 95 % interval; NaN where it is not defined."""
 
-    Returns
-    -------
-    dict of str to (value, low, high)
-        95 % intervals; scans are the units that are resampled.
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+    n: int = 0
+    """Scans, lesions or findings it is made of."""
+
+
+def pooled(tallies: Floats, resampling: Resampling) -> dict[str, Estimate]:
+    """Return each rate over all scans together, with its interval by subject.
+
+    Parameters
+    ----------
+    tallies : (N, 7) ndarray
+        One row of `tally` for each scan.
+    resampling : Resampling
+        Of the subjects of these scans.
     """
+    sums = resampling.sums(tallies)
     found = {}
-    for name, measure in MEASURES.items():
-
-        def of(at: npt.NDArray[np.intp], measure: Callable[..., float] = measure) -> float:
-            return measure([scores[i] for i in at])
-
-        low, high = bootstrap(of, len(scores), rng, n_resamples=n_resamples)
-        found[name] = (measure(scores), low, high)
-    return found
-
-
-def macro(scores: Sequence[ScanScore]) -> dict[str, tuple[float, float]]:
-    """Return mean and median over scans of every measure that is defined in a scan."""
-    found = {}
-    for name, measure in MEASURES.items():
-        values = np.array([measure([score]) for score in scores], dtype=float)
-        values = values[np.isfinite(values)]
-        found[name] = (
-            (float(values.mean()), float(np.median(values)))
-            if len(values)
-            else (float("nan"), float("nan"))
+    for name, rate in RATES.items():
+        low, high = resampling.interval(rate(sums))
+        found[name] = Estimate(
+            value=float(rate(tallies.sum(axis=0))), low=low, high=high, n=len(tallies)
         )
     return found
 
 
-def by_moment(
-    scores: Sequence[ScanScore], edges: Sequence[float] = MOMENT_EDGES
-) -> list[tuple[float, float, int, int]]:
-    """Return (from, to, found, visible) of each stratum of the moment [ppm mm^3]."""
-    hit = np.concatenate([score.hit for score in scores]) if scores else np.zeros(0, bool)
-    size = np.abs(np.concatenate([score.moment for score in scores])) if scores else np.zeros(0)
-    strata = []
-    for low, high in pairwise(edges):
-        inside = (size >= low) & (size < high)
-        strata.append((float(low), float(high), int(hit[inside].sum()), int(inside.sum())))
-    return strata
+def macro(tallies: Floats, resampling: Resampling) -> dict[str, dict[str, Estimate]]:
+    """Return mean and median over scans of each rate, over the scans where it is defined."""
+    found = {}
+    for name, rate in RATES.items():
+        values = rate(tallies)
+        n = int(np.isfinite(values).sum())
+        mean, median = resampling.mean(values), resampling.median(values)
+        found[name] = {
+            "mean": Estimate(value=mean[0], low=mean[1], high=mean[2], n=n),
+            "median": Estimate(value=median[0], low=median[1], high=median[2], n=n),
+        }
+    return found
 
 
-def froc(
-    truths: Sequence[Truth],
-    predictions: Sequence[Predictions],
-    thresholds: Sequence[float],
-    *,
-    radius_mm: float = 5.0,
-) -> list[tuple[float, float, float]]:
-    """Return (threshold, false positives a scan, sensitivity) along thresholds."""
-    curve = []
-    for threshold in thresholds:
-        scores = [
-            score_scan(truth, predicted.at(threshold), radius_mm=radius_mm)
-            for truth, predicted in zip(truths, predictions, strict=True)
-        ]
-        curve.append((float(threshold), false_per_scan(scores), sensitivity(scores)))
-    return curve
+def outcomes(
+    cases: Sequence[Case], *, rule: str = MAIN_RULE, forgiven: Sequence[str] = ()
+) -> list[Outcome]:
+    """Return the outcome of each scan by one rule."""
+    require_cases(cases)
+    return [outcome_of(case, rule=rule, forgiven=forgiven) for case in cases]
+
+
+def tallies_of(scored: Sequence[Outcome]) -> Floats:
+    """Return the (N, 7) tallies of scans."""
+    return np.stack([tally(outcome) for outcome in scored])
+
+
+def subjects_of(cases: Sequence[Case]) -> Rows:
+    """Return the number of the subject of each scan, from 0."""
+    return by_group([case.subject for case in cases])
