@@ -27,6 +27,8 @@ from petechia.lesions.void import Void, VoidParams, grow_voids
 
 log = logging.getLogger(__name__)
 CROP_MARGIN_MM = 6.0
+COMMON = ("vessel", "air_tissue", "undetermined")
+"""Classes of which a brain holds hundreds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,8 @@ class DetectParams:
         Rows of `petechia.lesions.candidates.METHODS`; those whose arrays are missing are
         left out.
     most_findings : int
-        At most so many findings stay in the table, the most probable first.
+        At most so many findings stay in the table: every named lesion and mimic first, then
+        veins, edges and what is undetermined, the most probable first.
     most_measured : int
         At most so many voids get a moment, the most probable by shape first.
     signal, void, tube, moment, classify, criteria
@@ -137,16 +140,17 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
         text = "The magnitude is zero throughout the brain mask."
         return Detection(findings=(), labels=labels, says=(text,))
     measured, says = measure(inputs, p)
-    kept = sorted(
-        measured, key=lambda m: (-round(m.verdict.probability, 3), *m.void.seed_vox.tolist())
-    )
+    kept = sorted(measured, key=_by_probability)
     if len(kept) > p.most_findings:
+        # veins and edges are many: they make room, not a calcification or a macrobleed
+        told = sorted(measured, key=lambda m: (m.verdict.class_ in COMMON, *_by_probability(m)))
+        left_out = told[p.most_findings :]
         says.append(
-            f"{len(kept)} dark spots were measured; the {p.most_findings} most probable are "
-            f"listed, those left out have a probability of "
-            f"{kept[p.most_findings].verdict.probability:.3f} or less."
+            f"{len(kept)} dark spots were measured and {p.most_findings} are listed; those left "
+            f"out (mostly veins) have a probability of "
+            f"{max(m.verdict.probability for m in left_out):.3f} or less."
         )
-        kept = kept[: p.most_findings]
+        kept = sorted(told[: p.most_findings], key=_by_probability)
     if not kept:
         says.append(
             "No spot in the brain mask is darker than its surroundings by "
@@ -155,6 +159,11 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
     for n, m in enumerate(kept):
         labels[tuple(m.void.body.T)] = n + 1
     return Detection(findings=_findings(kept, inputs, p), labels=labels, says=tuple(says))
+
+
+def _by_probability(measured: Measured) -> tuple[float, ...]:
+    """Return the key that sorts the most probable first, ties by place."""
+    return (-round(measured.verdict.probability, 3), *measured.void.seed_vox.tolist())
 
 
 def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured], list[str]]:
