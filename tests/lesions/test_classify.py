@@ -15,7 +15,7 @@ ROUND = Shape(
     parenchyma_fraction=0.95, outside_fraction=0.0, depth=0.8,
 )  # fmt: skip
 FIT = MomentFit(
-    moment_ppm_mm3=3.1, se_ppm_mm3=0.3, place_vox=(10, 10, 10), n_border=22, explained=0.8,
+    moment_ppm_mm3=3.1, se_ppm_mm3=0.3, significance=10.3, place_vox=(10, 10, 10), n_border=22, explained=0.8,
     poles_ppm=0.05, equator_ppm=-0.02,
 )  # fmt: skip
 BLOOD = Features(
@@ -28,7 +28,8 @@ def shaped(**more):
 
 
 def fitted(moment, **more):
-    return replace(BLOOD, fit=replace(FIT, moment_ppm_mm3=moment), **more)
+    fit = replace(FIT, moment_ppm_mm3=moment, significance=moment / 0.3)
+    return replace(BLOOD, fit=fit, **more)
 
 
 def test_a_round_paramagnetic_void_is_a_microbleed_and_says_why():
@@ -45,7 +46,9 @@ def test_a_round_paramagnetic_void_is_a_microbleed_and_says_why():
 
 
 def test_a_clear_negative_moment_is_never_blood():
-    flipped = replace(FIT, moment_ppm_mm3=-3.1, poles_ppm=-0.05, equator_ppm=0.02)
+    flipped = replace(
+        FIT, moment_ppm_mm3=-3.1, significance=-10.3, poles_ppm=-0.05, equator_ppm=0.02
+    )
     v = classify(replace(BLOOD, fit=flipped))
     assert (v.class_, v.sign) == ("calcification", "diamagnetic")
     assert v.probability <= 0.02
@@ -87,7 +90,7 @@ def test_susceptibility_may_show_the_tube_alone():
 
 def test_iron_spread_over_a_nucleus_is_not_a_point():
     assert BLOOD.compactness == pytest.approx(0.8)
-    spread = replace(shaped(depth=0.3), fit=replace(FIT, moment_ppm_mm3=11.0, se_ppm_mm3=1.0))
+    spread = replace(shaped(depth=0.3), fit=replace(FIT, moment_ppm_mm3=11.0))
     assert spread.compactness == pytest.approx(0.3)
     assert log_odds(spread)["field"] < log_odds(BLOOD)["field"] - 3
 

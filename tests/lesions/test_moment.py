@@ -138,6 +138,19 @@ def test_only_what_is_wanted_is_fitted():
     assert fits[1].moment_ppm_mm3 == pytest.approx(3.0, rel=0.02)
 
 
+def test_the_edge_of_the_field_widens_the_error_but_not_the_doubt_of_the_sign():
+    grid = Grid.from_spacing(SHAPE, 1.0)
+    place = np.array([[13.0, 14.0, 12.0]])
+    field = field_of(grid, [(place[0], 3.0)], 0.003, np.random.default_rng(4))
+    good = outside(grid, place)
+    (far,), (near,) = (
+        fit_moments(field, None, good, place, np.array([2.0]), grid, edge_mm=np.array([edge]))
+        for edge in (40.0, 0.0)
+    )
+    assert near.se_ppm_mm3 == pytest.approx(np.hypot(far.se_ppm_mm3, 1.5), rel=0.02)
+    assert near.significance == far.significance > 3
+
+
 def test_bad_input_is_named():
     grid = Grid.from_spacing(SHAPE, 1.0)
     good = np.ones(SHAPE, dtype=bool)

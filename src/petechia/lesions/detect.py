@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from petechia.core.grid import Grid
 from petechia.core.methods import choose
+from petechia.core.morphology import distance_inside_mm
 from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
@@ -347,6 +348,7 @@ def _moments(
     wanted = np.sort(np.argsort(-np.asarray(plain), kind="stable")[: params.most_measured])
     field_mask = inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
     usable = field_mask & ~dark & (signal > 0.5)
+    edge = distance_inside_mm(field_mask, inputs.grid)
     return fit_moments(
         inputs.local_field_ppm,
         inputs.field_noise_ppm,
@@ -356,6 +358,7 @@ def _moments(
         inputs.grid,
         params.moment,
         wanted,
+        edge[tuple(np.array([f.shape.centre_vox for f in features]).round().astype(int).T)],
     )
 
 

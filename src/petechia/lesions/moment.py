@@ -46,6 +46,10 @@ class MomentParams:
     relative_error : float
         Part of the moment added to its error, for what residuals cannot show (unwrapping,
         background removal, extent of the source).
+    edge_error, edge_mm : float
+        The same at the edge of the filtered field, and the distance over which it fades to
+        a third: a spherical-mean filter takes part of the dipole there. Towards zero only,
+        so the sign's significance does not count it.
     """
 
     reach_radii: float = 2.5
@@ -58,10 +62,13 @@ class MomentParams:
     error_scale: float = 1.8
     huber: float = 2.0
     relative_error: float = 0.05
+    edge_error: float = 0.5
+    edge_mm: float = 5.0
 
     def __post_init__(self) -> None:
         positive = (
             self.reach_radii, self.reach_margin_mm, self.reach_max_mm, self.shift_sd_mm, self.huber,
+            self.edge_mm,
         )  # fmt: skip
         if (
             min(positive) <= 0
@@ -89,6 +96,9 @@ class MomentFit:
     ----------
     moment_ppm_mm3, se_ppm_mm3 : float
         Magnetic moment, signed, and its standard error [ppm mm^3].
+    significance : float
+        The moment over its error without what the edge of the field adds, signed: whether
+        its sign can be told.
     place_vox : tuple of float
         Fitted centre of the source [voxel indices].
     n_border : int
@@ -102,16 +112,12 @@ class MomentFit:
 
     moment_ppm_mm3: float
     se_ppm_mm3: float
+    significance: float
     place_vox: tuple[float, float, float]
     n_border: int
     explained: float
     poles_ppm: float
     equator_ppm: float
-
-    @property
-    def significance(self) -> float:
-        """The moment over its error, signed."""
-        return self.moment_ppm_mm3 / self.se_ppm_mm3
 
 
 def fit_moments(
@@ -123,6 +129,7 @@ def fit_moments(
     grid: Grid,
     params: MomentParams | None = None,
     wanted: npt.NDArray[np.int_] | None = None,
+    edge_mm: npt.NDArray[np.floating] | None = None,
 ) -> list[MomentFit | None]:
     r"""Fit each source as a magnetised sphere seen from outside.
 
@@ -153,6 +160,8 @@ def fit_moments(
         Settings.
     wanted : (M,) ndarray of int, optional
         Only these sources are fitted; the others still count as neighbours.
+    edge_mm : (N,) ndarray of float, optional
+        Distance of each source to the edge of the filtered field [mm]; None: far away.
 
     Returns
     -------
@@ -188,7 +197,6 @@ def fit_moments(
     field = np.ascontiguousarray(local_field_ppm, dtype=np.float32)
     noise = _noise_floor(field_noise_ppm, field, usable, grid, p.anatomy)
     spacing = grid.spacing_mm
-    b0_dir = grid.b0_dir
     out: list[MomentFit | None] = [None] * len(places)
     chosen = range(len(places)) if wanted is None else [int(n) for n in wanted]
     for n in chosen:
@@ -200,7 +208,8 @@ def fit_moments(
         if len(border.value) < max(FEWEST_VOXELS, len(others) + 13):
             continue
         prior = np.hypot(p.shift_sd_mm, 0.2 * np.maximum(radii[n], spacing))
-        out[n] = _fit_one(border, others, places[n], prior, spacing, b0_dir, p)
+        edge = 0.0 if edge_mm is None else p.edge_error * float(np.exp(-edge_mm[n] / p.edge_mm))
+        out[n] = _fit_one(border, others, places[n], prior, edge, grid, p)
     return out
 
 
@@ -289,8 +298,8 @@ def _fit_one(
     others_mm: Floats,
     place_vox: Floats,
     prior_sd_mm: Floats,
-    spacing_mm: Floats,
-    b0_dir: Floats,
+    edge_error: float,
+    grid: Grid,
     params: MomentParams,
 ) -> MomentFit | None:
     """Fit one source by Gauss-Newton with Huber weights.
@@ -299,6 +308,7 @@ def _fit_one(
     shift enters through the slopes of the dipole.
     """
     value, offset = border.value, border.offset
+    spacing_mm, b0_dir = grid.spacing_mm, grid.b0_dir
     rest = np.column_stack(
         [
             *[means_and_slopes(offset - o, b0_dir, spacing_mm)[:, 0] for o in others_mm],
@@ -319,7 +329,7 @@ def _fit_one(
             size = np.abs(residual) / (sd * scale * params.huber)
             weight = sd**-2.0 / np.maximum(size, 1.0)
         # before the first solution the shift cannot be told: hold it
-        stiff = np.full(3, 1e12) if step == 0 else (prior_sd_mm * scale) ** -2.0
+        stiff = np.full(3, 1e12) if step == 0 else (scale / prior_sd_mm) ** 2
         solution, inverse = _solve(design, value, weight, stiff, -shift)
         moment = float(solution[0])
         residual = value - design @ solution
@@ -332,15 +342,15 @@ def _fit_one(
     variance = _variance(gain, _correlation(residual / sd, border), border)
     if not np.isfinite(moment) or not variance > 0:
         return None
+    error = float(np.hypot(params.error_scale * np.sqrt(variance), params.relative_error * moment))
     plain, _ = _solve(rest, value, weight, np.zeros(0), np.zeros(0))
     without = float((weight * (value - rest @ plain) ** 2).sum())
     poles, equator = _poles_and_equator(value - rest @ solution[1:-3], offset - shift, b0_dir)
     i, j, k = (place_vox + shift / spacing_mm).tolist()
     return MomentFit(
         moment_ppm_mm3=moment,
-        se_ppm_mm3=float(
-            np.hypot(params.error_scale * np.sqrt(variance), params.relative_error * abs(moment))
-        ),
+        se_ppm_mm3=float(np.hypot(error, edge_error * moment)),
+        significance=moment / error,
         place_vox=(i, j, k),
         n_border=len(value),
         explained=float(np.clip(1 - (weight * residual**2).sum() / max(without, 1e-30), 0, 1)),
