@@ -4,6 +4,10 @@ The only module that holds SimpleITK. World coordinates are RAS throughout (Simp
 so by origin, spacing and direction; nothing here depends on its own LPS habit). Every
 registration runs on one thread over all voxels of the mask: with more, its sums depend on
 their order, and on images this coarse it is not faster.
+
+No deformable stage follows: a cubic B-spline of the same measure took a minute on a simulated
+head, brought the capsules closer and the white matter around the ventricles further away, and
+left the share of voxels with the right site where it was (0.92).
 """
 
 import logging
