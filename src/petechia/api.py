@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from petechia.core.checks import require_finite, require_signal
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
-from petechia.errors import UnfitError
+from petechia.errors import InputError, ParameterError, UnfitError
 from petechia.files.scan import Header, Scan, ScanName
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.settings import Settings
-from petechia.pipeline.stages import STAGES, closure
+from petechia.pipeline.stages import walk
 from petechia.pipeline.work import Work
 
 
@@ -212,9 +213,17 @@ def _work_on(
     settings: dict[str, Any],
 ) -> Work:
     times = tuple(float(t) for t in np.atleast_1d(te_s))
+    size = _stacked(magnitude, "magnitude")
+    require_signal(size, "magnitude")
+    if size.min() < 0:
+        raise InputError(
+            f"magnitude goes down to {float(size.min()):g}",
+            where="magnitude",
+            mend="Magnitudes are 0 or more: is this a phase?",
+        )
     echoes = Echoes(
-        magnitude=_stacked(magnitude),
-        phase_rad=None if phase_rad is None else _stacked(phase_rad),
+        magnitude=size,
+        phase_rad=None if phase_rad is None else _stacked(phase_rad, "phase_rad"),
         te_s=times,
         b0_t=float(b0_t),
         grid=grid,
@@ -230,10 +239,12 @@ def _work_on(
 
 
 def _run(work: Work, step: str, n_threads: int) -> None:
+    if n_threads < 1:
+        raise ParameterError(
+            f"{n_threads} threads", where=f"{step}.n_threads", mend="Give 1 or more."
+        )
     with threads(n_threads):
-        for name in closure([step]):
-            if not STAGES[name].phase or work.phase_usable:
-                STAGES[name].run(work)
+        walk(work, [step])
 
 
 def _result(work: Work, names: tuple[str, ...]) -> Result:
@@ -247,11 +258,18 @@ def _result(work: Work, names: tuple[str, ...]) -> Result:
     return Result(arrays={name: work.need(name) for name in names}, record=record)
 
 
-def _stacked(volumes: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def _stacked(volumes: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
     array = np.asarray(volumes, dtype=np.float32)
+    require_finite(array, name)
     return array[None] if array.ndim == 3 else array
 
 
 def _last_three(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    i, j, k = shape[-3:] if len(shape) >= 3 else (0, 0, 0)
+    if len(shape) not in (3, 4):
+        raise InputError(
+            f"shape {shape} is neither (i, j, k) nor (echo, i, j, k)",
+            where="magnitude",
+            mend="Give one volume, or echoes along a first axis.",
+        )
+    i, j, k = shape[-3:]
     return (i, j, k)

@@ -8,7 +8,7 @@ contract tests and benchmarks read the table. Rows load lazily: listing them imp
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 from petechia.errors import ParameterError
 
@@ -61,6 +61,7 @@ class Method:
                     where=self.params,
                     mend=f"Known settings: {', '.join(known) or 'none'}.",
                 )
+            _require_kind(name, value, get_type_hints(kind)[name], self.params)
         return kind(**given)
 
     def __call__(
@@ -78,6 +79,18 @@ class Method:
         chosen = self.settings() if settings is None else settings
         result = self.run(**arrays, grid=grid, params=chosen)
         return result if isinstance(result, tuple) else (result,)
+
+
+def _require_kind(name: str, value: Any, kind: Any, where: str) -> None:
+    """Raise `ParameterError` when a setting is no number, whole number, yes-or-no or text."""
+    allowed = {float: (float, int), int: (int,), bool: (bool,), str: (str,)}.get(kind)
+    if allowed is None:
+        return
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        told = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+        raise ParameterError(
+            f"{name} = {value!r} is not {told[kind]}", where=where, mend="Correct the value."
+        )
 
 
 def choose(methods: Mapping[str, Method], name: str, where: str) -> Method:

@@ -108,7 +108,7 @@ def read_nifti(path: Path, *, finite: bool = True) -> Volume:
     frames = _frames(data, path)
     grid = _grid(frames.shape[1:], affine, path)
     if finite:
-        require_finite(frames, str(path))
+        require_finite(frames[0] if len(frames) == 1 else frames, str(path))
     return Volume(
         frames=frames,
         grid=grid,
@@ -185,6 +185,10 @@ class _errors_of:  # noqa: N801 - reads as a clause: `with _errors_of(path)`
                 "a link to a file that is not here",
                 where=str(self.path),
                 mend="Fetch the data first (git-annex and DataLad: `datalad get`).",
+            )
+        if self.path.is_dir():
+            raise FileError(
+                "a folder, not a file", where=str(self.path), mend="Name the file in it."
             )
         if not self.path.is_file():
             raise FileError(

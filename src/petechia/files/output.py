@@ -17,6 +17,8 @@ from petechia.files.scan import Scan, ScanName
 from petechia.files.sidecars import read_json
 
 BIDS_VERSION = "1.10.0"
+DATASET_NAME = "Petechia: cerebral microbleeds from gradient-echo MRI"
+"""By this name an output folder is known as one."""
 RAW_LINK = "raw"
 REGION_COLUMNS = ("index", "name", "site", "side", "compartment")
 _MASK_TYPE = {"brain_mask": "Brain", "microbleeds": "Lesion"}
@@ -157,6 +159,8 @@ class OutputTree:
     def write_dataset_description(self, dataset: Path | None = None) -> None:
         """Write dataset_description.json, README.md and .bidsignore.
 
+        A README.md that somebody else wrote stays, and so do their lines of .bidsignore.
+
         Parameters
         ----------
         dataset : Path, optional
@@ -166,13 +170,16 @@ class OutputTree:
         writing.write_json(self.root / "dataset_description.json", self._description(dataset))
         agreed = contract()
         readme = _README.format(version=__version__, contract_version=agreed.version)
-        writing.write_text(self.root / "README.md", readme)
-        ignored = "\n".join(agreed.ignore_patterns()) + "\n"
-        writing.write_text(self.root / ".bidsignore", ignored)
+        if _first_line(self.root / "README.md") in ("", readme.partition("\n")[0]):
+            writing.write_text(self.root / "README.md", readme)
+        ignore = self.root / ".bidsignore"
+        before = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
+        lines = dict.fromkeys((*agreed.ignore_patterns(), *before))
+        writing.write_text(ignore, "\n".join(lines) + "\n")
 
     def _description(self, dataset: Path | None) -> dict[str, Any]:
         out: dict[str, Any] = {
-            "Name": "Petechia: cerebral microbleeds from gradient-echo MRI",
+            "Name": DATASET_NAME,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
             "GeneratedBy": [generated_by()],
@@ -233,6 +240,13 @@ def _sidecar(file: OutputFile, given: Mapping[str, Any]) -> dict[str, Any]:
             mend="The contract asks for them: pass them in `sidecar`.",
         )
     return facts
+
+
+def _first_line(path: Path) -> str:
+    """Return the first line of a text; "" when there is none."""
+    if not path.is_file():
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
 
 
 def _raw_description(dataset: Path) -> Mapping[str, Any]:

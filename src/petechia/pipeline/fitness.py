@@ -73,15 +73,18 @@ def te_text(echoes: Echoes, echo: int) -> str:
     return f"TE {1000 * echoes.te_s[echo]:.4g} ms"
 
 
-def check_acquisition(echoes: Echoes, header: Header) -> list[Check]:
-    """Return the checks that need only header facts and the grid."""
+def check_acquisition(echoes: Echoes, header: Header, *, given_field: bool = False) -> list[Check]:
+    """Return the checks that need only header facts and the grid.
+
+    With a total field given by the user, phase need not be there.
+    """
     return [
         _field(echoes),
         _bloom(echoes),
         _in_plane(echoes),
         _slices(echoes, header),
         _dimension(header),
-        _phase_present(echoes),
+        _phase_present(echoes, given_field),
         _relaxation(echoes),
     ]
 
@@ -213,7 +216,14 @@ def _dimension(header: Header) -> Check:
     )
 
 
-def _phase_present(echoes: Echoes) -> Check:
+def _phase_present(echoes: Echoes, given_field: bool) -> Check:
+    if given_field:
+        return Check(
+            check="phase",
+            status="ok",
+            value="field given",
+            says="The total field was given; it takes the place of the phase.",
+        )
     if echoes.phase_rad is None:
         return Check(
             check="phase",
@@ -358,6 +368,18 @@ def check_filtered(filtered: bool, says: str) -> Check:
             forbids=("susceptibility", "sign"),
         )
     return Check(check="phase filtering", status="ok", value="not filtered", says=says)
+
+
+def check_background(why: str) -> Check:
+    """Return the check of a brain in view too thin to tell its own field from the outside."""
+    return Check(
+        check="background field",
+        status="refused",
+        value="not removed",
+        says=f"The field from outside the brain could not be removed ({why}): susceptibility and "
+        "moments cannot be measured.",
+        forbids=("susceptibility", "sign"),
+    )
 
 
 def check_handedness(sign: int, trusted: bool, says: str) -> Check:

@@ -4,22 +4,24 @@ import json
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from petechia import __version__
-from petechia.errors import OutputError, PetechiaError
+from petechia.errors import FileError, OutputError, PetechiaError
 from petechia.files.nifti import sha256_of
 from petechia.files.output import OutputTree
 from petechia.files.scan import Scan, ScanName, ScanRef
+from petechia.files.writing import make_folder, output_error, without_places
 from petechia.pipeline.engines import METHODS as ENGINES
 from petechia.pipeline.given import given_volumes
 from petechia.pipeline.provenance import Meter, software, threads
 from petechia.pipeline.results import write_results
 from petechia.pipeline.settings import Settings
-from petechia.pipeline.stages import STAGES, closure
+from petechia.pipeline.stages import STAGES, walk
 from petechia.pipeline.summary import fingerprint
 from petechia.pipeline.work import Work
 
@@ -101,13 +103,13 @@ def run_scan(
         try:
             with threads(options.n_threads):
                 outcome = _down_the_road(ref, tree, settings, options, meter, telling)
-            tree.path("crash", ref.name).unlink(missing_ok=True)
-        except OutputError:
-            raise
+            _forget(tree.path("crash", ref.name))
         except PetechiaError as error:
-            outcome = _failed(ref.name, tree, stage[0], error, settings, mendable=True)
+            outcome = _failed(ref.name, tree, stage[0], error, settings)
+        except OSError as error:
+            outcome = _failed(ref.name, tree, stage[0], _told(error, stage[0]), settings)
         except MemoryError as error:
-            outcome = _failed(ref.name, tree, stage[0], error, settings, mendable=True)
+            outcome = _failed(ref.name, tree, stage[0], error, settings)
         except Exception as error:
             outcome = _failed(ref.name, tree, stage[0], error, settings, mendable=False)
         LOG.info("%s: %s %s", ref.name.prefix, outcome.status, outcome.message)
@@ -125,6 +127,7 @@ def _down_the_road(
             report=_report_name(tree, ref.name),
             summary=before,
         )
+    make_folder(tree.path("brain_mask", ref.name).parent)
     tell("read")
     with meter.stage("read"):
         scan = ref.load()
@@ -132,20 +135,19 @@ def _down_the_road(
         LOG.info("read: %s", note)
     work = Work(scan=scan, settings=settings)
     work.given_mask, work.given_field_ppm = given_volumes(options.mask, options.field, scan)
-    if not options.steps:
-        tree.path("summary", ref.name).unlink(missing_ok=True)
-    wanted = closure(options.steps)
-    for name in wanted:
+
+    @contextmanager
+    def around(name: str) -> Iterator[None]:
         tell(name)
-        if STAGES[name].phase and not work.phase_usable:
-            LOG.info("%s: left out, no usable phase", name)
-            continue
         with meter.stage(name):
-            STAGES[name].run(work)
+            yield
         LOG.info("%s: %.1f s", name, meter.seconds[name])
+
+    walk(work, options.steps, around)
     tell("write")
-    asked = set(options.steps or STAGES)
-    keys = {key for name in wanted if name in asked for key in STAGES[name].writes}
+    if not options.steps:  # from here until the new one stands, nothing says "finished"
+        _forget(tree.path("summary", ref.name))
+    keys = {key for name in options.steps or STAGES for key in STAGES[name].writes}
     provenance = {
         "fingerprint": fingerprint(_hashes(scan), settings, _given_hashes(options)),
         "software": software(),
@@ -158,6 +160,24 @@ def _down_the_road(
         report=_report_name(tree, ref.name) if "report" in keys else None,
         summary=summary,
     )
+
+
+def _forget(path: Path) -> None:
+    """Remove a file that no longer tells the truth."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise output_error(error, path) from error
+
+
+def _told(error: OSError, stage: str) -> FileError:
+    """Return what the system said about a file as our own error."""
+    told = FileError(
+        f"{error.strerror or error}",
+        where=str(error.filename or stage),
+        mend="Check that place and its disk, and run again.",
+    )
+    return told.with_traceback(error.__traceback__)
 
 
 def _hashes(scan: Scan) -> list[str]:
@@ -184,9 +204,12 @@ def _finished(
         return None
     try:
         now = [sha256_of(Path(path)) for path in ref.paths]
-    except OSError:
+        then = list(summary["input_sha256"].values())
+        whole = summary["counts"]["total"] >= 0 and isinstance(summary["not_assessable"], list)
+    except (OSError, KeyError, TypeError, AttributeError):
         return None
-    then = list(summary.get("input_sha256", {}).values())
+    if not whole:
+        return None
     if set(now) != set(then):  # an archive, or changed files: only reading can tell
         now = _hashes(ref.load())
     same = summary.get("fingerprint") == fingerprint(now, settings, _given_hashes(options))
@@ -200,7 +223,7 @@ def _failed(
     error: BaseException,
     settings: Settings,
     *,
-    mendable: bool,
+    mendable: bool = True,
 ) -> Outcome:
     message = str(error) or type(error).__name__
     if isinstance(error, MemoryError):
@@ -217,7 +240,8 @@ def _failed(
         "settings": settings.as_dict(),
         "software": software(),
     }
-    tree.write_json("crash", name, crash)
+    with suppress(OutputError):  # a full disk may have no room for this either
+        tree.write_json("crash", name, crash)
     LOG.error("%s: %s", stage, message)
     return Outcome(prefix=name.prefix, status="failed", message=message, mendable=mendable)
 
@@ -230,24 +254,41 @@ def _bare_traceback(error: BaseException) -> list[str]:
     ]
 
 
-class _logging_to:  # noqa: N801  (used as a function)
+class _Log(logging.FileHandler):
+    """A log that is no reason to stop: a full disk costs lines of it only."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say nothing about a line that could not be written."""
+
+
+class _Placeless(logging.Formatter):
+    """Cuts paths of this machine to their last part: logs travel with the results."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line of the log."""
+        return without_places(super().format(record))
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
     """Send the package's log to a file inside the block."""
-
-    def __init__(self, path: Path) -> None:
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.handler = logging.FileHandler(path, mode="a", encoding="utf-8")
-        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self.logger = logging.getLogger("petechia")
-
-    def __enter__(self) -> None:
-        self.level = self.logger.level
-        self.logger.setLevel(logging.INFO)
-        self.logger.addHandler(self.handler)
-
-    def __exit__(self, *_: object) -> None:
-        self.logger.removeHandler(self.handler)
-        self.logger.setLevel(self.level)
-        self.handler.close()
+        handler = _Log(path, mode="a", encoding="utf-8")
+    except OSError as error:
+        raise output_error(error, path) from error
+    handler.setFormatter(_Placeless("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("petechia")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        with suppress(OSError):
+            handler.close()
 
 
 def run_all(
@@ -310,4 +351,4 @@ def _lost(ref: ScanRef, root: Path, settings: Settings) -> Outcome:
         where=ref.name.prefix,
         mend="It was killed, most often for want of memory: run fewer scans at once (--n-procs).",
     )
-    return _failed(ref.name, OutputTree(root), "run", error, settings, mendable=True)
+    return _failed(ref.name, OutputTree(root), "run", error, settings)

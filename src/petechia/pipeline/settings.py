@@ -72,7 +72,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for family, methods in FAMILIES.items():
-            choose(methods, getattr(self, family), f"settings.{family}")
+            choose(methods, str(getattr(self, family)), f"settings.{family}")
         for name, kind in get_type_hints(type(self)).items():
             words = get_args(kind)
             if words and isinstance(words[0], str) and getattr(self, name) not in words:
@@ -81,14 +81,16 @@ class Settings:
                     where=f"settings.{name}",
                     mend=f"Choose one of {', '.join(words)}.",
                 )
-        if not isinstance(self.slab_mm, int | float) or not 1 <= self.slab_mm <= 50:
+        number = isinstance(self.slab_mm, int | float) and not isinstance(self.slab_mm, bool)
+        if not number or not 1 <= self.slab_mm <= 50:
             raise ParameterError(
                 f"slab of {self.slab_mm!r} mm",
                 where="settings.slab_mm",
                 mend="Minimum-intensity projections are 5 to 20 mm thick; give 1 to 50.",
             )
         known = {name: row for methods in FAMILIES.values() for name, row in methods.items()}
-        for name, given in self.method_settings.items():
+        for name, given in _table(self.method_settings, "settings.method_settings").items():
+            _table(given, f"settings.method_settings.{name}")
             choose(known, name, "settings.method_settings").settings(**given)
 
     def method(self, family: str) -> tuple[str, Method, Any]:
@@ -157,6 +159,17 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    """Return `value`, which must be a table of names and values."""
+    if not isinstance(value, Mapping):
+        raise ParameterError(
+            f"{value!r} is not a table",
+            where=where,
+            mend="Write e.g. [method_settings.tkd] and below it threshold = 0.15.",
+        )
+    return value
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Return the table of a TOML settings file."""
     try:
@@ -166,8 +179,9 @@ def read_config(path: Path) -> dict[str, Any]:
             "no such file", where=str(path), mend="Check the path given to --config."
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
         raise FileError(
-            f"not readable as TOML: {error}",
+            f"not readable as TOML: {said}",
             where=str(path),
             mend="See the settings page of the documentation for an example.",
         ) from None

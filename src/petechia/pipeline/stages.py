@@ -1,6 +1,8 @@
 """The stages of the road, each a function on `Work`; the table says their order."""
 
+import logging
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +36,8 @@ from petechia.qsm.handedness import susceptibility_evidence
 from petechia.qsm.noise import chi_noise
 from petechia.qsm.referencing import reference
 
+LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
@@ -65,7 +69,10 @@ def template() -> Template:
 def mask_stage(work: Work) -> None:
     """Find the brain; measure noise, ghosts and coverage; say what the header allows."""
     echoes, grid = work.echoes, work.grid
-    work.checks += fitness.check_acquisition(echoes, work.scan.header)
+    given_field = work.given_field_ppm is not None
+    work.checks += fitness.check_acquisition(echoes, work.scan.header, given_field=given_field)
+    if work.settings.phase_sign != "auto":
+        work.phase_sign, work.sign_trusted = int(work.settings.phase_sign), True
     if work.given_mask is not None:
         work.brain = BrainMask(
             mask=work.given_mask, method="given", says=("The mask was given.",), registration=None
@@ -111,7 +118,13 @@ def unwrap_stage(work: Work) -> None:
     evidence = highpass_evidence(phase, mask, grid)
     work.checks.append(fitness.check_filtered(evidence.filtered, evidence.says))
     if evidence.filtered:
-        work.highpass_rad = phase[min(work.reading_echo, len(phase) - 1)] * mask
+        filtered = phase[min(work.reading_echo, len(phase) - 1)] * np.float32(work.phase_sign)
+        work.highpass_rad = filtered * mask
+        if not work.sign_trusted:
+            work.warnings.append(
+                "The handedness of filtered phase cannot be settled: the SWI takes it as given. "
+                "Give --phase-sign +1 or -1 if you know it."
+            )
         return
     magnitude = echoes.magnitude
     if len(phase) > 1:
@@ -156,7 +169,11 @@ def background_stage(work: Work) -> None:
     if work.field_noise_ppm is not None and work.given_mask is None:
         mask = trusted_mask(work.field_noise_ppm, mask, work.grid)
     arrays = {"field_ppm": work.need("total_field_ppm"), "mask": mask}
-    work.local_field_ppm, work.local_mask = row(arrays, grid=work.grid, settings=params)
+    try:
+        work.local_field_ppm, work.local_mask = row(arrays, grid=work.grid, settings=params)
+    except ParameterError as error:  # the brain in view is thinner than the smallest sphere
+        work.methods.pop()
+        work.checks.append(fitness.check_background(error.what))
 
 
 def invert_stage(work: Work) -> None:
@@ -191,9 +208,8 @@ def _weights(work: Work) -> np.ndarray | None:
 
 def _settle_sign(work: Work) -> None:
     """Decide the handedness of the phase; negate what was made when it is the other one."""
-    asked = work.settings.phase_sign
-    if asked != "auto":
-        sign, trusted, says = int(asked), True, "Given by the user."
+    if work.settings.phase_sign != "auto":
+        sign, trusted, says = work.phase_sign, True, "Given by the user."
     else:
         sign, trusted, says = _sign_by_evidence(work)
     work.phase_sign, work.sign_trusted = sign, trusted
@@ -376,3 +392,20 @@ def closure(steps: Iterable[str]) -> list[str]:
             needed.add(name)
             asked += STAGES[name].after
     return [name for name in STAGES if name in needed]
+
+
+def walk(
+    work: Work,
+    steps: Iterable[str] = (),
+    around: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> None:
+    """Run `steps` and all they need on `work`, each inside the context `around(name)`.
+
+    Stages that make no sense without usable phase are left out when there is none.
+    """
+    for name in closure(steps):
+        if STAGES[name].phase and not work.phase_usable:
+            LOG.info("%s: left out, no usable phase", name)
+            continue
+        with around(name):
+            STAGES[name].run(work)

@@ -1,7 +1,11 @@
 """The output folder as a whole: its description, its index page."""
 
 import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from typing import Any
 
 from petechia.files.output import OutputTree
@@ -18,22 +22,50 @@ def prepare_tree(root: Path, dataset: Path | None) -> None:
         If it cannot be written.
     """
     OutputTree(root).write_dataset_description(dataset)
+    _sweep(root)
 
 
 def finish_tree(root: Path) -> None:
     """Write the index page of all scans in the folder, of this run and of earlier ones."""
     tree = OutputTree(root)
-    rows = [_done(path) for path in sorted(root.glob("sub-*/**/*_desc-petechia_summary.json"))]
+    rows = {}
+    for path in sorted(root.glob("sub-*/**/*_desc-petechia_summary.json")):
+        row = _row(path, _done, path.name.removesuffix("_desc-petechia_summary.json"))
+        rows[row.prefix] = row
     for path in sorted((root / "logs").glob("*_crash.json")):
-        crash = json.loads(path.read_text(encoding="utf-8"))
-        rows = [row for row in rows if row.prefix != crash["scan"]]
-        rows.append(IndexRow(prefix=crash["scan"], status="failed", message=crash["message"]))
+        row = _row(path, _failed, path.name.removesuffix("_crash.json"))
+        rows[row.prefix] = row
     if rows:
-        tree.write_text("index", None, render_index(rows))
+        tree.write_text("index", None, render_index(list(rows.values())))
 
 
-def _done(path: Path) -> IndexRow:
-    summary = json.loads(path.read_text(encoding="utf-8"))
+STALE_S = 3600.0
+"""A half-written file that nobody has touched for so long belongs to a run that was killed."""
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed runs left half-written; such files never had a final name."""
+    now = time.time()
+    for path in root.rglob(".*.part"):
+        with suppress(OSError):
+            if now - path.stat().st_mtime > STALE_S:
+                path.unlink()
+
+
+def _row(path: Path, read: Callable[[dict[str, Any]], IndexRow], prefix: str) -> IndexRow:
+    """Return the row of one file; a broken file costs its own row only."""
+    try:
+        return read(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        message = f"{path.name} cannot be read: run this scan again."
+        return IndexRow(prefix=prefix, status="failed", message=message)
+
+
+def _failed(crash: dict[str, Any]) -> IndexRow:
+    return IndexRow(prefix=crash["scan"], status="failed", message=crash["message"])
+
+
+def _done(summary: dict[str, Any]) -> IndexRow:
     prefix = summary["source"]["name"]
     return IndexRow(
         prefix=prefix,

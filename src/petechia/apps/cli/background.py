@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from petechia.phase.background import METHODS
     from petechia.pipeline.provenance import threads
 
+    steps.require_outputs([args.out, args.out_mask], [args.field, args.mask])
     row, params = steps.chosen(METHODS, args)
     image = read_nifti(args.field)
     arrays = {

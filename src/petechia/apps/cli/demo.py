@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from petechia.apps.cli.words import count
+
 SEED, MICROBLEEDS, CALCIFICATIONS, PROTOCOL = 7, 9, 3, "demo_light"
 """The patient of the demo."""
 
@@ -12,7 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", type=Path, default=Path("petechia-demo"), metavar="DIR", help="(petechia-demo)")
     add("--seed", type=int, default=SEED, metavar="N", help="another patient")
-    add("--n-threads", type=int, metavar="N", help="threads (all cores)")
+    add("--n-threads", type=count, metavar="N", help="threads (all cores)")
 
 
 def positionals(words: list[str]) -> int:

@@ -20,15 +20,18 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Detect and write labels and table."""
+    from petechia.apps.cli.words import items
     from petechia.errors import UnfitError
     from petechia.files.contract import contract
 
+    inputs = [*items(args.mag), *items(args.phase), args.mask]
+    steps.require_outputs([args.out], inputs)
     work = steps.work_until("detect", args)
     if work.detection is None:
         raise UnfitError(
-            " ".join(work.why_not("microbleeds")),
-            where=str(args.mag[0]),
-            mend="This scan cannot show microbleeds; see docs: fitness of a scan.",
+            work.why_not("microbleeds")[0].rstrip("."),
+            where=items(args.mag)[0],
+            mend="Take a scan with longer echo times and smaller voxels; see `petechia run`.",
         )
     steps.save(args.out, work.detection.labels, work.scan)
     rows = [finding.row() for finding in work.detection.findings]

@@ -31,9 +31,11 @@ def run(args: argparse.Namespace) -> int:
     from petechia.qsm.inversion import METHODS
     from petechia.qsm.referencing import reference
 
+    steps.require_outputs([args.out], [args.field, args.mask, args.weights])
+    b0_t = steps.main_field(args.b0)
     row, params = steps.chosen(METHODS, args)
     image = read_nifti(args.field)
-    field = field_in_ppm(args.field, image.grid, args.b0)
+    field = field_in_ppm(args.field, image.grid, b0_t)
     mask = steps.mask_or_everything(args.mask, image.grid)
     weights = None if args.weights is None else read_on_grid(args.weights, image.grid)
     arrays = {"field_ppm": field, "weights": weights, "mask": mask}

@@ -1,13 +1,17 @@
 """The command line: words in, one pipeline call, words out."""
 
-import argparse
+import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 from petechia import __version__
+from petechia.apps.cli.words import Parser, settle
 from petechia.errors import PetechiaError
 
 COMMANDS = {
@@ -29,15 +33,15 @@ COMMANDS = {
 NOTICE = "Research use only. Not a medical device."
 
 
-def build_parser(command: str) -> argparse.ArgumentParser:
+def build_parser(command: str) -> Parser:
     """Return the parser of one command."""
     module = import_module(f"petechia.apps.cli.{command}")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"petechia {command}",
         description=COMMANDS[command].capitalize() + f". {NOTICE}",
         allow_abbrev=False,
     )
-    parser.add_argument("--verbose", action="store_true", help="show a traceback on failure")
+    parser.add_argument("--verbose", action="store_true", help="tell every step; on failure, where")
     module.arguments(parser)
     return parser
 
@@ -67,57 +71,78 @@ def main(argv: Sequence[str] | None = None) -> int:
     3 a cohort finished with failures.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"] and words[1:2] and words[1] in COMMANDS:
+        words = [words[1], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return 0 if words else 2
-    if words[0] == "--version":
+    if words[0] in ("-V", "--version"):
         print(f"petechia {__version__}")
         return 0
-    if words[0] not in COMMANDS and Path(words[0]).exists():
-        words.insert(0, "run")  # the call of a BIDS App
+    if words[0] not in COMMANDS and _like_a_bids_app(words):
+        words.insert(0, "run")
     if words[0] not in COMMANDS:
         print(f"error: no command {words[0]!r}. {_nearest(words[0])}", file=sys.stderr)
         return 2
     return _run(words[0], words[1:])
 
 
-def _run(command: str, words: list[str]) -> int:
-    from petechia.apps.cli.words import settle
+def _like_a_bids_app(words: list[str]) -> bool:
+    """Return whether the call names no command but a place: `petechia BIDS OUT participant`."""
+    if words[0].startswith("-"):
+        return any(Path(word).is_dir() for word in words[1:])
+    return Path(words[0]).exists()
 
+
+def _run(command: str, words: list[str]) -> int:
     parser = build_parser(command)
     module = import_module(f"petechia.apps.cli.{command}")
+    verbose = "--verbose" in words
     try:
-        args = parser.parse_args(settle(parser, words, module.positionals(words)))
-    except SystemExit as leave:  # argparse has said why
+        args = parser.parse(settle(parser, words, module.positionals(words)))
+        with _listening(verbose):
+            return int(module.run(args))
+    except SystemExit as leave:  # argparse has printed the help
         return int(leave.code or 0)
-    except PetechiaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    try:
-        return int(module.run(args))
-    except PetechiaError as error:
-        if args.verbose:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
-        print("stopped; what was finished is kept", file=sys.stderr)
-        return 2
+        return _told("stopped; what was finished is kept", 2, verbose=False)
+    except PetechiaError as error:
+        return _told(f"error: {error}", 2, verbose)
     except MemoryError:
-        print(
-            "error: out of memory. Run fewer scans at once (--n-procs 1) or a smaller volume.",
-            file=sys.stderr,
-        )
-        return 2
+        mend = "Run fewer scans at once (--n-procs 1) or a smaller volume."
+        return _told(f"error: {command}: out of memory. {mend}", 2, verbose)
+    except OSError as error:
+        what = f"{error.filename or command}: {error.strerror or error}"
+        return _told(f"error: {what}. Check that place, and run again.", 2, verbose)
     except Exception as error:
-        if args.verbose:
-            raise
-        print(
-            f"internal error: {type(error).__name__}: {error}. This is our fault: please report it "
-            "with what --verbose prints.",
-            file=sys.stderr,
-        )
-        return 1
+        fault = f"internal error: {type(error).__name__}: {error}. This is our fault: please report"
+        return _told(f"{fault} it with what --verbose prints.", 1, verbose)
+
+
+def _told(message: str, code: int, verbose: bool) -> int:
+    """Print the one message (and where it happened, when asked for); return the exit code."""
+    if verbose:
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+    return code
+
+
+@contextmanager
+def _listening(verbose: bool) -> Iterator[None]:
+    """Send the package's log to the terminal when asked for, else nowhere."""
+    logger = logging.getLogger("petechia")
+    handler = logging.StreamHandler(sys.stderr) if verbose else logging.NullHandler()
+    level = logger.level
+    logger.addHandler(handler)
+    if verbose:
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _nearest(word: str) -> str:
@@ -128,11 +153,20 @@ def _nearest(word: str) -> str:
 
 
 def entry() -> None:
-    """Start from a shell; a closed pipe is no error."""
+    """Start from a shell; a closed pipe is no error, and a polite kill is a Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+        _drop_stdout()
+    except OSError as error:
+        print(f"error: the output cannot be written ({error.strerror})", file=sys.stderr)
+        code = 2
+        _drop_stdout()
     sys.exit(code)
+
+
+def _drop_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

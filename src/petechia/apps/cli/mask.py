@@ -25,7 +25,8 @@ def run(args: argparse.Namespace) -> int:
     from petechia.pipeline.provenance import threads
     from petechia.pipeline.stages import template
 
-    magnitude, image = steps.stack(items([args.magnitude]), "MAGNITUDE")
+    steps.require_outputs([args.out], [*items([args.magnitude])])
+    magnitude, image = steps.magnitudes(items([args.magnitude]), "MAGNITUDE")
     with threads(steps.n_threads(args)):
         found = brain_mask(magnitude, image.grid, template())
     for line in found.says:

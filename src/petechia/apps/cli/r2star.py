@@ -32,8 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from petechia.core.echoes import check_echo_times
     from petechia.pipeline.provenance import threads
 
+    outputs = [args.out, args.t2star, args.s0]
+    steps.require_outputs(outputs, [*items(args.mag), args.mask])
     row, params = steps.chosen(METHODS, args)
-    magnitude, image = steps.stack(items(args.mag), "--mag")
+    magnitude, image = steps.magnitudes(items(args.mag), "--mag")
     te_s = numbers(args.te, "--te")
     check_echo_times(te_s, len(magnitude), "--te")
     mask = steps.mask_or_everything(args.mask, image.grid)

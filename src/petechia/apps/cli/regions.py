@@ -22,16 +22,18 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Register the atlas and write its labels."""
+    import numpy as np
+
     from petechia.anatomy.brainmask import brain_mask
     from petechia.anatomy.regions import label_regions
     from petechia.anatomy.registration import register
     from petechia.apps.cli.words import items
-    from petechia.contrast.combine import combine_magnitude
     from petechia.errors import UnfitError
     from petechia.pipeline.provenance import threads
     from petechia.pipeline.stages import template
 
-    magnitude, image = steps.stack(items([args.magnitude]), "MAGNITUDE")
+    steps.require_outputs([args.out], [*items([args.magnitude]), args.mask])
+    magnitude, image = steps.magnitudes(items([args.magnitude]), "MAGNITUDE")
     there = template()
     with threads(steps.n_threads(args)):
         if args.mask is None:
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             mask, registration = found.mask, found.registration
         else:
             mask, registration = steps.mask_or_everything(args.mask, image.grid), None
-        combined = combine_magnitude(magnitude, tuple(range(1, len(magnitude) + 1)))
+        combined = np.sqrt(np.square(magnitude).sum(axis=0))
         registration = registration or register(combined, image.grid, there, mask=mask)
         regions = label_regions(registration, there, mask, image.grid)
     if not regions.ok:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from petechia.apps.cli.words import LIST, items, numbers
-from petechia.errors import FileError, ParameterError
+from petechia.apps.cli.words import LEVELS, LIST, count, items, numbers
+from petechia.errors import FileError, OutputError, ParameterError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("level", nargs="?", help="'participant', as BIDS Apps are called")
     add("--participant-label", action=LIST, metavar="L", help="only these participants")
     add("--session-label", action=LIST, metavar="L", help="only these sessions")
-    add("--subject", default="01", metavar="S", help="name for DICOM and loose NIfTI (01)")
+    add("--subject", metavar="S", help="name for DICOM and loose NIfTI (01)")
     files = parser.add_argument_group("files named one by one, instead of INPUT and OUTPUT")
     files.add_argument("--mag", action=LIST, metavar="F", help="magnitude, one per echo or 4-D")
     files.add_argument("--phase", action=LIST, metavar="F", help="phase, likewise")
@@ -41,8 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--field", type=Path, metavar="FILE", help="your own total field (ppm, or Hz by sidecar)")
     add("--steps", action=LIST, metavar="STEP", help="only these steps and what they need")
     add("--save-intermediates", action="store_true", help="also unwrapped phase, fields, residual")
-    add("--n-procs", type=int, default=1, metavar="N", help="scans at once (1)")
-    add("--n-threads", type=int, metavar="N", help="threads of each scan (cores / n-procs)")
+    add("--n-procs", type=count, default=1, metavar="N", help="scans at once (1)")
+    add("--n-threads", type=count, metavar="N", help="threads of each scan (cores / n-procs)")
     add("--engine", default="local", help="local")
     add("--dry-run", action="store_true", help="say what would be run, and stop")
     add("--force", action="store_true", help="redo what is finished")
@@ -55,6 +55,8 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Find the scans, run them, say how it went."""
+    refs, root = _scans(args)  # before the imports below, which take seconds
+    _require_one_scan(args, refs)
     from petechia.core.methods import choose
     from petechia.pipeline.engines import METHODS as ENGINES
     from petechia.pipeline.run import Options, run_all
@@ -71,10 +73,9 @@ def run(args: argparse.Namespace) -> int:
     steps = tuple(items(args.steps))
     closure(steps)
     choose(ENGINES, args.engine, "--engine")
-    refs, root = _scans(args)
     if args.dry_run:
         return _dry(refs, closure(steps))
-    n_procs = max(1, min(args.n_procs, len(refs)))
+    n_procs = min(args.n_procs, len(refs))
     options = Options(
         steps=steps,
         mask=args.mask,
@@ -93,7 +94,11 @@ def run(args: argparse.Namespace) -> int:
             outcomes.append(outcome)
             if len(refs) > 1:
                 say_outcome(outcome)
-    finish_tree(root)
+    try:
+        finish_tree(root)
+    except OutputError:
+        if not any(outcome.status == "failed" for outcome in outcomes):
+            raise  # else the reason is told already
     return conclude(outcomes, root)
 
 
@@ -104,13 +109,15 @@ def cores() -> int:
 
 def _scans(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
     """Return the scans and the output folder that the words name."""
-    if args.level not in (None, "participant"):
+    from petechia.files.places import require_apart
+
+    if args.level not in (None, LEVELS[0]):
         raise ParameterError(
             f"analysis level {args.level!r}",
             where="petechia run",
             mend="Only 'participant' is run here.",
         )
-    if args.mag:
+    if args.mag is not None:
         return _named_files(args)
     for option in ("phase", "te", "b0", "out"):
         if getattr(args, option) is not None:
@@ -129,29 +136,63 @@ def _scans(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
 
     refs = find_scans(
         args.input,
-        subject=args.subject,
+        subject=args.subject or "01",
         participants=items(args.participant_label),
         sessions=items(args.session_label),
         phase_scale=args.phase_scale,
     )
-    if args.output.resolve() == args.input.resolve():
-        raise FileError(
-            "output and input are the same folder",
-            where=str(args.output),
-            mend="Name another folder for the results: the input is never written to.",
+    if args.subject is not None and refs[0].kind == "BIDS":
+        raise ParameterError(
+            f"{args.subject!r} for a BIDS dataset, whose scans have names",
+            where="--subject",
+            mend="Leave it out; --participant-label chooses among people.",
         )
+    require_apart(args.output, [args.input], dataset=refs[0].kind == "BIDS")
     return refs, args.output
 
 
 def _named_files(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
-    root = args.out or args.input
-    if root is None:
+    from petechia.files.places import require_apart
+
+    if args.input is not None:
+        raise ParameterError(
+            f"{str(args.input)!r} beside --mag",
+            where="petechia run",
+            mend="Give INPUT and OUTPUT, or files by --mag with --out DIR, not both.",
+        )
+    if args.out is None:
         raise ParameterError(
             "--out is missing",
             where="petechia run --mag",
             mend="Name the folder for the results: --out OUT.",
         )
-    return [named_scan(args)], root
+    ref = named_scan(args)
+    require_files("--mag", items(args.mag))
+    require_files("--phase", items(args.phase))
+    require_apart(args.out, [Path(path) for path in ref.paths])
+    return [ref], args.out
+
+
+def require_files(option: str, names: Iterable[str]) -> None:
+    """Raise `FileError` for the first that is not a file, before anything is begun."""
+    for name in names:
+        if not Path(name).is_file():
+            is_what = "a folder, not a file" if Path(name).is_dir() else "no such file"
+            raise FileError(is_what, where=f"{option} {name}", mend="Check the path.")
+
+
+def _require_one_scan(args: argparse.Namespace, refs: list["ScanRef"]) -> None:
+    for option in ("mask", "field"):
+        path = getattr(args, option)
+        if path is None:
+            continue
+        require_files(f"--{option}", [str(path)])
+        if len(refs) > 1:
+            raise ParameterError(
+                f"one file for {len(refs)} scans",
+                where=f"--{option} {path}",
+                mend="Choose one scan: --participant-label, --session-label, or its own folder.",
+            )
 
 
 def named_scan(args: argparse.Namespace) -> "ScanRef":
@@ -164,7 +205,7 @@ def named_scan(args: argparse.Namespace) -> "ScanRef":
         te_s=numbers(args.te, "--te"),
         b0_t=args.b0,
         phase_scale=getattr(args, "phase_scale", None),
-        subject=getattr(args, "subject", "01"),
+        subject=getattr(args, "subject", None) or "01",
     )
 
 
@@ -194,14 +235,16 @@ def conclude(outcomes: Iterable["Outcome"], root: Path) -> int:
         print(f"report: {root / only.report}" if only.report else f"results: {root}")
         return 0
     done = len(ended) - len(failed)
-    print(f"{done} of {len(ended)} scans done, {len(failed)} failed; {root / 'index.html'}")
+    index = root / "index.html"
+    place = index if index.is_file() else root
+    print(f"{done} of {len(ended)} scans done, {len(failed)} failed; {place}")
     return 3 if failed else 0
 
 
 def headline(summary: dict[str, Any]) -> str:
     """Return the one line that a person waits for."""
-    if summary["count_interval_95"] is None:
-        return f"microbleeds not assessable: {' '.join(summary['not_assessable'])}"
+    if summary["category"] == "not_assessable":
+        return f"microbleeds not assessable: {summary['not_assessable'][0]} Research use only."
     counts, (low, high) = summary["counts"], summary["count_interval_95"]
     return (
         f"{counts['total']} microbleeds counted (95 % interval {low:g} to {high:g}; "

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from petechia.apps.cli.words import LIST, items
+from petechia.apps.cli.words import LIST, count, items
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,7 +11,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("out", type=Path, help="folder of the dataset to write")
     add("--protocol", action=LIST, metavar="P", help="one or more; every person gets each")
-    add("--n-subjects", type=int, default=1, metavar="N", help="people (1)")
+    add("--n-subjects", type=count, default=1, metavar="N", help="people (1)")
     add("--seed", type=int, default=0, metavar="N", help="same seed, same dataset (0)")
     add("--microbleeds", type=int, metavar="N", help="of each person (drawn as patients have)")
     add("--calcifications", type=int, default=3, metavar="N", help="of each person (3)")

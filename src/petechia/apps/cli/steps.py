@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from petechia.apps.cli.words import LIST, pairs
-from petechia.errors import ParameterError
+from petechia.apps.cli.words import LIST, count, pairs
+from petechia.errors import OutputError, ParameterError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ def method_words(parser: argparse.ArgumentParser, default: str) -> None:
 
 def thread_words(parser: argparse.ArgumentParser) -> None:
     """Add `--n-threads`."""
-    parser.add_argument("--n-threads", type=int, metavar="N", help="threads (all cores)")
+    parser.add_argument("--n-threads", type=count, metavar="N", help="threads (all cores)")
 
 
 def echo_words(parser: argparse.ArgumentParser, *, phase: bool) -> None:
@@ -59,22 +59,75 @@ def chosen(methods: "Mapping[str, Method]", args: argparse.Namespace) -> "tuple[
 
 def work_until(step: str, args: argparse.Namespace) -> "Work":
     """Take the scan of `echo_words` down the road as far as `step`."""
-    from petechia.apps.cli.run import named_scan
+    from petechia.apps.cli.run import named_scan, require_files
+    from petechia.apps.cli.words import items
     from petechia.pipeline.given import given_volumes
     from petechia.pipeline.provenance import threads
     from petechia.pipeline.settings import Settings
-    from petechia.pipeline.stages import STAGES, closure
+    from petechia.pipeline.stages import walk
     from petechia.pipeline.work import Work
 
+    require_files("--mag", items(args.mag))
+    require_files("--phase", items(getattr(args, "phase", None)))
     scan = named_scan(args).load()
     settings = Settings.build(phase_sign=getattr(args, "phase_sign", None))
     work = Work(scan=scan, settings=settings)
     work.given_mask, work.given_field_ppm = given_volumes(args.mask, None, scan)
     with threads(n_threads(args)):
-        for name in closure([step]):
-            if not STAGES[name].phase or work.phase_usable:
-                STAGES[name].run(work)
+        walk(work, [step])
     return work
+
+
+def require_outputs(outputs: list[Path | None], inputs: list[str | Path | None]) -> None:
+    """Try, before the work, that every output can be written and is none of the inputs."""
+    from petechia.files.nifti import is_nifti
+    from petechia.files.writing import make_folder
+
+    read = [Path(path).resolve() for path in inputs if path is not None]
+    asked = [path for path in outputs if path is not None]
+    for n, path in enumerate(asked):
+        if not is_nifti(path.name):
+            raise OutputError(
+                "not the name of a NIfTI file",
+                where=str(path),
+                mend="Name it .nii.gz or .nii.",
+            )
+        if path.resolve() in [*read, *(other.resolve() for other in asked[:n])]:
+            raise OutputError(
+                "is read or written by this command already",
+                where=str(path),
+                mend="Name another file: the input is never written over.",
+            )
+        if path.is_dir():
+            raise OutputError(
+                "is a folder", where=str(path), mend="Name a file in it, ending .nii.gz."
+            )
+        make_folder(path.parent)
+
+
+def main_field(b0_t: float | None) -> float | None:
+    """Return `--b0`, checked."""
+    from petechia.core.checks import require_between
+
+    if b0_t is not None:
+        require_between(b0_t, 0.05, 25, "--b0", "Give the field in tesla, e.g. 1.5, 3 or 7.")
+    return b0_t
+
+
+def magnitudes(paths: list[str], option: str) -> "tuple[np.ndarray, Volume]":
+    """Return stacked echoes that could be a magnitude, and the first file."""
+    from petechia.core.checks import require_signal
+
+    echoes, first = stack(paths, option)
+    for echo in echoes:
+        require_signal(echo, str(first.path))
+        if (echo < 0).mean() > 0.05:
+            raise ParameterError(
+                f"{100 * (echo < 0).mean():.0f} % of its voxels are below 0",
+                where=f"{option} {first.path}",
+                mend="Is this a phase? Magnitudes are 0 or more.",
+            )
+    return echoes.clip(min=0), first
 
 
 def stack(paths: list[str], option: str) -> "tuple[np.ndarray, Volume]":

@@ -21,12 +21,15 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Make the SWI."""
+    from petechia.apps.cli.words import items
     from petechia.errors import ParameterError
 
     if not args.phase:
         raise ParameterError(
             "--phase is missing", where="petechia swi", mend="SWI needs magnitude and phase."
         )
+    inputs = [*items(args.mag), *items(args.phase), args.mask]
+    steps.require_outputs([args.out, args.mip], inputs)
     work = steps.work_until("swi", args)
     steps.save(args.out, work.need("swi"), work.scan)
     if args.mip is not None:

@@ -43,14 +43,17 @@ def run(args: argparse.Namespace) -> int:
         raise ParameterError(
             "--b0 is missing", where="--field", mend="The field in ppm needs the main field."
         )
+    inputs = [*items(args.phase), *items(args.mag), args.mask]
+    steps.require_outputs([args.out, args.field], inputs)
+    b0_t = steps.main_field(args.b0)
     row, params = steps.chosen(METHODS, args)
     raw, image = steps.stack(items(args.phase), "--phase")
     te_s = numbers(args.te, "--te")
     check_echo_times(te_s, len(raw), "--te")
-    phase = phase_to_radians(raw, scale=args.phase_scale).phase_rad
+    phase = phase_to_radians(raw, scale=args.phase_scale, where=str(image.path)).phase_rad
     magnitude = np.ones_like(phase)
     if args.mag:
-        magnitude, _ = steps.stack(items(args.mag), "--mag")
+        magnitude, _ = steps.magnitudes(items(args.mag), "--mag")
         if magnitude.shape != phase.shape:
             raise ParameterError(
                 f"magnitude {magnitude.shape} and phase {phase.shape} differ",
@@ -62,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     with threads(steps.n_threads(args)):
         (unwrapped,) = row(arrays, grid=image.grid, settings=params)
         steps.save(args.out, unwrapped, image)
-        if args.field is not None:
-            found = field_from_echoes(unwrapped, magnitude, te_s, args.b0, mask, image.grid)
+        if args.field is not None and b0_t is not None:
+            found = field_from_echoes(
+                unwrapped, magnitude, te_s, b0_t, mask, image.grid, fit_offset=len(te_s) > 2
+            )
             steps.save(args.field, found.field_ppm, image)
     return 0

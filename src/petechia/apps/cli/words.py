@@ -2,11 +2,45 @@
 
 import argparse
 from collections.abc import Sequence
+from typing import NoReturn
 
 from petechia.errors import ParameterError
 
 LIST = "append"
 """An option with this action takes one or more words, commas or repeats."""
+
+
+LEVELS = ("participant", "group")
+"""Analysis levels, the third positional of a BIDS App."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong as the rest of the package does: in one message."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print below a page of usage."""
+        raise ParameterError(message, where=self.prog, mend=f"See {self.prog} --help.")
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the values; an unknown word is told with the option it is nearest to."""
+        from difflib import get_close_matches
+
+        args, unknown = self.parse_known_args(words)
+        if unknown:
+            near = get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, 1)
+            raise ParameterError(
+                f"unknown words: {' '.join(unknown)}",
+                where=self.prog,
+                mend=f"Did you mean {near[0]}?" if near else f"See {self.prog} --help.",
+            )
+        return args
+
+
+def count(word: str) -> int:
+    """Return a whole number of 1 or more; for argparse."""
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number of 1 or more")
+    return int(word)
 
 
 def settle(parser: argparse.ArgumentParser, argv: Sequence[str], n_positionals: int) -> list[str]:
@@ -51,7 +85,7 @@ def settle(parser: argparse.ArgumentParser, argv: Sequence[str], n_positionals: 
                 options.append(words.pop(0))
     for _, taken in reversed(groups):
         missing = n_positionals - len(positionals)
-        given_back = taken[max(1, len(taken) - missing - _extra(taken)) :] if missing > 0 else []
+        given_back = taken[max(1, len(taken) - max(0, missing) - _extra(taken)) :]
         positionals += given_back
         del taken[len(taken) - len(given_back) :]
     for name, taken in groups:
@@ -61,7 +95,7 @@ def settle(parser: argparse.ArgumentParser, argv: Sequence[str], n_positionals: 
 
 def _extra(taken: list[str]) -> int:
     """Return 1 when the words end with a BIDS-App analysis level."""
-    return int(bool(taken) and taken[-1] in ("participant", "group"))
+    return int(bool(taken) and taken[-1] in LEVELS)
 
 
 def _is_number(word: str) -> bool:

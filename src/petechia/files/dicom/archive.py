@@ -22,6 +22,7 @@ UNREADABLE = (
     NotImplementedError,
 )  # fmt: skip
 """What reading a damaged or unusually packed member can raise."""
+ZIP_MAGIC = b"PK\x03\x04"
 MAX_MEMBERS = 200_000
 MAX_MEMBER_BYTES = 2 * 1024**3
 MAX_TOTAL_BYTES = 32 * 1024**3
@@ -41,8 +42,11 @@ class Box:
 
     @property
     def is_zip(self) -> bool:
-        """Whether the place is a zip archive."""
-        return self.place.is_file() and zipfile.is_zipfile(self.place)
+        """Whether the place is a zip archive, be it a damaged one."""
+        if not self.place.is_file():
+            return False
+        with self.place.open("rb") as stream:
+            return stream.read(4) == ZIP_MAGIC or zipfile.is_zipfile(self.place)
 
     def names(self) -> list[str]:
         """Return the relative POSIX paths of all files, sorted; a single file is its own name."""

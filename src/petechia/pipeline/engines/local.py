@@ -1,9 +1,11 @@
 """Processes on this computer."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,6 +32,26 @@ class LocalParams:
             raise ParameterError(
                 f"{self.n_procs} processes", where="--n-procs", mend="Give 1 or more."
             )
+
+
+@contextmanager
+def _pool(n_procs: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool whose processes end at once when the block is left by Ctrl-C or an error."""
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(
+        n_procs, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c
+    ) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
+
+
+def _leave_ctrl_c() -> None:
+    """Leave Ctrl-C to the parent: it ends its workers itself, and says so once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def local(
@@ -60,9 +82,7 @@ def local(
     waiting = list(items)
     while waiting:
         # one item a future, as many futures as workers: a dead pool loses only what ran
-        with ProcessPoolExecutor(
-            params.n_procs, mp_context=multiprocessing.get_context("spawn")
-        ) as pool:
+        with _pool(params.n_procs) as pool:
             running: dict[Future[Outcome], Item] = {}
             broken = False
             while (waiting or running) and not broken:

@@ -1,0 +1,65 @@
+"""Keep results and input apart: neither may end up among the other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from petechia.errors import FileError, OutputError
+from petechia.files.output import DATASET_NAME
+from petechia.files.sidecars import read_json
+
+_NEVER_INSIDE = ("sub-", "sourcedata", "code")
+
+
+def require_apart(output: Path, inputs: Sequence[Path], *, dataset: bool = False) -> None:
+    """Raise `OutputError` when results at `output` would mix with, or write over, other data.
+
+    Parameters
+    ----------
+    output : Path
+        Folder for the results; need not be there yet.
+    inputs : sequence of Path
+        What is read: a folder, or files.
+    dataset : bool
+        True when the input is a BIDS dataset; results may then lie inside it, but for the
+        folders that hold its data (`derivatives/petechia` is the usual place).
+
+    Raises
+    ------
+    OutputError
+        It is the input's folder, lies inside the input, or is another dataset.
+    """
+    place = output.resolve()
+    for path in inputs:
+        folder = path.resolve() if path.is_dir() else path.resolve().parent
+        if place == folder:
+            raise OutputError(
+                "results would lie in the folder of the input",
+                where=str(output),
+                mend="Name another folder for the results: the input is never written to.",
+            )
+        if path.is_dir() and folder in place.parents:
+            first = place.relative_to(folder).parts[0]
+            if not dataset or first.startswith(_NEVER_INSIDE):
+                raise OutputError(
+                    f"lies inside the input {path}, where a later run would take it for scans",
+                    where=str(output),
+                    mend="Name a folder outside the input"
+                    + (", or its derivatives/petechia." if dataset else "."),
+                )
+    _require_ours(output)
+
+
+def _require_ours(output: Path) -> None:
+    described = output / "dataset_description.json"
+    if not described.is_file():
+        return
+    try:
+        name = read_json(described).get("Name")
+    except FileError:
+        name = None
+    if name != DATASET_NAME:
+        raise OutputError(
+            f"is another dataset ({name or 'its dataset_description.json cannot be read'})",
+            where=str(output),
+            mend="Name a new folder for the results, or one that petechia run has made.",
+        )
