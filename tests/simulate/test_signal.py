@@ -7,6 +7,7 @@ from petechia.core.units import hz_per_ppm
 from petechia.simulate.signal import (
     acquire,
     add_source_fields,
+    matter_of,
     near_sources,
     slice_profiles,
     sphere_table,
@@ -16,9 +17,10 @@ from petechia.simulate.signal import (
 INNER = (slice(None), slice(5, -5), slice(5, -5), slice(5, -5))
 
 
-def scanned(maps, protocol, spheres, keep=1.0):
+def scanned(maps, protocol, spheres, substance="hemosiderin"):
     table = sphere_table(np.array(spheres), maps.grid)
-    near = near_sources(maps, table, np.full(len(table), keep), protocol, protocol.te_s)
+    matter = matter_of([substance] * len(table), protocol)
+    near = near_sources(maps, table, matter, protocol, protocol.te_s)
     add_source_fields(maps, table)
     return acquire(maps, protocol, protocol.te_s, near)
 
@@ -117,7 +119,7 @@ def test_supersampling_agrees_with_a_much_finer_grid(uniform):
 
 
 def test_sources_are_dark_and_calcium_has_few_protons(uniform):
-    image = np.abs(scanned(*uniform(te_s=(0.002,)), [(0.0, 0.0, 0.0, 2.5, -0.2)], keep=0.15))[0]
+    image = np.abs(scanned(*uniform(te_s=(0.002,)), [(0.0, 0.0, 0.0, 2.5, -0.2)], "calcium"))[0]
     assert image[12, 12, 12] < 0.3 * image[2, 2, 2]
 
 

@@ -5,11 +5,11 @@ import pytest
 
 from petechia.errors import ParameterError
 from petechia.simulate.head import sample_head
+from petechia.simulate.mimics import sample_calcifications
 from petechia.simulate.sources import (
     LOCATION_FRACTION,
     draw_count,
     draw_moment,
-    sample_calcifications,
     sample_microbleeds,
 )
 

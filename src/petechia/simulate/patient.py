@@ -16,30 +16,37 @@ from scipy import ndimage
 from petechia.core.echoes import Echoes
 from petechia.errors import ParameterError
 from petechia.simulate.atlas import Atlas, atlas_from
+from petechia.simulate.bodies import add_bodies
 from petechia.simulate.head import Head, HeadParams, head_maps, make_head, sample_head, to_template
+from petechia.simulate.hemorrhages import (
+    STAGES,
+    sample_cavernomas,
+    sample_macrobleeds,
+    sample_siderosis,
+)
+from petechia.simulate.mimics import sample_air_specks, sample_calcifications, sample_iron
 from petechia.simulate.protocols import PROTOCOLS, Protocol
 from petechia.simulate.receive import Receiver, receive, sample_receiver
 from petechia.simulate.render import FineMaps, Pose, render, sample_pose
 from petechia.simulate.signal import (
     acquire,
     add_source_fields,
+    matter_of,
     near_sources,
     sphere_table,
     voxel_means,
 )
-from petechia.simulate.sources import (
-    PATTERNS,
-    Source,
-    draw_count,
-    sample_calcifications,
-    sample_microbleeds,
-)
-from petechia.simulate.tissues import CALCIUM_PD, TISSUES, spoiled_gre
+from petechia.simulate.sources import PATTERNS, Source, draw_count, sample_microbleeds
+from petechia.simulate.tissues import TISSUES, spoiled_gre
 from petechia.simulate.truth import Truth, lesion_rows, void_labels, with_centres
 from petechia.simulate.vessels import VesselParams, Vessels, sample_vessels
 
 log = logging.getLogger(__name__)
 Volume = npt.NDArray[np.float32]
+COUNTS = (
+    "n_microbleeds", "n_calcifications", "n_macrobleeds", "n_cavernomas", "n_siderosis", "n_iron",
+    "n_air_specks",
+)  # fmt: skip
 WHITE_MATTER_UNITS = 1000.0
 """Magnitude of white matter before decay in the images, where the coil's gain is 1."""
 
@@ -62,6 +69,13 @@ class SimulationParams:
         Signal to noise in place of the protocol's; infinity for none.
     vessels : VesselParams
         How many veins.
+    clustered, elongated : float
+        Part of the microbleeds that lie near another, and that are rows.
+    n_macrobleeds, n_cavernomas, n_siderosis, n_iron, n_air_specks : int
+        How many hematomas above 10 mm, cavernomas, patches of superficial siderosis, foci
+        of iron in nuclei, and air cells in the skull base.
+    stage : str or None
+        Of hemoglobin in hematomas; None draws one for each.
     """
 
     protocol: str = "3t_megre_1mm"
@@ -70,6 +84,14 @@ class SimulationParams:
     pattern: str = "mixed"
     snr: float | None = None
     vessels: VesselParams = field(default_factory=VesselParams)
+    clustered: float = 0.0
+    elongated: float = 0.0
+    n_macrobleeds: int = 0
+    n_cavernomas: int = 0
+    n_siderosis: int = 0
+    n_iron: int = 0
+    n_air_specks: int = 0
+    stage: str | None = None
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -84,7 +106,20 @@ class SimulationParams:
                 where="SimulationParams.pattern",
                 mend=f"Choose one of {', '.join(PATTERNS)}.",
             )
-        for name in ("n_microbleeds", "n_calcifications"):
+        if self.stage is not None and self.stage not in STAGES:
+            raise ParameterError(
+                f"stage = {self.stage!r}",
+                where="SimulationParams.stage",
+                mend=f"Choose one of {', '.join(STAGES)}, or None.",
+            )
+        for name in ("clustered", "elongated"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ParameterError(
+                    f"{name} = {getattr(self, name)}",
+                    where="SimulationParams",
+                    mend="Give a part from 0 to 1.",
+                )
+        for name in COUNTS:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1000:
                 raise ParameterError(
@@ -165,12 +200,28 @@ def sample_patient(params: SimulationParams, atlas: Atlas, rng: np.random.Genera
     of_head, of_veins, of_lesions = rng.spawn(3)
     head = sample_head(atlas, of_head)
     n = draw_count(of_lesions) if params.n_microbleeds is None else params.n_microbleeds
-    bleeds = sample_microbleeds(n, atlas, head, of_lesions, params.pattern)
+    bleeds = sample_microbleeds(
+        n, atlas, head, of_lesions, params.pattern,
+        clustered=params.clustered, elongated=params.elongated,
+    )  # fmt: skip
     stones = sample_calcifications(params.n_calcifications, atlas, head, of_lesions)
     return Patient(
         head=head,
         vessels=sample_vessels(atlas, head, of_veins, params.vessels),
-        sources=bleeds + stones,
+        sources=bleeds + stones + _others(params, atlas, head, of_lesions),
+    )
+
+
+def _others(
+    params: SimulationParams, atlas: Atlas, head: HeadParams, rng: np.random.Generator
+) -> tuple[Source, ...]:
+    """Draw what a person has besides microbleeds and calcifications."""
+    return (
+        sample_macrobleeds(params.n_macrobleeds, atlas, head, rng, params.stage)
+        + sample_cavernomas(params.n_cavernomas, atlas, head, rng)
+        + sample_siderosis(params.n_siderosis, atlas, head, rng)
+        + sample_iron(params.n_iron, atlas, head, rng)
+        + sample_air_specks(params.n_air_specks, atlas, head, rng)
     )
 
 
@@ -192,6 +243,7 @@ def scan_patient(
         patient.vessels, pose, protocol,
     )  # fmt: skip
     images, labels, table = _imaged(patient.sources, maps, pose, protocol)
+    # bodies are in the maps by now, spheres are not
     centres = _centres(patient.sources, pose)
     truth = Truth(
         lesions=lesion_rows(patient.sources, centres, labels, protocol.grid),
@@ -224,23 +276,23 @@ def _imaged(
     The scan without lesions comes first, at the reading echo only; then their fields are
     added to `maps.field_ppm` where it lies.
     """
-    spheres = [
-        (*pose.to_scanner(s.centre_mm), s.radius_mm, s.chi_ppm) for o in sources for s in o.spheres
-    ]
-    table = sphere_table(np.array(spheres, dtype=np.float64).reshape(-1, 5), maps.grid)
-    keep = np.array(
-        [CALCIUM_PD if o.kind == "calcification" else 1.0 for o in sources for _ in o.spheres]
-    )
+    spheres = [sphere for source in sources for sphere in source.spheres]
+    rows = [(*pose.to_scanner(s.centre_mm), s.radius_mm, s.chi_ppm) for s in spheres]
+    table = sphere_table(np.array(rows, dtype=np.float64).reshape(-1, 5), maps.grid)
     without = np.abs(acquire(maps, protocol, (protocol.reading_te_s,))[0])
-    near = near_sources(maps, table, keep, protocol, protocol.te_s)
+    add_bodies(maps, [body for source in sources for body in source.bodies], pose, protocol)
+    matter = matter_of([s.substance for s in spheres], protocol)
+    near = near_sources(maps, table, matter, protocol, protocol.te_s)
     add_source_fields(maps, table)
     images = acquire(maps, protocol, protocol.te_s, near)
     reading = protocol.te_s.index(protocol.reading_te_s)
+    spots = [source.spots for source in sources]
+    places = np.concatenate([np.zeros((0, 4)), *spots])
     labels = void_labels(
         np.abs(images[reading]),
         without,
-        protocol.grid.to_index(_centres(sources, pose)),
-        np.array([s.moment_ppm_mm3 for s in sources]),
+        np.column_stack([protocol.grid.to_index(pose.to_scanner(places[:, :3])), places[:, 3]]),
+        np.repeat(np.arange(len(sources)), [len(s) for s in spots]),
         protocol.grid,
     )
     return images, labels, table

@@ -5,6 +5,7 @@ sampling: a crop of k-space along encoded axes, a slice profile along 2D slices.
 small sources each fine point is split further, with their exact fields.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from petechia.core.units import hz_per_ppm
 from petechia.simulate.fields import add_spheres
 from petechia.simulate.protocols import Protocol
 from petechia.simulate.render import FineGrid, FineMaps
-from petechia.simulate.tissues import FAT_SHIFT_PPM, STATIC_DEPHASING
+from petechia.simulate.tissues import FAT_SHIFT_PPM, STATIC_DEPHASING, SUBSTANCES
 
 Complex = npt.NDArray[np.complex64]
 Volume = npt.NDArray[np.float32]
@@ -137,8 +138,24 @@ def sphere_table(spheres: npt.NDArray[np.floating], grid: FineGrid) -> npt.NDArr
     return np.ascontiguousarray(table)
 
 
+def matter_of(names: Sequence[str], protocol: Protocol) -> npt.NDArray[np.float64]:
+    """Return what spheres of these substances do to the signal inside them, rows of (S, 5).
+
+    A share of the surroundings' signal, a signal of its own; a share of the surroundings'
+    decay, a decay of its own [1/s]; and the part of the susceptibility that is grainy.
+    """
+    rows = []
+    for name in names:
+        stuff = SUBSTANCES[name]
+        own = stuff.signal(protocol.b0_t, protocol.tr_s, protocol.flip_deg)
+        signal = (stuff.pd, 0.0) if own is None else (0.0, own)
+        decay = (1.0, 0.0) if stuff.t2_s is None else (0.0, 1.0 / stuff.t2_s)
+        rows.append((*signal, *decay, stuff.grain))
+    return np.array(rows, dtype=np.float64).reshape(-1, 5)
+
+
 def near_sources(
-    maps: FineMaps, table: npt.NDArray[np.float64], keep: npt.NDArray[np.float64],
+    maps: FineMaps, table: npt.NDArray[np.float64], matter: npt.NDArray[np.float64],
     protocol: Protocol, te_s: tuple[float, ...],
 ) -> NearSources:  # fmt: skip
     """Return the signals of fine points near the spheres of `table`, supersampled.
@@ -149,8 +166,8 @@ def near_sources(
         Without the fields of the spheres.
     table : (S, 5) ndarray
         Spheres in axis millimetres (`sphere_table`).
-    keep : (S,) ndarray
-        Proton density of each sphere against its surroundings.
+    matter : (S, 5) ndarray
+        What they are made of (`matter_of`).
     protocol : Protocol
         Field strength.
     te_s : tuple of float
@@ -159,11 +176,15 @@ def near_sources(
     grid = maps.grid
     turn = 2 * np.pi * hz_per_ppm(protocol.b0_t) * max(te_s)
     around = [_points_near(row, grid, turn) for row in table]
-    chosen = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *around]))
+    points = np.concatenate([np.zeros(0, dtype=np.int64), *around])
+    sphere = np.repeat(np.arange(len(table)), [len(a) for a in around])
+    order = np.argsort(points, kind="stable")
+    chosen, first = np.unique(points[order], return_index=True)
     signal = np.zeros((len(te_s), len(chosen)), dtype=np.complex64)
     split = np.clip(np.ceil(grid.spacing_mm / 0.16), 3, 10).astype(np.int64)
     _supersample(
-        maps.field_ppm, maps.s0, maps.r2star, chosen, table, keep,
+        maps.field_ppm, maps.s0, maps.r2star, chosen, np.append(first, len(points)),
+        sphere[order], table, matter,
         grid.spacing_mm, grid.origin_mm, grid.scan.b0_dir, split,
         np.asarray(te_s), 2 * np.pi * hz_per_ppm(protocol.b0_t), STATIC_DEPHASING, signal,
     )  # fmt: skip
@@ -189,45 +210,93 @@ def _points_near(
     return np.asarray(flat[inside], dtype=np.int64)
 
 
+@compiled
+def _ball_field(x: float, y: float, z: float, radius: float, chi: float, b0: Any) -> Any:
+    """Return the field of a ball at a place seen from its centre; 0 inside."""
+    square = x * x + y * y + z * z
+    if square <= radius * radius:
+        return 0.0
+    along = x * b0[0] + y * b0[1] + z * b0[2]
+    return chi / 3.0 * radius**3 * (3.0 * along * along / square - 1.0) / square**1.5
+
+
+@compiled
+def _far_field(
+    at: Any, step: Any, own: Any, spheres: Any, b0: Any, smallest_ppm: float, out: Any
+) -> None:
+    """Fill `out` with the field and its slope along each axis, of all spheres but `own`."""
+    out[:] = 0.0
+    for s in range(spheres.shape[0]):
+        mine = False
+        for n in own:
+            mine = mine or n == s
+        if mine:
+            continue
+        x, y, z = at[0] - spheres[s, 0], at[1] - spheres[s, 1], at[2] - spheres[s, 2]
+        radius, chi = spheres[s, 3], spheres[s, 4]
+        reach = 2.0 * abs(chi) / 3.0 * radius**3 / smallest_ppm
+        if (x * x + y * y + z * z) ** 1.5 > reach:
+            continue
+        out[0] += _ball_field(x, y, z, radius, chi, b0)
+        h = 0.5 * step
+        out[1] += _ball_field(x + h[0], y, z, radius, chi, b0)
+        out[1] -= _ball_field(x - h[0], y, z, radius, chi, b0)
+        out[2] += _ball_field(x, y + h[1], z, radius, chi, b0)
+        out[2] -= _ball_field(x, y - h[1], z, radius, chi, b0)
+        out[3] += _ball_field(x, y, z + h[2], radius, chi, b0)
+        out[3] -= _ball_field(x, y, z - h[2], radius, chi, b0)
+
+
 @compiled(parallel=True)
 def _supersample(
-    field: Any, s0: Any, r2star: Any, chosen: Any, spheres: Any, keep: Any,
-    spacing: Any, origin: Any, b0: Any, split: Any,
+    field: Any, s0: Any, r2star: Any, chosen: Any, first: Any, sphere: Any,
+    spheres: Any, matter: Any, spacing: Any, origin: Any, b0: Any, split: Any,
     te_s: Any, radians: float, static: float, out: Any,
 ) -> None:  # fmt: skip
-    """Fill `out` with the mean signal over a lattice inside each chosen point."""
+    """Fill `out` with the mean signal over a lattice inside each chosen point.
+
+    The spheres that chose a point, `sphere[first[c] : first[c + 1]]`, act exactly on every
+    part of it; the others by their field and its slope.
+    """
     n0, n1, n2 = field.shape
     count = split[0] * split[1] * split[2]
     for c in prange(len(chosen)):
         i = chosen[c] // (n1 * n2)
         j = (chosen[c] // n2) % n1
         k = chosen[c] % n2
-        gx = 0.5 * (field[min(i + 1, n0 - 1), j, k] - field[max(i - 1, 0), j, k])
-        gy = 0.5 * (field[i, min(j + 1, n1 - 1), k] - field[i, max(j - 1, 0), k])
-        gz = 0.5 * (field[i, j, min(k + 1, n2 - 1)] - field[i, j, max(k - 1, 0)])
+        own = sphere[first[c] : first[c + 1]]
+        at = np.array(
+            [
+                origin[0] + i * spacing[0],
+                origin[1] + j * spacing[1],
+                origin[2] + k * spacing[2],
+            ]
+        )
+        far = np.zeros(4)
+        _far_field(at, spacing, own, spheres, b0, 2e-4, far)
+        middle = field[i, j, k] + far[0]
+        gx = far[1] + 0.5 * (field[min(i + 1, n0 - 1), j, k] - field[max(i - 1, 0), j, k])
+        gy = far[2] + 0.5 * (field[i, min(j + 1, n1 - 1), k] - field[i, max(j - 1, 0), k])
+        gz = far[3] + 0.5 * (field[i, j, min(k + 1, n2 - 1)] - field[i, j, max(k - 1, 0)])
         for a in range(split[0]):
             u = (a + 0.5) / split[0] - 0.5
             for b in range(split[1]):
                 v = (b + 0.5) / split[1] - 0.5
                 for d in range(split[2]):
                     w = (d + 0.5) / split[2] - 0.5
-                    shift = field[i, j, k] + gx * u + gy * v + gz * w
+                    shift = middle + gx * u + gy * v + gz * w
                     decay, signal = r2star[i, j, k], s0[i, j, k]
-                    for s in range(spheres.shape[0]):
-                        x = origin[0] + (i + u) * spacing[0] - spheres[s, 0]
-                        y = origin[1] + (j + v) * spacing[1] - spheres[s, 1]
-                        z = origin[2] + (k + w) * spacing[2] - spheres[s, 2]
-                        square = x * x + y * y + z * z
+                    for s in own:
+                        x = at[0] + u * spacing[0] - spheres[s, 0]
+                        y = at[1] + v * spacing[1] - spheres[s, 1]
+                        z = at[2] + w * spacing[2] - spheres[s, 2]
                         radius, chi = spheres[s, 3], spheres[s, 4]
-                        if square <= radius * radius:
-                            decay += static * radians * abs(chi)
-                            signal *= keep[s]
+                        if x * x + y * y + z * z <= radius * radius:
+                            signal = matter[s, 0] * signal + matter[s, 1]
+                            decay = matter[s, 2] * decay + matter[s, 3]
+                            decay += static * radians * abs(chi) * matter[s, 4]
                         else:
-                            along = x * b0[0] + y * b0[1] + z * b0[2]
-                            shift += (
-                                chi / 3.0 * radius**3
-                                * (3.0 * along * along / square - 1.0) / square**1.5
-                            )  # fmt: skip
+                            shift += _ball_field(x, y, z, radius, chi, b0)
                     for e in range(len(te_s)):
                         size = signal * np.exp(-te_s[e] * decay) / count
                         phase = radians * te_s[e] * shift

@@ -1,4 +1,4 @@
-"""Magnetised spheres: microbleeds and calcifications, drawn with the sizes real ones have."""
+"""Magnetised spheres: microbleeds, drawn with the sizes real ones have, where real ones lie."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from petechia.simulate.atlas import (
     Atlas,
     Place,
 )
+from petechia.simulate.bodies import Body
 from petechia.simulate.head import HeadParams, from_template
 
 # Where real microbleeds lie and how many a patient with any has: aggregates over 811 annotated
@@ -36,8 +37,6 @@ COUNT_QUANTILES = {0.25: 1.0, 0.5: 2.0, 0.75: 5.0, 0.9: 12.0, 0.99: 46.84}
 # Moments whose simulated voids have the apparent sizes of those microbleeds
 MOMENT_PPM_MM3 = (0.4, 2.3, 25.0)
 """5th, 50th and 95th percentile of the moment of microbleeds."""
-CALCIFICATION_PPM_MM3 = (1.5, 8.0, 45.0)
-"""The same, of calcifications, as absolute values."""
 
 PATTERNS = {
     "mixed": tuple(LOCATION_FRACTION),
@@ -59,48 +58,67 @@ class Sphere:
         True radius.
     chi_ppm : float
         Above the tissue around it.
+    substance : str
+        A name of `tissues.SUBSTANCES`.
     """
 
     centre_mm: tuple[float, float, float]
     radius_mm: float
     chi_ppm: float
+    substance: str = "hemosiderin"
 
     @property
     def moment_ppm_mm3(self) -> float:
         """Susceptibility times volume, signed."""
-        return self.chi_ppm * 4 / 3 * np.pi * self.radius_mm**3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One lesion, of one or more touching spheres.
-
-    Attributes
-    ----------
-    kind : str
-        'microbleed' or 'calcification'.
-    spheres : tuple of Sphere
-        What it is made of.
-    place : Place
-        Site, side and compartment.
-    structure : str
-        Where it lies in words, when a site does not say it: 'pineal'.
-    """
-
-    kind: str
-    spheres: tuple[Sphere, ...]
-    place: Place = NOWHERE
-    structure: str = ""
-
-    @property
-    def moment_ppm_mm3(self) -> float:
-        """Sum over its spheres."""
-        return sum(s.moment_ppm_mm3 for s in self.spheres)
+        return self.chi_ppm * self.volume_mm3
 
     @property
     def volume_mm3(self) -> float:
         """True volume."""
-        return sum(4 / 3 * np.pi * s.radius_mm**3 for s in self.spheres)
+        return 4 / 3 * np.pi * self.radius_mm**3
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Source:
+    """One lesion, of spheres that may touch, or of extended bodies, or of both.
+
+    Attributes
+    ----------
+    kind : str
+        A class of the output contract: 'microbleed', 'calcification', ...
+    spheres : tuple of Sphere
+        Small parts, whose fields are exact.
+    bodies : tuple of Body
+        Large parts of any shape.
+    place : Place
+        Site, side and compartment.
+    structure : str
+        Where it lies in words, when a site does not say it: 'pineal'.
+    title : str
+        What it is in words, when the class does not say it: 'cavernoma'.
+    """
+
+    kind: str
+    spheres: tuple[Sphere, ...] = ()
+    bodies: tuple[Body, ...] = ()
+    place: Place = NOWHERE
+    structure: str = ""
+    title: str = ""
+
+    @property
+    def parts(self) -> tuple[Sphere | Body, ...]:
+        """All that it is made of."""
+        return (*self.spheres, *self.bodies)
+
+    @property
+    def moment_ppm_mm3(self) -> float:
+        """Sum over its parts."""
+        return sum(p.moment_ppm_mm3 for p in self.parts)
+
+    @property
+    def volume_mm3(self) -> float:
+        """True volume."""
+        return sum(p.volume_mm3 for p in self.parts)
 
     @property
     def chi_ppm(self) -> float:
@@ -115,8 +133,17 @@ class Source:
     @property
     def centre_mm(self) -> npt.NDArray[np.float64]:
         """Centre of the moment, in head millimetres."""
-        weights = np.array([abs(s.moment_ppm_mm3) for s in self.spheres])
-        return np.average(np.array([s.centre_mm for s in self.spheres]), axis=0, weights=weights)
+        weights = np.array([abs(p.moment_ppm_mm3) for p in self.parts])
+        return np.average(np.array([p.centre_mm for p in self.parts]), axis=0, weights=weights)
+
+    @property
+    def spots(self) -> npt.NDArray[np.float64]:
+        """Places all over it and the size of the void around each: (N, 4) [mm].
+
+        The size is the cube root of the moment that lies there.
+        """
+        balls = [(*s.centre_mm, abs(s.moment_ppm_mm3) ** (1 / 3)) for s in self.spheres]
+        return np.concatenate([np.array(balls).reshape(-1, 4), *(b.spots for b in self.bodies)])
 
 
 def draw_moment(
@@ -140,9 +167,33 @@ def draw_count(rng: np.random.Generator) -> int:
 
 
 def sample_microbleeds(
-    n: int, atlas: Atlas, head: HeadParams, rng: np.random.Generator, pattern: str = "mixed"
+    n: int,
+    atlas: Atlas,
+    head: HeadParams,
+    rng: np.random.Generator,
+    pattern: str = "mixed",
+    *,
+    clustered: float = 0.0,
+    elongated: float = 0.0,
 ) -> tuple[Source, ...]:
-    """Draw `n` microbleeds in the places of `pattern`, apart from one another."""
+    """Draw `n` microbleeds in the places of `pattern`.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    atlas, head
+        The template and the person.
+    rng : Generator
+        Source of randomness.
+    pattern : str
+        A name of `PATTERNS`.
+    clustered : float
+        Part of them that lies 4 to 9 mm from another; the rest keep 9 mm apart where there
+        is room.
+    elongated : float
+        Part of them that is a row of touching spheres.
+    """
     if pattern not in PATTERNS:
         raise ParameterError(
             f"pattern = {pattern!r}",
@@ -151,49 +202,43 @@ def sample_microbleeds(
         )
     names = PATTERNS[pattern]
     weights = np.array([LOCATION_FRACTION[name] for name in names])
-    masks = _location_masks(atlas)
+    masks = location_masks(atlas)
+    near, long = rng.spawn(2)
     taken: list[npt.NDArray[np.float64]] = []
     out = []
     for name in rng.choice(names, n, p=weights / weights.sum()):
-        at, label = _pick(masks[str(name)], atlas, taken, rng)
+        mask = masks[str(name)]
+        if taken and near.random() < clustered:
+            at, label = _pick_beside(mask, atlas, taken, near)
+        else:
+            at, label = pick(mask, atlas, rng, taken)
         taken.append(at)
         chi = float(np.clip(rng.normal(0.9, 0.35), 0.35, 2.0))
         centre = from_template(at, head, atlas)
-        spheres = _split(centre, draw_moment(rng), chi, rng)
+        moment = draw_moment(rng)
+        spheres = split(centre, moment, chi, rng)
+        if long.random() < elongated:
+            spheres = row_of_spheres(centre, moment, chi, long)
         out.append(Source(kind="microbleed", spheres=spheres, place=PLACES.get(label, NOWHERE)))
     return tuple(out)
 
 
-def sample_calcifications(
-    n: int, atlas: Atlas, head: HeadParams, rng: np.random.Generator
-) -> tuple[Source, ...]:
-    """Draw `n` calcifications: pineal, pallidal, of the choroid plexus."""
-    spots: list[tuple[tuple[float, float, float], str]] = [
-        ((0.0, -30.0, 1.0), "pineal"),
-        ((-19.0, -4.0, -1.0), "pallidum"),
-        ((19.0, -4.0, -1.0), "pallidum"),
-        ((-23.0, -40.0, 9.0), "choroid plexus"),
-        ((23.0, -40.0, 9.0), "choroid plexus"),
-    ]
-    out = []
-    for index in rng.permutation(np.arange(n) % len(spots)):
-        spot, structure = spots[int(index)]
-        at = np.asarray(spot) + rng.normal(0, 1.2, 3)
-        moment = -draw_moment(rng, CALCIFICATION_PPM_MM3)
-        chi = -float(rng.uniform(0.7, 2.4))
-        centre = from_template(at, head, atlas)
-        out.append(
-            Source(
-                kind="calcification",
-                spheres=_split(centre, moment, chi, rng),
-                place=PLACES.get(_label_at(atlas, at), NOWHERE),
-                structure=structure,
-            )
-        )
-    return tuple(out)
+def row_of_spheres(
+    centre: npt.NDArray[np.float64], moment: float, chi: float, rng: np.random.Generator
+) -> tuple[Sphere, ...]:
+    """Return three to five touching spheres in a bent row: an elongated lesion."""
+    n = int(rng.integers(3, 6))
+    shares = rng.dirichlet(np.full(n, 12.0))
+    radii = (abs(moment / chi) * shares * 3 / (4 * np.pi)) ** (1 / 3)
+    way = rng.normal(0, 1, 3)
+    places = [np.zeros(3)]
+    for before, after in pairwise(radii):
+        way = way / np.linalg.norm(way) + rng.normal(0, 0.15, 3)
+        places.append(places[-1] + (before + after) * way / np.linalg.norm(way))
+    return _joined(centre, places, radii, shares, chi)
 
 
-def _split(
+def split(
     centre: npt.NDArray[np.float64], moment: float, chi: float, rng: np.random.Generator
 ) -> tuple[Sphere, ...]:
     """Return one sphere of `moment`; one in seven times two or three that touch."""
@@ -204,19 +249,36 @@ def _split(
     for before, after in pairwise(radii):
         way = rng.normal(0, 1, 3)
         places.append(places[-1] + (before + after) * way / np.linalg.norm(way))
+    return _joined(centre, places, radii, shares, chi)
+
+
+def _joined(
+    centre: npt.NDArray[np.float64],
+    places: Sequence[npt.NDArray[np.float64]],
+    radii: npt.NDArray[np.float64],
+    shares: npt.NDArray[np.float64],
+    chi: float,
+) -> tuple[Sphere, ...]:
     middle = np.average(places, axis=0, weights=shares)
     return tuple(
-        Sphere(centre_mm=_triple(centre + place - middle), radius_mm=float(r), chi_ppm=chi)
+        Sphere(
+            centre_mm=triple(centre + place - middle),
+            radius_mm=float(r),
+            chi_ppm=chi,
+            substance="hemosiderin" if chi > 0 else "calcium",
+        )
         for place, r in zip(places, radii, strict=True)
     )
 
 
-def _triple(vector: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+def triple(vector: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return a vector as three floats."""
     x, y, z = (float(v) for v in vector)
     return x, y, z
 
 
-def _location_masks(atlas: Atlas) -> dict[str, npt.NDArray[np.bool_]]:
+def location_masks(atlas: Atlas) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return where on the template each of `LOCATION_FRACTION` is."""
     regions = atlas.regions
     label_of = {(p.site, p.side): label for label, p in PLACES.items()}
 
@@ -239,11 +301,11 @@ def _location_masks(atlas: Atlas) -> dict[str, npt.NDArray[np.bool_]]:
     }
 
 
-def _pick(
+def pick(
     mask: npt.NDArray[np.bool_],
     atlas: Atlas,
-    taken: list[npt.NDArray[np.float64]],
     rng: np.random.Generator,
+    taken: Sequence[npt.NDArray[np.float64]] = (),
 ) -> tuple[npt.NDArray[np.float64], int]:
     """Return a place of `mask` [template mm], 9 mm from others where there is room."""
     candidates = np.argwhere(mask)
@@ -253,10 +315,29 @@ def _pick(
         at = atlas.grid.to_mm(voxel + rng.uniform(-0.5, 0.5, 3) * min(1.0, 2.0 / spacing))
         if all(np.linalg.norm(at - other) > 9.0 for other in taken):
             break
-    return at, _label_at(atlas, at)
+    return at, label_at(atlas, at)
 
 
-def _label_at(atlas: Atlas, place_mm: npt.ArrayLike) -> int:
+def _pick_beside(
+    mask: npt.NDArray[np.bool_],
+    atlas: Atlas,
+    taken: Sequence[npt.NDArray[np.float64]],
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray[np.float64], int]:
+    """Return a place of the brain 4 to 9 mm from a taken one, in `mask` where it can be."""
+    for attempt in range(200):
+        way = rng.normal(0, 1, 3)
+        beside = taken[int(rng.integers(len(taken)))]
+        at = beside + way / np.linalg.norm(way) * rng.uniform(4.0, 9.0)
+        i, j, k = np.round(atlas.grid.to_index(at)).astype(int)
+        inside = mask if attempt < 120 else atlas.brain > 0.9
+        if inside[i, j, k] and all(np.linalg.norm(at - other) >= 4.0 for other in taken):
+            return at, label_at(atlas, at)
+    return pick(mask, atlas, rng, taken)
+
+
+def label_at(atlas: Atlas, place_mm: npt.ArrayLike) -> int:
+    """Return the region label at a place of the template [mm]."""
     index = np.round(atlas.grid.to_index(place_mm)).astype(int)
     i, j, k = np.clip(index, 0, np.asarray(atlas.grid.shape) - 1)
     return int(atlas.regions[i, j, k])

@@ -74,8 +74,60 @@ TISSUES = {
 BLOOD = Tissue(pd=0.86, t1_s=(1.44, 1.65, 2.1), t2star_s=(0.070, 0.025, 0.0070), chi_ppm=0.0)
 """Venous blood; its susceptibility follows from oxygenation, see `venous_chi_ppm`."""
 
-CALCIUM_PD = 0.15
-"""Protons left in a calcification, against the tissue around it."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Substance:
+    """What a lesion is made of.
+
+    Attributes
+    ----------
+    pd : float
+        Proton density against CSF; with `t1_s` None, against the tissue around it.
+    t1_s, t2_s : float or None
+        Relaxation times at 3 T [s]; None keeps those of the tissue around it.
+    grain : float
+        Share of the susceptibility that sits in cells or grains and so dephases what is
+        between them; the rest is dissolved and only shifts the frequency.
+    """
+
+    pd: float = 1.0
+    t1_s: float | None = None
+    t2_s: float | None = None
+    grain: float = 1.0
+
+    def signal(self, b0_t: float, tr_s: float, flip_deg: float) -> float | None:
+        """Return its steady state before decay; None where that is a share of the tissue's."""
+        if self.t1_s is None:
+            return None
+        t1 = self.t1_s * (b0_t / 3.0) ** T1_EXPONENT
+        return float(spoiled_gre(self.pd, t1, tr_s, flip_deg))
+
+
+T1_EXPONENT = 0.3
+"""T1 of protein-rich fluids grows about so with the main field."""
+
+SUBSTANCES = {
+    "hemosiderin": Substance(),
+    "calcium": Substance(pd=0.15),
+    "air": Substance(pd=0.0, grain=0.0),
+    "iron": Substance(grain=1.0),
+    "hyperacute": Substance(pd=0.88, t1_s=1.6, t2_s=0.080, grain=0.6),
+    "acute": Substance(pd=0.82, t1_s=1.5, t2_s=0.030),
+    "early subacute": Substance(pd=0.80, t1_s=0.55, t2_s=0.030),
+    "late subacute": Substance(pd=0.92, t1_s=0.45, t2_s=0.120, grain=0.0),
+    "chronic": Substance(pd=0.75, t1_s=1.5, t2_s=0.040),
+}
+"""Of lesions, by name. Stages of a hematoma follow what is bright and dark in T1 and T2."""
+
+STAGE_CHI_PPM = {
+    "hyperacute": (0.57, 0.48),
+    "acute": (1.30, 0.33),
+    "early subacute": (1.14, 0.46),
+    "late subacute": (0.40, 0.13),
+    "chronic": (0.71, 0.31),
+}
+"""Mean and standard deviation of the susceptibility of hematomas by stage (Chang et al. 2016,
+Radiology, 10.1148/radiol.2016151835)."""
 
 
 def venous_chi_ppm(saturation: float, hematocrit: float) -> float:

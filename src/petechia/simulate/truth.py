@@ -47,8 +47,8 @@ class Truth:
 def void_labels(
     with_lesions: Volume,
     without: Volume,
-    centres_index: npt.NDArray[np.floating],
-    moments: npt.NDArray[np.floating],
+    spots: npt.NDArray[np.floating],
+    owners: npt.NDArray[np.integer],
     grid: Grid,
 ) -> npt.NDArray[np.int16]:
     """Return each lesion's void: loss of 30 % and more, connected, of the source that rules there.
@@ -57,10 +57,10 @@ def void_labels(
     ----------
     with_lesions, without : (I, J, K) ndarray of float32
         Noise-free magnitudes at the reading echo.
-    centres_index : (N, 3) ndarray
-        Lesion centres in voxels.
-    moments : (N,) ndarray
-        Their moments [ppm mm3].
+    spots : (N, 4) ndarray
+        Places all over the lesions in voxels, and the cube root of the moment at each.
+    owners : (N,) ndarray of int
+        To which lesion, from 0, each belongs.
     grid : Grid
         Of the magnitudes.
 
@@ -72,35 +72,46 @@ def void_labels(
     labels = np.zeros(grid.shape, dtype=np.int16)
     tissue = without > 0.15 * np.percentile(without, 98)
     void = tissue & (with_lesions < (1 - VOID_LOSS) * without)
-    if not len(centres_index) or not void.any():
+    if not len(spots) or not void.any():
         return labels
     voxels = np.argwhere(void)
-    away = np.linalg.norm(
-        (voxels[:, None, :] - np.asarray(centres_index)[None]) * grid.spacing_mm, axis=-1
-    )
-    scale = np.abs(moments) ** (1 / 3)
-    owner = np.argmin(away / scale, axis=1)
-    reach = 3.0 * scale + 1.5 * grid.spacing_mm.max()
-    near = away[np.arange(len(voxels)), owner] <= reach[owner]
-    labels[tuple(voxels[near].T)] = owner[near] + 1
+    nearest, ruling = _nearest_spot(voxels, np.asarray(spots, dtype=np.float64), grid)
+    near = nearest <= 3.0 * spots[ruling, 3] + 1.5 * grid.spacing_mm.max()
+    labels[tuple(voxels[near].T)] = owners[ruling[near]] + 1
     for n, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is not None:
             corner = [edge.start for edge in box]
-            _keep_nearest_part(labels[box], n, np.asarray(centres_index[n - 1]) - corner, grid)
+            _keep_nearest_part(labels[box], n, spots[owners == n - 1, :3] - corner, grid)
     return labels
 
 
+def _nearest_spot(
+    voxels: npt.NDArray[np.integer], spots: npt.NDArray[np.float64], grid: Grid
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return each voxel's distance [mm] to the spot that is nearest for its size, and which."""
+    nearest = np.full(len(voxels), np.inf)
+    least = np.full(len(voxels), np.inf)
+    ruling = np.zeros(len(voxels), dtype=np.int64)
+    for n, (*place, size) in enumerate(spots):
+        away = np.linalg.norm((voxels - place) * grid.spacing_mm, axis=1)
+        closer = away / size < least
+        least[closer], nearest[closer], ruling[closer] = away[closer] / size, away[closer], n
+    return nearest, ruling
+
+
 def _keep_nearest_part(
-    labels: npt.NDArray[np.int16], n: int, centre: npt.NDArray[np.floating], grid: Grid
+    labels: npt.NDArray[np.int16], n: int, spots: npt.NDArray[np.floating], grid: Grid
 ) -> None:
-    """Leave label `n` only in the connected part nearest to `centre`."""
+    """Leave label `n` only in the connected parts nearest to a spot of its lesion."""
     parts, count = ndimage.label(labels == n, structure=np.ones((3, 3, 3)))
     if count < 2:
         return
     voxels = np.argwhere(parts)
-    away = np.linalg.norm((voxels - centre) * grid.spacing_mm, axis=1)
-    kept = parts[tuple(voxels[np.argmin(away)])]
-    labels[(parts > 0) & (parts != kept)] = 0
+    kept = set()
+    for spot in spots:
+        away = np.linalg.norm((voxels - spot) * grid.spacing_mm, axis=1)
+        kept.add(int(parts[tuple(voxels[np.argmin(away)])]))
+    labels[(parts > 0) & ~np.isin(parts, list(kept))] = 0
 
 
 def longest_in_plane_mm(voxels: npt.NDArray[np.integer], grid: Grid) -> float:
@@ -138,7 +149,7 @@ def lesion_rows(
         rows.append(
             {
                 "index": n,
-                "name": f"{source.kind}, {side}{where}",
+                "name": f"{source.title or source.kind.replace('_', ' ')}, {side}{where}",
                 "class": source.kind,
                 "x_mm": x,
                 "y_mm": y,
