@@ -222,6 +222,8 @@ def simulated(tmp_path):
     rate = np.where(brain, 20.0, 0.0).astype(np.float32)
     maps = {"Chimap": chi, "R2starmap": rate, "desc-brain_mask": brain.astype(np.uint8),
             "desc-regions_dseg": regions}  # fmt: skip
+    maps["desc-veins_probseg"] = np.zeros(GRID.shape, dtype=np.float32)
+    maps["desc-veins_probseg"][4, 4, 4] = 0.75
     write_truth(raw, name, rows, None, labels, maps, GRID, regions=table)
     ours = out / "sub-01" / "anat"
     stem = ours / "sub-01_acq-t"
@@ -265,11 +267,23 @@ def test_our_own_output_is_evaluated_whole(simulated, tmp_path):
     assert maps["mask_dice"]["median"] == 1.0
     assert maps["mask_lesion_centres_inside"]["median"] == 1.0
     assert evaluation.tables["scans.tsv"][0]["slice_mm"] == 6.0
+    assert [r["vein_fraction"] for r in evaluation.tables["findings.tsv"]] == [0.75, 0.0]
+    assert [r["verdict"] for r in evaluation.tables["findings.tsv"]] == ["right", "left out"]
     written = write_evaluation(evaluation, tmp_path / "e")
     page = written[-1].read_text()
     assert page.count("<svg") == 4
     assert "nan" not in page.lower().replace("nanum", "")
     assert json.loads(written[0].read_text())["maps"]["mask_dice"]["n"] == 1
+
+
+def test_a_scan_that_the_tool_refused_is_said_to_be_one(simulated):
+    out, raw = simulated
+    summary = next(out.rglob("*_summary.json"))
+    summary.write_text(json.dumps({"category": "not_assessable", "protocol": {}}))
+    assert any("not assessable" in note for note in evaluate(out, raw, FAST).result["notes"])
+    summary.write_text("{")
+    with pytest.raises(FileError, match="not a summary"):
+        evaluate(out, raw, FAST)
 
 
 def test_the_same_input_gives_the_same_bytes(simulated, tmp_path):

@@ -116,8 +116,8 @@ def valdo_scan(
 
     References
     ----------
-    .. [1] Sudre et al. (2024), Med. Image Anal. 91, 103029,
-       doi:10.1016/j.media.2023.103029.
+    .. [1] Sudre et al. (2022), "Where is VALDO? VAscular Lesions Detection and segmentatiOn
+       challenge at MICCAI 2021", doi:10.48550/arXiv.2208.07167.
     """
     p = params or ValdoParams()
     for name, volume in (("reference", reference), ("prediction", prediction)):

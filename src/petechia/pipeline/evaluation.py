@@ -341,6 +341,7 @@ def _finding_rows(scan: ReadScan, outcome: Outcome) -> list[dict[str, Any]]:
                 "x_mm": x, "y_mm": y, "z_mm": z, "class": str(case.predicted.kind[n]),
                 "probability": float(case.predicted.probability[n]),
                 "on_true_class": _nearest_class(case, n),
+                "vein_fraction": scan.vein_fraction[n] if scan.vein_fraction else None,
             }
         )  # fmt: skip
     return rows

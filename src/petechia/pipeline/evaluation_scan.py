@@ -3,12 +3,13 @@
 import json
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
-from petechia.errors import GridMismatchError
+from petechia.errors import FileError, GridMismatchError
 from petechia.evaluate.spots import (
     MICROBLEED,
     Case,
@@ -18,7 +19,7 @@ from petechia.evaluate.spots import (
     findings_at,
 )
 from petechia.evaluate.valdo import ValdoParams, ValdoScore, valdo_scan
-from petechia.files.nifti import require_same_grid
+from petechia.files.nifti import read_on_grid, require_same_grid
 from petechia.pipeline.evaluation_files import Side
 from petechia.pipeline.evaluation_maps import MapScores, compare_maps
 from petechia.pipeline.evaluation_read import (
@@ -46,6 +47,8 @@ class ReadScan:
     maps : MapScores
     finding_index : tuple of str
         What each finding is called in its table or image.
+    vein_fraction : tuple of float
+        The most that a voxel of each finding is true vein, 0 to 1; empty where not known.
     notes : tuple of str
         What could not be compared, and why.
     """
@@ -55,6 +58,7 @@ class ReadScan:
     valdo: ValdoScore | None
     maps: MapScores
     finding_index: tuple[str, ...] = ()
+    vein_fraction: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -86,6 +90,7 @@ def read_scan(
     case: Case | None = None
     score: ValdoScore | None = None
     index: tuple[str, ...] = ()
+    veins: tuple[float, ...] = ()
     true: Spots | None = None
     if predicted.has_lesions and truth.has_lesions:
         true = read_spots(truth, INSIDE)
@@ -100,9 +105,18 @@ def read_scan(
         case = _with_extents(case, true, found, notes)
         score = _valdo(case, true, found, valdo, notes)
         index = tuple(str(n) for n in found.index)
+        veins = _vein_fraction(case, truth, true)
+        if _facts(predicted).get("category") == "not_assessable":
+            notes.append("the tool calls a scan not assessable: taken as nothing found")
     maps = compare_maps(predicted, truth, true, notes)
     return ReadScan(
-        name=truth.key, case=case, valdo=score, maps=maps, finding_index=index, notes=tuple(notes)
+        name=truth.key,
+        case=case,
+        valdo=score,
+        maps=maps,
+        finding_index=index,
+        vein_fraction=veins,
+        notes=tuple(notes),
     )
 
 
@@ -126,13 +140,37 @@ def _no_extent() -> Extent:
     return Extent(voxel=nothing, owner=nothing)
 
 
+def _facts(side: Side) -> dict[str, Any]:
+    """Return the summary of a run of ours; {} without one."""
+    if side.summary is None:
+        return {}
+    try:
+        return dict(json.loads(side.summary.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise FileError(
+            f"not a summary ({type(error).__name__})",
+            where=str(side.summary),
+            mend="Run that scan again, or take the file away.",
+        ) from error
+
+
 def _slice_mm(side: Side, grid: Grid | None) -> float:
     """Return the slice thickness that a summary states, else the voxel along the slices."""
-    if side.summary is not None:
-        facts = json.loads(side.summary.read_text(encoding="utf-8")).get("protocol") or {}
-        if isinstance(stated := facts.get("slice_thickness_mm"), int | float):
-            return float(stated)
+    stated = (_facts(side).get("protocol") or {}).get("slice_thickness_mm")
+    if isinstance(stated, int | float):
+        return float(stated)
     return float(grid.spacing_mm[grid.slice_axis]) if grid is not None else math.nan
+
+
+def _vein_fraction(case: Case, truth: Side, true: Spots) -> tuple[float, ...]:
+    """Return how far the voxels of each finding are true vein; () where not known."""
+    extent = case.predicted.extent
+    if extent is None or true.grid is None or "veins" not in truth.maps:
+        return ()
+    veins = read_on_grid(truth.maps["veins"], true.grid).ravel()
+    most = np.zeros(len(case.predicted))
+    np.maximum.at(most, extent.owner, veins[extent.voxel])
+    return tuple(most.tolist())
 
 
 def _given(case: Case, true: Extent | None, found: Extent | None) -> Case:
