@@ -46,20 +46,21 @@ def require_apart(output: Path, inputs: Sequence[Path], *, dataset: bool = False
                     mend="Name a folder outside the input"
                     + (", or its derivatives/petechia." if dataset else "."),
                 )
-    _require_ours(output)
+    require_own(output, DATASET_NAME, "petechia run")
 
 
-def _require_ours(output: Path) -> None:
-    described = output / "dataset_description.json"
+def require_own(place: Path, name: str, maker: str) -> None:
+    """Raise `OutputError` when `place` is a dataset other than the one `maker` calls `name`."""
+    described = place / "dataset_description.json"
     if not described.is_file():
         return
     try:
-        name = read_json(described).get("Name")
+        found = read_json(described).get("Name")
     except FileError:
-        name = None
-    if name != DATASET_NAME:
+        found = None
+    if found != name:
         raise OutputError(
-            f"is another dataset ({name or 'its dataset_description.json cannot be read'})",
-            where=str(output),
-            mend="Name a new folder for the results, or one that petechia run has made.",
+            f"is another dataset ({found or 'its dataset_description.json cannot be read'})",
+            where=str(place),
+            mend=f"Name a new folder, or one that {maker} has made.",
         )

@@ -19,6 +19,8 @@ from petechia.files.contract import contract, place
 from petechia.files.output import BIDS_VERSION, RAW_LINK, generated_by
 from petechia.files.scan import Header, ScanName
 
+SIMULATED = "Simulated gradient-echo scans"
+"""By this name a simulated dataset is known as one."""
 SUFFIXES = ("MEGRE", "T2starw")
 PHASE_UNITS = ("rad", "siemens")
 SIEMENS_HALF_TURN = 2048
@@ -49,7 +51,7 @@ def write_dataset(
     root: Path,
     participants: Sequence[Mapping[str, Any]],
     *,
-    name: str = "Simulated gradient-echo scans",
+    name: str = SIMULATED,
     readme: str = "Simulated by petechia; truth lies in derivatives/truth. No person was scanned.",
 ) -> None:
     """Write dataset_description.json, README.md, participants.tsv and its JSON.

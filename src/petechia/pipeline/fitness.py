@@ -20,6 +20,7 @@ BLOOM_REFUSED_TS, BLOOM_LIMITED_TS = 0.03, 0.045
 IN_PLANE_REFUSED_MM, IN_PLANE_LIMITED_MM = 2.0, 1.25
 SLICE_REFUSED_MM, SLICE_LIMITED_MM = 7.0, 3.0
 SNR_REFUSED, SNR_LIMITED = 4.0, 10.0
+BRAIN_ML_LIMITED = 2500.0
 GHOST_LIMITED, GHOST_REFUSED = 0.05, 0.15
 
 
@@ -338,6 +339,14 @@ def check_coverage(extent_mm: tuple[float, float, float], brain_ml: float, cut: 
             value=value,
             says="No brain was found in this volume. Microbleeds not assessable.",
             forbids=("microbleeds", "susceptibility", "sign", "sites"),
+        )
+    if brain_ml > BRAIN_ML_LIMITED:
+        return Check(
+            check="coverage",
+            status="limited",
+            value=value,
+            says=f"{brain_ml:.0f} mL is more than any brain: the mask holds other things too. "
+            "Look at it, or give your own by --mask.",
         )
     if brain_ml < 600:
         return Check(

@@ -10,7 +10,8 @@ import numpy as np
 from petechia.anatomy.sites import REGIONS
 from petechia.assets.store import load_arrays
 from petechia.errors import ParameterError
-from petechia.files.raw_bids import write_dataset, write_raw_scan, write_truth
+from petechia.files.places import require_own
+from petechia.files.raw_bids import SIMULATED, write_dataset, write_raw_scan, write_truth
 from petechia.files.scan import Header, ScanName
 from petechia.simulate.atlas import Atlas, atlas_from
 from petechia.simulate.patient import SimulatedScan, SimulationParams, sample_patient, scan_patient
@@ -57,7 +58,7 @@ def simulate_dataset(
     ParameterError
         An unknown protocol, fewer than one person, or a seed below 0.
     OutputError
-        Something could not be written.
+        Something could not be written, or `root` is another dataset.
     """
     chosen = list(protocols) or [params.protocol]
     for protocol in chosen:
@@ -68,6 +69,7 @@ def simulate_dataset(
             where="simulate",
             mend="Give 1 person or more and a seed of 0 or more.",
         )
+    require_own(root, SIMULATED, "petechia simulate")
     atlas = atlas_from(load_arrays("template"))
     people = [f"sub-{n + 1:02d}" for n in range(n_subjects)]
     write_dataset(root, [{"participant_id": person} for person in people])

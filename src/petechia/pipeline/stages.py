@@ -22,7 +22,7 @@ from petechia.contrast.relaxation import METHODS as RELAXATION
 from petechia.contrast.relaxation import t2star_from
 from petechia.core.morphology import Mask
 from petechia.core.units import radians_per_ppm
-from petechia.errors import ParameterError
+from petechia.errors import ParameterError, UnfitError
 from petechia.lesions.detect import DetectParams, detect
 from petechia.lesions.inputs import LesionInputs
 from petechia.phase.fieldmap import field_from_echoes
@@ -171,7 +171,7 @@ def background_stage(work: Work) -> None:
     arrays = {"field_ppm": work.need("total_field_ppm"), "mask": mask}
     try:
         work.local_field_ppm, work.local_mask = row(arrays, grid=work.grid, settings=params)
-    except ParameterError as error:  # the brain in view is thinner than the smallest sphere
+    except UnfitError as error:  # the brain in view is thinner than the smallest sphere
         work.methods.pop()
         work.checks.append(fitness.check_background(error.what))
 

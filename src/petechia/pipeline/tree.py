@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from typing import Any
 
 from petechia.files.output import OutputTree
 from petechia.report.data import IndexRow

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     _require_one_scan(args, refs)
     from petechia.core.methods import choose
     from petechia.pipeline.engines import METHODS as ENGINES
-    from petechia.pipeline.run import Options, run_all
+    from petechia.pipeline.run import Options, Outcome, run_all
     from petechia.pipeline.settings import Settings
     from petechia.pipeline.stages import closure
     from petechia.pipeline.tree import finish_tree, prepare_tree
@@ -86,19 +87,19 @@ def run(args: argparse.Namespace) -> int:
     )
     dataset = args.input if refs[0].kind == "BIDS" else None
     prepare_tree(root, dataset)
-    with progress(len(refs), quiet=n_procs > 1) as tell:
-        outcomes = []
-        for outcome in run_all(
-            refs, root, settings, options, engine=args.engine, n_procs=n_procs, tell=tell
-        ):
-            outcomes.append(outcome)
-            if len(refs) > 1:
-                say_outcome(outcome)
+    outcomes: list[Outcome] = []
     try:
-        finish_tree(root)
-    except OutputError:
-        if not any(outcome.status == "failed" for outcome in outcomes):
-            raise  # else the reason is told already
+        with progress(len(refs), quiet=n_procs > 1) as tell:
+            for outcome in run_all(
+                refs, root, settings, options, engine=args.engine, n_procs=n_procs, tell=tell
+            ):
+                outcomes.append(outcome)
+                if len(refs) > 1:
+                    say_outcome(outcome)
+    finally:  # also after Ctrl-C: the index lists what was finished
+        failed = any(outcome.status == "failed" for outcome in outcomes)
+        with suppress(OutputError) if failed else nullcontext():  # else it is told already
+            finish_tree(root)
     return conclude(outcomes, root)
 
 

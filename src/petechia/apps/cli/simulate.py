@@ -17,7 +17,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--calcifications", type=int, default=3, metavar="N", help="of each person (3)")
     add("--pattern", default="mixed", help="mixed, lobar or deep (mixed)")
     add("--snr", type=float, help="signal to noise in place of the protocol's")
-    add("--phase-units", default="rad", help="rad, or siemens for whole numbers (rad)")
+    units = ["rad", "siemens"]
+    add("--phase-units", choices=units, default="rad", help="siemens: whole numbers (rad)")
 
 
 def positionals(words: list[str]) -> int:
