@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from petechia.errors import ParameterError
-from petechia.simulate.bodies import add_bodies, body_where
+from petechia.simulate.bodies import body_where
+from petechia.simulate.embed import add_bodies
 from petechia.simulate.fields import sphere_field
 from petechia.simulate.head import sample_head
 from petechia.simulate.hemorrhages import (

@@ -10,6 +10,15 @@ from scipy import ndimage
 
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
+from petechia.simulate.ageing import (
+    FLUID_SHIFT,
+    VENTRICLE_MM,
+    atrophy,
+    draw_age,
+    iron_share,
+    require_age,
+    ventricle_pull,
+)
 from petechia.simulate.atlas import NUCLEI_CHI_PPM, Atlas, fluid_fraction
 from petechia.simulate.protocols import rotation
 from petechia.simulate.tissues import AIR_PPM, RELAXIVITY_HZ_PER_PPM, TISSUES, spoiled_gre
@@ -39,12 +48,18 @@ class HeadParams:
         Susceptibility of each nucleus against water [ppm].
     texture : (I, J, K) ndarray of float32
         Smooth unit-variance variation on the template's grid.
+    age_years : float
+        Of the person.
+    fluid_shift : float
+        How much brighter in T1 than on the template fluid may be: wide sulci.
     """
 
     matrix: npt.NDArray[np.float64]
     nodes_mm: Volume
     nuclei_chi_ppm: dict[str, float]
     texture: Volume
+    age_years: float = 60.0
+    fluid_shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -75,8 +90,14 @@ class Head:
     params: HeadParams
 
 
-def sample_head(atlas: Atlas, rng: np.random.Generator) -> HeadParams:
-    """Draw a person: size and tilt, a smooth deformation, iron, texture."""
+def sample_head(
+    atlas: Atlas, rng: np.random.Generator, age_years: float | None = None
+) -> HeadParams:
+    """Draw a person: age unless given, size and tilt, a smooth deformation, iron, texture."""
+    years = rng.spawn(1)[0]
+    age = draw_age(years) if age_years is None else age_years
+    require_age(age)
+    shrunk = atrophy(age, years)
     turn = rotation(*np.deg2rad(rng.normal(0.0, 2.0, 3)))
     stretch = np.diag(1.0 / rng.normal(1.0, 0.025, 3).clip(0.93, 1.07))
     extent = np.asarray(atlas.grid.shape) * atlas.grid.spacing_mm
@@ -85,14 +106,18 @@ def sample_head(atlas: Atlas, rng: np.random.Generator) -> HeadParams:
         [ndimage.gaussian_filter(rng.standard_normal(shape), 2.6, mode="nearest") for _ in range(3)]
     )
     nodes *= (2.2 / nodes.std(axis=(1, 2, 3)))[:, None, None, None]
+    nodes += VENTRICLE_MM * shrunk * ventricle_pull(atlas, shape, NODE_MM)
     texture = ndimage.gaussian_filter(rng.standard_normal(atlas.grid.shape, dtype=np.float32), 0.8)
     return HeadParams(
         matrix=turn @ stretch,
         nodes_mm=nodes.astype(np.float32),
         nuclei_chi_ppm={
-            name: float(rng.uniform(low, high)) for name, (low, high) in NUCLEI_CHI_PPM.items()
+            name: float(rng.uniform(low, high)) * iron_share(name, age)
+            for name, (low, high) in NUCLEI_CHI_PPM.items()
         },
         texture=texture / texture.std(),
+        age_years=age,
+        fluid_shift=FLUID_SHIFT * shrunk,
     )
 
 
@@ -160,7 +185,7 @@ def make_head(params: HeadParams, atlas: Atlas, voxel_mm: float = 1.0) -> Head:
     t1, brain, head, air, nuclei, iron, texture, _ = np.moveaxis(warped, -1, 0)
     return Head(
         grid=grid,
-        fractions=_fractions(t1, brain, head, air, nuclei),
+        fractions=_fractions(t1, brain, head, air, nuclei, params.fluid_shift),
         brain=np.ascontiguousarray(brain),
         iron_ppm=np.ascontiguousarray(iron),
         texture=np.ascontiguousarray(texture),
@@ -264,7 +289,7 @@ def _step(x: Volume, low: float, high: float) -> Volume:
 
 
 def _fractions(
-    t1: Volume, brain: Volume, head: Volume, air: Volume, nuclei: Volume
+    t1: Volume, brain: Volume, head: Volume, air: Volume, nuclei: Volume, fluid_shift: float
 ) -> dict[str, Volume]:
     """Return tissue fractions from warped intensities and masks.
 
@@ -274,7 +299,7 @@ def _fractions(
     inside = _step(head, 0.3, 0.7) * (1 - _step(air, 0.3, 0.7))
     of_brain = _step(brain, 0.35, 0.65) * inside
     nuclear = np.clip(nuclei, 0, 1) * of_brain
-    fluid = fluid_fraction(t1) * (of_brain - nuclear)
+    fluid = fluid_fraction(t1 - np.float32(fluid_shift)) * (of_brain - nuclear)
     white = _step(t1, 203, 238) * (of_brain - nuclear - fluid)
     # a millimetre of fluid and dura parts the brain from the bone
     rim = np.maximum(_step(brain, 0.05, 0.22) * inside - of_brain, 0)

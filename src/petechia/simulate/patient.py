@@ -15,8 +15,10 @@ from scipy import ndimage
 
 from petechia.core.echoes import Echoes
 from petechia.errors import ParameterError
+from petechia.simulate.ageing import require_age
 from petechia.simulate.atlas import Atlas, atlas_from
-from petechia.simulate.bodies import add_bodies
+from petechia.simulate.embed import add_bodies
+from petechia.simulate.flow import Flow, sample_flow
 from petechia.simulate.head import Head, HeadParams, head_maps, make_head, sample_head, to_template
 from petechia.simulate.hemorrhages import (
     STAGES,
@@ -76,6 +78,8 @@ class SimulationParams:
         of iron in nuclei, and air cells in the skull base.
     stage : str or None
         Of hemoglobin in hematomas; None draws one for each.
+    age_years : float or None
+        Of the person, 18 to 105; None draws the age of a patient.
     """
 
     protocol: str = "3t_megre_1mm"
@@ -92,6 +96,7 @@ class SimulationParams:
     n_iron: int = 0
     n_air_specks: int = 0
     stage: str | None = None
+    age_years: float | None = None
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -106,6 +111,8 @@ class SimulationParams:
                 where="SimulationParams.pattern",
                 mend=f"Choose one of {', '.join(PATTERNS)}.",
             )
+        if self.age_years is not None:
+            require_age(self.age_years)
         if self.stage is not None and self.stage not in STAGES:
             raise ParameterError(
                 f"stage = {self.stage!r}",
@@ -142,6 +149,7 @@ class Patient:
     head: HeadParams
     vessels: Vessels
     sources: tuple[Source, ...]
+    flow: Flow | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -198,7 +206,7 @@ def simulate(
 def sample_patient(params: SimulationParams, atlas: Atlas, rng: np.random.Generator) -> Patient:
     """Draw a person. Anatomy, veins and lesions have random streams of their own."""
     of_head, of_veins, of_lesions = rng.spawn(3)
-    head = sample_head(atlas, of_head)
+    head = sample_head(atlas, of_head, params.age_years)
     n = draw_count(of_lesions) if params.n_microbleeds is None else params.n_microbleeds
     bleeds = sample_microbleeds(
         n, atlas, head, of_lesions, params.pattern,
@@ -209,6 +217,7 @@ def sample_patient(params: SimulationParams, atlas: Atlas, rng: np.random.Genera
         head=head,
         vessels=sample_vessels(atlas, head, of_veins, params.vessels),
         sources=bleeds + stones + _others(params, atlas, head, of_lesions),
+        flow=sample_flow(atlas, head, of_veins.spawn(1)[0]),
     )
 
 
@@ -240,7 +249,7 @@ def scan_patient(
     head = make_head(patient.head, atlas, protocol.head_mm)
     maps = render(
         head, head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg),
-        patient.vessels, pose, protocol,
+        patient.vessels, pose, protocol, patient.flow,
     )  # fmt: skip
     images, labels, table = _imaged(patient.sources, maps, pose, protocol)
     # bodies are in the maps by now, spheres are not

@@ -44,6 +44,10 @@ class Protocol:
         Voxel of the head model [mm].
     centre_mm : tuple of float
         Centre of the field of view against the centre of the brain, along the axes [mm].
+    flow_compensated : bool
+        Whether flowing blood keeps its signal.
+    phase_axis : int
+        Array axis of the first phase encoding: 0 (left-right) or 1; the other is read out.
     """
 
     b0_t: float
@@ -60,6 +64,8 @@ class Protocol:
     snr: float = 60.0
     head_mm: float = 1.0
     centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    flow_compensated: bool = False
+    phase_axis: int = 0
 
     def __post_init__(self) -> None:
         check_echo_times(self.te_s, len(self.te_s), "Protocol.te_s")

@@ -17,6 +17,7 @@ from scipy import fft, ndimage
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
 from petechia.simulate.fields import grid_field, shim, shim_terms
+from petechia.simulate.flow import Flow, filled_tubes
 from petechia.simulate.head import CENTRE_MM, Head, HeadMaps
 from petechia.simulate.protocols import Protocol, rotation
 from petechia.simulate.tissues import AIR_PPM, BLOOD, spoiled_gre
@@ -143,18 +144,29 @@ class FineMaps:
 
 
 def render(
-    head: Head, maps: HeadMaps, vessels: Vessels, pose: Pose, protocol: Protocol
+    head: Head,
+    maps: HeadMaps,
+    vessels: Vessels,
+    pose: Pose,
+    protocol: Protocol,
+    flow: Flow | None = None,
 ) -> FineMaps:
     """Return the fine maps of a head in the scanner, before lesions."""
     grid = fine_grid(protocol)
     wide = wide_field(head, maps, pose)
     chi, smooth, s0, r2star, fat = _sampled(head, maps, wide, pose, grid)
     vein = np.zeros(grid.shape, dtype=np.float32)
+    for other in () if flow is None else filled_tubes(flow, pose.to_scanner, protocol):
+        ends = grid.to_axis_mm(other.segments[:, :6].reshape(-1, 3)).reshape(-1, 6)
+        tubes = np.column_stack([ends, other.segments[:, 6]])
+        draw_tubes(vein, np.ascontiguousarray(tubes), grid.spacing_mm, grid.origin_mm)
+        _fill_tubes(chi, s0, r2star, vein, other.chi_ppm - AIR_PPM, other.s0, other.r2star)
+        vein[:] = 0.0
     ends = pose.to_scanner(vessels.segments[:, :6].reshape(-1, 3))
     tubes = np.column_stack([grid.to_axis_mm(ends).reshape(-1, 6), vessels.segments[:, 6]])
     draw_tubes(vein, np.ascontiguousarray(tubes), grid.spacing_mm, grid.origin_mm)
     blood = spoiled_gre(BLOOD.pd, BLOOD.t1_at(protocol.b0_t), protocol.tr_s, protocol.flip_deg)
-    _fill_veins(
+    _fill_tubes(
         chi, s0, r2star, vein, vessels.chi_ppm - AIR_PPM, blood, BLOOD.r2star_at(protocol.b0_t)
     )
     chi -= smooth
@@ -297,10 +309,10 @@ def _sample_add(volume: Any, matrix: Any, shift: Any, out: Any) -> None:
 
 
 @compiled(parallel=True)
-def _fill_veins(
+def _fill_tubes(
     chi: Any, s0: Any, r2star: Any, vein: Any, blood_chi: float, blood_s0: float, blood_r2: float
 ) -> None:
-    """Mix blood into every voxel that a tube touches; veins end where the head does."""
+    """Mix a fluid into every voxel that a tube touches; tubes end where the head does."""
     for i in prange(chi.shape[0]):
         for j in range(chi.shape[1]):
             for k in range(chi.shape[2]):

@@ -335,13 +335,9 @@ class _Crop:
             return data
         spectrum = fft.fft(data, axis=axis, overwrite_x=True)
         ahead = (self.n + 1) // 2
-        kept = np.concatenate(
-            [
-                spectrum.take(range(ahead), axis=axis),
-                spectrum.take(range(length - self.n // 2, length), axis=axis),
-            ],
-            axis=axis,
-        )
+        low, high = [slice(None)] * data.ndim, [slice(None)] * data.ndim
+        low[axis], high[axis] = slice(0, ahead), slice(length - self.n // 2, length)
+        kept = np.concatenate([spectrum[tuple(low)], spectrum[tuple(high)]], axis=axis)
         kept *= np.float32(self.n / length)
         return np.asarray(fft.ifft(kept, axis=axis, overwrite_x=True), dtype=np.complex64)
 

@@ -74,6 +74,9 @@ TISSUES = {
 BLOOD = Tissue(pd=0.86, t1_s=(1.44, 1.65, 2.1), t2star_s=(0.070, 0.025, 0.0070), chi_ppm=0.0)
 """Venous blood; its susceptibility follows from oxygenation, see `venous_chi_ppm`."""
 
+ARTERIAL = Tissue(pd=0.86, t1_s=(1.44, 1.65, 2.1), t2star_s=(0.20, 0.10, 0.05), chi_ppm=-0.035)
+"""Arterial blood, saturated to 98 % at a hematocrit of 0.42."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Substance:

@@ -86,7 +86,7 @@ def sample_vessels(
     chosen = params or VesselParams()
     terrain = _Terrain(atlas)
     sagittal = _sagittal_sinus(atlas)
-    parts = [_tube(path, radii) for path, radii in _trunks(terrain, sagittal, rng)]
+    parts = [tube(path, radii) for path, radii in _trunks(terrain, sagittal, rng)]
     parts += _bridging(terrain, sagittal, chosen, rng)
     parts += _pial(terrain, chosen, rng)
     parts += _medullary(atlas, chosen, rng)
@@ -130,17 +130,18 @@ class _Terrain:
         """Return places moved along the gradient of depth to `depth_mm`."""
         moved = places.copy()
         for _ in range(6):
-            slope = _unit(self.at(self.up, moved))
+            slope = unit(self.at(self.up, moved))
             moved += slope * (depth_mm - self.at(self.depth, moved))[:, None] * 0.7
         return moved
 
 
-def _unit(vectors: Points) -> Points:
+def unit(vectors: Points) -> Points:
+    """Return vectors (..., 3) of length 1."""
     out: Points = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
     return out
 
 
-def _tube(path: Points, radii: npt.ArrayLike) -> Points:
+def tube(path: Points, radii: npt.ArrayLike) -> Points:
     """Return the segments of a polyline resampled to about 2 mm; radii go linearly."""
     path = np.asarray(path, dtype=np.float64)
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
@@ -214,7 +215,7 @@ def _bridging(
     for side in (-1.0, 1.0):
         start = sagittal[where] + rng.normal(0, 1.5, (n, 3)) * (0, 1, 1)
         start[:, 0] = side * 2.5
-        heading = _unit(
+        heading = unit(
             np.stack([np.full(n, side), rng.normal(0.25, 0.5, n), rng.normal(-0.2, 0.2, n)], -1)
         )
         parts.append(_grow(terrain, start, heading, rng.uniform(0.6, 1.2, n), params, rng))
@@ -228,8 +229,8 @@ def _pial(terrain: _Terrain, params: VesselParams, rng: np.random.Generator) -> 
     shell = np.argwhere((terrain.depth > 0.5) & (terrain.depth < 18.0) & (terrain.fluid > 0.22))
     start = shell[rng.choice(len(shell), params.n_pial)] * terrain.step + terrain.origin
     start = start + rng.normal(0, 0.7, start.shape)
-    inward = _unit(terrain.at(terrain.up, start))
-    heading = _unit(rng.normal(0, 0.7, start.shape) + 0.5 * inward)
+    inward = unit(terrain.at(terrain.up, start))
+    heading = unit(rng.normal(0, 0.7, start.shape) + 0.5 * inward)
     radii = np.exp(rng.normal(np.log(0.42), 0.35, params.n_pial)).clip(0.2, 1.0)
     return [_grow(terrain, start, heading, radii, params, rng)]
 
@@ -247,12 +248,12 @@ def _grow(
     out = []
     for _ in range(160):
         depth = terrain.at(terrain.depth, place)
-        up = _unit(terrain.at(terrain.up, place))
+        up = unit(terrain.at(terrain.up, place))
         fluid = terrain.at(terrain.to_fluid, place)
         # trunks run on the surface; twigs may follow a sulcus down, but not leave the brain
         trunk = np.clip((0.5 - depth) / 4.0, -0.6, 0.6)
         pull = np.where(radius > 0.5, trunk, np.clip((2.0 - depth) / 8.0, 0.0, 0.4))
-        way = _unit(way + 0.20 * fluid + up * pull[:, None] + rng.normal(0, 0.10, way.shape))
+        way = unit(way + 0.20 * fluid + up * pull[:, None] + rng.normal(0, 0.10, way.shape))
         ahead = place + way
         out.append(np.column_stack([place, ahead, radius]))
         radius = radius * 0.995
@@ -272,11 +273,11 @@ def _fork(
     forks = rng.random(len(place)) < params.fork_per_mm
     n = int(forks.sum())
     share = rng.uniform(0.5, 0.9, n)
-    side = _unit(np.cross(way[forks], rng.normal(0, 1, (n, 3))))
-    child_way = _unit(way[forks] + side * rng.uniform(0.6, 1.3, n)[:, None])
+    side = unit(np.cross(way[forks], rng.normal(0, 1, (n, 3))))
+    child_way = unit(way[forks] + side * rng.uniform(0.6, 1.3, n)[:, None])
     child_radius = radius[forks] * (1 - share) ** (1 / 3)
     way, radius = way.copy(), radius.copy()
-    way[forks] = _unit(way[forks] - side * 0.15)
+    way[forks] = unit(way[forks] - side * 0.15)
     radius[forks] *= share ** (1 / 3)
     return (
         np.concatenate([place, place[forks]]),
@@ -299,7 +300,7 @@ def _medullary(atlas: Atlas, params: VesselParams, rng: np.random.Generator) -> 
     chosen = wall[rng.choice(len(wall), params.n_medullary)]
     place = chosen * step + atlas.grid.affine[:3, 3] + rng.normal(0, 0.6, (len(chosen), 3))
     index = tuple(chosen.T)
-    way = _unit(np.stack([s[index] for s in slope], -1).astype(np.float64))
+    way = unit(np.stack([s[index] for s in slope], -1).astype(np.float64))
     radius = np.exp(rng.normal(np.log(0.20), 0.3, len(place))).clip(0.1, 0.4)
     length = rng.uniform(8.0, 26.0, len(place))
     out = []
@@ -308,7 +309,7 @@ def _medullary(atlas: Atlas, params: VesselParams, rng: np.random.Generator) -> 
         keep = 2.0 * n < length
         out.append(np.column_stack([place, ahead, radius])[keep])
         place, radius = ahead, radius * 0.96
-        way = _unit(way + rng.normal(0, 0.07, way.shape))
+        way = unit(way + rng.normal(0, 0.07, way.shape))
     return out
 
 
