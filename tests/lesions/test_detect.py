@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import petechia.files
+from petechia.core.grid import Grid
 from petechia.errors import GridMismatchError, InputError, ParameterError
 from petechia.lesions.criteria import COMPARTMENTS, SITES
-from petechia.lesions.detect import COMMON, DetectParams, detect
+from petechia.lesions.detect import COMMON, DetectParams, _by_probability, detect
 from petechia.lesions.findings import CLASSES, COLUMNS, SIGNS
 
 CONTRACT = tomllib.loads((Path(petechia.files.__file__).parent / "contract.toml").read_text())[
@@ -94,6 +95,49 @@ def test_most_probable_first(found):
     p = [f.probability for f in found.findings]
     assert p == sorted(p, reverse=True)
     assert [f.index for f in found.findings] == list(range(1, len(p) + 1))
+
+
+def test_spots_of_no_probability_are_not_told_side_by_side():
+    def spot(total, seed):
+        verdict = SimpleNamespace(probability=1 / (1 + np.exp(-total)), terms={"all": total})
+        return SimpleNamespace(verdict=verdict, void=SimpleNamespace(seed_vox=np.array(seed)))
+
+    left, right = spot(-12.0, (1, 5, 5)), spot(-9.0, (90, 5, 5))
+    assert sorted([left, right], key=_by_probability) == [right, left]
+
+
+@pytest.mark.parametrize(("order", "flip"), [((0, 1, 2), 0), ((2, 0, 1), 1)])
+def test_findings_do_not_depend_on_how_the_volume_is_stored(phantom, found, order, flip):
+    """Axes permuted and one of them reversed (a left-handed affine), the affine with them."""
+
+    def turned(volume):
+        return np.ascontiguousarray(np.flip(np.transpose(volume, order), flip))
+
+    shape = phantom.mask.shape
+    step = np.zeros((4, 4))
+    step[3, 3] = 1
+    for new, old in enumerate(order):
+        step[old, new] = -1 if new == flip else 1
+        step[old, 3] = shape[old] - 1 if new == flip else 0
+    stored = replace(
+        phantom,
+        grid=Grid(turned(phantom.mask).shape, phantom.grid.affine @ step),
+        **{
+            name: turned(getattr(phantom, name))
+            for name in ("mask", "magnitude", "field_ppm", "noise_ppm")
+        },
+    )
+    assert np.linalg.det(stored.grid.affine[:3, :3]) < 0
+    other = detect(stored.inputs())
+    for lesion in phantom.objects[:4]:  # places in mm are those of the same world
+        one, two = (at(d, phantom.grid, lesion.centre_vox) for d in (found, other))
+        assert (one.class_, one.sign, one.counted) == (two.class_, two.sign, two.counted)
+        # the middle of an even number of voxels is a matter of choice
+        assert one.volume_mm3 == pytest.approx(two.volume_mm3, rel=0.1)
+        assert one.moment_ppm_mm3 == pytest.approx(two.moment_ppm_mm3, rel=0.02)
+        assert (one.x_mm, one.y_mm, one.z_mm) == pytest.approx(
+            (two.x_mm, two.y_mm, two.z_mm), abs=0.1
+        )
 
 
 def test_the_same_input_gives_the_same_table(phantom, found):

@@ -163,8 +163,15 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
 
 
 def _by_probability(measured: Measured) -> tuple[float, ...]:
-    """Return the key that sorts the most probable first, ties by place."""
-    return (-round(measured.verdict.probability, 3), *measured.void.seed_vox.tolist())
+    """Return the key that sorts the most probable first.
+
+    Hundreds of veins share a probability of 0.000: they go by log-odds, or the array's first
+    axis would choose which side of the head the table tells of. Rounded, so that the last bits
+    do not matter; what is equal even then goes by place.
+    """
+    verdict = measured.verdict
+    total = round(sum(verdict.terms.values()), 3)
+    return (-round(verdict.probability, 3), -total, *measured.void.seed_vox.tolist())
 
 
 def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured], list[str]]:
