@@ -281,6 +281,13 @@ def test_difference_with_one_magnitude(tmp_path, magnitude, phase):
     refused(tmp_path, "one magnitude echo.*time between the echoes is unknown", MetadataError)
 
 
+def test_the_second_echo_s_phase_alone_is_no_difference(tmp_path, magnitude, phase):
+    """Two echoes of an imaging sequence that lost a phase series look like a field map."""
+    magnitude.but(sequence="*fl3d2r").write(tmp_path)
+    phase.but(te_ms=(10.0,), sequence="*fl3d2r").write(tmp_path)
+    refused(tmp_path, "1 of 2 echoes have no phase: echo time 5 ms", MetadataError)
+
+
 def test_phase_of_unknown_range(tmp_path, magnitude, phase):
     magnitude.write(tmp_path)
     phase.but(rescale=(0.003, 1.0), manufacturer="Other").write(tmp_path)

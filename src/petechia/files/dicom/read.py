@@ -130,18 +130,19 @@ def _field_t(plan: Plan) -> float:
 def _phase_times_ms(plan: Plan, te_ms: tuple[float, ...]) -> tuple[float, ...]:
     """Return over which time each phase image evolved; recognise a phase difference [ms].
 
-    Siemens stores the difference of two echoes as one phase series with the later
-    echo's time.
+    Siemens's field map stores the difference of two echoes as one phase series with the
+    later echo's time. Another sequence with two echoes that lacks the first one's phase
+    looks the same but for its name: only where no name is left is the maker enough.
     """
     if not plan.phase:
         return te_ms
     first = plan.phase[0]
     siemens = (first.facts.manufacturer or "").lower().startswith("siemens")
-    field_map = first.first.difference
-    one = len(plan.phase) == 1
-    if one and len(te_ms) == 2 and first.te_ms == te_ms[1] and (siemens or field_map):
-        return (te_ms[1] - te_ms[0],)
     sequence = first.facts.sequence_name or ""
+    field_map = first.first.difference or (siemens and not sequence)
+    one = len(plan.phase) == 1
+    if one and len(te_ms) == 2 and first.te_ms == te_ms[1] and field_map:
+        return (te_ms[1] - te_ms[0],)
     if one and len(te_ms) == 1 and siemens and FIELD_MAP.search(sequence):
         raise MetadataError(
             f"a phase difference image (sequence {sequence}) with one magnitude echo "
