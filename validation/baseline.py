@@ -1,0 +1,174 @@
+"""Measure the detector on simulated scans of every protocol, beside a simple one.
+
+usage: python validation/baseline.py WORK [--people 3] [--seed 9000] [--table FILE]
+
+Simulates people (every third one without microbleeds), runs the whole road, runs a
+Laplacian of Gaussian with a threshold on the same magnitudes inside the same brain masks,
+evaluates both and writes one table. What is finished in WORK is not done again, so that it
+can be stopped and started. The seeds were never used to set a threshold.
+"""
+
+import argparse
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from petechia.apps.cli.run import cores
+from petechia.core.morphology import erode_mm
+from petechia.files.find import find_scans
+from petechia.files.nifti import read_mask
+from petechia.files.output import OutputTree
+from petechia.files.writing import plain, write_table
+from petechia.lesions.signal import relative_signal
+from petechia.pipeline.evaluation import EvaluationOptions, evaluate
+from petechia.pipeline.fitness import reading_echo
+from petechia.pipeline.provenance import threads
+from petechia.pipeline.run import Options, run_all
+from petechia.pipeline.settings import Settings
+from petechia.pipeline.simulated import simulate_dataset
+from petechia.pipeline.tree import finish_tree, prepare_tree
+from petechia.simulate.patient import SimulationParams
+from petechia.simulate.protocols import PROTOCOLS
+
+MICROBLEEDS = 12
+LOG_SIGMA_MM, LOG_THRESHOLD = 1.2, 0.25
+LEFT_OUT = ("3t_tiny",)
+
+
+def simulated(work: Path, protocol: str, person: int, seed: int) -> Path:
+    """Return the dataset of one person and protocol, simulated when it is not there."""
+    root = work / "raw" / f"{protocol}_{person}"
+    if not (root / "done").exists():
+        shutil.rmtree(root, ignore_errors=True)
+        bleeds = 0 if person % 3 == 2 else MICROBLEEDS
+        params = SimulationParams(protocol=protocol, n_microbleeds=bleeds)
+        with threads(cores()):
+            simulate_dataset(root, params, seed=seed + person)
+        (root / "done").touch()
+    return root
+
+
+def run_road(root: Path, out: Path) -> None:
+    """Run the whole road on one dataset; finished scans are skipped."""
+    prepare_tree(out, root)
+    for outcome in run_all(find_scans(root), out, Settings(), Options(n_threads=cores())):
+        if outcome.status == "failed":
+            raise SystemExit(outcome.message)
+    finish_tree(out)
+
+
+def run_log(root: Path, out: Path, into: Path) -> None:
+    """Write what a Laplacian of Gaussian with a threshold finds, as a table of centres."""
+    for ref in find_scans(root):
+        echoes = ref.load().echoes
+        grid = echoes.grid
+        brain = read_mask(OutputTree(out).path("brain_mask", ref.name), grid)
+        signal = relative_signal(echoes.magnitude[reading_echo(echoes)], brain, grid).value
+        sigma = LOG_SIGMA_MM / grid.spacing_mm
+        response = ndimage.gaussian_laplace(np.where(brain, signal, 1.0), sigma)
+        response *= LOG_SIGMA_MM**2 / float(np.prod(grid.spacing_mm)) ** (2 / 3)
+        peak = response == ndimage.maximum_filter(response, size=5)
+        places = np.argwhere(peak & (response > LOG_THRESHOLD) & erode_mm(brain, grid, 3.0))
+        rows = [
+            {"x_mm": x, "y_mm": y, "z_mm": z, "probability": min(float(response[tuple(p)]), 1.0)}
+            for p, (x, y, z) in zip(places, grid.to_mm(places), strict=True)
+        ]
+        columns = ["x_mm", "y_mm", "z_mm", "probability"]
+        write_table(into / f"{ref.name.prefix}_log.tsv", rows, columns)
+
+
+def scores(predicted: Path, truth: Path, *, phase: bool, counted: float | None) -> dict:
+    """Return what the table tells of one tool on one dataset, as counts that can be summed."""
+    forgiven = () if phase else ("calcification",)
+    options = EvaluationOptions(threshold=counted, forgiven=forgiven, n_resamples=1)
+    result = plain(evaluate(predicted, truth, options).result)
+    strata = {s["name"]: s for s in result["strata"] if s["by"] == "moment"}
+    main = result["detection"]["one_to_one"]["pooled"]
+    told = result["counts"]["told"]
+    return {
+        "strata": {name: (s["found"], s["lesions"]) for name, s in strata.items()},
+        "false": main["false_per_scan"]["value"],
+        "told": told,
+        "dice": result["maps"].get("mask_dice", {}).get("median") if result["maps"] else None,
+        "nrmse": result["maps"].get("chi_nrmse", {}).get("median") if result["maps"] else None,
+        "signs": {k: result["blood_or_calcium"]["all"][k] for k in ("right", "wrong", "unclear")},
+    }
+
+
+def line(tool: str, protocol: str, found: list[dict]) -> str:
+    """Return one row of the table from the scores of a protocol's scans."""
+    names = ["0.3 to 1", "1 to 3", "3 to 10", "10"]
+    cells = []
+    for name in names:
+        rows = [v for s in found for k, v in s["strata"].items() if _is(k, name)]
+        hits, all_ = sum(r[0] for r in rows), sum(r[1] for r in rows)
+        cells.append(f"{hits}/{all_}")
+    false = float(np.mean([s["false"] for s in found]))
+    clean = [s["false"] for n, s in enumerate(found) if n % 3 == 2]
+    signs = {k: sum(s["signs"][k] for s in found) for k in ("right", "wrong", "unclear")}
+    seen = [s for s in found if s["dice"] is not None]
+    dice = f"{np.median([s['dice'] for s in seen]):.3f}" if seen else "-"
+    known = [s["nrmse"] for s in found if s["nrmse"] is not None]
+    nrmse = f"{np.median(known):.0f}" if known else "-"
+    told = "/".join(str(v) for v in signs.values()) if tool == "petechia" else "-"
+    return (
+        f"| {protocol} | {tool} | {' | '.join(cells)} | {false:.1f} | "
+        f"{np.mean(clean) if clean else float('nan'):.1f} | {told} | {dice} | {nrmse} |"
+    )
+
+
+def _is(stratum: str, name: str) -> bool:
+    return stratum.startswith(name) if " to " in name else " to " not in stratum and name in stratum
+
+
+def main() -> None:
+    """Run what is missing, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--people", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=9000)
+    parser.add_argument("--protocol", action="append")
+    parser.add_argument("--table", type=Path)
+    args = parser.parse_args()
+    protocols = args.protocol or [name for name in PROTOCOLS if name not in LEFT_OUT]
+    lines = []
+    for protocol in protocols:
+        ours, simple = [], []
+        for person in range(args.people):
+            name = f"{protocol}_{person}"
+            kept = args.work / "scores" / f"{name}.json"
+            if not kept.exists():
+                raw = simulated(args.work, protocol, person, args.seed)
+                out, log = args.work / "out" / name, args.work / "log" / name
+                run_road(raw, out)
+                run_log(raw, out, log)
+                phase = PROTOCOLS[protocol].phase
+                both = [
+                    scores(out, raw, phase=phase, counted=None),
+                    scores(log, raw, phase=phase, counted=LOG_THRESHOLD),
+                ]
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_text(json.dumps(both))
+            mine, its = json.loads(kept.read_text())
+            ours.append(mine)
+            simple.append(its)
+            print(name, flush=True)
+        lines += [line("petechia", protocol, ours), line("LoG", protocol, simple)]
+    head = (
+        "| protocol | detector | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans "
+        "| signs right/wrong/unclear | mask Dice | chi NRMSE % |\n" + "|---" * 11 + "|"
+    )
+    table = "\n".join([head, *lines])
+    print(table)
+    if args.table is not None:
+        stamp = datetime.now(UTC).date().isoformat()
+        command = f"python validation/baseline.py WORK --people {args.people} --seed {args.seed}"
+        args.table.write_text(f"{stamp}: `{command}`\n\n{table}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
