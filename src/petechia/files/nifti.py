@@ -212,7 +212,7 @@ class _errors_of:  # noqa: N801 - reads as a clause: `with _errors_of(path)`
 
 def _first_line(error: BaseException) -> str:
     text = (str(error) or type(error).__name__).splitlines()[0]
-    return text[:120].rstrip(".")
+    return text.partition(" bytes from ")[0][:120].rstrip(".")  # nibabel adds the path again
 
 
 def _opened(path: Path) -> BinaryIO:

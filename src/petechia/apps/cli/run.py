@@ -167,6 +167,8 @@ def _named_files(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
             where="petechia run --mag",
             mend="Name the folder for the results: --out OUT.",
         )
+    if not items(args.mag):
+        raise ParameterError("no file given", where="--mag", mend="Name the magnitude.")
     ref = named_scan(args)
     require_files("--mag", items(args.mag))
     require_files("--phase", items(args.phase))
