@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,23 @@ import numpy as np
 from petechia.anatomy.sites import REGIONS
 from petechia.assets.store import load_arrays
 from petechia.errors import ParameterError
+from petechia.files.dicom.write import DicomStyle, write_dicom
 from petechia.files.places import require_own
 from petechia.files.raw_bids import SIMULATED, write_dataset, write_raw_scan, write_truth
 from petechia.files.scan import Header, ScanName
 from petechia.simulate.atlas import Atlas, atlas_from
-from petechia.simulate.patient import SimulatedScan, SimulationParams, sample_patient, scan_patient
-from petechia.simulate.protocols import PROTOCOLS
+from petechia.simulate.patient import (
+    Patient,
+    SimulatedScan,
+    SimulationParams,
+    sample_patient,
+    scan_patient,
+)
+from petechia.simulate.protocols import PROTOCOLS, RANDOM, random_protocol
+from petechia.simulate.variety import follow_up, varied_params
+
+DICOM_FOLDER = "sourcedata"
+"""Where DICOM lies below a dataset: BIDS leaves it alone."""
 
 
 def simulate_dataset(
@@ -26,6 +38,9 @@ def simulate_dataset(
     n_subjects: int = 1,
     seed: int = 0,
     phase_units: str = "rad",
+    pairs: bool = False,
+    varied: bool = False,
+    dicom: DicomStyle | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[ScanName]:
     """Write simulated people, each scanned with every protocol, and the truth.
@@ -37,7 +52,7 @@ def simulate_dataset(
     params : SimulationParams
         What people have; its protocol is used when `protocols` is empty.
     protocols : sequence of str
-        Names of `petechia.simulate.protocols.PROTOCOLS`.
+        Names of `petechia.simulate.protocols.PROTOCOLS`; 'random' draws one for each person.
     n_subjects : int
         How many people, sub-01 and on. Person n is drawn from (seed, n): a dataset that
         is made again with more people keeps the first ones.
@@ -45,6 +60,13 @@ def simulate_dataset(
         Any number from 0.
     phase_units : str
         'rad', or 'siemens' for whole numbers as that vendor stores them.
+    pairs : bool
+        Whether everyone comes twice, ses-1 and ses-2: in another position, with some
+        microbleeds grown and some new.
+    varied : bool
+        Whether what people have is drawn for each, in place of the numbers of `params`.
+    dicom : DicomStyle or None
+        Write DICOM as well, into `sourcedata`.
     tell : callable
         Told the prefix of each scan as it begins.
 
@@ -62,7 +84,8 @@ def simulate_dataset(
     """
     chosen = list(protocols) or [params.protocol]
     for protocol in chosen:
-        replace(params, protocol=protocol)  # raises on an unknown one
+        if protocol != RANDOM:
+            replace(params, protocol=protocol)  # raises on an unknown one
     if n_subjects < 1 or seed < 0:
         raise ParameterError(
             f"{n_subjects} people, seed {seed}",
@@ -75,31 +98,57 @@ def simulate_dataset(
     write_dataset(root, [{"participant_id": person} for person in people])
     written = []
     for n, person in enumerate(people):
-        for protocol, scan in _scans(params, chosen, atlas, seed, n):
-            name = scan_name(person.removeprefix("sub-"), protocol)
+        scans = _scans(params, chosen, atlas, seed, n, pairs=pairs, varied=varied)
+        for at, (protocol, session, make) in enumerate(scans):
+            name = scan_name(person.removeprefix("sub-"), protocol, session)
             tell(name.prefix)
-            _write(root, name, scan(), phase_units)
+            scan = make()
+            _write(root, name, scan, phase_units)
+            if dicom is not None:
+                folder = root / DICOM_FOLDER / name.prefix
+                write_dicom(folder, scan.echoes, Header(**scan.header), dicom, series=10 * at + 1)
             written.append(name)
     return written
 
 
-def scan_name(subject: str, protocol: str) -> ScanName:
-    """Return the BIDS name of a protocol's scan: `sub-01_acq-3tMegre1mm`."""
+def scan_name(subject: str, protocol: str, session: int | None = None) -> ScanName:
+    """Return the BIDS name of a protocol's scan: `sub-01_ses-1_acq-3tMegre1mm`."""
     first, *rest = re.findall(r"[0-9A-Za-z]+", protocol)
-    return ScanName((("sub", subject), ("acq", first + "".join(w.capitalize() for w in rest))))
+    ses = () if session is None else (("ses", str(session)),)
+    acq = first + "".join(word.capitalize() for word in rest)
+    return ScanName((("sub", subject), *ses, ("acq", acq)))
 
 
 def _scans(
-    params: SimulationParams, protocols: Sequence[str], atlas: Atlas, seed: int, person: int
-) -> Iterator[tuple[str, Callable[[], SimulatedScan]]]:
-    """Yield each protocol with the call that scans this person: one person, many scanners."""
+    params: SimulationParams,
+    protocols: Sequence[str],
+    atlas: Atlas,
+    seed: int,
+    person: int,
+    *,
+    pairs: bool,
+    varied: bool,
+) -> Iterator[tuple[str, int | None, Callable[[], SimulatedScan]]]:
+    """Yield protocol and session with the call that scans: one person, many scanners."""
+    if varied:
+        drawn = varied_params(np.random.default_rng([seed, person, 999]))
+        params = replace(drawn, snr=params.snr, age_years=params.age_years)
     patient = sample_patient(params, atlas, np.random.default_rng([seed, person]))
-    for at, name in enumerate(protocols):
-        rng = np.random.default_rng([seed, person, at])
-        protocol = PROTOCOLS[name]
-        if params.snr is not None:
-            protocol = replace(protocol, snr=min(params.snr, 1e6))
-        yield name, lambda p=protocol, r=rng: scan_patient(patient, p, atlas, r)  # type: ignore[misc]
+    sessions: list[tuple[int | None, Patient]] = [(None, patient)]
+    if pairs:
+        later = follow_up(
+            patient, atlas, np.random.default_rng([seed, person, 998]), pattern=params.pattern
+        )
+        sessions = [(1, patient), (2, later)]
+    for session, now in sessions:
+        for at, name in enumerate(protocols):
+            extra = [] if session in (None, 1) else [session]
+            rng = np.random.default_rng([seed, person, at, *extra])
+            drawing = np.random.default_rng([seed, person, at, 997])
+            protocol = random_protocol(drawing) if name == RANDOM else PROTOCOLS[name]
+            if params.snr is not None:
+                protocol = replace(protocol, snr=min(params.snr, 1e6))
+            yield name, session, partial(scan_patient, now, protocol, atlas, rng)
 
 
 def _write(root: Path, name: ScanName, scan: SimulatedScan, phase_units: str) -> None:

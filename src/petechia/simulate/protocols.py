@@ -148,6 +148,29 @@ PROTOCOLS = {
         spacing_mm=(0.65, 0.65, 1.4),
         fine=(1.5, 1.5, 2.5),
         snr=45.0,
+        flow_compensated=True,
+    ),
+    "3t_swi_multi": Protocol(
+        b0_t=3.0,
+        te_s=(0.0075, 0.0150, 0.0225, 0.0300),
+        tr_s=0.038,
+        flip_deg=15.0,
+        shape=(296, 360, 112),
+        spacing_mm=(0.65, 0.65, 1.4),
+        fine=(1.5, 1.5, 2.5),
+        snr=45.0,
+        flow_compensated=True,
+    ),
+    "1.5t_swi": Protocol(
+        b0_t=1.5,
+        te_s=(0.040,),
+        tr_s=0.049,
+        flip_deg=15.0,
+        shape=(216, 256, 80),
+        spacing_mm=(0.9, 0.9, 2.0),
+        fine=(2.0, 2.0, 3.0),
+        snr=35.0,
+        flow_compensated=True,
     ),
     "oblique_3t_swi": Protocol(
         b0_t=3.0,
@@ -159,6 +182,7 @@ PROTOCOLS = {
         fine=(1.6, 1.6, 2.6),
         tilt_deg=(-22.0, 6.0),
         snr=50.0,
+        flow_compensated=True,
     ),
     "1.5t_t2star_2d_5mm": Protocol(
         b0_t=1.5,
@@ -182,6 +206,7 @@ PROTOCOLS = {
         spacing_mm=(0.6, 0.6, 1.2),
         fine=(1.5, 1.5, 2.0),
         snr=55.0,
+        flow_compensated=True,
     ),
     "demo_light": Protocol(
         b0_t=3.0,
@@ -206,4 +231,49 @@ PROTOCOLS = {
 }
 """Acquisitions by name; the first is the default."""
 
-PRESETS = PROTOCOLS
+FIELD_OF_VIEW_MM = (188.0, 226.0, 158.0)
+"""Least that a drawn protocol covers."""
+RANDOM = "random"
+"""The name that stands for a drawn protocol."""
+
+
+def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
+    """Draw an acquisition from the ranges in which scanners are used.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of randomness.
+    light : bool
+        Whether voxels are kept large, so that the scan is made within seconds.
+    """
+    b0 = float(rng.choice([1.5, 3.0, 7.0], p=[0.35, 0.5, 0.15]))
+    kind = str(rng.choice(["swi", "megre", "2d"], p=[0.4, 0.4, 0.2]))
+    in_plane = float(rng.uniform(1.3, 2.0) if light else rng.uniform(0.6, 1.1))
+    thick = in_plane * float(rng.uniform(1.0, 2.2))
+    if kind == "2d":
+        thick = float(rng.uniform(3.0, 6.0))
+    longest = float(rng.uniform(0.050, 0.075)) / b0  # B0 x TE in T s
+    n_echoes = int(rng.integers(3, 9)) if kind == "megre" else 1
+    first = longest / n_echoes * float(rng.uniform(0.8, 1.0)) if n_echoes > 1 else longest
+    te_s = tuple(round(float(te), 5) for te in np.linspace(first, longest, n_echoes))
+    slices = thick * (1.0 if kind != "2d" else float(rng.uniform(1.0, 1.25)))
+    spacing = (in_plane, in_plane, slices)
+    i, j, k = (int(np.ceil(f / d)) for f, d in zip(FIELD_OF_VIEW_MM, spacing, strict=True))
+    return Protocol(
+        b0_t=b0,
+        te_s=te_s,
+        tr_s=float(rng.uniform(0.4, 1.0)) if kind == "2d" else max(te_s) + 0.008,
+        flip_deg=float(rng.uniform(10.0, 22.0)),
+        shape=(i + i % 2, j + j % 2, k),
+        spacing_mm=spacing,
+        fine=(fine := 2.0 if in_plane > 0.8 else 1.5, fine, max(2.0, round(slices / 0.7))),
+        acquisition_type="2D" if kind == "2d" else "3D",
+        slice_thickness_mm=thick if kind == "2d" else None,
+        tilt_deg=(float(rng.normal(0.0, 12.0)), float(rng.normal(0.0, 4.0))),
+        phase=kind != "2d" or bool(rng.random() < 0.3),
+        snr=float(rng.uniform(25.0, 90.0)),
+        head_mm=2.0 if light else 1.0,
+        flow_compensated=kind == "swi",
+        phase_axis=int(rng.integers(0, 2)),
+    )

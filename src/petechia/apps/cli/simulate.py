@@ -5,6 +5,14 @@ from pathlib import Path
 
 from petechia.apps.cli.words import LIST, count, items
 
+OTHERS = {
+    "macrobleeds": "hematomas above 10 mm",
+    "cavernomas": "cavernomas",
+    "siderosis": "patches of superficial siderosis",
+    "iron": "foci of iron in nuclei",
+    "air-specks": "air cells in the skull base",
+}
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the words of this command."""
@@ -16,9 +24,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--microbleeds", type=int, metavar="N", help="of each person (drawn as patients have)")
     add("--calcifications", type=int, default=3, metavar="N", help="of each person (3)")
     add("--pattern", default="mixed", help="mixed, lobar or deep (mixed)")
+    add("--varied", action="store_true", help="draw what each person has, rarer things too")
+    add("--pairs", action="store_true", help="everyone comes twice: ses-1, and ses-2 with new ones")
+    add("--age", type=float, metavar="YEARS", help="of everyone (drawn as patients are)")
+    add(
+        "--clustered", type=float, default=0.0, metavar="PART", help="microbleeds beside others (0)"
+    )
+    add(
+        "--elongated", type=float, default=0.0, metavar="PART", help="microbleeds that are rows (0)"
+    )
+    for word, what in OTHERS.items():
+        add(f"--{word}", type=int, default=0, metavar="N", help=f"{what} (0)")
+    add("--stage", help="of hemoglobin in hematomas, as 'late subacute' (drawn)")
     add("--snr", type=float, help="signal to noise in place of the protocol's")
     units = ["rad", "siemens"]
     add("--phase-units", choices=units, default="rad", help="siemens: whole numbers (rad)")
+    add("--dicom", choices=["classic", "enhanced"], help="also as DICOM, in sourcedata")
+    vendors = ["siemens", "ge", "philips"]
+    add("--vendor", choices=vendors, default="siemens", help="whose DICOM (siemens)")
 
 
 def positionals(words: list[str]) -> int:
@@ -29,6 +52,7 @@ def positionals(words: list[str]) -> int:
 def run(args: argparse.Namespace) -> int:
     """Simulate and write."""
     from petechia.apps.cli.run import progress
+    from petechia.files.dicom.write import DicomStyle
     from petechia.pipeline.simulated import simulate_dataset
     from petechia.simulate.patient import SimulationParams
 
@@ -37,7 +61,19 @@ def run(args: argparse.Namespace) -> int:
         n_calcifications=args.calcifications,
         pattern=args.pattern,
         snr=args.snr,
+        age_years=args.age,
+        clustered=args.clustered,
+        elongated=args.elongated,
+        n_macrobleeds=args.macrobleeds,
+        n_cavernomas=args.cavernomas,
+        n_siderosis=args.siderosis,
+        n_iron=args.iron,
+        n_air_specks=args.air_specks,
+        stage=args.stage,
     )
+    dicom = None
+    if args.dicom:
+        dicom = DicomStyle(form=args.dicom, vendor=args.vendor, alternating=args.vendor == "ge")
     with progress(args.n_subjects) as tell:
         written = simulate_dataset(
             args.out,
@@ -46,6 +82,9 @@ def run(args: argparse.Namespace) -> int:
             n_subjects=args.n_subjects,
             seed=args.seed,
             phase_units=args.phase_units,
+            pairs=args.pairs,
+            varied=args.varied,
+            dicom=dicom,
             tell=lambda prefix: tell(prefix, "simulating"),
         )
     print(f"{len(written)} scans in {args.out}; truth in {args.out / 'derivatives' / 'truth'}")

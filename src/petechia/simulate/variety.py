@@ -1,0 +1,93 @@
+"""Variety: what patients have, drawn at random, and the same patient a year or two later."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.simulate.atlas import Atlas
+from petechia.simulate.patient import Patient, SimulationParams
+from petechia.simulate.sources import Source, Sphere, sample_microbleeds
+
+GROWN = 0.15
+"""Part of the microbleeds whose moment grows between two sessions."""
+GROWTH = (1.4, 3.0)
+"""By how much theirs grows."""
+APART_MM = 6.0
+"""New microbleeds keep this far from old ones."""
+
+
+def varied_params(rng: np.random.Generator, protocol: str = "3t_megre_1mm") -> SimulationParams:
+    """Draw what a patient has: none to more than fifty microbleeds, mimics, rarer things."""
+    kind = str(rng.choice(["none", "few", "heavy"], p=[0.3, 0.62, 0.08]))
+    n = {"none": 0, "few": None, "heavy": int(rng.integers(50, 120))}[kind]
+    return SimulationParams(
+        protocol=protocol,
+        n_microbleeds=n,
+        n_calcifications=int(rng.integers(0, 8)),
+        pattern=str(rng.choice(["mixed", "lobar", "deep"], p=[0.4, 0.35, 0.25])),
+        clustered=float(rng.uniform(0.0, 0.3)),
+        elongated=float(rng.uniform(0.0, 0.25)),
+        n_macrobleeds=int(rng.random() < 0.12),
+        n_cavernomas=int(rng.random() < 0.06),
+        n_siderosis=int(rng.integers(1, 4)) if rng.random() < 0.12 else 0,
+        n_iron=int(rng.poisson(0.8)),
+        n_air_specks=int(rng.poisson(2.0)),
+    )
+
+
+def follow_up(
+    patient: Patient,
+    atlas: Atlas,
+    rng: np.random.Generator,
+    *,
+    n_new: int | None = None,
+    pattern: str = "mixed",
+) -> Patient:
+    """Return the same person later: some microbleeds grown, some new, all else as it was.
+
+    Parameters
+    ----------
+    patient : Patient
+        At the first session.
+    atlas : Atlas
+        The template.
+    rng : Generator
+        Source of randomness.
+    n_new : int or None
+        New microbleeds; None draws 0 to some, more where there were many.
+    pattern : str
+        Where new ones lie.
+
+    Notes
+    -----
+    Old lesions keep their order and so their index in the truth; new ones follow. The truth
+    calls them 'grown microbleed' and 'new microbleed'.
+    """
+    old = tuple(_later(source, rng) for source in patient.sources)
+    n_before = sum(s.kind == "microbleed" for s in old)
+    n = int(rng.poisson(0.7 + 0.15 * n_before)) if n_new is None else n_new
+    taken = [s.centre_mm for s in old]
+    fresh: list[Source] = []
+    for _ in range(40):
+        if len(fresh) >= n:
+            break
+        for one in sample_microbleeds(n, atlas, patient.head, rng, pattern):
+            if all(np.linalg.norm(one.centre_mm - other) > APART_MM for other in taken):
+                taken.append(one.centre_mm)
+                fresh.append(replace(one, title="new microbleed"))
+    return replace(patient, sources=old + tuple(fresh[:n]))
+
+
+def _later(source: Source, rng: np.random.Generator) -> Source:
+    if source.kind != "microbleed" or rng.random() >= GROWN:
+        return source
+    factor = float(rng.uniform(*GROWTH)) ** (1 / 3)
+    middle = source.centre_mm
+    spheres = tuple(_scaled(s, middle, factor) for s in source.spheres)
+    return replace(source, spheres=spheres, title="grown microbleed")
+
+
+def _scaled(sphere: Sphere, middle: npt.NDArray[np.float64], factor: float) -> Sphere:
+    x, y, z = (float(v) for v in middle + factor * (np.asarray(sphere.centre_mm) - middle))
+    return replace(sphere, centre_mm=(x, y, z), radius_mm=factor * sphere.radius_mm)
