@@ -88,13 +88,12 @@ def scores(predicted: Path, truth: Path, *, phase: bool, counted: float | None) 
     result = plain(evaluate(predicted, truth, options).result)
     strata = {s["name"]: s for s in result["strata"] if s["by"] == "moment"}
     main = result["detection"]["one_to_one"]["pooled"]
-    told = result["counts"]["told"]
+    maps = result.get("maps") or {}
     return {
         "strata": {name: (s["found"], s["lesions"]) for name, s in strata.items()},
         "false": main["false_per_scan"]["value"],
-        "told": told,
-        "dice": result["maps"].get("mask_dice", {}).get("median") if result["maps"] else None,
-        "nrmse": result["maps"].get("chi_nrmse", {}).get("median") if result["maps"] else None,
+        "dice": maps.get("mask_dice", {}).get("median"),
+        "nrmse": maps.get("chi_nrmse", {}).get("median"),
         "signs": {k: result["blood_or_calcium"]["all"][k] for k in ("right", "wrong", "unclear")},
     }
 
