@@ -27,7 +27,7 @@ class PetechiaError(Exception):
     """
 
     def __init__(self, what: str, *, where: str, mend: str) -> None:
-        super().__init__(f"{where}: {what}. {mend}")
+        super().__init__(f"{where}: {what.rstrip('. ')}. {mend}")
         self.what, self.where, self.mend = what, where, mend
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -56,7 +56,14 @@ class Grid:
 
         The rotation about the main field is arbitrary (no result depends on it).
         """
-        spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
+        spacing = np.asarray(spacing_mm, dtype=np.float64)
+        if spacing.shape not in ((), (3,)) or not np.all((spacing > 0) & np.isfinite(spacing)):
+            raise ParameterError(
+                f"spacing_mm {spacing.tolist()} is not three voxel sizes above 0",
+                where="Grid.from_spacing",
+                mend="Give millimetres along i, j, k, e.g. (0.5, 0.5, 2); axes that run "
+                "backwards are the affine's business.",
+            )
         b0 = np.asarray(b0_dir, dtype=np.float64)
         norm = np.linalg.norm(b0)
         if b0.shape != (3,) or not np.isfinite(norm) or norm < 1e-6:
