@@ -79,6 +79,14 @@ def test_a_small_crop_is_not_registered(template):
     assert "of a brain lies in the field of view" in found.says
 
 
+def test_an_empty_mask_is_not_registered(make_head, template):
+    head = make_head()
+    nothing = np.zeros(head.grid.shape, dtype=bool)
+    found = register(head.magnitude, head.grid, template, mask=nothing)
+    assert not found.ok
+    assert "nothing of the brain mask is left at 4 mm" in found.says
+
+
 def test_correlation_is_one_for_a_function_and_none_for_strangers():
     rng = np.random.default_rng(2)
     x = rng.uniform(size=20000)

@@ -205,6 +205,16 @@ def _registered(
     else:
         matrix = initial.matrix
     scan = _Fixed.of(magnitude, head, grid, params.affine_mm, mask)
+    if not scan.where.any():
+        says = f"nothing of the brain mask is left at {params.affine_mm:g} mm: not registered"
+        return Registration(
+            matrix=matrix,
+            scan_grid=grid,
+            template_grid=template.grid,
+            quality=0.0,
+            ok=False,
+            says=says,
+        )
     judged = _judged(matrix, scan, there, grid, template, params)
     if mask is None:
         return judged
