@@ -148,8 +148,8 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
         left_out = told[p.most_findings :]
         says.append(
             f"{len(kept)} dark spots were measured and {p.most_findings} are listed; those left "
-            f"out (mostly veins) have a probability of "
-            f"{max(m.verdict.probability for m in left_out):.3f} or less."
+            f"out (mostly veins) have a probability of at most "
+            f"{max(*(m.verdict.probability for m in left_out), 0.001):.3f}."
         )
         kept = sorted(told[: p.most_findings], key=_by_probability)
     if not kept:
