@@ -44,7 +44,7 @@ def simulated(work: Path, protocol: str, person: int, seed: int) -> Path:
     root = work / "raw" / f"{protocol}_{person}"
     if not (root / "done").exists():
         shutil.rmtree(root, ignore_errors=True)
-        bleeds = 0 if person % 3 == 2 else MICROBLEEDS
+        bleeds = 0 if is_clean(person) else MICROBLEEDS
         params = SimulationParams(protocol=protocol, n_microbleeds=bleeds)
         with threads(cores()):
             simulate_dataset(root, params, seed=seed + person)
@@ -98,30 +98,71 @@ def scores(predicted: Path, truth: Path, *, phase: bool, counted: float | None) 
     }
 
 
-def line(tool: str, protocol: str, found: list[dict]) -> str:
-    """Return one row of the table from the scores of a protocol's scans."""
-    names = ["0.3 to 1", "1 to 3", "3 to 10", "10"]
+def line(tool: str, protocol: str, scans: dict[int, dict]) -> str:
+    """Return one row of the table from the scores of a protocol's scans, by person."""
+    found = list(scans.values())
     cells = []
-    for name in names:
+    for name in ("0.3 to 1", "1 to 3", "3 to 10", "10"):
         rows = [v for s in found for k, v in s["strata"].items() if _is(k, name)]
-        hits, all_ = sum(r[0] for r in rows), sum(r[1] for r in rows)
-        cells.append(f"{hits}/{all_}")
-    false = float(np.mean([s["false"] for s in found]))
-    clean = [s["false"] for n, s in enumerate(found) if n % 3 == 2]
-    signs = {k: sum(s["signs"][k] for s in found) for k in ("right", "wrong", "unclear")}
-    seen = [s for s in found if s["dice"] is not None]
-    dice = f"{np.median([s['dice'] for s in seen]):.3f}" if seen else "-"
-    known = [s["nrmse"] for s in found if s["nrmse"] is not None]
-    nrmse = f"{np.median(known):.0f}" if known else "-"
-    told = "/".join(str(v) for v in signs.values()) if tool == "petechia" else "-"
-    return (
-        f"| {protocol} | {tool} | {' | '.join(cells)} | {false:.1f} | "
-        f"{np.mean(clean) if clean else float('nan'):.1f} | {told} | {dice} | {nrmse} |"
-    )
+        cells.append(f"{sum(r[0] for r in rows)}/{sum(r[1] for r in rows)}")
+    false = f"{np.mean([s['false'] for s in found]):.1f}"
+    clean = [s["false"] for n, s in scans.items() if is_clean(n)]
+    signs = [sum(s["signs"][k] for s in found) for k in ("right", "wrong", "unclear")]
+    told = "/".join(map(str, signs)) if tool == "petechia" and sum(signs) else "-"
+    row = [protocol, tool, str(len(found)), *cells, false]
+    row += [f"{np.mean(clean):.1f}" if clean else "-", told]
+    row += [_median(found, "dice", ".3f"), _median(found, "nrmse", ".0f")]
+    return f"| {' | '.join(row)} |"
+
+
+def _median(found: list[dict], key: str, form: str) -> str:
+    values = [s[key] for s in found if s[key] is not None]
+    return format(float(np.median(values)), form) if values else "-"
+
+
+def is_clean(person: int) -> bool:
+    """Return whether this person has no microbleeds: every third one."""
+    return person % 3 == 1
 
 
 def _is(stratum: str, name: str) -> bool:
     return stratum.startswith(name) if " to " in name else " to " not in stratum and name in stratum
+
+
+def measure(work: Path, protocol: str, person: int, seed: int) -> None:
+    """Simulate, run and score one scan, unless that was done before."""
+    name = f"{protocol}_{person}"
+    kept = work / "scores" / f"{name}.json"
+    if kept.exists():
+        return
+    raw = simulated(work, protocol, person, seed)
+    out, log = work / "out" / name, work / "log" / name
+    run_road(raw, out)
+    run_log(raw, out, log)
+    phase = PROTOCOLS[protocol].phase
+    both = [
+        scores(out, raw, phase=phase, counted=None),
+        scores(log, raw, phase=phase, counted=LOG_THRESHOLD),
+    ]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(both))
+    print(name, flush=True)
+
+
+def table_of(work: Path, protocols: list[str]) -> str:
+    """Return the table of all scans scored so far."""
+    lines = [
+        "| protocol | detector | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan "
+        "| in clean scans | signs right/wrong/unclear | mask Dice | chi NRMSE % |",
+        "|---" * 12 + "|",
+    ]
+    for protocol in protocols:
+        files = [work / "scores" / f"{protocol}_{n}.json" for n in range(1000)]
+        found = {n: json.loads(p.read_text()) for n, p in enumerate(files) if p.exists()}
+        if found:
+            for at, tool in enumerate(("petechia", "LoG")):
+                lines.append(line(tool, protocol, {n: both[at] for n, both in found.items()}))
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -134,39 +175,15 @@ def main() -> None:
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
     protocols = args.protocol or [name for name in PROTOCOLS if name not in LEFT_OUT]
-    lines = []
-    for protocol in protocols:
-        ours, simple = [], []
-        for person in range(args.people):
-            name = f"{protocol}_{person}"
-            kept = args.work / "scores" / f"{name}.json"
-            if not kept.exists():
-                raw = simulated(args.work, protocol, person, args.seed)
-                out, log = args.work / "out" / name, args.work / "log" / name
-                run_road(raw, out)
-                run_log(raw, out, log)
-                phase = PROTOCOLS[protocol].phase
-                both = [
-                    scores(out, raw, phase=phase, counted=None),
-                    scores(log, raw, phase=phase, counted=LOG_THRESHOLD),
-                ]
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                kept.write_text(json.dumps(both))
-            mine, its = json.loads(kept.read_text())
-            ours.append(mine)
-            simple.append(its)
-            print(name, flush=True)
-        lines += [line("petechia", protocol, ours), line("LoG", protocol, simple)]
-    head = (
-        "| protocol | detector | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans "
-        "| signs right/wrong/unclear | mask Dice | chi NRMSE % |\n" + "|---" * 11 + "|"
-    )
-    table = "\n".join([head, *lines])
+    for person in range(args.people):
+        for protocol in protocols:
+            measure(args.work, protocol, person, args.seed)
+            table = table_of(args.work, protocols)
+            if args.table is not None:
+                command = f"python validation/baseline.py WORK --seed {args.seed}"
+                stamp = datetime.now(UTC).date().isoformat()
+                args.table.write_text(f"{stamp}: `{command}`\n\n{table}\n", encoding="utf-8")
     print(table)
-    if args.table is not None:
-        stamp = datetime.now(UTC).date().isoformat()
-        command = f"python validation/baseline.py WORK --people {args.people} --seed {args.seed}"
-        args.table.write_text(f"{stamp}: `{command}`\n\n{table}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
