@@ -156,7 +156,9 @@ class OutputTree:
         writing.write_text(path, text)
         return path
 
-    def write_dataset_description(self, dataset: Path | None = None) -> None:
+    def write_dataset_description(
+        self, dataset: Path | None = None, ignore: Sequence[str] = ()
+    ) -> None:
         """Write dataset_description.json, README.md and .bidsignore.
 
         A README.md that somebody else wrote stays, and so do their lines of .bidsignore.
@@ -166,16 +168,18 @@ class OutputTree:
         dataset : Path, optional
             The raw BIDS dataset that was read. Its DOI and licence are passed on, and when
             the output lies inside it (`derivatives/petechia`) a relative link.
+        ignore : sequence of str
+            More lines for .bidsignore than the contract's.
         """
         writing.write_json(self.root / "dataset_description.json", self._description(dataset))
         agreed = contract()
         readme = _README.format(version=__version__, contract_version=agreed.version)
         if _first_line(self.root / "README.md") in ("", readme.partition("\n")[0]):
             writing.write_text(self.root / "README.md", readme)
-        ignore = self.root / ".bidsignore"
-        before = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
-        lines = dict.fromkeys((*agreed.ignore_patterns(), *before))
-        writing.write_text(ignore, "\n".join(lines) + "\n")
+        path = self.root / ".bidsignore"
+        before = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        lines = dict.fromkeys((*agreed.ignore_patterns(), *ignore, *before))
+        writing.write_text(path, "\n".join(lines) + "\n")
 
     def _description(self, dataset: Path | None) -> dict[str, Any]:
         out: dict[str, Any] = {

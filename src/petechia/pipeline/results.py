@@ -83,6 +83,9 @@ def _write_maps(work: Work, tree: OutputTree, keys: set[str]) -> None:
             tree.write_volume(key, name, volume, work.scan, sidecar | _sources(work))
 
 
+INTERMEDIATE = "intermediate"
+"""Folder of a subject or session for what BIDS has no names for."""
+
 INTERMEDIATES = {
     "unwrapped": ("unwrapped_rad", "rad"),
     "totalfield": ("total_field_ppm", "ppm"),
@@ -98,7 +101,7 @@ def _write_intermediates(work: Work, tree: OutputTree) -> None:
         volume = getattr(work, attribute)
         if volume is None:
             continue
-        stem = f"{work.scan.name.folder.removesuffix('anat')}intermediate/<p>_desc-{desc}"
+        stem = f"{work.scan.name.folder.removesuffix('anat')}{INTERMEDIATE}/<p>_desc-{desc}"
         path = tree.root / place(f"OUTPUT/{stem}.nii.gz", work.scan.name)
         writing.write_nifti(path, volume, work.grid, work.scan.nifti_header)
         sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))

@@ -8,19 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from petechia.files.output import OutputTree
+from petechia.pipeline.results import INTERMEDIATE
 from petechia.report.data import IndexRow
 from petechia.report.index import render_index
 
 
-def prepare_tree(root: Path, dataset: Path | None) -> None:
-    """Make the output folder and what describes it; `dataset` is a raw BIDS dataset, if read.
+def prepare_tree(root: Path, dataset: Path | None, *, intermediates: bool = False) -> None:
+    """Make the output folder and what describes it.
+
+    Parameters
+    ----------
+    root : Path
+        The output folder.
+    dataset : Path or None
+        The raw BIDS dataset that is read, if it is one.
+    intermediates : bool
+        True when images that BIDS has no names for are going to be written too.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    OutputTree(root).write_dataset_description(dataset)
+    ignore = (INTERMEDIATE,) if intermediates else ()
+    OutputTree(root).write_dataset_description(dataset, ignore)
     _sweep(root)
 
 

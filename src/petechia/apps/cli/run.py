@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         n_threads=args.n_threads or max(1, cores() // n_procs),
     )
     dataset = args.input if refs[0].kind == "BIDS" else None
-    prepare_tree(root, dataset)
+    prepare_tree(root, dataset, intermediates=args.save_intermediates)
     outcomes: list[Outcome] = []
     try:
         with progress(len(refs), quiet=n_procs > 1) as tell:
