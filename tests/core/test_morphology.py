@@ -45,6 +45,10 @@ def test_parts_and_holes():
     assert (m.largest_component(two) == ball(3.0)).all()
     assert not m.largest_component(np.zeros(GRID.shape, dtype=bool)).any()
     assert (m.fill_holes(ball(7.0) & ~ball(2.5)) == ball(7.0)).all()
+    bowl = ball(7.0) & ~(ball(5.0) | (PLACE[..., 2] > 3.0))
+    assert not m.fill_holes(bowl)[20, 16, 10]
+    assert m.fill_slices(bowl)[20, 16, 10]
+    assert (m.fill_slices(bowl) <= ball(7.0)).all()
     corner = np.zeros((3, 3, 3), dtype=bool)
     corner[0, 0, 0] = corner[1, 1, 1] = True
     assert m.label_26(corner)[1] == 1

@@ -13,6 +13,7 @@ from petechia.core.morphology import (
     dilate_mm,
     distance_inside_mm,
     fill_holes,
+    fill_slices,
     largest_component,
 )
 
@@ -50,11 +51,7 @@ def head_mask(magnitude: npt.NDArray[np.floating], grid: Grid) -> Mask:
     bright = image > otsu(image)
     # the border is not an edge for closing, so a head cut by the field of view stays closed
     filled = fill_holes(close_mm(_without_specks(bright, small), small, 9.0))
-    for axis in range(3):
-        for index in range(small.shape[axis]):
-            plane = np.moveaxis(filled, axis, 0)[index]  # a view
-            plane[...] = ndimage.binary_fill_holes(plane)
-    return smooth_to(largest_component(filled), small, grid)
+    return smooth_to(largest_component(fill_slices(filled)), small, grid)
 
 
 def _without_specks(bright: Mask, grid: Grid, speck_mm3: float = 2000.0) -> Mask:

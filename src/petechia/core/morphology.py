@@ -59,6 +59,18 @@ def fill_holes(mask: Mask) -> Mask:
     return cast("Mask", ndimage.binary_fill_holes(mask))
 
 
+def fill_slices(mask: Mask) -> Mask:
+    """Return `mask` with the holes of each slice filled, for slices along every axis in turn.
+
+    Fills what opens outwards in space but is closed in a plane, such as a mouth.
+    """
+    out = mask.copy()
+    for axis in range(3):
+        for plane in np.moveaxis(out, axis, 0):  # views
+            plane[...] = ndimage.binary_fill_holes(plane)
+    return out
+
+
 def label_26(mask: Mask) -> tuple[npt.NDArray[np.int32], int]:
     """Return 26-connected labels of `mask` and their number."""
     labels, n = ndimage.label(mask, structure=CONNECT_26)

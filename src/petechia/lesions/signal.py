@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from petechia.core.blocks import Blocks
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 
 Volume = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+BLOCK_MM = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ def relative_signal(
     """Divide `magnitude` by the undisturbed tissue around each voxel.
 
     The background is a Gaussian mean over the mask, without voxels much darker or
-    brighter than it, computed on blocks of about 2 mm.
+    brighter than it, computed on blocks of 2 mm.
 
     Parameters
     ----------
@@ -91,56 +93,25 @@ def relative_signal(
     value = np.ones(grid.shape, dtype=np.float32)
     if not mask.any() or not np.any(magnitude[mask] > 0):
         return RelativeSignal(value=value, texture=0.0)
-    spacing = grid.spacing_mm
-    block = np.maximum(1, np.floor(2.0 / spacing)).astype(int)
-    sigma = p.scale_mm / (spacing * block)
+    blocks = Blocks.of(grid, BLOCK_MM)
     bright = np.asarray(magnitude, dtype=np.float32)
-    background = np.full(grid.shape, np.median(bright[mask]), dtype=np.float32)
+    typical = np.median(bright[mask])
+    background = np.full(grid.shape, typical, dtype=np.float32)
     keep = mask
     for n in range(p.passes + 1):
         if n:
             keep = mask & (bright > p.dark * background) & (bright < p.bright * background)
-        total = ndimage.gaussian_filter(_block_sum(np.where(keep, bright, 0), block), sigma)
-        weight = ndimage.gaussian_filter(_block_sum(keep, block), sigma)
-        floor = 1e-4 * float(weight.max()) if weight.size else 0.0
+        total, weight = (
+            ndimage.gaussian_filter(blocks.reduce(v), p.scale_mm / blocks.coarse.spacing_mm)
+            for v in (np.where(keep, bright, 0), keep)
+        )
+        floor = 1e-4 * float(weight.max())
         if floor == 0.0:
             break
-        mean = np.where(weight > floor, total / np.maximum(weight, floor), np.median(bright[mask]))
-        background = _spread(mean.astype(np.float32), block, grid.shape)
+        mean = np.where(weight > floor, total / np.maximum(weight, floor), typical)
+        background = blocks.expand(mean.astype(np.float32))
     np.divide(bright, background, out=value, where=mask & (background > 0))
     np.clip(value, 0, 2, out=value)
     inside = value[mask]
     texture = 1.4826 * float(np.median(np.abs(inside - np.median(inside))))
     return RelativeSignal(value=value, texture=texture)
-
-
-def _block_sum(volume: npt.NDArray[np.generic], block: npt.NDArray[np.int_]) -> Volume:
-    """Return sums over blocks; the last block of an axis may be short."""
-    out = np.asarray(volume, dtype=np.float32)
-    for axis, size in enumerate(block):
-        if size > 1:
-            out = np.moveaxis(out, axis, 0)
-            whole = np.concatenate([out, np.zeros((-len(out) % size, *out.shape[1:]), out.dtype)])
-            summed = whole[::size].copy()
-            for n in range(1, size):
-                summed += whole[n::size]
-            out = np.moveaxis(summed, 0, axis)
-    return out
-
-
-def _spread(coarse: Volume, block: npt.NDArray[np.int_], shape: tuple[int, int, int]) -> Volume:
-    """Return `coarse` interpolated linearly back from block centres to voxels."""
-    out = coarse
-    for axis, size in enumerate(block):
-        if size == 1:
-            continue
-        at = (np.arange(shape[axis]) - (size - 1) / 2) / size
-        at = np.clip(at, 0, out.shape[axis] - 1)
-        low = np.floor(at).astype(int)
-        high = np.minimum(low + 1, out.shape[axis] - 1)
-        part = (at - low).astype(np.float32)
-        form = [1, 1, 1]
-        form[axis] = -1
-        part = part.reshape(form)
-        out = np.take(out, low, axis=axis) * (1 - part) + np.take(out, high, axis=axis) * part
-    return np.asarray(out, dtype=np.float32)

@@ -5,13 +5,19 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, optimize
+from scipy import optimize
 
+from petechia.core.blocks import Blocks
 from petechia.core.checks import require_finite
 from petechia.core.grid import Grid
 from petechia.core.kernels import forward_field
-from petechia.core.morphology import close_mm, largest_component, open_mm
-from petechia.phase.coarse import Blocks
+from petechia.core.morphology import (
+    close_mm,
+    fill_holes,
+    fill_slices,
+    largest_component,
+    open_mm,
+)
 from petechia.phase.images import Mask, checked_mask
 
 TISSUE_IN_AIR_PPM = -9.4
@@ -150,10 +156,7 @@ def _shapes(signal: Mask, grid: Grid) -> tuple[Mask, Mask]:
     beyond = [int(np.ceil(GAP_MM / d)) + 1 for d in grid.spacing_mm]
     longer = np.pad(largest_component(signal), [(n, n) for n in beyond], mode="edge")
     wide = Grid(cast("tuple[int, int, int]", longer.shape), grid.affine)
-    head = ndimage.binary_fill_holes(close_mm(longer, wide, GAP_MM))
-    for axis in range(3):
-        for plane in np.moveaxis(head, axis, 0):
-            plane[...] = ndimage.binary_fill_holes(plane)
+    head = fill_slices(fill_holes(close_mm(longer, wide, GAP_MM)))
     cavities = open_mm(head & ~longer, wide, BONE_MM)
     i, j, k = (slice(n, -n) for n in beyond)
     return head[i, j, k], cavities[i, j, k]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from petechia.core.blocks import Blocks, blur
 from petechia.core.checks import require_between
 from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
 from petechia.core.units import wrap
 from petechia.errors import UnfitError
-from petechia.phase.coarse import Blocks, blur
 from petechia.phase.images import Volume, checked_mask, checked_phase, matching_magnitude
 from petechia.phase.unwrap.romeo import romeo
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from petechia.core.blocks import Blocks, blur
 from petechia.core.checks import require_finite
 from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
-from petechia.phase.coarse import Blocks, blur
 from petechia.phase.images import (
     Mask,
     Volume,

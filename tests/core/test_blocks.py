@@ -1,7 +1,7 @@
 import numpy as np
 
+from petechia.core.blocks import Blocks, blur
 from petechia.core.grid import Grid
-from petechia.phase.coarse import Blocks, blur
 
 
 def test_blocks_keep_linear_fields_and_places(grid):
