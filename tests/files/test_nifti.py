@@ -81,6 +81,7 @@ def test_a_missing_orientation_is_only_noted(tmp_path, volume):
     path = save(tmp_path / "a.nii", volume, sform_code=0, qform_code=0, xyzt_units=0)
     read = read_nifti(path)
     assert "main field is taken along its third axis" in read.notes[0]
+    assert "left and right are a guess" in read.notes[0]
     assert np.allclose(read.grid.b0_dir, (0, 0, 1))
 
 

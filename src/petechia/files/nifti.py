@@ -297,7 +297,7 @@ def _grid(shape: tuple[int, ...], affine: npt.NDArray[np.float64], path: Path) -
 def _orientation_notes(header: Any, path: Path) -> tuple[str, ...]:
     if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
         return (
-            f"{path.name} has no orientation: the main field is taken along its third axis "
-            "and coordinates are relative to the middle of the volume",
+            f"{path.name} has no orientation: the main field is taken along its third axis, "
+            "coordinates are relative to the middle of the volume, and left and right are a guess",
         )
     return ()

@@ -9,7 +9,6 @@ import errno
 import gzip
 import json
 import math
-import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -241,9 +240,3 @@ def make_folder(path: Path) -> None:
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
-
-
-def free_bytes(path: Path) -> int:
-    """Return the room left on the disk of `path` for this user."""
-    disk = os.statvfs(path)
-    return disk.f_bavail * disk.f_frsize
