@@ -1,0 +1,260 @@
+"""The single steps: NIfTI in, NIfTI out, on the input's grid."""
+
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from petechia.core.grid import Grid
+from petechia.files.nifti import read_nifti
+from petechia.files.writing import write_nifti
+
+SHAPE = (34, 33, 30)
+GRID = Grid.from_spacing(SHAPE, (1.0, 1.0, 1.0))
+TE = (0.006, 0.013, 0.020)
+
+
+def field_of_a_bead() -> np.ndarray:
+    """Field [ppm] of a small paramagnetic ball in the middle, on a smooth slope."""
+    x, y, z = (axis - (n - 1) / 2 for axis, n in zip(np.indices(SHAPE), SHAPE, strict=True))
+    r2 = x**2 + y**2 + z**2
+    bead = np.where(r2 > 4, 2.5 * (2 * z**2 - x**2 - y**2) / np.maximum(r2, 4) ** 2.5, 0)
+    return bead + 0.004 * x
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three echoes of a ball of tissue with a bead in it, and a mask."""
+    x, y, z = (axis - (n - 1) / 2 for axis, n in zip(np.indices(SHAPE), SHAPE, strict=True))
+    inside = x**2 + y**2 + z**2 < 13**2
+    field, rng = field_of_a_bead(), np.random.default_rng(0)
+    bead = np.exp(-(x**2 + y**2 + z**2) / 4)
+    for n, te in enumerate(TE, start=1):
+        size = 1000 * np.exp(-te * (20 + 250 * bead)) * inside
+        phase = 2 * np.pi * 42.577 * 3 * field * te
+        signal = size * np.exp(1j * phase)
+        signal = signal + rng.normal(0, 4, SHAPE) + 1j * rng.normal(0, 4, SHAPE)
+        write_nifti(tmp_path / f"m{n}.nii.gz", np.abs(signal).astype(np.float32), GRID)
+        write_nifti(tmp_path / f"p{n}.nii.gz", np.angle(signal).astype(np.float32), GRID)
+    write_nifti(tmp_path / "mask.nii.gz", inside, GRID)
+    return tmp_path
+
+
+def echoes(place: Path, letter: str) -> str:
+    return ",".join(str(place / f"{letter}{n}.nii.gz") for n in (1, 2, 3))
+
+
+def times() -> str:
+    return ",".join(str(te) for te in TE)
+
+
+def test_from_phase_to_susceptibility_step_by_step(petechia, files):
+    at = {
+        name: files / f"{name}.nii.gz" for name in ("mask", "un", "total", "local", "valid", "chi")
+    }
+    common = ["--phase", echoes(files, "p"), "--te", times(), "--mask", at["mask"]]
+    said = petechia("unwrap", *common, "--mag", echoes(files, "m"), "--b0", "3",
+                    "--field", at["total"], at["un"])  # fmt: skip
+    assert said.code == 0, said.err
+    assert said.out == f"{at['un']}\n{at['total']}\n"
+    inside = read_nifti(at["mask"]).only > 0
+    total = read_nifti(at["total"]).only
+    assert read_nifti(at["un"]).frames.shape == (3, *SHAPE)
+    away = inside & (np.abs(field_of_a_bead()) < 0.2)
+    error = (total - field_of_a_bead())[away]
+    assert np.sqrt(np.mean((error - np.median(error)) ** 2)) < 0.02
+
+    said = petechia("background", at["total"], at["local"], "--mask", at["mask"],
+                    "--out-mask", at["valid"], "--set", "radius_max_mm=6")  # fmt: skip
+    assert said.code == 0, said.err
+    valid = read_nifti(at["valid"]).only > 0
+    assert 0.3 * inside.sum() < valid.sum() < inside.sum()
+    local = read_nifti(at["local"]).only
+    slope = np.polyfit(np.indices(SHAPE)[0][valid & away], local[valid & away], 1)[0]
+    assert abs(slope) < 0.0004  # the slope of 0.004 ppm a voxel came from outside
+
+    said = petechia("invert", at["local"], at["chi"], "--mask", at["valid"], "--method", "tkd")
+    assert said.code == 0, said.err
+    chi = read_nifti(at["chi"]).only
+    middle = chi[15:19, 15:18, 13:17]
+    assert middle.max() > 5 * chi[valid].std()  # the bead, and it is paramagnetic
+    for name in ("total", "local", "chi"):
+        assert np.array_equal(nib.load(at[name]).affine, GRID.affine)
+
+
+def test_a_local_field_in_hertz_needs_the_main_field(petechia, files):
+    write_nifti(files / "f.nii.gz", (127.73 * field_of_a_bead()).astype(np.float32), GRID)
+    write_nifti(files / "g.nii.gz", field_of_a_bead().astype(np.float32), GRID)
+    (files / "f.json").write_text('{"Units": "Hz"}')
+    words = ["--mask", files / "mask.nii.gz", "--method", "tkd"]
+    said = petechia("invert", files / "f.nii.gz", files / "chi.nii.gz", *words)
+    assert said.code == 2
+    assert "the field is in Hz. Give --b0" in said.err
+    for name in ("f", "g"):
+        out = files / f"chi_{name}.nii.gz"
+        assert petechia("invert", files / f"{name}.nii.gz", out, *words, "--b0", "3").code == 0
+    one, other = (read_nifti(files / f"chi_{name}.nii.gz").only for name in ("f", "g"))
+    assert np.allclose(one, other, atol=1e-3 * np.abs(other).max())
+
+
+def test_r2star_with_its_maps(petechia, files):
+    out, t2star, s0 = (files / f"{name}.nii.gz" for name in ("r", "t", "s"))
+    said = petechia("r2star", "--mag", echoes(files, "m"), "--te", times(), "--mask",
+                    files / "mask.nii.gz", out, "--t2star", t2star, "--s0", s0)  # fmt: skip
+    assert said.code == 0, said.err
+    inside = read_nifti(files / "mask.nii.gz").only > 0
+    r2star = read_nifti(out).only
+    assert np.median(r2star[inside]) == pytest.approx(20, rel=0.05)
+    assert not r2star[~inside].any()
+    assert np.allclose(read_nifti(t2star).only[r2star > 5], 1 / r2star[r2star > 5], rtol=1e-4)
+    assert np.median(read_nifti(s0).only[inside]) == pytest.approx(1000, rel=0.05)
+
+
+def test_two_echoes_of_r2star_are_told_which_method(petechia, files):
+    words = ["--mag", files / "m1.nii.gz", files / "m2.nii.gz", "--te", "0.006", "0.013"]
+    said = petechia("r2star", *words, "--", files / "r.nii.gz")
+    assert said.code == 2
+    assert "arlo needs 3 echoes or more, not 2" in said.err
+    assert "loglinear" in said.err
+    assert petechia("r2star", *words, "--method", "loglinear", files / "r.nii.gz").code == 0
+
+
+def test_swi_and_its_projection(petechia, files):
+    swi, mip = files / "swi.nii.gz", files / "mip.nii.gz"
+    words = [
+        "--mag",
+        echoes(files, "m"),
+        "--te",
+        times(),
+        "--b0",
+        "3",
+        "--mask",
+        files / "mask.nii.gz",
+    ]
+    said = petechia(
+        "swi", *words, "--phase", echoes(files, "p"), "--phase-sign", "+1", swi, "--mip", mip
+    )
+    assert said.code == 0, said.err
+    weighted, lowest = read_nifti(swi).only, read_nifti(mip).only
+    inside = read_nifti(files / "mask.nii.gz").only > 0
+    assert (lowest[inside] <= weighted[inside] + 1e-3).all()
+    assert weighted[17, 16, 15] < 0.7 * np.median(weighted[inside])  # the bead is dark
+    said = petechia("swi", *words, files / "no.nii.gz")
+    assert "--phase is missing" in said.err
+
+
+def test_mask_of_a_crop_says_how_it_was_found(petechia, files):
+    said = petechia("mask", echoes(files, "m"), files / "found.nii.gz")
+    assert said.code == 0, said.err
+    assert "no skull or air" in said.out
+    image = nib.load(files / "found.nii.gz")
+    assert image.get_data_dtype() == np.uint8
+    inside = read_nifti(files / "mask.nii.gz").only > 0
+    assert image.get_fdata()[inside].mean() > 0.99
+
+
+def test_units_of_the_phase_are_taken_from_its_sidecar(petechia, files):
+    quiet = np.linspace(-0.5, 0.5, np.prod(SHAPE)).reshape(SHAPE).astype(np.float32)
+    write_nifti(files / "q.nii.gz", quiet, GRID)
+    words = ["unwrap", "--phase", files / "q.nii.gz", "--te", "0.01", files / "u.nii.gz"]
+    assert "Give --phase-scale K" in petechia(*words).err
+    (files / "q.json").write_text('{"Units": "rad"}')
+    assert petechia(*words).code == 0
+    assert np.allclose(np.diff(read_nifti(files / "u.nii.gz").only - quiet), 0, atol=1e-5)
+
+
+def test_detect_writes_labels_and_their_table(petechia, files):
+    said = petechia("detect", "--mag", echoes(files, "m"), "--phase", echoes(files, "p"), "--te", times(),
+                    "--b0", "3", "--mask", files / "mask.nii.gz", files / "found.nii.gz")  # fmt: skip
+    assert said.code == 0, said.err
+    labels = read_nifti(files / "found.nii.gz").only
+    head, *rows = (files / "found.tsv").read_text().splitlines()
+    assert head.startswith("index\tname\tclass\tsign\tprobability\tcounted")
+    columns = head.split("\t")
+    assert {int(row.split("\t")[0]) for row in rows} == set(np.unique(labels).astype(int)) - {0}
+    at = [columns.index(name) for name in ("x_mm", "y_mm", "z_mm")]
+    middle = GRID.to_mm((np.array(SHAPE) - 1) / 2)
+    near = [np.linalg.norm([float(row.split("\t")[i]) for i in at] - middle) for row in rows]
+    assert min(near) < 2.5  # the bead is among the findings
+
+
+def test_regions_of_what_is_no_head_are_refused(petechia, files):
+    said = petechia(
+        "regions", files / "m1.nii.gz", files / "r.nii.gz", "--mask", files / "mask.nii.gz"
+    )
+    assert said.code == 2
+    assert "Sites are not named when the template does not fit" in said.err
+    assert not (files / "r.nii.gz").exists()
+
+
+@pytest.mark.xdist_group("road")
+def test_regions_of_a_head_and_their_table(petechia, tiny_dataset, tiny_output, tmp_path):
+    magnitude = next(tiny_dataset.rglob("*echo-3_part-mag*.nii.gz"))
+    mask = next(tiny_output.rglob("*_desc-brain_mask.nii.gz"))
+    said = petechia("regions", magnitude, tmp_path / "r.nii.gz", "--mask", mask)
+    assert said.code == 0, said.err
+    labels = read_nifti(tmp_path / "r.nii.gz").only.astype(int)
+    head, *rows = (tmp_path / "r.tsv").read_text().splitlines()
+    assert head == "index\tname\tsite\tside\tcompartment"
+    told = {int(row.split("\t")[0]) for row in rows}
+    assert set(np.unique(labels)) - {0} <= told
+    assert len(np.unique(labels)) > 15
+
+
+@pytest.mark.xdist_group("road")
+def test_a_scan_too_coarse_is_not_searched(petechia, tiny_dataset, tiny_output, tmp_path):
+    magnitude = next(tiny_dataset.rglob("*echo-3_part-mag*.nii.gz"))
+    mask = next(tiny_output.rglob("*_desc-brain_mask.nii.gz"))
+    said = petechia("detect", "--mag", magnitude, "--mask", mask, tmp_path / "d.nii.gz")
+    assert said.code == 2
+    assert "2.4 mm voxels, TE 20 ms: microbleeds (2 to 10 mm) not assessable. " in said.err
+    assert not (tmp_path / "d.nii.gz").exists()
+
+
+# --- bad words and files
+
+P, M = "{place}/p1.nii.gz", "{place}/m1.nii.gz"
+OUT = "{place}/out.nii.gz"
+BAD = {
+    "an output that is the input": (["mask", M, M], r"m1\.nii\.gz: is read or written by this command"),
+    "one output twice": (["r2star", "--mag", M, "--te", "0.01", OUT, "--s0", OUT], r"is read or written"),
+    "an output without .nii": (["mask", M, "{place}/out.txt"], r"out\.txt: not the name of a NIfTI file"),
+    "an output that is a folder": (["mask", M, "{place}/folder.nii"], r"folder\.nii: is a folder"),
+    "an output below a file": (["mask", M, "{place}/m1.nii.gz/out.nii"], r"cannot be written"),
+    "an output nowhere": (["mask", M, "/proc/out.nii.gz"], r"/proc: cannot be written"),
+    "no file": (["mask", "{place}/none.nii.gz", OUT], r"none\.nii\.gz: no such file"),
+    "a folder for a file": (["mask", "{place}", OUT], r"a folder, not a file"),
+    "a phase for a magnitude": (["mask", P, OUT], r"of its voxels are below 0\. Is this a phase"),
+    "magnitude for phase": (["unwrap", "--phase", M, "--te", "0.01", OUT], r"m1\.nii\.gz.*Give --phase-scale"),
+    "times that do not fit": (["unwrap", "--phase", P, "--te", "0.01,0.02", OUT], r"--te: 2 echo times .* for 1"),
+    "a field without tesla": (["unwrap", "--phase", P, "--te", "0.01", "--field", OUT, "{place}/u.nii"], r"--field: --b0 is missing"),
+    "no tesla": (["unwrap", "--phase", P, "--te", "0.01", "--b0", "0", OUT], r"--b0: 0\.0 is outside"),
+    "magnitudes too few": (["unwrap", "--phase", P, "{place}/p2.nii.gz", "--mag", M, "--te", "0.01,0.02", "--", OUT], r"--mag: magnitude .* and phase .* differ"),
+    "a mask of another grid": (["unwrap", "--phase", P, "--te", "0.01", "--mask", "{place}/small.nii.gz", OUT], r"small\.nii\.gz: shape \(5, 5, 5\) differs"),
+    "a method we lack": (["unwrap", "--phase", P, "--te", "0.01", "--method", "best", OUT], r"--method: no method 'best'.*romeo"),
+    "a setting we lack": (["background", P, OUT, "--mask", M, "--set", "radius=3"], r"VsharpParams: unknown setting radius = 3.*radius_max_mm"),
+    "a setting without value": (["background", P, OUT, "--mask", M, "--set", "radius_max_mm"], r"--set: 'radius_max_mm' is not name=value"),
+    "a setting out of range": (["background", P, OUT, "--mask", M, "--set", "radius_max_mm=-1"], r"radius_max_mm: -1 is outside"),
+    "a setting that is a word": (["background", P, OUT, "--mask", M, "--set", "radius_max_mm=wide"], r"radius_max_mm = 'wide' is not a number"),
+    "no mask": (["invert", P, OUT], r"petechia invert: the following arguments are required: --mask"),
+    "weights of another grid": (["invert", P, OUT, "--mask", M, "--weights", "{place}/small.nii.gz"], r"small\.nii\.gz: shape"),
+    "no facts": (["detect", "--mag", M, OUT], r"m1\.nii\.gz: no echo time"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_words_and_files_are_told_before_anything_is_written(words, message, petechia, files):
+    write_nifti(
+        files / "small.nii.gz",
+        np.ones((5, 5, 5), np.float32),
+        Grid.from_spacing((5, 5, 5), (1, 1, 1)),
+    )
+    (files / "folder.nii").mkdir()
+    before = {path: path.read_bytes() for path in files.iterdir() if path.is_file()}
+    said = petechia(*(word.format(place=files) for word in words))
+    assert said.code == 2
+    assert len(said.err.strip().splitlines()) == 1
+    assert re.search(message, said.err), said.err
+    assert {path: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
