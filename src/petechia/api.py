@@ -15,6 +15,7 @@ from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.errors import InputError, ParameterError, UnfitError
 from petechia.files.scan import Header, Scan, ScanName
+from petechia.pipeline.fitness import check_acquisition, require_assessable
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import walk
@@ -117,8 +118,16 @@ def swi(
 ) -> Result:
     """Return the susceptibility-weighted image and its minimum projection.
 
-    Parameters are those of `qsm`. Arrays: `swi`, `mip`, `highpass_rad`, `mask`.
+    Parameters are those of `qsm`. Arrays: `swi`, `mip`, `highpass_rad`, `mask`. Phase that
+    was high-pass filtered by the scanner will do.
+
+    Raises
+    ------
+    InputError
+        If there is no phase, or arrays, times or settings do not fit each other.
     """
+    if phase_rad is None:
+        raise InputError("no phase", where="swi", mend="SWI needs magnitude and phase.")
     work = _work(phase_rad, magnitude, te_s, b0_t, spacing_mm, b0_dir, mask, settings)
     _run(work, "swi", n_threads)
     return _result(work, ("swi", "mip", "highpass_rad", "mask"))
@@ -176,16 +185,13 @@ def detect(
     """
     grid = Grid(_last_three(np.shape(magnitude)), np.asarray(affine, dtype=np.float64))
     work = _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings)
+    require_assessable(check_acquisition(work.echoes, work.scan.header), "detect")
     _run(work, "detect", n_threads)
-    if work.detection is None:
-        raise UnfitError(
-            " ".join(work.why_not("microbleeds")),
-            where="detect",
-            mend="This scan cannot show microbleeds.",
-        )
+    require_assessable(work.checks, "detect")
     result = _result(work, ("mask",))
-    result.arrays["labels"] = work.detection.labels
-    result.findings.extend(finding.row() for finding in work.detection.findings)
+    detection = work.need("detection")
+    result.arrays["labels"] = detection.labels
+    result.findings.extend(finding.row() for finding in detection.findings)
     return result
 
 

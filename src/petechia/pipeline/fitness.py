@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from petechia.core.echoes import Echoes
+from petechia.errors import UnfitError
 from petechia.files.scan import Header
 
 Status = Literal["ok", "limited", "refused", "unknown"]
@@ -415,6 +416,23 @@ def check_sites(ok: bool, value: str, says: str) -> Check:
         says=says if ok else f"{says} Anatomical sites are not named.",
         forbids=() if ok else ("sites",),
     )
+
+
+def require_assessable(checks: list[Check], where: str) -> None:
+    """Raise `UnfitError` when microbleeds cannot be assessed.
+
+    Raises
+    ------
+    UnfitError
+        With the first reason.
+    """
+    reasons = forbidden(checks, "microbleeds")
+    if reasons:
+        raise UnfitError(
+            reasons[0].rstrip("."),
+            where=where,
+            mend="Take a scan whose voxels, echo times and quality can show them.",
+        )
 
 
 def forbidden(checks: list[Check], answer: str) -> list[str]:

@@ -21,21 +21,20 @@ def positionals(words: list[str]) -> int:
 def run(args: argparse.Namespace) -> int:
     """Detect and write labels and table."""
     from petechia.apps.cli.words import items
-    from petechia.errors import UnfitError
     from petechia.files.contract import contract
+    from petechia.pipeline.fitness import check_acquisition, require_assessable
 
     inputs = [*items(args.mag), *items(args.phase), args.mask]
     steps.require_outputs([args.out], inputs)
-    work = steps.work_until("detect", args)
-    if work.detection is None:
-        raise UnfitError(
-            work.why_not("microbleeds")[0].rstrip("."),
-            where=items(args.mag)[0],
-            mend="Take a scan with longer echo times and smaller voxels; see `petechia run`.",
-        )
-    steps.save(args.out, work.detection.labels, work.scan)
-    rows = [finding.row() for finding in work.detection.findings]
+    where = items(args.mag)[0] if items(args.mag) else "--mag"
+    work = steps.begun(args)
+    require_assessable(check_acquisition(work.echoes, work.scan.header), where)
+    steps.walk_on(work, "detect", args)
+    require_assessable(work.checks, where)
+    detection = work.need("detection")
+    steps.save(args.out, detection.labels, work.scan)
+    rows = [finding.row() for finding in detection.findings]
     steps.save_table(args.out, rows, list(contract().finding_columns))
-    for line in work.detection.says:
+    for line in detection.says:
         print(line)
     return 0

@@ -57,14 +57,12 @@ def chosen(methods: "Mapping[str, Method]", args: argparse.Namespace) -> "tuple[
     return row, row.settings(**pairs(args.set, "--set"))
 
 
-def work_until(step: str, args: argparse.Namespace) -> "Work":
-    """Take the scan of `echo_words` down the road as far as `step`."""
+def begun(args: argparse.Namespace) -> "Work":
+    """Return the scan of `echo_words`, read, at the beginning of the road."""
     from petechia.apps.cli.run import named_scan, require_files
     from petechia.apps.cli.words import items
     from petechia.pipeline.given import given_volumes
-    from petechia.pipeline.provenance import threads
     from petechia.pipeline.settings import Settings
-    from petechia.pipeline.stages import walk
     from petechia.pipeline.work import Work
 
     require_files("--mag", items(args.mag))
@@ -73,9 +71,16 @@ def work_until(step: str, args: argparse.Namespace) -> "Work":
     settings = Settings.build(phase_sign=getattr(args, "phase_sign", None))
     work = Work(scan=scan, settings=settings)
     work.given_mask, work.given_field_ppm = given_volumes(args.mask, None, scan)
+    return work
+
+
+def walk_on(work: "Work", step: str, args: argparse.Namespace) -> None:
+    """Take the scan down the road as far as `step`."""
+    from petechia.pipeline.provenance import threads
+    from petechia.pipeline.stages import walk
+
     with threads(n_threads(args)):
         walk(work, [step])
-    return work
 
 
 def require_outputs(outputs: list[Path | None], inputs: list[str | Path | None]) -> None:

@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
         )
     inputs = [*items(args.mag), *items(args.phase), args.mask]
     steps.require_outputs([args.out, args.mip], inputs)
-    work = steps.work_until("swi", args)
+    work = steps.begun(args)
+    steps.walk_on(work, "swi", args)
     steps.save(args.out, work.need("swi"), work.scan)
     if args.mip is not None:
         steps.save(args.mip, work.need("mip"), work.scan)

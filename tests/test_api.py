@@ -1,0 +1,133 @@
+"""The road on plain arrays."""
+
+import re
+
+import numpy as np
+import pytest
+
+from petechia import api
+from petechia.errors import InputError, UnfitError
+from petechia.files.find import find_scans
+from petechia.files.nifti import read_mask
+
+pytestmark = pytest.mark.xdist_group("road")
+
+
+@pytest.fixture(scope="module")
+def arrays(tiny_dataset, tiny_output):
+    """Arrays of the tiny head and its mask; words for the calls."""
+    (ref,) = find_scans(tiny_dataset)
+    echoes = ref.load().echoes
+    mask = read_mask(next(tiny_output.rglob("*_desc-brain_mask.nii.gz")), echoes.grid)
+    return echoes, {
+        "te_s": echoes.te_s,
+        "b0_t": echoes.b0_t,
+        "spacing_mm": echoes.grid.spacing_mm,
+        "b0_dir": echoes.grid.b0_dir,
+        "mask": mask,
+    }
+
+
+def test_qsm_gives_what_the_command_line_gives(arrays, tiny_output):
+    from petechia.files.nifti import read_nifti
+
+    echoes, words = arrays
+    result = api.qsm(echoes.phase_rad, echoes.magnitude, **words)
+    assert result["chi_ppm"].shape == echoes.grid.shape
+    assert result["chi_ppm"].dtype == np.float32
+    saved = read_nifti(next(tiny_output.rglob("*Tiny_Chimap.nii.gz"))).only
+    # the same road, but that a mask of one's own is trusted to its rim
+    assert np.corrcoef(result["chi_ppm"].ravel(), saved.ravel())[0, 1] > 0.8
+    assert result.record["phase_sign"] == 1
+    assert {row["stage"] for row in result.record["methods"]} >= {"unwrapping", "dipole inversion"}
+    assert result.record["settings"]["inversion"] == "tv"
+    other = api.qsm(-echoes.phase_rad, echoes.magnitude, inversion="tkd", **words)
+    assert other.record["phase_sign"] == -1
+    assert np.corrcoef(result["chi_ppm"].ravel(), other["chi_ppm"].ravel())[0, 1] > 0.5
+
+
+def test_swi_and_its_projection(arrays):
+    echoes, words = arrays
+    result = api.swi(echoes.phase_rad, echoes.magnitude, **words)
+    inside = words["mask"]
+    assert (result["mip"][inside] <= result["swi"][inside] + 1e-3).all()
+    assert np.median(np.abs(result["highpass_rad"][inside])) < 0.5
+
+
+def test_swi_without_phase_is_refused(arrays):
+    echoes, words = arrays
+    with pytest.raises(InputError, match=r"swi: no phase\. SWI needs"):
+        api.swi(None, echoes.magnitude, **words)
+
+
+def test_r2star_of_a_known_decay(arrays):
+    shape = (20, 21, 22)
+    te_s = (0.005, 0.010, 0.015, 0.020)
+    magnitude = np.stack([np.full(shape, 900 * np.exp(-30 * te), np.float32) for te in te_s])
+    result = api.r2star(magnitude, te_s=te_s, spacing_mm=(1, 1, 1), mask=np.ones(shape, bool))
+    assert np.allclose(result["r2star"], 30, rtol=1e-3)
+    assert np.allclose(result["t2star_s"], 1 / 30, rtol=1e-3)
+    assert np.allclose(result["s0"], 900, rtol=1e-2)
+    with pytest.raises(UnfitError, match=r"r2star: one echo\. R2\* needs"):
+        api.r2star(magnitude[:1], te_s=(0.005,), spacing_mm=(1, 1, 1), mask=np.ones(shape, bool))
+
+
+def test_detect_refuses_what_cannot_show_microbleeds(arrays):
+    echoes, words = arrays
+    with pytest.raises(UnfitError, match=r"detect: 2\.4 mm voxels"):
+        api.detect(
+            echoes.magnitude, echoes.phase_rad, te_s=echoes.te_s, b0_t=3.0,
+            affine=echoes.grid.affine, mask=words["mask"],
+        )  # fmt: skip
+
+
+def test_detect_finds_a_dark_spot():
+    """A bead of iron in 1 mm tissue: in the labels, in the table, at its place."""
+    shape, te = (44, 43, 40), 0.020
+    x, y, z = (axis - (n - 1) / 2 for axis, n in zip(np.indices(shape), shape, strict=True))
+    r2 = np.maximum(x**2 + y**2 + z**2, 4)
+    field = np.where(r2 > 4, 3.0 * (2 * z**2 - x**2 - y**2) / r2**2.5, 0)
+    rng = np.random.default_rng(3)
+    size = 1000 * (1 - 0.98 * np.exp(-(x**2 + y**2 + z**2) / 5))
+    signal = size * np.exp(2j * np.pi * 127.73 * field * te)
+    signal = signal + rng.normal(0, 15, shape) + 1j * rng.normal(0, 15, shape)
+    result = api.detect(
+        np.abs(signal), np.angle(signal), te_s=te, b0_t=3.0, affine=np.eye(4),
+        mask=np.ones(shape, bool), phase_sign="+1",
+    )  # fmt: skip
+    middle = (np.array(shape) - 1) / 2
+    far = [
+        np.linalg.norm([float(row[key]) for key in ("x_mm", "y_mm", "z_mm")] - middle)
+        for row in result.findings
+    ]
+    assert min(far) < 2
+    found = result.findings[int(np.argmin(far))]
+    assert result["labels"][tuple(np.round(middle).astype(int))] == int(found["index"])
+    assert found["sign"] == "paramagnetic"
+
+
+SIZE = (8, 9, 10)
+GOOD = {"te_s": 0.01, "b0_t": 3.0, "spacing_mm": (1, 1, 1)}
+BAD = {
+    "NaN": ({"phase_rad": np.full(SIZE, np.nan)}, r"phase_rad: 720 of 720 voxels are not finite"),
+    "no signal": ({"magnitude": np.zeros(SIZE)}, r"magnitude: all voxels are 0"),
+    "a phase for a magnitude": ({"magnitude": np.full(SIZE, -1.0)}, r"magnitude goes down to -1"),
+    "two axes": ({"magnitude": np.ones((8, 9))}, r"shape \(8, 9\) is neither \(i, j, k\)"),
+    "unequal shapes": ({"phase_rad": np.zeros((8, 9, 9))}, r"phase_rad: shape \(1, 8, 9, 9\) does not end"),
+    "times too many": ({"te_s": (0.01, 0.02)}, r"2 echo times .* for 1 images"),
+    "milliseconds": ({"te_s": 10}, r"echo times \(10\.0,\) s"),
+    "gauss": ({"b0_t": 30000}, r"main field of 30000\.0 T"),
+    "a mask of another shape": ({"mask": np.ones((3, 3, 3))}, r"mask: shape \(3, 3, 3\)"),
+    "no voxel": ({"spacing_mm": (1, 0, 1)}, r"spacing|voxel|affine"),
+    "no thread": ({"n_threads": 0}, r"0 threads"),
+    "a method we lack": ({"inversion": "magic"}, r"no method 'magic'"),
+    "a setting we lack": ({"speed": 3}, r"unknown setting speed = 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD.keys())
+def test_arrays_that_do_not_fit_are_told(change, message):
+    words = {"phase_rad": np.ones(SIZE), "magnitude": np.ones(SIZE), **GOOD, **change}
+    with pytest.raises(InputError) as caught:
+        api.qsm(words.pop("phase_rad"), words.pop("magnitude"), **words)
+    assert re.search(message, str(caught.value)), caught.value
