@@ -30,6 +30,9 @@ SMALLEST_FIELD_PPM = 2e-5
 PHASE_SPREAD_RAD = 0.35
 """Points whose phase spreads by more than this within a fine voxel are split."""
 
+PART_SPREAD_RAD = 0.8
+"""Phase may spread by so much within a part of a split point."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NearSources:
@@ -70,6 +73,17 @@ def acquire(
                 slab.reshape(-1)[at] = near.signal[e, low:high] * profile[at % n2]
             partial[first:last] = steps[1](steps[2](slab, 2), 1)
         out[e] = steps[0](partial, 0)
+    return out
+
+
+def evolved(maps: FineMaps, protocol: Protocol, profile: Volume) -> Complex:
+    """Return the signal of every fine point at every echo, (E, I, J, K)."""
+    out = np.zeros((len(protocol.te_s), *maps.grid.shape), dtype=np.complex64)
+    for e, te in enumerate(protocol.te_s):
+        _evolve(
+            maps.field_ppm, maps.s0, maps.r2star, maps.fat, profile,
+            0, te, hz_per_ppm(protocol.b0_t), FAT_SHIFT_PPM, out[e],
+        )  # fmt: skip
     return out
 
 
@@ -259,7 +273,7 @@ def _supersample(
     part of it; the others by their field and its slope.
     """
     n0, n1, n2 = field.shape
-    count = split[0] * split[1] * split[2]
+    latest = radians * te_s.max()
     for c in prange(len(chosen)):
         i = chosen[c] // (n1 * n2)
         j = (chosen[c] // n2) % n1
@@ -272,37 +286,65 @@ def _supersample(
                 origin[2] + k * spacing[2],
             ]
         )
+        parts = _parts_of(at, own, spheres, spacing, split, latest)
+        count = parts[0] * parts[1] * parts[2]
         far = np.zeros(4)
         _far_field(at, spacing, own, spheres, b0, 2e-4, far)
         middle = field[i, j, k] + far[0]
         gx = far[1] + 0.5 * (field[min(i + 1, n0 - 1), j, k] - field[max(i - 1, 0), j, k])
         gy = far[2] + 0.5 * (field[i, min(j + 1, n1 - 1), k] - field[i, max(j - 1, 0), k])
         gz = far[3] + 0.5 * (field[i, j, min(k + 1, n2 - 1)] - field[i, j, max(k - 1, 0)])
-        for a in range(split[0]):
-            u = (a + 0.5) / split[0] - 0.5
-            for b in range(split[1]):
-                v = (b + 0.5) / split[1] - 0.5
-                for d in range(split[2]):
-                    w = (d + 0.5) / split[2] - 0.5
+        around = s0[i, j, k] * np.exp(-te_s * r2star[i, j, k]) / count
+        for a in range(parts[0]):
+            u = (a + 0.5) / parts[0] - 0.5
+            for b in range(parts[1]):
+                v = (b + 0.5) / parts[1] - 0.5
+                for d in range(parts[2]):
+                    w = (d + 0.5) / parts[2] - 0.5
                     shift = middle + gx * u + gy * v + gz * w
-                    decay, signal = r2star[i, j, k], s0[i, j, k]
+                    decay, signal, within = r2star[i, j, k], s0[i, j, k], False
                     for s in own:
                         x = at[0] + u * spacing[0] - spheres[s, 0]
                         y = at[1] + v * spacing[1] - spheres[s, 1]
                         z = at[2] + w * spacing[2] - spheres[s, 2]
                         radius, chi = spheres[s, 3], spheres[s, 4]
                         if x * x + y * y + z * z <= radius * radius:
+                            within = True
                             signal = matter[s, 0] * signal + matter[s, 1]
                             decay = matter[s, 2] * decay + matter[s, 3]
                             decay += static * radians * abs(chi) * matter[s, 4]
                         else:
                             shift += _ball_field(x, y, z, radius, chi, b0)
                     for e in range(len(te_s)):
-                        size = signal * np.exp(-te_s[e] * decay) / count
-                        phase = radians * te_s[e] * shift
-                        out[e, c] += np.complex64(
-                            complex(size * np.cos(phase), size * np.sin(phase))
-                        )
+                        size = around[e]
+                        if within:
+                            size = signal * np.exp(-te_s[e] * decay) / count
+                        turns = np.float32(radians / (2 * np.pi) * te_s[e] * shift)
+                        cosine, sine = _cos_sin(turns)
+                        out[e, c] += np.complex64(complex(size * cosine, size * sine))
+
+
+@compiled
+def _parts_of(at: Any, own: Any, spheres: Any, spacing: Any, split: Any, latest: float) -> Any:
+    """Return into how many parts a point is split along each axis.
+
+    As many as `split` at a sphere's surface and inside; further off as many as keep the
+    phase within a part from spreading, by the steepest slope that its field can have.
+    """
+    size = np.sqrt(spacing[0] ** 2 + spacing[1] ** 2 + spacing[2] ** 2)
+    steepest = 0.0
+    for s in own:
+        x, y, z = at[0] - spheres[s, 0], at[1] - spheres[s, 1], at[2] - spheres[s, 2]
+        # the nearest corner of the point
+        near = np.sqrt(x * x + y * y + z * z) - 0.5 * size
+        if near <= spheres[s, 3]:
+            return (split[0], split[1], split[2])
+        steepest += 2.0 * abs(spheres[s, 4]) * spheres[s, 3] ** 3 / near**4
+    out = np.empty(3, dtype=np.int64)
+    for a in range(3):
+        spread = latest * steepest * spacing[a]
+        out[a] = min(split[a], max(2, int(np.ceil(spread / PART_SPREAD_RAD))))
+    return (out[0], out[1], out[2])
 
 
 def add_source_fields(maps: FineMaps, table: npt.NDArray[np.float64]) -> None:
