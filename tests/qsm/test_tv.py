@@ -274,6 +274,6 @@ def test_a_whole_brain_in_time():
     rng = np.random.default_rng(0)
     chi = 0.05 * (rng.random((20, 20, 16)) > 0.6).repeat(8, 0).repeat(8, 1).repeat(8, 2)
     field = forward_field(chi, grid) + 0.002 * rng.standard_normal(grid.shape)
-    began = time.perf_counter()
+    began = time.process_time()
     tv(field.astype(np.float32), None, mask, grid)
-    assert time.perf_counter() - began < 40
+    assert time.process_time() - began < 40
