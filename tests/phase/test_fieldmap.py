@@ -94,6 +94,8 @@ def test_an_inconsistent_echo_is_held_back():
     assert error < 0.35 * np.abs(plain - field[5:8, 5:8]).mean()
     spoilt = found.residual_rad[5:8, 5:8].mean()
     assert spoilt > 5 * np.median(found.residual_rad)
+    # and the field there is told to be uncertain
+    assert found.noise_ppm[5:8, 5:8].mean() > 3 * np.median(found.noise_ppm)
 
 
 @pytest.mark.parametrize("te_s", [(0.005, 0.011), (0.004, 0.009, 0.014, 0.019)])

@@ -80,6 +80,13 @@ def test_unknown_on_noise_and_filtered_fields(head):
     assert air_evidence(np.zeros_like(field), tissue, brain, grid).sign == 0
 
 
+@pytest.mark.parametrize("factor", [40, 0.005])
+def test_a_field_of_another_size_than_that_of_air_says_nothing(head, factor):
+    """Hertz or radians taken for ppm, or a filtered rest that happens to look alike."""
+    grid, tissue, brain, field = head
+    assert air_evidence(np.float32(factor) * field, tissue, brain, grid).sign == 0
+
+
 def test_an_ellipsoid_alone_says_nothing():
     """Its field inside is uniform, so a shim or a shift of frequency hides it."""
     grid = Grid.from_spacing((45, 51, 41), 4.0)

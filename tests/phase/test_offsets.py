@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from petechia.core.units import wrap
 from petechia.errors import ParameterError, UnfitError
@@ -29,6 +30,19 @@ def test_after_it_echoes_follow_each_other_without_turns(make_scan):
     wrong = np.abs(romeo(scan.phase_rad, *given) - scan.true_rad)[:, scan.mask] > np.pi
     assert right.mean() > 0.999
     assert wrong.mean() > 0.1
+
+
+def test_phase_without_signal_has_no_say(make_scan):
+    scan = make_scan(offset=1.0)
+    middle = tuple(n // 2 for n in scan.grid.shape)
+    void = np.zeros_like(scan.mask)
+    void[tuple(slice(m - 4, m + 4) for m in middle)] = True
+    scan.phase_rad[:, void] = wrap(scan.offset_rad + 2.5)[void]
+    scan.magnitude[:, void] *= 0.01
+    settings = McpcParams(smooth_mm=2.0)
+    _, offset = mcpc3ds(scan.phase_rad, scan.magnitude, scan.te_s, scan.mask, scan.grid, settings)
+    beside = ndimage.binary_dilation(void, iterations=2) & ~void & scan.mask
+    assert np.abs(wrap(offset - scan.offset_rad))[beside].mean() < 0.1
 
 
 def test_outside_the_mask_the_same_offset_is_taken_off(make_scan):
