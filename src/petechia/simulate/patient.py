@@ -26,12 +26,13 @@ from petechia.simulate.hemorrhages import (
     sample_macrobleeds,
     sample_siderosis,
 )
+from petechia.simulate.kspace import disturbed, sample_disturbance, vendor_filtered
 from petechia.simulate.mimics import sample_air_specks, sample_calcifications, sample_iron
 from petechia.simulate.protocols import PROTOCOLS, Protocol
-from petechia.simulate.receive import Receiver, receive, sample_receiver
+from petechia.simulate.receive import Receiver, combined, receive, sample_coils, sample_receiver
 from petechia.simulate.render import FineMaps, Pose, render, sample_pose
 from petechia.simulate.signal import (
-    acquire,
+    acquire_with_fat,
     add_source_fields,
     matter_of,
     near_sources,
@@ -265,11 +266,29 @@ def scan_patient(
         spoiled_gre(white.pd, white.t1_at(protocol.b0_t), protocol.tr_s, protocol.flip_deg)
     )
     images *= np.float32(WHITE_MATTER_UNITS / unit)
-    images = receive(images, receiver, protocol.grid, WHITE_MATTER_UNITS / protocol.snr, noise)
+    images = _received(images, receiver, protocol, noise)
     log.debug("simulated %d lesions", len(patient.sources))
     return SimulatedScan(
         echoes=_echoes(images, protocol), truth=truth, header=_header(protocol), protocol=protocol
     )
+
+
+def _received(
+    images: npt.NDArray[np.complex64],
+    receiver: Receiver,
+    protocol: Protocol,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.complex64]:
+    """Return images with all that coils, k-space and the vendor's filter do to them."""
+    sd = WHITE_MATTER_UNITS / protocol.snr
+    if protocol.n_coils > 1:
+        images = combined(images, sample_coils(rng, protocol.n_coils), protocol.grid, sd, rng)
+        sd = 0.0
+    images = receive(images, receiver, protocol.grid, sd, rng)
+    images = disturbed(images, protocol, sample_disturbance(rng.spawn(1)[0], protocol))
+    if protocol.phase_filter is not None:
+        images = vendor_filtered(images, protocol.phase_filter)
+    return images
 
 
 def _centres(sources: Sequence[Source], pose: Pose) -> npt.NDArray[np.float64]:
@@ -288,12 +307,12 @@ def _imaged(
     spheres = [sphere for source in sources for sphere in source.spheres]
     rows = [(*pose.to_scanner(s.centre_mm), s.radius_mm, s.chi_ppm) for s in spheres]
     table = sphere_table(np.array(rows, dtype=np.float64).reshape(-1, 5), maps.grid)
-    without = np.abs(acquire(maps, protocol, (protocol.reading_te_s,))[0])
+    without = np.abs(acquire_with_fat(maps, protocol, (protocol.reading_te_s,))[0])
     add_bodies(maps, [body for source in sources for body in source.bodies], pose, protocol)
     matter = matter_of([s.substance for s in spheres], protocol)
     near = near_sources(maps, table, matter, protocol, protocol.te_s)
     add_source_fields(maps, table)
-    images = acquire(maps, protocol, protocol.te_s, near)
+    images = acquire_with_fat(maps, protocol, protocol.te_s, near)
     reading = protocol.te_s.index(protocol.reading_te_s)
     spots = [source.spots for source in sources]
     places = np.concatenate([np.zeros((0, 4)), *spots])

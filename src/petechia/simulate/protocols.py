@@ -48,6 +48,23 @@ class Protocol:
         Whether flowing blood keeps its signal.
     phase_axis : int
         Array axis of the first phase encoding: 0 (left-right) or 1; the other is read out.
+    acquired : float
+        Part of k-space that is recorded along each axis, 0.3 to 1; the rest stays empty.
+    partial_fourier : float
+        Part of the phase-encoding lines that is recorded, 0.55 to 1.
+    elliptical : bool
+        Whether the corners of k-space are left out.
+    bipolar : bool
+        Whether even echoes are read backwards.
+    bandwidth_hz : float or None
+        Of a voxel along the readout: fat is displaced by its shift over this; None: not at
+        all.
+    respiration_ppm, motion_mm : float
+        Amplitude of the frequency that goes with breathing; size of the moves of the head.
+    n_coils : int
+        Receivers, combined with known sensitivities; 1 is a combined coil.
+    phase_filter : int or None
+        Window of the vendor's homodyne filter [frequencies]; None stores the phase as it is.
     """
 
     b0_t: float
@@ -66,6 +83,15 @@ class Protocol:
     centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     flow_compensated: bool = False
     phase_axis: int = 0
+    acquired: float = 1.0
+    partial_fourier: float = 1.0
+    elliptical: bool = False
+    bipolar: bool = False
+    bandwidth_hz: float | None = None
+    respiration_ppm: float = 0.0
+    motion_mm: float = 0.0
+    n_coils: int = 1
+    phase_filter: int | None = None
 
     def __post_init__(self) -> None:
         check_echo_times(self.te_s, len(self.te_s), "Protocol.te_s")
@@ -75,6 +101,12 @@ class Protocol:
             ("flip_deg", 1.0, 90.0),
             ("snr", 1.0, 1e6),
             ("head_mm", 0.5, 4.0),
+            ("phase_axis", 0, 1),
+            ("acquired", 0.3, 1.0),
+            ("partial_fourier", 0.55, 1.0),
+            ("respiration_ppm", 0.0, 1.0),
+            ("motion_mm", 0.0, 20.0),
+            ("n_coils", 1, 64),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -276,4 +308,13 @@ def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
         head_mm=2.0 if light else 1.0,
         flow_compensated=kind == "swi",
         phase_axis=int(rng.integers(0, 2)),
+        acquired=float(rng.choice([1.0, rng.uniform(0.7, 1.0)])),
+        partial_fourier=float(rng.choice([1.0, 0.875, 0.75], p=[0.6, 0.2, 0.2])),
+        elliptical=kind != "2d" and bool(rng.random() < 0.3),
+        bipolar=n_echoes > 1 and bool(rng.random() < 0.2),
+        bandwidth_hz=float(rng.uniform(100.0, 400.0)),
+        respiration_ppm=float(rng.choice([0.0, rng.uniform(0.0, 0.02)])),
+        motion_mm=float(rng.choice([0.0, rng.uniform(0.0, 1.0)], p=[0.7, 0.3])),
+        n_coils=int(rng.choice([1, 4])) if light else 1,
+        phase_filter=64 if kind == "swi" and rng.random() < 0.3 else None,
     )

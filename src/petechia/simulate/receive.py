@@ -1,5 +1,6 @@
-"""What the receiver adds: coil shading, phase offset, noise."""
+"""What receivers add: coil shading, phase offset, noise; one combined coil, or several."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,3 +66,85 @@ def receive(
         parts = image.view(np.float32)
         parts += np.float32(noise) * rng.standard_normal(parts.shape, dtype=np.float32)
     return images
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Coils:
+    """Several receivers around the head, as drawn.
+
+    Attributes
+    ----------
+    place_mm : (C, 3) ndarray
+        In the scanner.
+    phase_rad : (C,) ndarray
+        Of each.
+    reach_mm : float
+        Where the sensitivity has halved.
+    """
+
+    place_mm: npt.NDArray[np.float64]
+    phase_rad: npt.NDArray[np.float64]
+    reach_mm: float = 110.0
+
+    def sensitivity(self, n: int, grid: Grid) -> Complex:
+        """Return the sensitivity of coil `n`, (I, J, K): its phase turns with the distance."""
+        out = np.empty(grid.shape, dtype=np.complex64)
+        for i in range(grid.shape[0]):
+            index = np.stack(np.meshgrid([i], *map(np.arange, grid.shape[1:]), indexing="ij"), -1)
+            away = np.linalg.norm(grid.to_mm(index.reshape(-1, 3)) - self.place_mm[n], axis=1)
+            size = 1.0 / (1.0 + (away / self.reach_mm) ** 2)
+            turn = np.exp(1j * (self.phase_rad[n] + away / 150.0))
+            out[i] = (size * turn).reshape(grid.shape[1:])
+        return out
+
+
+def sample_coils(rng: np.random.Generator, n: int) -> Coils:
+    """Draw `n` receivers on a helmet of about 130 mm."""
+    way = rng.normal(0, 1, (n, 3))
+    way[:, 2] = np.abs(way[:, 2])
+    way *= rng.uniform(120.0, 140.0, n)[:, None] / np.linalg.norm(way, axis=1, keepdims=True)
+    return Coils(place_mm=way, phase_rad=rng.uniform(-np.pi, np.pi, n))
+
+
+def coil_images(
+    images: Complex, coils: Coils, grid: Grid, noise: float, rng: np.random.Generator
+) -> Iterator[tuple[Complex, Complex]]:
+    """Yield what each coil receives, uncombined, (E, I, J, K), with its sensitivity.
+
+    Parameters
+    ----------
+    images : (E, I, J, K) ndarray of complex64
+        Noise-free.
+    coils : Coils
+        The receivers.
+    grid : Grid
+        Of the images.
+    noise : float
+        Standard deviation of the real and of the imaginary part, in every coil.
+    rng : Generator
+        Of the noise.
+    """
+    for n in range(len(coils.place_mm)):
+        sensitivity = coils.sensitivity(n, grid)
+        out = images * sensitivity
+        parts = out.view(np.float32)
+        parts += np.float32(noise) * rng.standard_normal(parts.shape, dtype=np.float32)
+        yield out, sensitivity
+
+
+def combined(
+    images: Complex, coils: Coils, grid: Grid, noise: float, rng: np.random.Generator
+) -> Complex:
+    """Return the images of several coils combined by their sensitivities, noise as stated.
+
+    The weights are the conjugate sensitivities over their root sum of squares, which leaves
+    the noise alike everywhere; the root sum of squares stays as shading, of mean 1 at
+    the middle.
+    """
+    total = np.zeros_like(images)
+    power = np.zeros(grid.shape, dtype=np.float32)
+    for seen, sensitivity in coil_images(images, coils, grid, noise, rng):
+        total += sensitivity.conj() * seen
+        power += np.abs(sensitivity) ** 2
+    total /= np.sqrt(power)
+    return total

@@ -6,7 +6,7 @@ small sources each fine point is split further, with their exact fields.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy import fft, sparse
 from petechia.core.compiled import compiled
 from petechia.core.units import hz_per_ppm
 from petechia.simulate.fields import add_spheres
+from petechia.simulate.kspace import displaced_along, fat_shift_voxels
 from petechia.simulate.protocols import Protocol
 from petechia.simulate.render import FineGrid, FineMaps
 from petechia.simulate.tissues import FAT_SHIFT_PPM, STATIC_DEPHASING, SUBSTANCES
@@ -73,6 +74,23 @@ def acquire(
                 slab.reshape(-1)[at] = near.signal[e, low:high] * profile[at % n2]
             partial[first:last] = steps[1](steps[2](slab, 2), 1)
         out[e] = steps[0](partial, 0)
+    return out
+
+
+def acquire_with_fat(
+    maps: FineMaps, protocol: Protocol, te_s: tuple[float, ...], near: NearSources | None = None
+) -> Complex:
+    """Return the images with fat where the readout puts it, displaced by its frequency."""
+    if protocol.bandwidth_hz is None:
+        return acquire(maps, protocol, te_s, near)
+    part = maps.fat.astype(np.float32) / np.float32(255)
+    water = replace(maps, s0=maps.s0 * (1 - part), fat=np.zeros_like(maps.fat))
+    fat = replace(maps, s0=maps.s0 * part, fat=np.where(maps.fat > 0, np.uint8(255), np.uint8(0)))
+    out = acquire(water, protocol, te_s, near)
+    for e, te in enumerate(te_s):
+        voxels = fat_shift_voxels(protocol, protocol.te_s.index(te))
+        moved = acquire(fat, protocol, (te,))[0]
+        out[e] += displaced_along(moved, 1 - protocol.phase_axis, voxels)
     return out
 
 
