@@ -151,6 +151,20 @@ def test_the_edge_of_the_field_widens_the_error_but_not_the_doubt_of_the_sign():
     assert near.significance == far.significance > 3
 
 
+def test_no_moment_is_told_to_better_than_its_model_can_be():
+    """Without noise the residuals say nothing of unwrapping, filters and form: 5 % stay."""
+    grid = Grid(SHAPE)
+    place = (13.3, 14.2, 12.4)
+    field = field_of(grid, [(place, 3.0)])
+    start, usable = np.round(place)[None], outside(grid, [place])
+    told, sure = (
+        fit_moments(field, None, usable, start, np.array([2.0]), grid, params)[0]
+        for params in (MomentParams(), MomentParams(relative_error=0.0))
+    )
+    more = np.sqrt(told.se_ppm_mm3**2 - sure.se_ppm_mm3**2)
+    assert more == pytest.approx(0.05 * told.moment_ppm_mm3, rel=0.01)
+
+
 def test_bad_input_is_named():
     grid = Grid.from_spacing(SHAPE, 1.0)
     good = np.ones(SHAPE, dtype=bool)
