@@ -105,6 +105,25 @@ def test_the_true_map_holds_the_moments(template, tiny):
     assert np.abs(a - b).max() < 20
 
 
+def test_every_kind_of_lesion_comes_through_the_scanner(atlas):
+    everything = SimulationParams(
+        protocol="3t_tiny", n_microbleeds=52, n_calcifications=7, clustered=0.3, elongated=0.3,
+        n_macrobleeds=1, n_cavernomas=1, n_siderosis=1, n_iron=2, n_air_specks=3, stage="acute",
+    )  # fmt: skip
+    person = sample_patient(everything, atlas, np.random.default_rng(1))
+    scan = scan_patient(person, PROTOCOLS["3t_tiny"], atlas, np.random.default_rng(2))
+    rows = scan.truth.lesions
+    assert {row["class"] for row in rows} == set(CONTRACT["findings"]["class"]) - {"vessel"}
+    assert sum(row["class"] == "microbleed" for row in rows) == 52
+    (large,) = (row for row in rows if row["class"] == "macrobleed")
+    assert large["visible"]
+    assert large["apparent_diameter_mm"] > 10
+    assert large["apparent_volume_mm3"] > 500
+    (layer,) = (row for row in rows if row["class"] == "siderosis")
+    assert layer["visible"]
+    assert layer["apparent_diameter_mm"] > 1.5 * layer["true_diameter_mm"]
+
+
 def test_one_person_under_another_protocol_keeps_their_lesions(atlas, tiny_params):
     person = sample_patient(tiny_params, atlas, np.random.default_rng(1))
     slices = replace(

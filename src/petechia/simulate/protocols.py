@@ -4,12 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petechia.core.echoes import check_echo_times
+from petechia.core.echoes import check_echo_times, reading_echo
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
-
-READING_B0_TE = 0.06
-"""Voids are read where B0 x TE comes nearest to 3 T x 20 ms [T s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +133,7 @@ class Protocol:
     @property
     def reading_te_s(self) -> float:
         """The echo at which voids are read: B0 x TE nearest to 3 T x 20 ms [s]."""
-        return min(self.te_s, key=lambda te: abs(te * self.b0_t - READING_B0_TE))
+        return self.te_s[reading_echo(self.te_s, self.b0_t)]
 
     @property
     def grid(self) -> Grid:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -277,6 +278,7 @@ def triple(vector: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     return x, y, z
 
 
+@lru_cache(maxsize=2)
 def location_masks(atlas: Atlas) -> dict[str, npt.NDArray[np.bool_]]:
     """Return where on the template each of `LOCATION_FRACTION` is."""
     regions = atlas.regions

@@ -130,7 +130,7 @@ STAGE_CHI_PPM = {
     "chronic": (0.71, 0.31),
 }
 """Mean and standard deviation of the susceptibility of hematomas by stage (Chang et al. 2016,
-Radiology, 10.1148/radiol.2016151835)."""
+J. Magn. Reson. Imaging 44, 420-425, 10.1002/jmri.25143)."""
 
 
 def venous_chi_ppm(saturation: float, hematocrit: float) -> float:
