@@ -111,6 +111,7 @@ GOOD = {"te_s": 0.01, "b0_t": 3.0, "spacing_mm": (1, 1, 1)}
 BAD = {
     "NaN": ({"phase_rad": np.full(SIZE, np.nan)}, r"phase_rad: 720 of 720 voxels are not finite"),
     "no signal": ({"magnitude": np.zeros(SIZE)}, r"magnitude: all voxels are 0"),
+    "no phase": ({"phase_rad": np.zeros(SIZE)}, r"phase_rad: all voxels are 0"),
     "a phase for a magnitude": ({"magnitude": np.full(SIZE, -1.0)}, r"magnitude goes down to -1"),
     "two axes": ({"magnitude": np.ones((8, 9))}, r"shape \(8, 9\) is neither \(i, j, k\)"),
     "unequal shapes": ({"phase_rad": np.zeros((8, 9, 9))}, r"phase_rad: shape \(1, 8, 9, 9\) does not end"),

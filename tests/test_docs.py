@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from petechia.apps.cli.main import COMMANDS
+from petechia.core.echoes import READING_BLOOM_TS
 from petechia.files.contract import contract
 from petechia.pipeline import fitness
 from petechia.pipeline.settings import PRESETS, Settings
@@ -56,7 +57,7 @@ def test_fitness_thresholds_on_the_page_are_those_of_the_code():
     for value in (
         fitness.BLOOM_LIMITED_TS, fitness.BLOOM_REFUSED_TS, fitness.IN_PLANE_LIMITED_MM,
         fitness.IN_PLANE_REFUSED_MM, fitness.SLICE_LIMITED_MM, fitness.SLICE_REFUSED_MM,
-        fitness.SNR_LIMITED, fitness.SNR_REFUSED, fitness.READING_BLOOM_TS,
+        fitness.SNR_LIMITED, fitness.SNR_REFUSED, READING_BLOOM_TS,
         100 * fitness.GHOST_LIMITED, 100 * fitness.GHOST_REFUSED,
     ):  # fmt: skip
         assert re.search(rf"\b{value:g}\b", text), f"{value:g} is not on the fitness page"

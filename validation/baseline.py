@@ -18,6 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from petechia.apps.cli.run import cores
+from petechia.core.echoes import reading_echo
 from petechia.core.morphology import erode_mm
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_mask
@@ -25,7 +26,6 @@ from petechia.files.output import OutputTree
 from petechia.files.writing import plain, write_table
 from petechia.lesions.signal import relative_signal
 from petechia.pipeline.evaluation import EvaluationOptions, evaluate
-from petechia.pipeline.fitness import reading_echo
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.run import Options, run_all
 from petechia.pipeline.settings import Settings
@@ -67,7 +67,9 @@ def run_log(root: Path, out: Path, into: Path) -> None:
         echoes = ref.load().echoes
         grid = echoes.grid
         brain = read_mask(OutputTree(out).path("brain_mask", ref.name), grid)
-        signal = relative_signal(echoes.magnitude[reading_echo(echoes)], brain, grid).value
+        signal = relative_signal(
+            echoes.magnitude[reading_echo(echoes.te_s, echoes.b0_t)], brain, grid
+        ).value
         sigma = LOG_SIGMA_MM / grid.spacing_mm
         response = ndimage.gaussian_laplace(np.where(brain, signal, 1.0), sigma)
         response *= LOG_SIGMA_MM**2 / float(np.prod(grid.spacing_mm)) ** (2 / 3)

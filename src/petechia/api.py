@@ -234,6 +234,8 @@ def _work_on(
         b0_t=float(b0_t),
         grid=grid,
     )
+    if echoes.phase_rad is not None:
+        require_signal(echoes.phase_rad, "phase_rad")
     name = ScanName((("sub", "01"),))
     scan = Scan(echoes=echoes, name=name, header=Header(), kind="arrays", sources=())
     work = Work(scan=scan, settings=Settings.build(**settings))

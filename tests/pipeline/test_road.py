@@ -227,6 +227,20 @@ def test_a_slab_too_thin_for_background_removal_still_gives_the_rest(scan, brain
     assert work.r2star is not None
 
 
+def test_a_thin_slab_obeys_a_given_sign_too(scan, brain):
+    thin = np.zeros_like(brain)
+    thin[:, :, 35:37] = brain[:, :, 35:37]
+    fields = {}
+    for asked in ("+1", "-1"):
+        work = Work(scan=scan, settings=Settings.build(phase_sign=asked))
+        work.given_mask = thin
+        walk(work, ["swi"])
+        assert statuses(work)["handedness"] == "ok"
+        fields[asked] = work.total_field_ppm
+    np.testing.assert_array_equal(fields["-1"], -fields["+1"])
+    assert np.any(fields["+1"])
+
+
 def test_unequal_echo_spacing_falls_back_and_says_so(walked, scan):
     work = walked("r2star", te_s=(0.006, 0.013, 0.030), phase_te_s=(0.006, 0.013, 0.030))
     assert work.r2star is not None

@@ -105,7 +105,6 @@ def brain_mask(
     magnitude: npt.NDArray[np.floating],
     grid: Grid,
     template: Template | None = None,
-    quality: npt.NDArray[np.floating] | None = None,
     params: BrainMaskParams | None = None,
 ) -> BrainMask:
     """Return the brain in a gradient-echo magnitude.
@@ -118,9 +117,6 @@ def brain_mask(
         Geometry.
     template : Template, optional
         Head to register to; without it only morphology is left.
-    quality : (I, J, K) ndarray of float, optional
-        Phase quality 0..1: rim voxels (the outer 4 mm) below 0.3 are left out, since no
-        field can be had there. Deeper ones stay: they may be lesions.
     params : BrainMaskParams, optional
         Settings.
 
@@ -154,7 +150,7 @@ def brain_mask(
             where="brain_mask",
             mend="Check the image, or give a mask of your own.",
         )
-    return found if quality is None else _without_bad_rim(found, quality, grid)
+    return found
 
 
 def combined(magnitude: npt.NDArray[np.floating], grid: Grid) -> Volume:
@@ -375,13 +371,3 @@ def _cranium(head: Mask, grid: Grid) -> Mask:
     world = grid.to_mm(np.stack(np.meshgrid(*map(np.arange, (i, j, k)), indexing="ij"), axis=-1))
     reach = ((world - centre) / (80.0, 100.0, 80.0)) ** 2
     return cast("Mask", reach.sum(axis=-1) <= 1.0)
-
-
-def _without_bad_rim(found: BrainMask, quality: npt.NDArray[np.floating], grid: Grid) -> BrainMask:
-    grid.require(quality, "quality")
-    rim = found.mask & (distance_inside_mm(found.mask, grid) <= 4.0)
-    mask = found.mask & ~(rim & (np.asarray(quality) < 0.3))
-    mask = fill_holes(largest_component(mask))
-    lost = 1 - mask.sum() / found.mask.sum()
-    says = (*found.says, f"{lost:.1%} of the mask was left out at its rim for poor phase.")
-    return BrainMask(mask=mask, method=found.method, says=says, registration=found.registration)

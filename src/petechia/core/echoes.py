@@ -8,6 +8,15 @@ import numpy.typing as npt
 from petechia.core.grid import Grid
 from petechia.errors import InputError, ParameterError
 
+READING_BLOOM_TS = 0.06
+"""Field times echo time at which readers look for microbleeds [T s]: 3 T x 20 ms."""
+
+
+def reading_echo(te_s: tuple[float, ...], b0_t: float) -> int:
+    """Return the index of the echo whose blooming is nearest to 20 ms at 3 T, by ratio."""
+    bloom = np.asarray(te_s, dtype=np.float64) * b0_t
+    return int(np.argmin(np.abs(np.log(bloom / READING_BLOOM_TS))))
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Echoes:

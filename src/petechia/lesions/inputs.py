@@ -61,8 +61,6 @@ class LesionInputs:
         Likeness to a vein, 0 to 1.
     region_of : callable, or None
         (i, j, k) -> an object with `name`, `site`, `side`, `compartment`, or None.
-    noise_sd : float, or None
-        Noise of `magnitude`, in its unit.
     sign_trusted : bool
         False when the handedness of the phase is unknown: no finding then gets a sign.
     """
@@ -80,7 +78,6 @@ class LesionInputs:
     chi_ppm: Volume | None = None
     vessel: Volume | None = None
     region_of: RegionOf | None = None
-    noise_sd: float | None = None
     sign_trusted: bool = True
 
     def __post_init__(self) -> None:

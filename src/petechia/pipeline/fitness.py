@@ -8,14 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from petechia.core.echoes import Echoes
+from petechia.core.echoes import Echoes, reading_echo
 from petechia.errors import UnfitError
 from petechia.files.scan import Header
 
 Status = Literal["ok", "limited", "refused", "unknown"]
-
-READING_BLOOM_TS = 0.06
-"""Field times echo time at which readers look for microbleeds [T s]: 3 T x 20 ms."""
 
 BLOOM_REFUSED_TS, BLOOM_LIMITED_TS = 0.03, 0.045
 IN_PLANE_REFUSED_MM, IN_PLANE_LIMITED_MM = 2.0, 1.25
@@ -59,12 +56,6 @@ class Check:
         }
 
 
-def reading_echo(echoes: Echoes) -> int:
-    """Return the echo whose blooming is nearest to 20 ms at 3 T (ratio of B0 x TE)."""
-    bloom = np.asarray(echoes.te_s) * echoes.b0_t
-    return int(np.argmin(np.abs(np.log(bloom / READING_BLOOM_TS))))
-
-
 def spacing_text(echoes: Echoes) -> str:
     """Return the voxel as people write it: `0.9x0.9x5 mm`."""
     return "x".join(f"{d:.3g}" for d in echoes.grid.spacing_mm) + " mm"
@@ -105,7 +96,7 @@ def _field(echoes: Echoes) -> Check:
 
 
 def _bloom(echoes: Echoes) -> Check:
-    echo = reading_echo(echoes)
+    echo = reading_echo(echoes.te_s, echoes.b0_t)
     bloom = echoes.b0_t * echoes.te_s[echo]
     value = te_text(echoes, echo)
     equal = f"blooms like {1000 * bloom / 3:.3g} ms at 3 T"
@@ -143,7 +134,8 @@ def _in_plane(echoes: Echoes) -> Check:
             check="voxel",
             status="refused",
             value=value,
-            says=f"{in_plane:.2g} mm voxels, {te_text(echoes, reading_echo(echoes))}: "
+            says=f"{in_plane:.2g} mm voxels, "
+            f"{te_text(echoes, reading_echo(echoes.te_s, echoes.b0_t))}: "
             "microbleeds (2 to 10 mm) not assessable.",
             forbids=("microbleeds",),
         )

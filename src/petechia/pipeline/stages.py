@@ -189,7 +189,7 @@ def invert_stage(work: Work) -> None:
     work.chi_ppm, _ = reference(chi, mask)
     if work.field_noise_ppm is not None:
         work.chi_noise_ppm = chi_noise(work.field_noise_ppm, mask, grid)
-    _settle_sign(work)
+    settle_sign(work)
 
 
 def _weights(work: Work) -> np.ndarray | None:
@@ -206,8 +206,11 @@ def _weights(work: Work) -> np.ndarray | None:
     return weights
 
 
-def _settle_sign(work: Work) -> None:
-    """Decide the handedness of the phase; negate what was made when it is the other one."""
+def settle_sign(work: Work) -> None:
+    """Decide the handedness of the phase, once; negate what was made when it is the other one."""
+    if work.sign_settled:
+        return
+    work.sign_settled = True
     if work.settings.phase_sign != "auto":
         sign, trusted, says = work.phase_sign, True, "Given by the user."
     else:
@@ -232,10 +235,10 @@ def _sign_by_evidence(work: Work) -> tuple[int, bool, str]:
         (dark, _) = RELAXATION["loglinear"](
             {"magnitude": echoes.magnitude, "te_s": echoes.te_s}, grid=grid
         )
-    witnesses = [
-        air_evidence(work.need("total_field_ppm"), tissue, mask, grid),
-        susceptibility_evidence(work.need("chi_ppm"), dark, work.need("local_mask"), grid),
-    ]
+    witnesses = [air_evidence(work.need("total_field_ppm"), tissue, mask, grid)]
+    if work.chi_ppm is not None:
+        inside = work.need("local_mask")
+        witnesses.append(susceptibility_evidence(work.chi_ppm, dark, inside, grid))
     signs = {w.sign for w in witnesses if w.sign}
     says = " ".join(w.says for w in witnesses)
     if len(signs) == 1:
@@ -270,6 +273,8 @@ def swi_stage(work: Work) -> None:
     """Weight the magnitude with its high-pass phase; project the minimum over a slab."""
     echoes, grid, mask = work.echoes, work.grid, work.need("mask")
     magnitude = combine_magnitude(echoes.magnitude, echoes.te_s)
+    if work.total_field_ppm is not None:  # also where no susceptibility could be had
+        settle_sign(work)
     if work.total_field_ppm is not None and work.settings.highpass == "unwrapped":
         turn = np.float32(radians_per_ppm(echoes.b0_t, work.reading_te_s))
         work.highpass_rad = unwrapped_highpass(work.total_field_ppm * turn, mask, grid)
@@ -343,7 +348,6 @@ def detect_stage(work: Work) -> None:
             chi_ppm=work.chi_ppm,
             vessel=vessel,
             region_of=work.regions.at if work.regions is not None and work.regions.ok else None,
-            noise_sd=work.noise_sd if work.noise_sd > 0 else None,
             sign_trusted=usable and work.sign_trusted,
         ),
         DetectParams(threshold=work.settings.threshold),

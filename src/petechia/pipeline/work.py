@@ -9,11 +9,11 @@ import numpy.typing as npt
 from petechia.anatomy.brainmask import BrainMask
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.registration import Registration
-from petechia.core.echoes import Echoes
+from petechia.core.echoes import Echoes, reading_echo
 from petechia.core.grid import Grid
 from petechia.files.scan import Scan
 from petechia.lesions.detect import Detection
-from petechia.pipeline.fitness import Check, forbidden, reading_echo
+from petechia.pipeline.fitness import Check, forbidden
 from petechia.pipeline.settings import Settings
 
 Volume = npt.NDArray[np.float32]
@@ -50,6 +50,7 @@ class Work:
     chi_noise_ppm: Volume | None = None
     phase_sign: int = 1
     sign_trusted: bool = False
+    sign_settled: bool = False
     r2star: Volume | None = None
     t2star_s: Volume | None = None
     s0: Volume | None = None
@@ -72,7 +73,7 @@ class Work:
     @property
     def reading_echo(self) -> int:
         """Index of the echo that dark spots are read at."""
-        return reading_echo(self.echoes)
+        return reading_echo(self.echoes.te_s, self.echoes.b0_t)
 
     @property
     def reading_te_s(self) -> float:
