@@ -58,7 +58,7 @@ def test_fitness_thresholds_on_the_page_are_those_of_the_code():
         fitness.BLOOM_LIMITED_TS, fitness.BLOOM_REFUSED_TS, fitness.IN_PLANE_LIMITED_MM,
         fitness.IN_PLANE_REFUSED_MM, fitness.SLICE_LIMITED_MM, fitness.SLICE_REFUSED_MM,
         fitness.SNR_LIMITED, fitness.SNR_REFUSED, READING_BLOOM_TS,
-        100 * fitness.GHOST_LIMITED, 100 * fitness.GHOST_REFUSED,
+        100 * fitness.GHOST_LIMITED, 100 * fitness.GHOST_REFUSED, fitness.BRAIN_ML_LIMITED,
     ):  # fmt: skip
         assert re.search(rf"\b{value:g}\b", text), f"{value:g} is not on the fitness page"
 

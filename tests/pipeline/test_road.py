@@ -1,6 +1,7 @@
 """One scan down the whole road: files by the contract, and every way phase can be given."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def summary_of(out: Path) -> dict:
 
 def alike(one, other) -> float:
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def test_tests_that_share_a_run_stay_together(request):
+    """Else every worker makes the shared scans anew, and nobody notices but the clock."""
+    if os.environ.get("PYTEST_XDIST_WORKER") and request.config.getvalue("loadgroup"):
+        assert request.node.nodeid.endswith("@road")
 
 
 def test_the_output_keeps_the_contract(tiny_output, departures):
