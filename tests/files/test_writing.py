@@ -169,7 +169,7 @@ def test_json_holds_plain_values_and_no_places(tmp_path):
         "y": np.arange(3),
         "nan": float("nan"),
         "path": PurePosixPath("/home/someone/mask.nii.gz"),
-        "text": "read /root/data/mask.nii.gz, and doi https://doi.org/10.1002/mrm.1 in 1/s",
+        "text": "read /home/data/mask.nii.gz, and doi https://doi.org/10.1002/mrm.1 in 1/s",
         "settings": Settings(),
         "set": {2, 1},
     }

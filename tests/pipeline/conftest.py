@@ -14,7 +14,7 @@ import pytest
 
 from petechia.files.contract import contract
 
-MACHINE = re.compile(r"(?:/home/|/root/|/tmp/|/work/|/Users/|/var/|[A-Z]:\\\\)[\w./-]+")
+MACHINE = re.compile(r"(?:/(?:home|root|tmp|mnt|srv|Users|var)/|[A-Z]:\\\\)[\w./-]+")
 
 
 @pytest.fixture
