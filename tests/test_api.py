@@ -81,7 +81,8 @@ def test_detect_refuses_what_cannot_show_microbleeds(arrays):
         )  # fmt: skip
 
 
-def test_detect_finds_a_dark_spot():
+@pytest.mark.parametrize("with_phase", [True, False], ids=["phase", "magnitude alone"])
+def test_detect_finds_a_dark_spot(with_phase):
     """A bead of iron in 1 mm tissue: in the labels, in the table, at its place."""
     shape, te = (44, 43, 40), 0.020
     x, y, z = (axis - (n - 1) / 2 for axis, n in zip(np.indices(shape), shape, strict=True))
@@ -92,8 +93,8 @@ def test_detect_finds_a_dark_spot():
     signal = size * np.exp(2j * np.pi * 127.73 * field * te)
     signal = signal + rng.normal(0, 15, shape) + 1j * rng.normal(0, 15, shape)
     result = api.detect(
-        np.abs(signal), np.angle(signal), te_s=te, b0_t=3.0, affine=np.eye(4),
-        mask=np.ones(shape, bool), phase_sign="+1",
+        np.abs(signal), np.angle(signal) if with_phase else None, te_s=te, b0_t=3.0,
+        affine=np.eye(4), mask=np.ones(shape, bool), phase_sign="+1",
     )  # fmt: skip
     middle = (np.array(shape) - 1) / 2
     far = [
@@ -103,7 +104,8 @@ def test_detect_finds_a_dark_spot():
     assert min(far) < 2
     found = result.findings[int(np.argmin(far))]
     assert result["labels"][tuple(np.round(middle).astype(int))] == int(found["index"])
-    assert found["sign"] == "paramagnetic"
+    assert found["sign"] == ("paramagnetic" if with_phase else "not_assessed")
+    assert with_phase or found["class"] == "microbleed"
 
 
 SIZE = (8, 9, 10)

@@ -332,7 +332,9 @@ def detect_stage(work: Work) -> None:
     if work.why_not("microbleeds"):
         return
     echoes, usable = work.echoes, work.local_field_ppm is not None
-    vessel = vessel_likeness(work.chi_ppm, work.swi, work.need("mask"), work.grid)
+    # without phase the magnitude is what shows veins
+    dark = work.swi if work.swi is not None else echoes.magnitude[work.reading_echo]
+    vessel = vessel_likeness(work.chi_ppm, dark, work.need("mask"), work.grid)
     work.detection = detect(
         LesionInputs(
             grid=work.grid,
