@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from petechia.apps.cli.run import cores
 from petechia.core.echoes import reading_echo
@@ -24,6 +23,7 @@ from petechia.files.find import find_scans
 from petechia.files.nifti import read_mask
 from petechia.files.output import OutputTree
 from petechia.files.writing import plain, write_table
+from petechia.lesions.candidates.blob import BlobParams, blob
 from petechia.lesions.signal import relative_signal
 from petechia.pipeline.evaluation import EvaluationOptions, evaluate
 from petechia.pipeline.provenance import threads
@@ -35,7 +35,8 @@ from petechia.simulate.patient import SimulationParams
 from petechia.simulate.protocols import PROTOCOLS
 
 MICROBLEEDS = 12
-LOG_SIGMA_MM, LOG_THRESHOLD = 1.2, 0.25
+LOG_RADIUS_MM, LOG_THRESHOLD, LOG_EDGE_MM = 2.1, 0.25, 3.0
+ALL = 1e-6
 LEFT_OUT = ("3t_tiny",)
 
 
@@ -63,21 +64,22 @@ def run_road(root: Path, out: Path) -> None:
 
 def run_log(root: Path, out: Path, into: Path) -> None:
     """Write what a Laplacian of Gaussian with a threshold finds, as a table of centres."""
+    params = BlobParams(
+        radii_mm=(LOG_RADIUS_MM,), threshold=LOG_THRESHOLD, threshold_sd=0.0, limit=100_000
+    )
     for ref in find_scans(root):
         echoes = ref.load().echoes
         grid = echoes.grid
         brain = read_mask(OutputTree(out).path("brain_mask", ref.name), grid)
-        signal = relative_signal(
-            echoes.magnitude[reading_echo(echoes.te_s, echoes.b0_t)], brain, grid
-        ).value
-        sigma = LOG_SIGMA_MM / grid.spacing_mm
-        response = ndimage.gaussian_laplace(np.where(brain, signal, 1.0), sigma)
-        response *= LOG_SIGMA_MM**2 / float(np.prod(grid.spacing_mm)) ** (2 / 3)
-        peak = response == ndimage.maximum_filter(response, size=5)
-        places = np.argwhere(peak & (response > LOG_THRESHOLD) & erode_mm(brain, grid, 3.0))
+        magnitude = echoes.magnitude[reading_echo(echoes.te_s, echoes.b0_t)]
+        signal = relative_signal(magnitude, brain, grid).value
+        found = blob(signal, erode_mm(brain, grid, LOG_EDGE_MM), grid, params)
         rows = [
-            {"x_mm": x, "y_mm": y, "z_mm": z, "probability": min(float(response[tuple(p)]), 1.0)}
-            for p, (x, y, z) in zip(places, grid.to_mm(places), strict=True)
+            # any rising function of the score will do: it only orders them
+            {"x_mm": x, "y_mm": y, "z_mm": z, "probability": score / (score + 1)}
+            for (x, y, z), score in zip(
+                grid.to_mm(found.places_vox).tolist(), found.score.tolist(), strict=True
+            )
         ]
         columns = ["x_mm", "y_mm", "z_mm", "probability"]
         write_table(into / f"{ref.name.prefix}_log.tsv", rows, columns)
@@ -144,7 +146,7 @@ def measure(work: Path, protocol: str, person: int, seed: int) -> None:
     phase = PROTOCOLS[protocol].phase
     both = [
         scores(out, raw, phase=phase, counted=None),
-        scores(log, raw, phase=phase, counted=LOG_THRESHOLD),
+        scores(log, raw, phase=phase, counted=ALL),
     ]
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(both))
