@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from petechia.anatomy.brainmask import BrainMask, brain_mask
+from petechia.anatomy.deformation import deform
 from petechia.anatomy.ghosting import ghosting
 from petechia.anatomy.head import head_mask, noise_level
 from petechia.anatomy.regions import label_regions
@@ -315,6 +316,7 @@ def regions_stage(work: Work) -> None:
     work.registration = (work.brain.registration if work.brain else None) or register(
         magnitude, work.grid, there, mask=mask
     )
+    work.registration = deform(work.registration, magnitude, mask, there)
     work.regions = label_regions(work.registration, there, mask, work.grid)
     work.checks.append(
         fitness.check_sites(work.regions.ok, f"{work.registration.quality:.2f}", work.regions.says)
@@ -322,7 +324,7 @@ def regions_stage(work: Work) -> None:
     work.cite(
         "anatomical sites",
         "registration to ICBM 2009c",
-        "mutual information; CerebrA labels grouped into MARS sites",
+        "mutual information, then demons; CerebrA labels grouped into MARS sites",
         "10.1038/s41597-020-0557-9",
     )
 

@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from petechia.anatomy.brainmask import brain_mask
+    from petechia.anatomy.deformation import deform
     from petechia.anatomy.regions import label_regions
     from petechia.anatomy.registration import register
     from petechia.apps.cli.words import items
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
             mask, registration = steps.mask_or_everything(args.mask, image.grid), None
         combined = np.sqrt(np.square(magnitude).sum(axis=0))
         registration = registration or register(combined, image.grid, there, mask=mask)
+        registration = deform(registration, combined, mask, there)
         regions = label_regions(registration, there, mask, image.grid)
     if not regions.ok:
         raise UnfitError(
