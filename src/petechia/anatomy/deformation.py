@@ -18,8 +18,7 @@ from petechia.anatomy.registration import Registration, demons, flattened
 from petechia.anatomy.sites import REGIONS
 from petechia.anatomy.template import Template
 from petechia.core.checks import require_between
-from petechia.core.grid import Grid
-from petechia.core.morphology import Mask
+from petechia.core.morphology import Mask, bounding_box
 
 log = logging.getLogger(__name__)
 Volume = npt.NDArray[np.float32]
@@ -131,7 +130,7 @@ def deform(
 
 def _around_brain(template: Template) -> tuple[slice, slice, slice]:
     """Return the box of the template's brain and a margin."""
-    (box,) = ndimage.find_objects(template.brain.astype(np.uint8))
+    box = bounding_box(template.brain)
     margin = np.ceil(MARGIN_MM / template.grid.spacing_mm).astype(int)
     i, j, k = (
         slice(max(s.start - int(m), 0), min(s.stop + int(m), n))
@@ -141,16 +140,12 @@ def _around_brain(template: Template) -> tuple[slice, slice, slice]:
 
 
 def _cut(template: Template, box: tuple[slice, slice, slice]) -> Template:
-    affine = template.grid.affine.copy()
-    affine[:3, 3] = template.grid.to_mm(np.array([s.start for s in box]))
-    brain = template.brain[box]
-    i, j, k = brain.shape
     return Template(
         t1=template.t1[box],
         t2=template.t2[box],
-        brain=brain,
+        brain=template.brain[box],
         regions=template.regions[box],
-        grid=Grid((i, j, k), affine),
+        grid=template.grid.cut(box),
     )
 
 

@@ -116,6 +116,13 @@ class Grid:
         spacing = self.spacing_mm
         return 2 if np.isclose(spacing[2], spacing.max()) else int(np.argmax(spacing))
 
+    def cut(self, box: tuple[slice, slice, slice]) -> Self:
+        """Return the grid of `volume[box]`; slices have a start and a stop."""
+        affine = self.affine.copy()
+        affine[:3, 3] = self.to_mm([s.start for s in box])
+        i, j, k = (s.stop - s.start for s in box)
+        return type(self)((i, j, k), affine)
+
     def to_mm(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return scanner RAS [mm] of voxel indices (..., 3)."""
         place = np.asarray(index, dtype=np.float64)

@@ -12,6 +12,16 @@ Mask = npt.NDArray[np.bool_]
 CONNECT_26 = np.ones((3, 3, 3), dtype=bool)
 
 
+def bounding_box(mask: Mask) -> tuple[slice, slice, slice]:
+    """Return the slices of the smallest box around the voxels of `mask`, which has some."""
+    ends = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        inside = np.flatnonzero(mask.any(axis=others))
+        ends.append(slice(int(inside[0]), int(inside[-1]) + 1))
+    return ends[0], ends[1], ends[2]
+
+
 def distance_inside_mm(mask: Mask, grid: Grid) -> npt.NDArray[np.float32]:
     """Return the distance from each voxel of `mask` to the nearest one outside [mm].
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from petechia.core.grid import Grid
 from petechia.core.methods import choose
-from petechia.core.morphology import distance_inside_mm
+from petechia.core.morphology import bounding_box, distance_inside_mm
 from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
@@ -218,13 +217,10 @@ def _missing(inputs: LesionInputs) -> list[str]:
 def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
     """Return the inputs cut to the brain and a margin, and the corner of the cut."""
     margin = np.ceil(CROP_MARGIN_MM / inputs.grid.spacing_mm).astype(np.int64)
-    (box,) = ndimage.find_objects(inputs.brain_mask.astype(np.uint8))
+    box = bounding_box(inputs.brain_mask)
     low = np.maximum(np.array([s.start for s in box]) - margin, 0)
     high = np.minimum(np.array([s.stop for s in box]) + margin, inputs.grid.shape)
     i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    affine = inputs.grid.affine.copy()
-    affine[:3, 3] = inputs.grid.to_mm(low)
-    shape = (i.stop - i.start, j.stop - j.start, k.stop - k.start)
     arrays: dict[str, Any] = {}
     for name in (
         "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "field_noise_ppm",
@@ -235,7 +231,7 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
             continue
         kind = bool if name.endswith("mask") else np.float32
         arrays[name] = np.ascontiguousarray(array[i, j, k], dtype=kind)
-    return replace(inputs, grid=Grid(shape, affine), **arrays), low
+    return replace(inputs, grid=inputs.grid.cut((i, j, k)), **arrays), low
 
 
 def _shift(void: Void, corner: npt.NDArray[np.int64]) -> Void:

@@ -9,6 +9,7 @@ from petechia.core.checks import require_between, require_finite
 from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
 from petechia.core.grid import Grid
 from petechia.core.kernels import smv_kernel
+from petechia.core.morphology import bounding_box
 from petechia.errors import ParameterError, UnfitError
 from petechia.phase.images import Mask, Volume, checked_mask
 
@@ -107,11 +108,20 @@ def vsharp(
     grid.require(field_ppm, "field_ppm")
     require_finite(field_ppm, "field_ppm")
     mask = checked_mask(mask, grid)
+    out, kept = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
+    box = bounding_box(mask)
+    out[box], kept[box] = _in_box(field_ppm[box], mask[box], grid.cut(box), params)
+    return out, kept
+
+
+def _in_box(
+    field_ppm: npt.NDArray[np.floating], mask: Mask, grid: Grid, params: VsharpParams
+) -> tuple[Volume, Mask]:
+    """Do all of `vsharp` on a grid no larger than the mask."""
     radii = _radii(grid, params)
     wide = padded_grid(grid, radii[0])
-    seen = pad_to(mask, wide.shape)
     field_spectrum = rfft3(pad_to(np.where(mask, field_ppm, 0), wide.shape))
-    mask_spectrum = rfft3(seen)
+    mask_spectrum = rfft3(pad_to(mask, wide.shape))
     local = np.zeros(grid.shape, dtype=np.float32)
     done = np.zeros(grid.shape, dtype=np.bool_)
     largest: Volume | None = None

@@ -9,7 +9,7 @@ from petechia.core.checks import require_between, require_finite
 from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
 from petechia.core.grid import Grid
 from petechia.core.kernels import dipole_kernel
-from petechia.core.morphology import Mask
+from petechia.core.morphology import Mask, bounding_box
 
 Volume = npt.NDArray[np.float32]
 
@@ -93,16 +93,20 @@ def tkd(
     grid.require(field_ppm, "field_ppm")
     grid.require(mask, "mask")
     require_finite(field_ppm, "field_ppm")
-    wide = padded_grid(grid, params.pad_mm)
+    out = np.zeros(grid.shape, dtype=np.float32)
+    if not mask.any():
+        return out
+    box = bounding_box(mask)
+    near, inside = grid.cut(box), mask[box]
+    wide = padded_grid(near, params.pad_mm)
     kernel = dipole_kernel(wide)
     inverse = thresholded_inverse(kernel, params.threshold)
-    spectrum = rfft3(pad_to(np.where(mask, field_ppm, 0), wide.shape))
-    spectrum *= inverse
     if params.corrected:
-        spectrum /= np.float32(_centre_of_spread(kernel * inverse, wide.shape[2]))
-    chi = crop_to(irfft3(spectrum, wide.shape), grid.shape)
-    chi[~mask] = 0
-    return chi
+        inverse /= np.float32(centre_of_spread(kernel * inverse, wide.shape[2]))
+    spectrum = rfft3(pad_to(np.where(inside, field_ppm[box], 0), wide.shape))
+    spectrum *= inverse
+    out[box] = crop_to(irfft3(spectrum, wide.shape), near.shape) * inside
+    return out
 
 
 def thresholded_inverse(kernel: Volume, threshold: float) -> Volume:
@@ -111,7 +115,7 @@ def thresholded_inverse(kernel: Volume, threshold: float) -> Volume:
     return np.where(kernel == 0, np.float32(0), 1 / limited).astype(np.float32)
 
 
-def _centre_of_spread(transfer: Volume, n_last: int) -> float:
+def centre_of_spread(transfer: Volume, n_last: int) -> float:
     """Return the mean over full k-space of `transfer`, given on the half spectrum."""
     twice = np.full(transfer.shape[-1], 2.0)
     twice[0] = 1.0
