@@ -239,6 +239,7 @@ BAD = {
     "a setting out of range": (["background", P, OUT, "--mask", M, "--set", "radius_max_mm=-1"], r"radius_max_mm: -1 is outside"),
     "a setting that is a word": (["background", P, OUT, "--mask", M, "--set", "radius_max_mm=wide"], r"radius_max_mm = 'wide' is not a number"),
     "no mask": (["invert", P, OUT], r"petechia invert: the following arguments are required: --mask"),
+    "edges of no magnitude": (["invert", P, OUT, "--mask", M, "--b0", "3", "--method", "medi"], r"no magnitude to take the edges from.*--magnitude FILE"),
     "weights of another grid": (["invert", P, OUT, "--mask", M, "--weights", "{place}/small.nii.gz"], r"small\.nii\.gz: shape"),
     "no facts": (["detect", "--mag", M, OUT], r"m1\.nii\.gz: no echo time"),
 }  # fmt: skip

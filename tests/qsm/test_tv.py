@@ -8,13 +8,15 @@ import pytest
 from petechia.core.fourier import frequencies, padded_grid, rfft3
 from petechia.core.grid import Grid
 from petechia.core.kernels import forward_field
+from petechia.core.morphology import bounding_box
 from petechia.errors import InputError, ParameterError
+from petechia.qsm.inversion.admm import field_noise
 from petechia.qsm.inversion.gradients import (
     gradient_adjoint,
     laplacian_spectrum,
     shrink_gradient,
 )
-from petechia.qsm.inversion.tv import TvParams, bounding_box, field_noise, tv
+from petechia.qsm.inversion.tv import TvParams, tv
 
 
 def tilted(degrees: float, spacing_mm=(1.0, 1.0, 1.0)) -> np.ndarray:
@@ -36,6 +38,10 @@ def sphere_field(grid: Grid, centre, radius_mm: float, chi_ppm: float, sub: int 
         dipole = chi_ppm / 3 * (radius_mm / r) ** 3 * (3 * (place[2] / r) ** 2 - 1)
         field += np.where(r > radius_mm, dipole, 0)
     return (field / sub**3).reshape(grid.shape).astype(np.float32)
+
+
+def everywhere(threshold: float) -> np.ndarray:
+    return np.full((1, 1, 1), threshold, np.float32)
 
 
 def distance_mm(grid: Grid, centre) -> np.ndarray:
@@ -216,7 +222,7 @@ def test_gradients_are_per_millimetre_and_their_spectrum_is_theirs(spacing_mm):
     split = np.zeros((3, *grid.shape), np.float32)
     reflection = np.full(grid.shape, -1, np.float32)
     before = np.zeros_like(chi)
-    change, size = shrink_gradient(chi, before, split, reflection, np.float32(1e9), *per_mm)
+    change, size = shrink_gradient(chi, before, split, reflection, everywhere(1e9), *per_mm)
     expected = [(np.roll(chi, -1, axis) - chi) / d for axis, d in enumerate(spacing_mm)]
     np.testing.assert_allclose(split, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(reflection, -1)  # below the threshold all is shrunk away
@@ -237,10 +243,25 @@ def test_shrinkage_shortens_the_gradient_by_the_threshold():
     split = np.zeros((3, *grid.shape), np.float32)
     reflection = np.full(grid.shape, -1, np.float32)
     one = np.float32(1)
-    shrink_gradient(chi, np.zeros_like(chi), split, reflection, one, one, one, one)
+    shrink_gradient(chi, np.zeros_like(chi), split, reflection, everywhere(1), one, one, one)
     length = np.linalg.norm(split, axis=0)
     shrunk = (1 + reflection) / 2 * length
     np.testing.assert_allclose(shrunk, np.maximum(length - 1, 0), atol=1e-5)
+
+
+def test_a_threshold_of_each_voxel_is_its_own():
+    grid = Grid((6, 7, 8))
+    rng = np.random.default_rng(0)
+    chi = rng.standard_normal(grid.shape).astype(np.float32)
+    thresholds = rng.uniform(0, 3, grid.shape).astype(np.float32)
+    thresholds[2, 3, 4] = 0
+    split = np.zeros((3, *grid.shape), np.float32)
+    reflection = np.full(grid.shape, -1, np.float32)
+    one = np.float32(1)
+    shrink_gradient(chi, np.zeros_like(chi), split, reflection, thresholds, one, one, one)
+    length = np.linalg.norm(split, axis=0)
+    shrunk = (1 + reflection) / 2 * length
+    np.testing.assert_allclose(shrunk, np.maximum(length - thresholds, 0), atol=1e-5)
 
 
 def test_the_laplacian_tends_to_the_continuous_one():

@@ -13,6 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("out", type=Path, help="susceptibility to write [ppm], referenced to the mask's mean")
     add("--mask", type=Path, metavar="FILE", required=True, help="where the field is valid")
     add("--weights", type=Path, metavar="FILE", help="trust in each voxel, 1 is usual")
+    add("--magnitude", type=Path, metavar="FILE", help="combined magnitude, which `medi` needs")
     add("--b0", type=float, metavar="T", help="main field [T], for a field not in ppm")
     steps.method_words(parser, "tv")
     steps.thread_words(parser)
@@ -25,13 +26,14 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Invert the dipole field."""
+    from petechia.errors import ParameterError
     from petechia.files.nifti import read_nifti, read_on_grid
     from petechia.pipeline.given import field_in_ppm
     from petechia.pipeline.provenance import threads
     from petechia.qsm.inversion import METHODS
     from petechia.qsm.referencing import reference
 
-    steps.require_outputs([args.out], [args.field, args.mask, args.weights])
+    steps.require_outputs([args.out], [args.field, args.mask, args.weights, args.magnitude])
     b0_t = steps.main_field(args.b0)
     row, params = steps.chosen(METHODS, args)
     image = read_nifti(args.field)
@@ -39,6 +41,14 @@ def run(args: argparse.Namespace) -> int:
     mask = steps.mask_or_everything(args.mask, image.grid)
     weights = None if args.weights is None else read_on_grid(args.weights, image.grid)
     arrays = {"field_ppm": field, "weights": weights, "mask": mask}
+    if args.magnitude is not None:
+        arrays["magnitude"] = read_on_grid(args.magnitude, image.grid)
+    elif "magnitude" in row.needs:
+        raise ParameterError(
+            "no magnitude to take the edges from",
+            where=f"petechia invert --method {args.method}",
+            mend="Give --magnitude FILE.",
+        )
     with threads(steps.n_threads(args)):
         (chi,) = row(arrays, grid=image.grid, settings=params)
     referenced, _ = reference(chi, mask)

@@ -1,0 +1,270 @@
+"""The alternating direction method that the total-variation inversions share.
+
+They differ in how the field that a map makes is held to the measured one (squared, on the
+circle, absolute) and in where edges are allowed; each is a step in closed form, or a few of
+Newton's, on one voxel.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.checks import require_between, require_finite
+from petechia.core.compiled import compiled
+from petechia.core.fourier import irfft3, pad_to, padded_grid, rfft3
+from petechia.core.grid import Grid
+from petechia.core.kernels import dipole_kernel
+from petechia.core.morphology import Mask, bounding_box
+from petechia.qsm.inversion.gradients import gradient_adjoint, laplacian_spectrum, shrink_gradient
+
+log = logging.getLogger(__name__)
+Volume = npt.NDArray[np.float32]
+NOISE_FLOOR = 0.1
+"""Least noise assumed, as a fraction of the field's rms: keeps noise-free fields regular."""
+
+FieldStep = Callable[["Problem", Volume, Volume, Volume, np.float32], None]
+"""step(problem, predicted, data, source, nu): `data` what the splitting was given,
+`source` what it hands on; both are overwritten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmmParams:
+    """Settings of every inversion by total variation.
+
+    Attributes
+    ----------
+    strength : float
+        Weight of the total variation, in units of the field's own noise times the voxel
+        size: one value serves every protocol, and the map scales with the field.
+    gradient_penalty : float
+        ADMM penalty of the gradient's splitting, in units of the regularisation weight.
+        Changes the speed, not the solution.
+    field_penalty : float
+        ADMM penalty of the field's splitting, in units of the mean squared data weight.
+        Changes the speed, not the solution.
+    tolerance : float
+        Stop once the map changes by less than this fraction of its norm.
+    iterations : int
+        Stop after this many at the latest.
+    pad_mm : float
+        Zeros between the mask and its periodic copy [mm].
+    """
+
+    strength: float = 0.1
+    gradient_penalty: float = 1.0
+    field_penalty: float = 0.3
+    tolerance: float = 0.01
+    iterations: int = 40
+    pad_mm: float = 20.0
+
+    def __post_init__(self) -> None:
+        where = type(self).__name__
+        speed = "It changes the speed only: leave it at its default."
+        fraction = "Give a fraction below 0.5, e.g. 0.01; 0 runs all iterations."
+        regular = "Larger is smoother: 0.03 to 0.3 is usual."
+        require_between(self.strength, 1e-6, 1e3, f"{where}.strength", regular)
+        require_between(self.gradient_penalty, 1e-3, 1e3, f"{where}.gradient_penalty", speed)
+        require_between(self.field_penalty, 1e-3, 1e3, f"{where}.field_penalty", speed)
+        require_between(self.tolerance, 0.0, 0.5, f"{where}.tolerance", fraction)
+        require_between(self.iterations, 1, 10_000, f"{where}.iterations", "Give 20 to 100.")
+        require_between(self.pad_mm, 0.0, 500.0, f"{where}.pad_mm", "Give millimetres, e.g. 20.")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Problem:
+    """A field laid on a padded grid, ready to be inverted.
+
+    Attributes
+    ----------
+    field : (I, J, K) ndarray of float32
+        Local field over `rms`, 0 where it is not known.
+    weight_squared : (I, J, K) ndarray of float32
+        Squared trust, of mean square 1 in the mask.
+    grid : Grid
+        Padded.
+    box : tuple of slice
+        Where the unpadded part lies in the whole volume.
+    rms : float
+        Of the weighted field in the mask [ppm].
+    noise : float
+        Of the field, over `rms`; at least `NOISE_FLOOR`.
+    """
+
+    field: Volume
+    weight_squared: Volume
+    grid: Grid
+    box: tuple[slice, slice, slice]
+    rms: float
+    noise: float
+
+    def padded(self, volume: npt.NDArray[np.floating]) -> Volume:
+        """Return a volume of the whole scan on this problem's grid."""
+        return pad_to(volume[self.box], self.grid.shape)
+
+    def made_by(self, chi: Volume) -> Volume:
+        """Return the field of a map, both on this problem's grid and in its units."""
+        spectrum = rfft3(chi)
+        spectrum *= dipole_kernel(self.grid)
+        return np.asarray(irfft3(spectrum, self.grid.shape), dtype=np.float32)
+
+    def lower_weight_of_outliers(self, misfit: Volume, outlier: float) -> None:
+        """Divide the weight of a voxel by its misfit over the limit, where it is beyond.
+
+        The limit is `outlier` robust standard deviations of the weighted misfit, or of the
+        field's noise if that is more; `misfit` is overwritten.
+        """
+        np.abs(misfit, out=misfit)
+        misfit *= np.sqrt(self.weight_squared)
+        spread = 1.4826 * float(np.median(misfit[self.weight_squared > 0]))
+        over = np.maximum(misfit / np.float32(outlier * max(spread, self.noise)), 1)
+        self.weight_squared[...] /= over * over
+
+    def whole(self, chi: Volume, mask: Mask) -> Volume:
+        """Return a solution as a volume of the whole scan [ppm], 0 outside `mask`."""
+        out = np.zeros(mask.shape, dtype=np.float32)
+        i, j, k = (s.stop - s.start for s in self.box)
+        out[self.box] = np.float32(self.rms) * chi[:i, :j, :k] * mask[self.box]
+        return out
+
+
+def problem_of(
+    field_ppm: npt.NDArray[np.floating],
+    weights: npt.NDArray[np.floating] | None,
+    mask: Mask,
+    grid: Grid,
+    pad_mm: float,
+) -> Problem | None:
+    """Check the inputs of an inversion and lay them out; None when there is nothing in them.
+
+    Raises
+    ------
+    GridMismatchError
+        If an array is not on `grid`.
+    InputError
+        If the field or the weights are not finite.
+    ParameterError
+        If a weight is negative.
+    """
+    grid.require(field_ppm, "field_ppm")
+    grid.require(mask, "mask")
+    require_finite(field_ppm, "field_ppm")
+    if not mask.any():
+        return None
+    box = bounding_box(mask)
+    weight = checked_weights(weights, mask, grid)[box]
+    field = np.where(weight > 0, field_ppm[box], 0).astype(np.float32)
+    rms = float(np.sqrt(np.mean(np.square(field[mask[box]] * weight[mask[box]]), dtype=float)))
+    if rms == 0:
+        return None
+    wide = padded_grid(grid.cut(box), pad_mm)
+    field /= np.float32(rms)
+    return Problem(
+        field=pad_to(field, wide.shape),
+        weight_squared=pad_to(weight * weight, wide.shape),
+        grid=wide,
+        box=box,
+        rms=rms,
+        noise=max(field_noise(field * weight, weight > 0), NOISE_FLOOR),
+    )
+
+
+def field_noise(field: npt.NDArray[np.floating], valid: Mask) -> float:
+    """Return a robust standard deviation of the voxel-wise noise in `field`.
+
+    The median of the differences over all three axes at once (the finest diagonal
+    wavelet), which a field that is smooth over most of the mask leaves to the noise.
+    0 where no 2 x 2 x 2 block is valid.
+    """
+    detail, inside = np.asarray(field, dtype=np.float32), np.asarray(valid, dtype=bool)
+    for axis in range(3):
+        if detail.shape[axis] < 2:
+            return 0.0
+        first = tuple(slice(None, -1) if axis == a else slice(None) for a in range(3))
+        second = tuple(slice(1, None) if axis == a else slice(None) for a in range(3))
+        detail, inside = detail[second] - detail[first], inside[second] & inside[first]
+    if not inside.any():
+        return 0.0
+    return float(np.median(np.abs(detail[inside])) / (0.6745 * np.sqrt(8)))
+
+
+def checked_weights(weights: npt.NDArray[np.floating] | None, mask: Mask, grid: Grid) -> Volume:
+    """Return weights that are 0 outside the mask and of mean square 1 inside."""
+    if weights is None:
+        return mask.astype(np.float32)
+    grid.require(weights, "weights")
+    require_finite(weights, "weights")
+    require_between(float(weights.min()), 0.0, np.inf, "weights", "Clip the weights at 0.")
+    inside = np.asarray(weights, dtype=np.float64)[mask]
+    scale = np.sqrt(np.mean(inside * inside)) or 1.0
+    return np.asarray(np.where(mask, weights / scale, 0), dtype=np.float32)
+
+
+def solve(
+    problem: Problem,
+    params: AdmmParams,
+    field_step: FieldStep,
+    edges: Volume | None = None,
+) -> Volume:
+    """Return the minimiser, on the problem's grid and in its units.
+
+    `edges` is what the total variation of each voxel is multiplied by (None: 1). The scaled
+    multipliers are not stored: they follow from what each splitting was last given.
+    """
+    grid = problem.grid
+    voxel_mm = grid.voxel_mm3 ** (1 / 3)
+    strength = params.strength * problem.noise
+    limit = np.full((1, 1, 1), 1 / (params.gradient_penalty * voxel_mm), dtype=np.float32)
+    if edges is not None:
+        limit = limit * edges
+    mu = np.float32(strength * params.gradient_penalty * voxel_mm**2)
+    nu = np.float32(params.field_penalty)
+    kernel = dipole_kernel(grid)
+    inverse = _inverse_of_normal(kernel, grid, mu, nu)
+    per_mm = tuple(np.float32(1 / d) for d in grid.spacing_mm)
+
+    chi, divergence, data, source = (np.zeros(grid.shape, dtype=np.float32) for _ in range(4))
+    split = np.zeros((3, *grid.shape), dtype=np.float32)
+    reflection = np.full(grid.shape, -1, dtype=np.float32)
+    field_step(problem, data.copy(), data, source, nu)
+    iteration, change, size = 0, np.inf, 1.0
+    while iteration < params.iterations:
+        iteration += 1
+        from_gradient, from_field = rfft3(divergence), rfft3(source)
+        _solve(from_gradient, from_field, kernel, inverse, mu, nu)
+        predicted = np.asarray(irfft3(from_field, grid.shape), dtype=np.float32)
+        previous, chi = chi, np.asarray(irfft3(from_gradient, grid.shape), dtype=np.float32)
+        change, size = shrink_gradient(chi, previous, split, reflection, limit, *per_mm)
+        if change <= params.tolerance**2 * size:
+            break
+        field_step(problem, predicted, data, source, nu)
+        gradient_adjoint(split, reflection, divergence, *per_mm)
+    ended = float(np.sqrt(change / max(size, 1e-30)))
+    log.info("total variation: %d iterations, last change %.2g", iteration, ended)
+    return chi
+
+
+def _inverse_of_normal(kernel: Volume, grid: Grid, mu: np.float32, nu: np.float32) -> Volume:
+    """Return 1 / (mu grad^H grad + nu D^2) on the half spectrum, 0 at the mean."""
+    normal = laplacian_spectrum(grid)
+    normal *= mu
+    normal += nu * kernel * kernel
+    normal[0, 0, 0] = np.inf  # the mean makes no field: left at 0
+    return np.asarray(np.float32(1) / normal, dtype=np.float32)
+
+
+@compiled(fastmath=True)
+def _solve(from_gradient, from_field, kernel, inverse, mu, nu):  # type: ignore[no-untyped-def]
+    """Overwrite both spectra: with the new map, and with the field it makes."""
+    n0, n1, n2 = kernel.shape
+    for i in range(n0):
+        for j in range(n1):
+            for k in range(n2):
+                d = kernel[i, j, k]
+                map_ = inverse[i, j, k] * (
+                    mu * from_gradient[i, j, k] + nu * d * from_field[i, j, k]
+                )
+                from_gradient[i, j, k] = map_
+                from_field[i, j, k] = d * map_
