@@ -8,7 +8,6 @@ import numpy.typing as npt
 from petechia.contrast.relaxation.decay import (
     R2STAR_MAX,
     S0_OVER_BRIGHTEST,
-    amplitude,
     check_range,
     checked_echoes,
 )
@@ -111,25 +110,35 @@ def arlo(
     return r2star.reshape(grid.shape), s0.reshape(grid.shape)
 
 
-@compiled
+@compiled(fastmath={"contract", "arcp", "reassoc", "nsz"})
 def _fit(echoes, te_s, r2star_max, s0_max, r2star, s0):  # type: ignore[no-untyped-def]
-    """Write every voxel's rate and amplitude."""
+    """Write every voxel's rate and amplitude; equal spacings make decays powers of one."""
     n_echoes, n_voxels = echoes.shape
-    third = (te_s[-1] - te_s[0]) / (n_echoes - 1) / 3.0
-    signal = np.empty(n_echoes)
+    first, spacing = np.float32(te_s[0]), np.float32((te_s[-1] - te_s[0]) / (n_echoes - 1))
+    third = spacing / np.float32(3)
+    four, zero, one = np.float32(4), np.float32(0), np.float32(1)
+    largest, top = np.float32(s0_max), np.float32(r2star_max)
     for v in range(n_voxels):
-        for e in range(n_echoes):
-            signal[e] = echoes[e, v]
-        aa, ad, dd = 0.0, 0.0, 0.0
-        for e in range(n_echoes - 2):
-            area = third * (signal[e] + 4.0 * signal[e + 1] + signal[e + 2])
-            fall = signal[e] - signal[e + 2]
+        aa, ad, dd = zero, zero, zero
+        here, after = echoes[0, v], echoes[1, v]
+        for e in range(2, n_echoes):
+            last = echoes[e, v]
+            area = third * (here + four * after + last)
+            fall = here - last
             aa += area * area
             ad += area * fall
             dd += fall * fall
+            here, after = after, last
         above, below = third * dd + ad, aa + third * ad
-        rate = 0.0
-        if above > 0.0 and below > 0.0:
-            rate = min(above / below, r2star_max)
+        rate = zero
+        if above > zero and below > zero:
+            rate = min(above / below, top)
         r2star[v] = rate
-        s0[v] = amplitude(signal, te_s, rate, s0_max)
+        # least squares of the amplitude at the first echo, then back to TE 0
+        step = np.exp(-rate * spacing)
+        decay, along, norm = one, zero, zero
+        for e in range(n_echoes):
+            along += echoes[e, v] * decay
+            norm += decay * decay
+            decay *= step
+        s0[v] = min(along / norm * np.exp(rate * first), largest)
