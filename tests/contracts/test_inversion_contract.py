@@ -44,11 +44,16 @@ def ball(grid: Grid, radius_mm: float = 16.0) -> np.ndarray:
     return closed_form(grid, 0.0)[1] <= radius_mm
 
 
+def with_field(available: dict, field: np.ndarray) -> dict:
+    return available | {"field_ppm": field, "total_field_ppm": field}
+
+
 def inputs(grid: Grid, chi_ppm: float = 0.4) -> dict:
     mask = ball(grid)
     field = closed_form(grid, chi_ppm)[0] * mask
     return {
         "field_ppm": field,
+        "total_field_ppm": field,
         "mask": mask,
         "weights": mask.astype(np.float32),
         "magnitude": mask.astype(np.float32),
@@ -124,7 +129,7 @@ def test_the_map_scales_with_the_field(name, factor):
     grid = Grid(SHAPE, tilted(20.0))
     available = inputs(grid)
     chi = invert(name, available, grid)
-    larger = available | {"field_ppm": factor * available["field_ppm"]}
+    larger = with_field(available, factor * available["field_ppm"])
     settings = {}
     if name in ABSOLUTE:
         setting, power = ABSOLUTE[name]
@@ -137,7 +142,7 @@ def test_the_map_scales_with_the_field(name, factor):
 def test_no_field_no_susceptibility(name):
     grid = Grid(SHAPE)
     available = inputs(grid)
-    chi = invert(name, available | {"field_ppm": np.zeros(SHAPE, np.float32)}, grid)
+    chi = invert(name, with_field(available, np.zeros(SHAPE, np.float32)), grid)
     assert chi.dtype == np.float32
     assert not chi.any()
 
@@ -155,7 +160,7 @@ def test_the_map_is_zero_outside_the_mask_whatever_the_field_there(name):
     chi = invert(name, available, grid)
     littered = np.where(mask, available["field_ppm"], 50.0).astype(np.float32)
     assert not chi[~mask].any()
-    np.testing.assert_array_equal(invert(name, available | {"field_ppm": littered}, grid), chi)
+    np.testing.assert_array_equal(invert(name, with_field(available, littered), grid), chi)
 
 
 def test_inputs_are_left_alone(name):
@@ -182,13 +187,13 @@ def test_a_field_that_is_not_finite_is_refused(name):
     field = available["field_ppm"].copy()
     field[3, 4, 5] = np.nan
     with pytest.raises(InputError, match=r"field_ppm: 1 of .* first at \(3, 4, 5\)"):
-        invert(name, available | {"field_ppm": field}, grid)
+        invert(name, with_field(available, field), grid)
 
 
 def test_double_precision_is_taken_and_single_given(name):
     grid = Grid(SHAPE)
     available = inputs(grid)
-    double = available | {"field_ppm": available["field_ppm"].astype(np.float64)}
+    double = with_field(available, available["field_ppm"].astype(np.float64))
     chi = invert(name, double, grid)
     assert chi.dtype == np.float32
     np.testing.assert_allclose(chi, invert(name, available, grid), atol=1e-6)

@@ -166,9 +166,11 @@ def test_the_default_ends_near_the_minimiser():
     def error(params):
         return tv(field, None, mask, grid, params)
 
-    exact = error(TvParams(iterations=250, tolerance=0))
-    default = error(TvParams())
-    other = error(TvParams(iterations=250, tolerance=0, gradient_penalty=3.0, field_penalty=1.0))
+    exact = error(TvParams(iterations=250, tolerance=0, outside=1))
+    default = error(TvParams(outside=1))
+    other = error(
+        TvParams(iterations=250, tolerance=0, gradient_penalty=3, field_penalty=1, outside=1)
+    )
     size = np.linalg.norm(exact)
     assert np.linalg.norm(other - exact) < 0.01 * size  # penalties change the road only
     assert np.linalg.norm(default - exact) < 0.05 * size

@@ -21,7 +21,7 @@ from petechia.contrast.highpass import homodyne, unwrapped_highpass
 from petechia.contrast.projection import minimum_projection
 from petechia.contrast.relaxation import METHODS as RELAXATION
 from petechia.contrast.relaxation import t2star_from
-from petechia.core.morphology import Mask, distance_inside_mm
+from petechia.core.morphology import Mask
 from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError, UnfitError
 from petechia.lesions.detect import DetectParams, detect
@@ -38,8 +38,6 @@ from petechia.qsm.noise import chi_noise
 from petechia.qsm.referencing import reference
 
 LOG = logging.getLogger(__name__)
-UNSURE_RIM_MM = 8.0
-"""As wide as the rim in which the local field is less sure than in the depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +169,7 @@ def background_stage(work: Work) -> None:
     mask = work.need("mask")
     if work.field_noise_ppm is not None and work.given_mask is None:
         mask = trusted_mask(work.field_noise_ppm, mask, work.grid)
+    work.total_mask = mask
     arrays = {
         "field_ppm": work.need("total_field_ppm"),
         "weights": _weights(work, mask),
@@ -187,37 +186,31 @@ def invert_stage(work: Work) -> None:
     """Turn the local field into referenced susceptibility, with its sign settled."""
     grid, mask = work.grid, work.need("local_mask")
     row, params = work.used("dipole inversion", "inversion")
+    known = work.need("total_mask") if "total_field_ppm" in row.needs else mask
     arrays = {
         "field_ppm": work.need("local_field_ppm"),
-        "weights": _weights(work, mask, rim_mm=UNSURE_RIM_MM),
+        "total_field_ppm": work.need("total_field_ppm"),
+        "weights": _weights(work, known),
         "magnitude": combine_magnitude(work.echoes.magnitude, work.echoes.te_s),
-        "mask": mask,
+        "mask": known,
     }
     (chi,) = row(arrays, grid=grid, settings=params)
-    work.chi_ppm, _ = reference(chi, mask)
+    work.chi_ppm, _ = reference(chi, mask & (chi != 0))
     if work.field_noise_ppm is not None:
         work.chi_noise_ppm = chi_noise(work.field_noise_ppm, mask, grid)
     settle_sign(work)
 
 
-def _weights(work: Work, mask: Mask, rim_mm: float = 0.0) -> np.ndarray | None:
-    """Return data weights from the noise of the field, 1 at its median, at most 2.
-
-    Over `rim_mm` from the edge of `mask` they grow from little to full: what a background
-    removal leaves wrong lies there.
-    """
+def _weights(work: Work, mask: Mask) -> np.ndarray | None:
+    """Return data weights from the noise of the field, 1 at its median, at most 2."""
     noise = work.field_noise_ppm
-    weights = mask.astype(np.float32)
     inside = noise[mask & (noise > 0)] if noise is not None else np.zeros(0)
-    if noise is not None and inside.size:
-        typical = np.float32(np.median(inside))
-        weights *= np.minimum(typical / np.maximum(noise, typical / 4), 2)
-        weights[noise <= 0] = 0
-    elif rim_mm == 0:
+    if noise is None or not inside.size:
         return None
-    if rim_mm > 0:
-        weights *= np.clip(distance_inside_mm(mask, work.grid) / rim_mm, 0.15, 1)
-    return weights
+    typical = np.float32(np.median(inside))
+    weights = mask * np.minimum(typical / np.maximum(noise, typical / 4), 2)
+    weights[noise <= 0] = 0
+    return np.asarray(weights, dtype=np.float32)
 
 
 def settle_sign(work: Work) -> None:

@@ -9,11 +9,20 @@ from petechia.apps.cli import steps
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the words of this command."""
     add = parser.add_argument
-    add("field", type=Path, help="local field [ppm] (Hz or rad/s by its sidecar, with --b0)")
+    add(
+        "field",
+        type=Path,
+        help="local field (total, for `single_step`) [ppm; Hz or rad/s by its sidecar, with --b0]",
+    )
     add("out", type=Path, help="susceptibility to write [ppm], referenced to the mask's mean")
     add("--mask", type=Path, metavar="FILE", required=True, help="where the field is valid")
     add("--weights", type=Path, metavar="FILE", help="trust in each voxel, 1 is usual")
-    add("--magnitude", type=Path, metavar="FILE", help="combined magnitude, which `medi` needs")
+    add(
+        "--magnitude",
+        type=Path,
+        metavar="FILE",
+        help="combined magnitude, for `medi`, `single_step`",
+    )
     add("--b0", type=float, metavar="T", help="main field [T], for a field not in ppm")
     steps.method_words(parser, "tv")
     steps.thread_words(parser)
@@ -40,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     field = field_in_ppm(args.field, image.grid, b0_t)
     mask = steps.mask_or_everything(args.mask, image.grid)
     weights = None if args.weights is None else read_on_grid(args.weights, image.grid)
-    arrays = {"field_ppm": field, "weights": weights, "mask": mask}
+    arrays = {"field_ppm": field, "total_field_ppm": field, "weights": weights, "mask": mask}
     if args.magnitude is not None:
         arrays["magnitude"] = read_on_grid(args.magnitude, image.grid)
     elif "magnitude" in row.needs:

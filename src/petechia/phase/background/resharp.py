@@ -12,11 +12,10 @@ from petechia.core.grid import Grid
 from petechia.core.kernels import smv_kernel
 from petechia.core.morphology import bounding_box
 from petechia.errors import UnfitError
+from petechia.phase.background.spheres import WHOLE
 from petechia.phase.images import Mask, Volume, checked_mask
 
 log = logging.getLogger(__name__)
-WHOLE = 1 - 1e-4
-"""Part of a sphere that must lie in the mask (the rest is rounding of the transforms)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,10 @@ import numpy.typing as npt
 from petechia.core.checks import require_between, require_finite
 from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
 from petechia.core.grid import Grid
-from petechia.core.kernels import smv_kernel
 from petechia.core.morphology import bounding_box
 from petechia.errors import ParameterError, UnfitError
+from petechia.phase.background.spheres import less_spherical_means
 from petechia.phase.images import Mask, Volume, checked_mask
-
-WHOLE = 1 - 1e-4
-"""Part of a sphere that must lie in the mask (the rest is rounding of the transforms)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,21 +117,13 @@ def _in_box(
     """Do all of `vsharp` on a grid no larger than the mask."""
     radii = _radii(grid, params)
     wide = padded_grid(grid, radii[0])
-    field_spectrum = rfft3(pad_to(np.where(mask, field_ppm, 0), wide.shape))
-    mask_spectrum = rfft3(pad_to(mask, wide.shape))
     local = np.zeros(grid.shape, dtype=np.float32)
     done = np.zeros(grid.shape, dtype=np.bool_)
     largest: Volume | None = None
-    for radius in radii:
-        kernel = smv_kernel(wide, radius)
-        fits = mask & (crop_to(irfft3(mask_spectrum * kernel, wide.shape), grid.shape) > WHOLE)
-        fits &= ~done
-        if not fits.any():
-            continue
+    for _, kernel, fits, high in less_spherical_means(field_ppm, mask, grid, wide, radii):
         if largest is None:
             largest = kernel
-        mean = crop_to(irfft3(field_spectrum * kernel, wide.shape), grid.shape)
-        local[fits] = field_ppm[fits] - mean[fits]
+        local[fits] = high[fits]
         done |= fits
     if largest is None:
         raise UnfitError(

@@ -59,4 +59,12 @@ METHODS: dict[str, Method] = {
         summary="strong sources first, by absolute misfits, then the tissue between them",
         doi="10.1002/mrm.29048",
     ),
+    "single_step": Method(
+        load="petechia.qsm.inversion.single_step:single_step",
+        params="SingleStepParams",
+        needs=("total_field_ppm", "weights", "magnitude", "mask"),
+        gives=("chi_ppm",),
+        summary="from the total field: spherical means, inversion and edges in one",
+        doi="10.1002/nbm.3570",
+    ),
 }

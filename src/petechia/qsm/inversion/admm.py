@@ -6,7 +6,7 @@ Newton's, on one voxel.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,10 @@ class AdmmParams:
         Stop after this many at the latest.
     pad_mm : float
         Zeros between the mask and its periodic copy [mm].
+    outside : float
+        Weight of the total variation outside the mask, in units of that inside, 0 to 1.
+        Below 1, sources there may take up what a background removal has left: better maps
+        from measured phase, slightly worse ones from a field that has no background.
     """
 
     strength: float = 0.1
@@ -59,6 +63,7 @@ class AdmmParams:
     tolerance: float = 0.01
     iterations: int = 40
     pad_mm: float = 20.0
+    outside: float = 0.1
 
     def __post_init__(self) -> None:
         where = type(self).__name__
@@ -71,6 +76,7 @@ class AdmmParams:
         require_between(self.tolerance, 0.0, 0.5, f"{where}.tolerance", fraction)
         require_between(self.iterations, 1, 10_000, f"{where}.iterations", "Give 20 to 100.")
         require_between(self.pad_mm, 0.0, 500.0, f"{where}.pad_mm", "Give millimetres, e.g. 20.")
+        require_between(self.outside, 0.0, 1.0, f"{where}.outside", "0.1 is usual; 1: all alike.")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -83,6 +89,8 @@ class Problem:
         Local field over `rms`, 0 where it is not known.
     weight_squared : (I, J, K) ndarray of float32
         Squared trust, of mean square 1 in the mask.
+    inside : (I, J, K) ndarray of bool
+        The mask.
     grid : Grid
         Padded.
     box : tuple of slice
@@ -95,6 +103,7 @@ class Problem:
 
     field: Volume
     weight_squared: Volume
+    inside: Mask
     grid: Grid
     box: tuple[slice, slice, slice]
     rms: float
@@ -164,6 +173,7 @@ def problem_of(
     return Problem(
         field=pad_to(field, wide.shape),
         weight_squared=pad_to(weight * weight, wide.shape),
+        inside=pad_to(mask[box], wide.shape) > 0,
         grid=wide,
         box=box,
         rms=rms,
@@ -202,6 +212,22 @@ def checked_weights(weights: npt.NDArray[np.floating] | None, mask: Mask, grid: 
     return np.asarray(np.where(mask, weights / scale, 0), dtype=np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One set of data: how the map makes it, and the step that holds it to what was measured.
+
+    Attributes
+    ----------
+    kernel : half spectrum of float32
+        From the map to the field of this part.
+    step : FieldStep
+        Called with what the map predicts.
+    """
+
+    kernel: Volume
+    step: FieldStep
+
+
 def solve(
     problem: Problem,
     params: AdmmParams,
@@ -210,61 +236,94 @@ def solve(
 ) -> Volume:
     """Return the minimiser, on the problem's grid and in its units.
 
-    `edges` is what the total variation of each voxel is multiplied by (None: 1). The scaled
-    multipliers are not stored: they follow from what each splitting was last given.
+    `edges` is what the total variation of each voxel is multiplied by (None: 1).
+    """
+    return solve_parts(problem, params, [Part(dipole_kernel(problem.grid), field_step)], edges)
+
+
+def solve_parts(
+    problem: Problem,
+    params: AdmmParams,
+    parts: Sequence[Part],
+    edges: Volume | None = None,
+) -> Volume:
+    """Return the minimiser for data in several parts, no voxel in two.
+
+    The scaled multipliers are not stored: they follow from what each splitting was last given.
     """
     grid = problem.grid
     voxel_mm = grid.voxel_mm3 ** (1 / 3)
     strength = params.strength * problem.noise
-    limit = np.full((1, 1, 1), 1 / (params.gradient_penalty * voxel_mm), dtype=np.float32)
-    if edges is not None:
-        limit = limit * edges
     mu = np.float32(strength * params.gradient_penalty * voxel_mm**2)
     nu = np.float32(params.field_penalty)
-    kernel = dipole_kernel(grid)
-    inverse = _inverse_of_normal(kernel, grid, mu, nu)
+    limit = _limits(problem, params, edges)
+    inverse = _inverse_of_normal(parts, grid, mu, nu)
     per_mm = tuple(np.float32(1 / d) for d in grid.spacing_mm)
 
     chi, divergence, data, source = (np.zeros(grid.shape, dtype=np.float32) for _ in range(4))
     split = np.zeros((3, *grid.shape), dtype=np.float32)
     reflection = np.full(grid.shape, -1, dtype=np.float32)
-    field_step(problem, data.copy(), data, source, nu)
+    from_field = np.zeros(inverse.shape, dtype=np.complex64)
+    for part in parts:
+        part.step(problem, np.zeros_like(chi), data, source, nu)
+        _gather(from_field, rfft3(source), part.kernel)
     iteration, change, size = 0, np.inf, 1.0
     while iteration < params.iterations:
         iteration += 1
-        from_gradient, from_field = rfft3(divergence), rfft3(source)
-        _solve(from_gradient, from_field, kernel, inverse, mu, nu)
-        predicted = np.asarray(irfft3(from_field, grid.shape), dtype=np.float32)
-        previous, chi = chi, np.asarray(irfft3(from_gradient, grid.shape), dtype=np.float32)
+        spectrum = rfft3(divergence)
+        _solve(spectrum, from_field, inverse, mu, nu)
+        previous, chi = chi, np.asarray(irfft3(spectrum, grid.shape), dtype=np.float32)
         change, size = shrink_gradient(chi, previous, split, reflection, limit, *per_mm)
         if change <= params.tolerance**2 * size:
             break
-        field_step(problem, predicted, data, source, nu)
+        from_field[...] = 0
+        for part in parts:
+            predicted = np.asarray(irfft3(spectrum * part.kernel, grid.shape), dtype=np.float32)
+            part.step(problem, predicted, data, source, nu)
+            _gather(from_field, rfft3(source), part.kernel)
         gradient_adjoint(split, reflection, divergence, *per_mm)
     ended = float(np.sqrt(change / max(size, 1e-30)))
     log.info("total variation: %d iterations, last change %.2g", iteration, ended)
     return chi
 
 
-def _inverse_of_normal(kernel: Volume, grid: Grid, mu: np.float32, nu: np.float32) -> Volume:
-    """Return 1 / (mu grad^H grad + nu D^2) on the half spectrum, 0 at the mean."""
+def _limits(problem: Problem, params: AdmmParams, edges: Volume | None) -> Volume:
+    """Return what shrinkage takes off the gradient of each voxel, or of all [units/mm]."""
+    voxel_mm = problem.grid.voxel_mm3 ** (1 / 3)
+    limit = np.full((1, 1, 1), 1 / (params.gradient_penalty * voxel_mm), dtype=np.float32)
+    if edges is not None:
+        limit = limit * edges
+    if params.outside < 1:
+        limit = limit * np.where(problem.inside, np.float32(1), np.float32(params.outside))
+    return limit
+
+
+def _inverse_of_normal(parts: Sequence[Part], grid: Grid, mu: np.float32, nu: np.float32) -> Volume:
+    """Return 1 / (mu grad^H grad + nu sum D^2) on the half spectrum, 0 at the mean."""
     normal = laplacian_spectrum(grid)
     normal *= mu
-    normal += nu * kernel * kernel
+    for part in parts:
+        normal += nu * part.kernel * part.kernel
     normal[0, 0, 0] = np.inf  # the mean makes no field: left at 0
     return np.asarray(np.float32(1) / normal, dtype=np.float32)
 
 
 @compiled(fastmath=True)
-def _solve(from_gradient, from_field, kernel, inverse, mu, nu):  # type: ignore[no-untyped-def]
-    """Overwrite both spectra: with the new map, and with the field it makes."""
+def _gather(total, spectrum, kernel):  # type: ignore[no-untyped-def]
+    """Add what one part asks of the map."""
     n0, n1, n2 = kernel.shape
     for i in range(n0):
         for j in range(n1):
             for k in range(n2):
-                d = kernel[i, j, k]
-                map_ = inverse[i, j, k] * (
-                    mu * from_gradient[i, j, k] + nu * d * from_field[i, j, k]
-                )
-                from_gradient[i, j, k] = map_
-                from_field[i, j, k] = d * map_
+                total[i, j, k] += kernel[i, j, k] * spectrum[i, j, k]
+
+
+@compiled(fastmath=True)
+def _solve(spectrum, from_field, inverse, mu, nu):  # type: ignore[no-untyped-def]
+    """Overwrite the spectrum of what the gradient asks with that of the new map."""
+    n0, n1, n2 = inverse.shape
+    for i in range(n0):
+        for j in range(n1):
+            for k in range(n2):
+                both = mu * spectrum[i, j, k] + nu * from_field[i, j, k]
+                spectrum[i, j, k] = inverse[i, j, k] * both
