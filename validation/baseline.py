@@ -43,13 +43,14 @@ LEFT_OUT = ("3t_tiny",)
 def simulated(work: Path, protocol: str, person: int, seed: int) -> Path:
     """Return the dataset of one person and protocol, simulated when it is not there."""
     root = work / "raw" / f"{protocol}_{person}"
-    if not (root / "done").exists():
+    done = root.with_name(f"{root.name}.done")  # beside it: no file of a BIDS dataset
+    if not done.exists():
         shutil.rmtree(root, ignore_errors=True)
         bleeds = 0 if is_clean(person) else MICROBLEEDS
         params = SimulationParams(protocol=protocol, n_microbleeds=bleeds)
         with threads(cores()):
             simulate_dataset(root, params, seed=seed + person)
-        (root / "done").touch()
+        done.touch()
     return root
 
 
