@@ -1,9 +1,10 @@
 """Coil and noise."""
 
 import numpy as np
+from scipy import stats
 
 from petechia.core.grid import Grid
-from petechia.simulate.receive import Receiver, receive, sample_receiver
+from petechia.simulate.receive import Receiver, add_noise, receive, sample_receiver
 
 FLAT = Receiver(log_gain=np.zeros(9), offset_rad=np.zeros(9))
 
@@ -35,3 +36,23 @@ def test_the_phase_offset_is_the_same_at_every_echo_and_smooth():
     step = np.angle(out[0, 1:] * out[0, :-1].conj())
     assert np.abs(step).max() < 0.2
     assert np.ptp(np.abs(out[0])) > 0.02
+
+
+def test_fast_noise_is_gaussian_and_alike_in_both_parts():
+    n = 400_000
+    image = np.full((2, n // 2), 3 - 2j, dtype=np.complex64)
+    add_noise(image, 5.0, np.random.default_rng(4))
+    noise = (image.reshape(-1) - np.complex64(3 - 2j)) / 5.0
+    real, imaginary = noise.real.astype(float), noise.imag.astype(float)
+    for part in (real, imaginary):
+        assert stats.kstest(part, "norm").pvalue > 0.01
+        assert abs(part.mean()) < 4 / np.sqrt(n)
+        assert abs(part.var() - 1) < 4 * np.sqrt(2 / n)
+        assert abs((part**4).mean() - 3) < 4 * np.sqrt(96 / n)
+        assert 4.2 < np.abs(part).max() < 6
+        assert abs(np.corrcoef(part[1:], part[:-1])[0, 1]) < 4 / np.sqrt(n)
+    assert abs(np.corrcoef(real, imaginary)[0, 1]) < 4 / np.sqrt(n)
+    assert abs(np.corrcoef(real**2, imaginary**2)[0, 1]) < 4 / np.sqrt(n)
+    again = np.full((2, n // 2), 3 - 2j, dtype=np.complex64)
+    add_noise(again, 5.0, np.random.default_rng(4))
+    np.testing.assert_array_equal(again, image)

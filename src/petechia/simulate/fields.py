@@ -129,7 +129,9 @@ def add_spheres(
                     if square > radius * radius:
                         along = x * b0[0] + y * b0[1] + z * b0[2]
                         field[i, j, k] += (
-                            strength * (3.0 * along * along / square - 1.0) / square**1.5
+                            strength
+                            * (3.0 * along * along / square - 1.0)
+                            / (square * np.sqrt(square))
                         )
 
 

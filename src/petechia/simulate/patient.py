@@ -28,17 +28,11 @@ from petechia.simulate.hemorrhages import (
 )
 from petechia.simulate.kspace import disturbed, sample_disturbance, vendor_filtered
 from petechia.simulate.mimics import sample_air_specks, sample_calcifications, sample_iron
+from petechia.simulate.nearby import add_source_fields, matter_of, near_sources, sphere_table
 from petechia.simulate.protocols import PROTOCOLS, Protocol
 from petechia.simulate.receive import Receiver, combined, receive, sample_coils, sample_receiver
 from petechia.simulate.render import FineMaps, Pose, render, sample_pose
-from petechia.simulate.signal import (
-    acquire_with_fat,
-    add_source_fields,
-    matter_of,
-    near_sources,
-    sphere_table,
-    voxel_means,
-)
+from petechia.simulate.signal import acquire_with_fat, voxel_means
 from petechia.simulate.sources import PATTERNS, Source, draw_count, sample_microbleeds
 from petechia.simulate.tissues import TISSUES, spoiled_gre
 from petechia.simulate.truth import Truth, lesion_rows, void_labels, with_centres

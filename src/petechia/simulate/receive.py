@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
 from petechia.simulate.fields import shim_terms
 
@@ -66,6 +68,59 @@ def receive(
         parts = image.view(np.float32)
         parts += np.float32(noise) * rng.standard_normal(parts.shape, dtype=np.float32)
     return images
+
+
+def add_noise(images: Complex, noise: float, rng: np.random.Generator) -> None:
+    """Add complex Gaussian noise to images where they lie, some times faster than `normal`.
+
+    Parameters
+    ----------
+    images : ndarray of complex64
+        Contiguous.
+    noise : float
+        Standard deviation of the real and of the imaginary part.
+    rng : Generator
+        Of the noise.
+
+    References
+    ----------
+    .. [1] Box & Muller (1958), A note on the generation of random normal deviates,
+       Ann. Math. Statist. 29, 610-611, doi:10.1214/aoms/1177706645.
+    """
+    bits = rng.integers(0, 1 << 64, images.size, dtype=np.uint64)
+    _add_noise(images.reshape(-1).view(np.float32), bits, noise)
+
+
+@compiled(fastmath=True)
+def _add_noise(parts: Any, bits: Any, noise: float) -> None:
+    """Add a radius from the lower, and a turn from the upper half of each random number.
+
+    Without a branch, so that the processor does several at once.
+    """
+    one, root_half = np.float32(1.0), np.float32(0.7071068)
+    scale = np.float32(-2.0 * np.log(2.0) * noise * noise)
+    of_log = np.float32(2.0 / np.log(2.0))
+    least, bias = np.int32(0x3F3504F3), np.int32(0x3F800000 - 0x3F3504F3)  # of sqrt(1/2) and 1
+    for n in range(len(bits)):
+        low = np.int32(np.uint32(bits[n] & np.uint64(0x7FFFFFFF)))
+        even = (np.float32(low) + np.float32(0.5)) * np.float32(2**-31)
+        whole = np.float32(even).view(np.int32) + bias
+        m = np.int32((whole & 0x7FFFFF) + least).view(np.float32)  # 0.7 to 1.4
+        t = (m - one) / (m + one)
+        y = t * t
+        series = t * (one + y * (np.float32(1 / 3) + y * (np.float32(1 / 5) + y / np.float32(7))))
+        log2 = np.float32((whole >> 23) - 127) + of_log * series
+        radius = root_half * np.sqrt(max(scale * log2, np.float32(0.0)))
+        # a turn within a quadrant, seen from its middle, and two signs
+        high = np.int32(np.uint32(bits[n] >> np.uint64(32)))
+        x = np.float32((high >> 8) & 0x3FFFFF) * np.float32(np.pi * 2**-23) - np.float32(np.pi / 4)
+        y = x * x
+        sine = x * (
+            one - y * (np.float32(1 / 6) - y * (np.float32(1 / 120) - y / np.float32(5040)))
+        )
+        cosine = one - y * (np.float32(0.5) - y * (np.float32(1 / 24) - y / np.float32(720)))
+        parts[2 * n] += radius * (cosine - sine) * np.float32(1 - 2 * ((high >> 30) & 1))
+        parts[2 * n + 1] += radius * (cosine + sine) * np.float32(1 - 2 * ((high >> 31) & 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
