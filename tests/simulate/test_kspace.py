@@ -9,14 +9,13 @@ from scipy import fft
 from petechia.core.units import hz_per_ppm
 from petechia.errors import ParameterError
 from petechia.simulate.kspace import (
-    Disturbance,
     displaced_along,
     disturbed,
     fat_shift_voxels,
-    sample_disturbance,
     sampled_part,
     vendor_filtered,
 )
+from petechia.simulate.motion import Disturbance
 from petechia.simulate.protocols import Protocol
 from petechia.simulate.receive import coil_images, combined, sample_coils
 from petechia.simulate.signal import acquire, acquire_with_fat
@@ -54,22 +53,6 @@ def test_as_much_of_k_space_is_recorded_as_stated(images, change, part):
     assert sampled_part(protocol).mean() == pytest.approx(part, abs=0.035)
     spectrum = np.abs(fft.fftn(disturbed(images, protocol, STILL)[0]))
     assert (spectrum > 1e-4).mean() < part + 0.04
-
-
-def test_breathing_makes_ghosts_that_grow_with_the_echo_time(images):
-    protocol = replace(BASE, respiration_ppm=0.02)
-    ghosts = np.abs(disturbed(images, protocol, STILL) - images).sum(axis=(1, 2, 3))
-    assert ghosts[0] > 0
-    assert 2.5 < ghosts[2] / ghosts[0] < 3.5
-
-
-def test_a_move_before_the_first_line_is_a_shift(images):
-    protocol = replace(BASE, motion_mm=1.0)
-    moved = disturbed(images, protocol, replace(STILL, moves=((0.0, (2.0, 0.0, 3.0)),)))
-    np.testing.assert_allclose(moved, np.roll(images, (2, 2), axis=(1, 3)), atol=0.02)
-    drawn = sample_disturbance(np.random.default_rng(0), protocol)
-    assert 1 <= len(drawn.moves) <= 3
-    assert not sample_disturbance(np.random.default_rng(0), BASE).moves
 
 
 def test_bipolar_echoes_differ_by_a_ramp_along_the_readout(images):

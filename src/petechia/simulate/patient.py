@@ -7,6 +7,7 @@ that one person can be scanned under several protocols.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,9 @@ from petechia.simulate.hemorrhages import (
     sample_macrobleeds,
     sample_siderosis,
 )
-from petechia.simulate.kspace import disturbed, sample_disturbance, vendor_filtered
+from petechia.simulate.kspace import disturbed, vendor_filtered
 from petechia.simulate.mimics import sample_air_specks, sample_calcifications, sample_iron
+from petechia.simulate.motion import recorded, sample_disturbance
 from petechia.simulate.nearby import add_source_fields, matter_of, near_sources, sphere_table
 from petechia.simulate.protocols import PROTOCOLS, Protocol
 from petechia.simulate.receive import Receiver, combined, receive, sample_coils, sample_receiver
@@ -274,12 +276,16 @@ def _received(
     rng: np.random.Generator,
 ) -> npt.NDArray[np.complex64]:
     """Return images with all that coils, k-space and the vendor's filter do to them."""
-    sd = WHITE_MATTER_UNITS / protocol.snr
+    sd, grid = WHITE_MATTER_UNITS / protocol.snr, protocol.grid
+    happened = sample_disturbance(rng.spawn(1)[0], protocol)
+    record = partial(recorded, protocol=protocol, happened=happened)
     if protocol.n_coils > 1:
-        images = combined(images, sample_coils(rng, protocol.n_coils), protocol.grid, sd, rng)
-        sd = 0.0
-    images = receive(images, receiver, protocol.grid, sd, rng)
-    images = disturbed(images, protocol, sample_disturbance(rng.spawn(1)[0], protocol))
+        coils = sample_coils(rng, protocol.n_coils)
+        images = combined(images, coils, grid, sd, rng, record)
+        images = receive(images, receiver, grid, 0.0, rng)
+    else:
+        images = receive(images, receiver, grid, sd, rng, record)
+    images = disturbed(images, protocol, happened)
     if protocol.phase_filter is not None:
         images = vendor_filtered(images, protocol.phase_filter)
     return images

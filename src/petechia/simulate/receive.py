@@ -1,17 +1,18 @@
 """What receivers add: coil shading, phase offset, noise; one combined coil, or several."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import prange
 
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
-from petechia.simulate.fields import shim_terms
 
 Complex = npt.NDArray[np.complex64]
+Record = Callable[[Complex, Complex], Complex]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -38,15 +39,25 @@ def sample_receiver(rng: np.random.Generator, b0_t: float) -> Receiver:
     return Receiver(log_gain=gain, offset_rad=offset)
 
 
+def multiplied(images: Complex, gain: Complex) -> Complex:
+    """Return what a coil of `gain` records of a head that keeps still."""
+    return images * gain
+
+
 def receive(
-    images: Complex, receiver: Receiver, grid: Grid, noise: float, rng: np.random.Generator
+    images: Complex,
+    receiver: Receiver,
+    grid: Grid,
+    noise: float,
+    rng: np.random.Generator,
+    record: Record = multiplied,
 ) -> Complex:
     """Return what comes out of the coil: `images` shaded, offset and noisy.
 
     Parameters
     ----------
     images : (E, I, J, K) ndarray of complex64
-        Noise-free; used up.
+        Noise-free.
     receiver : Receiver
         The coil.
     grid : Grid
@@ -55,19 +66,45 @@ def receive(
         Standard deviation of the real and of the imaginary part, where the gain is 1.
     rng : Generator
         Of the noise.
+    record : callable
+        Of the images and the gain of the coil: what it records of them.
     """
-    for i in range(grid.shape[0]):
-        index = np.stack(np.meshgrid([i], *map(np.arange, grid.shape[1:]), indexing="ij"), -1)
-        places = grid.to_mm(index.reshape(-1, 3))
-        terms = shim_terms(places)
-        # surface coils: the rim is brighter than the middle
-        rim = 0.25 * np.minimum((places**2).sum(axis=1) / 80.0**2, 2.0)
-        gain = np.exp(terms @ receiver.log_gain + rim) * np.exp(1j * terms @ receiver.offset_rad)
-        images[:, i] *= gain.reshape(grid.shape[1:]).astype(np.complex64)
+    images = record(images, coil_gain(receiver, grid))
     for image in images:
         parts = image.view(np.float32)
         parts += np.float32(noise) * rng.standard_normal(parts.shape, dtype=np.float32)
     return images
+
+
+def coil_gain(receiver: Receiver, grid: Grid) -> Complex:
+    """Return what a combined coil multiplies an image by, (I, J, K)."""
+    out = np.empty(grid.shape, dtype=np.complex64)
+    _fill_gain(out, grid.affine, receiver.log_gain, receiver.offset_rad)
+    return out
+
+
+@compiled(parallel=True)
+def _fill_gain(out: Any, affine: Any, log_gain: Any, offset_rad: Any) -> None:
+    """Fill `out` with the gain of a coil and its phase at each voxel."""
+    for i in prange(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                x = affine[0, 0] * i + affine[0, 1] * j + affine[0, 2] * k + affine[0, 3]
+                y = affine[1, 0] * i + affine[1, 1] * j + affine[1, 2] * k + affine[1, 3]
+                z = affine[2, 0] * i + affine[2, 1] * j + affine[2, 2] * k + affine[2, 3]
+                x, y, z = x / 80.0, y / 80.0, z / 80.0
+                # the solid harmonics of `shim_terms`
+                terms = (
+                    1.0, x, y, z, x * y, y * z, x * z, x * x - y * y, 2 * z * z - x * x - y * y
+                )  # fmt: skip
+                # surface coils: the rim is brighter than the middle
+                size = 0.25 * min(x * x + y * y + z * z, 2.0)
+                phase = 0.0
+                for n in range(9):
+                    size += terms[n] * log_gain[n]
+                    phase += terms[n] * offset_rad[n]
+                size = np.exp(size)
+                out[i, j, k] = np.complex64(complex(size * np.cos(phase), size * np.sin(phase)))
 
 
 def add_noise(images: Complex, noise: float, rng: np.random.Generator) -> None:
@@ -162,7 +199,12 @@ def sample_coils(rng: np.random.Generator, n: int) -> Coils:
 
 
 def coil_images(
-    images: Complex, coils: Coils, grid: Grid, noise: float, rng: np.random.Generator
+    images: Complex,
+    coils: Coils,
+    grid: Grid,
+    noise: float,
+    rng: np.random.Generator,
+    record: Record = multiplied,
 ) -> Iterator[tuple[Complex, Complex]]:
     """Yield what each coil receives, uncombined, (E, I, J, K), with its sensitivity.
 
@@ -178,17 +220,24 @@ def coil_images(
         Standard deviation of the real and of the imaginary part, in every coil.
     rng : Generator
         Of the noise.
+    record : callable
+        Of the images and the sensitivity of a coil: what it records of them.
     """
     for n in range(len(coils.place_mm)):
         sensitivity = coils.sensitivity(n, grid)
-        out = images * sensitivity
+        out = record(images, sensitivity)
         parts = out.view(np.float32)
         parts += np.float32(noise) * rng.standard_normal(parts.shape, dtype=np.float32)
         yield out, sensitivity
 
 
 def combined(
-    images: Complex, coils: Coils, grid: Grid, noise: float, rng: np.random.Generator
+    images: Complex,
+    coils: Coils,
+    grid: Grid,
+    noise: float,
+    rng: np.random.Generator,
+    record: Record = multiplied,
 ) -> Complex:
     """Return the images of several coils combined by their sensitivities, noise as stated.
 
@@ -198,7 +247,7 @@ def combined(
     """
     total = np.zeros_like(images)
     power = np.zeros(grid.shape, dtype=np.float32)
-    for seen, sensitivity in coil_images(images, coils, grid, noise, rng):
+    for seen, sensitivity in coil_images(images, coils, grid, noise, rng, record):
         total += sensitivity.conj() * seen
         power += np.abs(sensitivity) ** 2
     total /= np.sqrt(power)
