@@ -14,7 +14,8 @@ from scipy import ndimage
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.simulate.atlas import Atlas
-from petechia.simulate.head import head_maps, make_head
+from petechia.simulate.head import head_maps
+from petechia.simulate.heads import Heads
 from petechia.simulate.implant import change_near, implant
 from petechia.simulate.mimics import CALCIFICATION_PPM_MM3
 from petechia.simulate.patient import WHITE_MATTER_UNITS, Patient
@@ -94,16 +95,21 @@ def cache_head(
     atlas: Atlas,
     rng: np.random.Generator,
     pose: Pose | None = None,
+    heads: Heads | None = None,
 ) -> CachedHead:
-    """Return a patient's head under a protocol, all lesions left out."""
+    """Return a patient's head under a protocol, all lesions left out.
+
+    `heads` keeps the anatomy for further protocols of the same patient.
+    """
     if min(protocol.shape) < SIDE and protocol.acquisition_type == "3D":
         raise ParameterError(
             f"shape = {protocol.shape}", where="cache_head", mend=f"Give {SIDE} voxels or more."
         )
     pose = pose or sample_pose(rng)
-    head = make_head(patient.head, atlas, protocol.head_mm)
-    seen = head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg)
-    maps = render(head, seen, patient.vessels, pose, protocol, patient.flow)
+    own = (heads or Heads(most=0)).of(patient.head, atlas, protocol.head_mm)
+    head = own.head
+    seen = head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg, own.chi_ppm)
+    maps = render(head, seen, patient.vessels, pose, protocol, patient.flow, own.wide)
     grid = protocol.grid
     coil = np.ones((1, *grid.shape), dtype=np.complex64)
     coil = receive(coil, sample_receiver(rng, protocol.b0_t), grid, 0.0, rng)[0]

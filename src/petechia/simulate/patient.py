@@ -20,7 +20,8 @@ from petechia.simulate.ageing import require_age
 from petechia.simulate.atlas import Atlas, atlas_from
 from petechia.simulate.embed import add_bodies
 from petechia.simulate.flow import Flow, sample_flow
-from petechia.simulate.head import Head, HeadParams, head_maps, make_head, sample_head, to_template
+from petechia.simulate.head import Head, HeadParams, head_maps, sample_head, to_template
+from petechia.simulate.heads import Heads
 from petechia.simulate.hemorrhages import (
     STAGES,
     sample_cavernomas,
@@ -238,16 +239,21 @@ def scan_patient(
     rng: np.random.Generator,
     pose: Pose | None = None,
     receiver: Receiver | None = None,
+    heads: Heads | None = None,
 ) -> SimulatedScan:
-    """Return one scan of a patient; pose and receiver are drawn unless given."""
+    """Return one scan of a patient; pose and receiver are drawn unless given.
+
+    `heads` keeps the head for further scans of the same patient, which are then made faster
+    and are the same.
+    """
     lay, coil, noise = rng.spawn(3)
     pose = pose or sample_pose(lay)
     receiver = receiver or sample_receiver(coil, protocol.b0_t)
-    head = make_head(patient.head, atlas, protocol.head_mm)
-    maps = render(
-        head, head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg),
-        patient.vessels, pose, protocol, patient.flow,
-    )  # fmt: skip
+    own = (heads or Heads(most=0)).of(patient.head, atlas, protocol.head_mm)
+    head = own.head
+    seen = head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg, own.chi_ppm)
+    maps = render(head, seen, patient.vessels, pose, protocol, patient.flow, own.wide)
+    del seen
     images, labels, table = _imaged(patient.sources, maps, pose, protocol)
     # bodies are in the maps by now, spheres are not
     centres = _centres(patient.sources, pose)
