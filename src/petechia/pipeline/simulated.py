@@ -62,7 +62,8 @@ def simulate_dataset(
     params : SimulationParams
         What people have; its protocol is used when `protocols` is empty.
     protocols : sequence of str
-        Names of `petechia.simulate.protocols.PROTOCOLS`; 'random' draws one for each person.
+        Names of `petechia.simulate.protocols.PROTOCOLS`, each once; 'random' draws one for each
+        person.
     n_subjects : int
         How many people, sub-01 and on. Person n is drawn from (seed, n): a dataset that
         is made again with more people keeps the first ones.
@@ -96,7 +97,7 @@ def simulate_dataset(
     OutputError
         Something could not be written, or `root` is another dataset.
     """
-    chosen = list(protocols) or [params.protocol]
+    chosen = list(dict.fromkeys(protocols)) or [params.protocol]
     for protocol in chosen:
         if protocol != RANDOM:
             replace(params, protocol=protocol)  # raises on an unknown one
