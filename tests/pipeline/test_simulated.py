@@ -1,22 +1,33 @@
 """Datasets of simulated people."""
 
 import csv
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from petechia.core.units import wrap
+from petechia.errors import ParameterError
 from petechia.files.dicom.write import DicomStyle
 from petechia.files.find import find_scans
+from petechia.pipeline import simulated
 from petechia.pipeline.simulated import simulate_dataset
+from petechia.simulate import heads
 from petechia.simulate.patient import SimulationParams
+
+BUILT: list[int] = []
+"""One for every head that was built for `pair`."""
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     root = tmp_path_factory.mktemp("pair")
     params = SimulationParams(protocol="3t_tiny", n_microbleeds=6, n_calcifications=1)
-    names = simulate_dataset(root, params, seed=3, pairs=True, dicom=DicomStyle())
+    make = heads.make_head
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heads, "make_head", lambda *a: BUILT.append(1) or make(*a))
+        names = simulate_dataset(root, params, seed=3, pairs=True, dicom=DicomStyle())
     return root, names
 
 
@@ -52,3 +63,56 @@ def test_dicom_beside_it_holds_the_same_scan(pair):
     np.testing.assert_allclose(dicom.magnitude, raw.magnitude, atol=0.51)
     inside = raw.magnitude > 50
     assert np.abs(wrap(dicom.phase_rad - raw.phase_rad))[inside].max() < 0.002
+
+
+def table(path):
+    with path.open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_heads_that_are_kept_are_built_once_and_change_nothing(pair, tmp_path, monkeypatch):
+    root, names = pair
+    built = []
+    make = heads.make_head
+    monkeypatch.setattr(heads, "make_head", lambda *a: built.append(1) or make(*a))
+    params = SimulationParams(protocol="3t_tiny", n_microbleeds=6, n_calcifications=1)
+    simulate_dataset(tmp_path, params, seed=3, pairs=True, keep_heads=0)
+    assert len(built) == 2
+    assert BUILT == [1]  # the pair itself kept its head
+    files = [f.relative_to(root) for n in names for f in (root / n.folder).glob("*")]
+    assert len(files) == 24
+    for file in files:
+        assert (tmp_path / file).read_bytes() == (root / file).read_bytes()
+    with pytest.raises(ParameterError, match="-1 heads kept"):
+        simulate_dataset(tmp_path / "none", params, keep_heads=-1)
+
+
+def test_everyone_s_age_is_that_of_their_head(pair, tmp_path, monkeypatch):
+    root, _ = pair
+    (one,) = table(root / "participants.tsv")
+    about = json.loads((root / "participants.json").read_text())
+    assert about["age"]["Units"] == "year"
+    assert "iron" in about["age"]["Description"]
+    scanned = []
+    monkeypatch.setattr(simulated, "scan_patient", lambda p, *a, **k: scanned.append(p))
+    monkeypatch.setattr(simulated, "_write", lambda *a: None)
+    params = SimulationParams(protocol="3t_tiny", n_microbleeds=1, n_calcifications=0)
+    simulate_dataset(tmp_path / "drawn", params, seed=3, n_subjects=2)
+    rows = table(tmp_path / "drawn" / "participants.tsv")
+    assert [row["participant_id"] for row in rows] == ["sub-01", "sub-02"]
+    assert [float(row["age"]) for row in rows] == [round(p.head.age_years, 1) for p in scanned]
+    assert 45 <= float(rows[0]["age"]) <= 95
+    assert rows[0]["age"] == one["age"] != rows[1]["age"]
+    simulate_dataset(tmp_path / "given", replace(params, age_years=31.5))
+    assert [row["age"] for row in table(tmp_path / "given" / "participants.tsv")] == ["31.5"]
+    assert scanned[-1].head.age_years == 31.5
+
+
+def test_a_head_does_not_lie_as_it_is_made():
+    """Streams of the person and of the scan are apart."""
+    params, person = SimulationParams(protocol="3t_tiny", n_microbleeds=0), object()
+    scans = simulated._scans(params, person, ["3t_tiny"], None, 5, 3, None, pairs=False)
+    ((_, _, make),) = scans
+    lay = make.args[3].spawn(3)[0].normal(size=4)
+    drawn = np.random.default_rng([5, 3]).spawn(3)[0].normal(size=4)
+    assert np.abs(lay - drawn).min() > 1e-6

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from petechia.errors import ParameterError
-from petechia.simulate.ageing import iron_mg_per_100g, iron_share
+from petechia.simulate.ageing import iron_mg_per_100g, iron_ppm, nucleus_chi_ppm
 from petechia.simulate.atlas import VENTRICLES
 from petechia.simulate.head import make_head, sample_head, to_template
 
@@ -15,8 +15,37 @@ def test_iron_follows_the_autopsy_curves():
     assert iron_mg_per_100g("pallidum", 100.0) == pytest.approx(21.78, abs=0.01)
     assert iron_mg_per_100g("putamen", 50.0) == pytest.approx(13.10, abs=0.01)
     assert iron_mg_per_100g("caudate", 0.0) == pytest.approx(0.33)
-    assert iron_share("putamen", 20.0) < iron_share("pallidum", 20.0) < 1.0
-    assert iron_share("caudate", 60.0) == pytest.approx(1.0)
+    # by the formula, with the published coefficients
+    for name, a, b, c in (
+        ("pallidum", 21.41, 0.09, 0.37), ("putamen", 14.62, 0.04, 0.46), ("caudate", 9.66, 0.05, 0.33)
+    ):  # fmt: skip
+        for age in (20.0, 45.0, 80.0):
+            assert iron_mg_per_100g(name, age) == pytest.approx(a * (1 - np.exp(-b * age)) + c)
+
+
+def test_iron_has_the_susceptibility_of_ferritin():
+    # 1.296 ppm for a milligram in a millilitre at 37 C; tissue weighs 1.04 g in a millilitre
+    assert iron_ppm(100.0 / 1.04) == pytest.approx(1.296, abs=0.004)
+    assert iron_ppm(-4.0) == pytest.approx(-4 * iron_ppm(1.0))
+    # all the iron of an old pallidum, less the myelin it lies in, is what maps show there
+    assert 0.12 < iron_ppm(iron_mg_per_100g("pallidum", 80.0)) - 0.1 < 0.22
+
+
+def test_nuclei_gain_the_iron_of_the_years(atlas):
+    for name in ("putamen", "caudate", "pallidum", "dentate"):
+        assert nucleus_chi_ppm(name, 0.08, 60.0) == pytest.approx(0.08)
+        gained = iron_mg_per_100g(name, 85.0) - iron_mg_per_100g(name, 30.0)
+        apart = nucleus_chi_ppm(name, 0.08, 85.0) - nucleus_chi_ppm(name, 0.08, 30.0)
+        assert apart == pytest.approx(iron_ppm(gained))
+        assert apart > 0
+    assert nucleus_chi_ppm("thalamus", 0.01, 20.0) == 0.01
+    young, old = (sample_head(atlas, np.random.default_rng(3), age) for age in (25.0, 85.0))
+    gained = iron_ppm(iron_mg_per_100g("putamen", 85.0) - iron_mg_per_100g("putamen", 25.0))
+    assert old.nuclei_chi_ppm["putamen"] - young.nuclei_chi_ppm["putamen"] == pytest.approx(gained)
+    # most of it comes to the pallidum before 30, to the putamen until old age
+    assert nucleus_chi_ppm("pallidum", 0, 85) - nucleus_chi_ppm("pallidum", 0, 35) < 0.6 * (
+        nucleus_chi_ppm("putamen", 0, 85) - nucleus_chi_ppm("putamen", 0, 35)
+    )
 
 
 def volumes_ml(atlas, age, seed=1):

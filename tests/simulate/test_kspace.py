@@ -9,14 +9,13 @@ from scipy import fft
 from petechia.core.units import hz_per_ppm
 from petechia.errors import ParameterError
 from petechia.simulate.kspace import (
-    Disturbance,
     displaced_along,
     disturbed,
     fat_shift_voxels,
-    sample_disturbance,
     sampled_part,
     vendor_filtered,
 )
+from petechia.simulate.motion import Disturbance
 from petechia.simulate.protocols import Protocol
 from petechia.simulate.receive import coil_images, combined, sample_coils
 from petechia.simulate.signal import acquire, acquire_with_fat
@@ -56,20 +55,51 @@ def test_as_much_of_k_space_is_recorded_as_stated(images, change, part):
     assert (spectrum > 1e-4).mean() < part + 0.04
 
 
-def test_breathing_makes_ghosts_that_grow_with_the_echo_time(images):
-    protocol = replace(BASE, respiration_ppm=0.02)
-    ghosts = np.abs(disturbed(images, protocol, STILL) - images).sum(axis=(1, 2, 3))
-    assert ghosts[0] > 0
-    assert 2.5 < ghosts[2] / ghosts[0] < 3.5
+@pytest.mark.parametrize("phase_axis", [0, 1])
+def test_partial_fourier_leaves_out_the_first_lines_of_the_phase_axis_only(phase_axis):
+    protocol = replace(BASE, partial_fourier=0.75, phase_axis=phase_axis)
+    kept = sampled_part(protocol) > 0
+    n = BASE.shape[phase_axis]
+    lines = fft.fftfreq(n) * n
+    by_line = np.moveaxis(kept, phase_axis, 0).reshape(n, -1)
+    assert (by_line == by_line[:, :1]).all()  # other axes are whole
+    assert by_line[lines >= -0.25 * n, 0].all()  # the middle and one side
+    assert not by_line[lines < -0.25 * n - 1, 0].any()
 
 
-def test_a_move_before_the_first_line_is_a_shift(images):
-    protocol = replace(BASE, motion_mm=1.0)
-    moved = disturbed(images, protocol, replace(STILL, moves=((0.0, (2.0, 0.0, 3.0)),)))
-    np.testing.assert_allclose(moved, np.roll(images, (2, 2), axis=(1, 3)), atol=0.02)
-    drawn = sample_disturbance(np.random.default_rng(0), protocol)
-    assert 1 <= len(drawn.moves) <= 3
-    assert not sample_disturbance(np.random.default_rng(0), BASE).moves
+@pytest.mark.parametrize(("kind", "phase_axis"), [("3D", 0), ("3D", 1), ("2D", 0)])
+def test_an_elliptical_shutter_takes_corners_of_the_encoded_axes(kind, phase_axis):
+    protocol = replace(BASE, elliptical=True, phase_axis=phase_axis, acquisition_type=kind)
+    kept = np.broadcast_to(sampled_part(protocol) > 0, BASE.shape)
+    turning = (phase_axis, 2) if kind == "3D" else (0, 1)
+    (other,) = {0, 1, 2} - set(turning)
+    plane = np.moveaxis(kept, other, 0)
+    assert (plane == plane[0]).all()  # the readout, or the slices, are whole
+    u, v = (fft.fftfreq(BASE.shape[a]) * 2 for a in turning)
+    inside = u[:, None] ** 2 + v**2
+    assert plane[0][inside < 0.98].all()
+    assert not plane[0][inside > 1.02].any()
+
+
+def test_truncation_keeps_the_middle_of_every_encoded_axis():
+    for kind, axes in (("3D", (0, 1, 2)), ("2D", (0, 1))):
+        protocol = replace(BASE, acquired=0.6, acquisition_type=kind)
+        kept = np.broadcast_to(sampled_part(protocol) > 0, BASE.shape)
+        for axis in range(3):
+            row = np.moveaxis(kept, axis, 0)[:, 0, 0]
+            far = np.abs(fft.fftfreq(BASE.shape[axis])) * 2 > 0.6
+            np.testing.assert_array_equal(row, ~far if axis in axes else np.ones_like(far))
+
+
+def test_what_partial_fourier_leaves_out_makes_an_edge_s_phase_lean():
+    # a half-empty k-space is the image and its Hilbert transform: smooth parts stay as they are
+    protocol = replace(BASE, partial_fourier=0.6, te_s=(0.01,), phase_axis=1)
+    x = np.arange(36.0)
+    smooth = (1 + 0.5 * np.cos(2 * np.pi * x / 36)).astype(np.complex64)
+    fine = np.exp(2j * np.pi * x * 10 / 36).astype(np.complex64)
+    for pattern, factor in ((smooth, 1.0), (fine, 1.0), (fine.conj(), 0.0)):
+        image = np.broadcast_to(pattern[None, :, None], BASE.shape)[None].astype(np.complex64)
+        np.testing.assert_allclose(disturbed(image, protocol, STILL), factor * image, atol=1e-5)
 
 
 def test_bipolar_echoes_differ_by_a_ramp_along_the_readout(images):
@@ -77,6 +107,12 @@ def test_bipolar_echoes_differ_by_a_ramp_along_the_readout(images):
     np.testing.assert_array_equal(out[::2], images[::2])
     turn = np.angle(out[1] * images[1].conj())[15, :, 10]
     np.testing.assert_allclose(np.diff(turn), 0.02 * 1.2, atol=1e-3)
+    # the constant is that of the middle of the readout
+    middle = np.angle(out[1] * images[1].conj())[15, 17:19, 10].mean()
+    assert middle == pytest.approx(0.4, abs=1e-3)
+    across = disturbed(images, replace(BASE, bipolar=True, phase_axis=1), STILL)
+    turn = np.angle(across[1] * images[1].conj())[:, 18, 10]
+    np.testing.assert_allclose(np.diff(turn), 0.02 * 1.0, atol=1e-3)
 
 
 def test_fat_is_displaced_by_its_frequency_over_the_bandwidth(uniform):
@@ -90,6 +126,8 @@ def test_fat_is_displaced_by_its_frequency_over_the_bandwidth(uniform):
     moved = np.abs(acquire_with_fat(maps, protocol, protocol.te_s))
     np.testing.assert_allclose(moved[0], np.roll(still[0], -2, axis=1), atol=0.03)
     np.testing.assert_allclose(moved[1], np.roll(still[1], 2, axis=1), atol=0.03)
+    across = np.abs(acquire_with_fat(maps, replace(protocol, phase_axis=1), protocol.te_s))
+    np.testing.assert_allclose(across[0], np.roll(still[0], -2, axis=0), atol=0.03)
     assert hz_per_ppm(3.0) * 3.4 / 217.1 == pytest.approx(2.0, abs=0.01)
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from petechia.errors import ParameterError
-from petechia.simulate.patches import KINDS, _patch, cache_head, make_patches
+from petechia.simulate.nearby import add_source_fields, matter_of, near_sources
+from petechia.simulate.patches import KINDS, cache_head, make_patches, patch_into
 from petechia.simulate.patient import SimulationParams, sample_patient
 from petechia.simulate.protocols import PROTOCOLS, Protocol
-from petechia.simulate.signal import acquire, add_source_fields, matter_of, near_sources
+from petechia.simulate.signal import acquire
 from petechia.simulate.sources import Sphere
 
 
@@ -39,7 +40,8 @@ def test_a_patch_is_a_crop_of_the_whole_scan(head):
     protocol, voxel = head.protocol, head.inside[len(head.inside) // 2]
     at, corner = voxel + np.array([0.2, -0.3, 0.1]), voxel - 16
     ball = Sphere(centre_mm=(0.0, 0.0, 0.0), radius_mm=2.2, chi_ppm=0.9)
-    got, void = _patch(head, corner, at, (ball,))
+    got = np.empty((3, 32, 32, 32), dtype=np.complex64)
+    void = patch_into(got, head, corner, at, (ball,))
     assert void.any()
     table = np.array([[*(at * protocol.grid.spacing_mm), 2.2, 0.9]])
     matter = matter_of(["hemosiderin"], protocol)

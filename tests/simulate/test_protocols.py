@@ -30,6 +30,13 @@ def test_an_oblique_protocol_tilts_the_main_field():
     tilted = PROTOCOLS["oblique_3t_swi"].grid.b0_dir
     assert np.degrees(np.arccos(tilted[2])) == pytest.approx(22.8, abs=0.5)
     np.testing.assert_allclose(PROTOCOLS["3t_swi"].grid.b0_dir, (0, 0, 1), atol=1e-12)
+    # by the right hand: about +x, slices rise towards the front
+    front = Protocol(
+        b0_t=3.0, te_s=(0.02,), tr_s=0.03, flip_deg=15.0, shape=(9, 9, 9), spacing_mm=(1, 2, 3),
+        tilt_deg=(10.0, 0.0),
+    ).grid.affine[:3, 1]  # fmt: skip
+    angle = np.deg2rad(10.0)
+    np.testing.assert_allclose(front, 2 * np.array([0, np.cos(angle), np.sin(angle)]), atol=1e-12)
     turn = rotation(0.3, -0.2, 0.5)
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(turn) == pytest.approx(1)

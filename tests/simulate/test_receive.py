@@ -1,9 +1,11 @@
 """Coil and noise."""
 
 import numpy as np
+from scipy import stats
 
 from petechia.core.grid import Grid
-from petechia.simulate.receive import Receiver, receive, sample_receiver
+from petechia.simulate.fields import shim_terms
+from petechia.simulate.receive import Receiver, add_noise, coil_gain, receive, sample_receiver
 
 FLAT = Receiver(log_gain=np.zeros(9), offset_rad=np.zeros(9))
 
@@ -35,3 +37,35 @@ def test_the_phase_offset_is_the_same_at_every_echo_and_smooth():
     step = np.angle(out[0, 1:] * out[0, :-1].conj())
     assert np.abs(step).max() < 0.2
     assert np.ptp(np.abs(out[0])) > 0.02
+
+
+def test_fast_noise_is_gaussian_and_alike_in_both_parts():
+    n = 400_000
+    image = np.full((2, n // 2), 3 - 2j, dtype=np.complex64)
+    add_noise(image, 5.0, np.random.default_rng(4))
+    noise = (image.reshape(-1) - np.complex64(3 - 2j)) / 5.0
+    real, imaginary = noise.real.astype(float), noise.imag.astype(float)
+    for part in (real, imaginary):
+        assert stats.kstest(part, "norm").pvalue > 0.01
+        assert abs(part.mean()) < 4 / np.sqrt(n)
+        assert abs(part.var() - 1) < 4 * np.sqrt(2 / n)
+        assert abs((part**4).mean() - 3) < 4 * np.sqrt(96 / n)
+        assert 4.2 < np.abs(part).max() < 6
+        assert abs(np.corrcoef(part[1:], part[:-1])[0, 1]) < 4 / np.sqrt(n)
+    assert abs(np.corrcoef(real, imaginary)[0, 1]) < 4 / np.sqrt(n)
+    assert abs(np.corrcoef(real**2, imaginary**2)[0, 1]) < 4 / np.sqrt(n)
+    again = np.full((2, n // 2), 3 - 2j, dtype=np.complex64)
+    add_noise(again, 5.0, np.random.default_rng(4))
+    np.testing.assert_array_equal(again, image)
+
+
+def test_a_coil_s_gain_is_made_of_the_solid_harmonics():
+    affine = np.array([[2.0, 0, 0.3, -30], [0, 2.5, 0, -20], [-0.3, 0, 3.0, -25], [0, 0, 0, 1]])
+    slanted = Grid((21, 17, 15), affine)
+    places = slanted.to_mm(np.stack(np.indices(slanted.shape), -1).reshape(-1, 3))
+    terms = shim_terms(places)
+    rng = np.random.default_rng(0)
+    coil = Receiver(log_gain=rng.normal(0, 0.2, 9), offset_rad=rng.normal(0, 2, 9))
+    rim = 0.25 * np.minimum((places**2).sum(axis=1) / 6400, 2)
+    exact = np.exp(terms @ coil.log_gain + rim + 1j * terms @ coil.offset_rad)
+    np.testing.assert_allclose(coil_gain(coil, slanted).ravel(), exact, rtol=1e-4)

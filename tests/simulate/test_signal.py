@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 
 from petechia.core.units import hz_per_ppm
-from petechia.simulate.signal import (
-    acquire,
-    add_source_fields,
-    matter_of,
-    near_sources,
-    slice_profiles,
-    sphere_table,
-    voxel_means,
-)
+from petechia.simulate.nearby import add_source_fields, matter_of, near_sources, sphere_table
+from petechia.simulate.signal import acquire, slice_profiles, voxel_means
 
 INNER = (slice(None), slice(5, -5), slice(5, -5), slice(5, -5))
 

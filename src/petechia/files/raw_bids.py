@@ -51,6 +51,7 @@ def write_dataset(
     root: Path,
     participants: Sequence[Mapping[str, Any]],
     *,
+    about: Mapping[str, Mapping[str, Any]] | None = None,
     name: str = SIMULATED,
     readme: str = "Simulated by petechia; truth lies in derivatives/truth. No person was scanned.",
 ) -> None:
@@ -62,6 +63,10 @@ def write_dataset(
         Folder of the dataset.
     participants : sequence of mapping
         Each with 'participant_id' ('sub-01' or '01'); other keys become columns.
+    about : mapping or None
+        What participants.json says of each column; else its name in words.
+    name, readme : str
+        Title and text of the dataset.
     """
     description = {
         "Name": name,
@@ -79,8 +84,9 @@ def write_dataset(
     others = dict.fromkeys(key for row in rows for key in row if key != "participant_id")
     writing.write_table(root / "participants.tsv", rows, ["participant_id", *others])
     if others:
-        about = {key: {"Description": key.replace("_", " ")} for key in others}
-        writing.write_json(root / "participants.json", about)
+        known = about or {}
+        said = {key: known.get(key, {"Description": key.replace("_", " ")}) for key in others}
+        writing.write_json(root / "participants.json", said)
 
 
 def write_raw_scan(

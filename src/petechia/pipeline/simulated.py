@@ -16,6 +16,7 @@ from petechia.files.places import require_own
 from petechia.files.raw_bids import SIMULATED, write_dataset, write_raw_scan, write_truth
 from petechia.files.scan import Header, ScanName
 from petechia.simulate.atlas import Atlas, atlas_from
+from petechia.simulate.heads import Heads
 from petechia.simulate.patient import (
     Patient,
     SimulatedScan,
@@ -26,6 +27,14 @@ from petechia.simulate.patient import (
 from petechia.simulate.protocols import PROTOCOLS, RANDOM, random_protocol
 from petechia.simulate.variety import follow_up, varied_params
 
+COLUMNS = {
+    "age": {
+        "Description": "Age for which the person was drawn: of it go the width of ventricles and "
+        "sulci, the iron of the nuclei and the number of perivascular spaces",
+        "Units": "year",
+    }
+}
+"""What participants.json says."""
 DICOM_FOLDER = "sourcedata"
 """Where DICOM lies below a dataset: BIDS leaves it alone."""
 
@@ -41,6 +50,7 @@ def simulate_dataset(
     pairs: bool = False,
     varied: bool = False,
     dicom: DicomStyle | None = None,
+    keep_heads: int = 1,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[ScanName]:
     """Write simulated people, each scanned with every protocol, and the truth.
@@ -52,7 +62,8 @@ def simulate_dataset(
     params : SimulationParams
         What people have; its protocol is used when `protocols` is empty.
     protocols : sequence of str
-        Names of `petechia.simulate.protocols.PROTOCOLS`; 'random' draws one for each person.
+        Names of `petechia.simulate.protocols.PROTOCOLS`, each once; 'random' draws one for each
+        person.
     n_subjects : int
         How many people, sub-01 and on. Person n is drawn from (seed, n): a dataset that
         is made again with more people keeps the first ones.
@@ -67,6 +78,10 @@ def simulate_dataset(
         Whether what people have is drawn for each, in place of the numbers of `params`.
     dicom : DicomStyle or None
         Write DICOM as well, into `sourcedata`.
+    keep_heads : int
+        How many heads stay in memory (half a gigabyte each at 1 mm), so that sessions and
+        protocols of one person share theirs; one for each size of head voxel among the
+        protocols is enough. The dataset is the same with any number, from 0.
     tell : callable
         Told the prefix of each scan as it begins.
 
@@ -78,29 +93,31 @@ def simulate_dataset(
     Raises
     ------
     ParameterError
-        An unknown protocol, fewer than one person, or a seed below 0.
+        An unknown protocol, fewer than one person, or a seed or `keep_heads` below 0.
     OutputError
         Something could not be written, or `root` is another dataset.
     """
-    chosen = list(protocols) or [params.protocol]
+    chosen = list(dict.fromkeys(protocols)) or [params.protocol]
     for protocol in chosen:
         if protocol != RANDOM:
             replace(params, protocol=protocol)  # raises on an unknown one
-    if n_subjects < 1 or seed < 0:
+    if n_subjects < 1 or seed < 0 or keep_heads < 0:
         raise ParameterError(
-            f"{n_subjects} people, seed {seed}",
+            f"{n_subjects} people, seed {seed}, {keep_heads} heads kept",
             where="simulate",
-            mend="Give 1 person or more and a seed of 0 or more.",
+            mend="Give 1 person or more, a seed of 0 or more, 0 heads or more.",
         )
     require_own(root, SIMULATED, "petechia simulate")
     atlas = atlas_from(load_arrays("template"))
-    people = [f"sub-{n + 1:02d}" for n in range(n_subjects)]
-    write_dataset(root, [{"participant_id": person} for person in people])
-    written = []
-    for n, person in enumerate(people):
-        scans = _scans(params, chosen, atlas, seed, n, pairs=pairs, varied=varied)
+    heads, people, written = Heads(most=keep_heads), list[dict[str, object]](), []
+    for n in range(n_subjects):
+        subject = f"{n + 1:02d}"
+        own, patient = _drawn(params, atlas, seed, n, varied=varied)
+        people.append({"participant_id": f"sub-{subject}", "age": round(patient.head.age_years, 1)})
+        write_dataset(root, people, about=COLUMNS)
+        scans = _scans(own, patient, chosen, atlas, seed, n, heads, pairs=pairs)
         for at, (protocol, session, make) in enumerate(scans):
-            name = scan_name(person.removeprefix("sub-"), protocol, session)
+            name = scan_name(subject, protocol, session)
             tell(name.prefix)
             scan = make()
             _write(root, name, scan, phase_units)
@@ -119,21 +136,28 @@ def scan_name(subject: str, protocol: str, session: int | None = None) -> ScanNa
     return ScanName((("sub", subject), *ses, ("acq", acq)))
 
 
+def _drawn(
+    params: SimulationParams, atlas: Atlas, seed: int, person: int, *, varied: bool
+) -> tuple[SimulationParams, Patient]:
+    """Return what a person has, and the person."""
+    if varied:
+        drawn = varied_params(np.random.default_rng([seed, person, 999]))
+        params = replace(drawn, snr=params.snr, age_years=params.age_years)
+    return params, sample_patient(params, atlas, np.random.default_rng([seed, person]))
+
+
 def _scans(
     params: SimulationParams,
+    patient: Patient,
     protocols: Sequence[str],
     atlas: Atlas,
     seed: int,
     person: int,
+    heads: Heads,
     *,
     pairs: bool,
-    varied: bool,
 ) -> Iterator[tuple[str, int | None, Callable[[], SimulatedScan]]]:
     """Yield protocol and session with the call that scans: one person, many scanners."""
-    if varied:
-        drawn = varied_params(np.random.default_rng([seed, person, 999]))
-        params = replace(drawn, snr=params.snr, age_years=params.age_years)
-    patient = sample_patient(params, atlas, np.random.default_rng([seed, person]))
     sessions: list[tuple[int | None, Patient]] = [(None, patient)]
     if pairs:
         later = follow_up(
@@ -142,13 +166,13 @@ def _scans(
         sessions = [(1, patient), (2, later)]
     for session, now in sessions:
         for at, name in enumerate(protocols):
-            extra = [] if session in (None, 1) else [session]
-            rng = np.random.default_rng([seed, person, at, *extra])
+            # the last number is not 0: zeros at the end would leave the person's own stream
+            rng = np.random.default_rng([seed, person, at, (session or 1) - 1, 996])
             drawing = np.random.default_rng([seed, person, at, 997])
             protocol = random_protocol(drawing) if name == RANDOM else PROTOCOLS[name]
             if params.snr is not None:
                 protocol = replace(protocol, snr=min(params.snr, 1e6))
-            yield name, session, partial(scan_patient, now, protocol, atlas, rng)
+            yield name, session, partial(scan_patient, now, protocol, atlas, rng, heads=heads)
 
 
 def _write(root: Path, name: ScanName, scan: SimulatedScan, phase_units: str) -> None:

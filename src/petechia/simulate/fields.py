@@ -5,6 +5,7 @@ with what tests it. Susceptibilities here are counted from air, so that what lie
 volume is air.
 """
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -63,19 +64,46 @@ def grid_field(
     field_ppm : (I, J, K) ndarray of float32
         With the Lorentz sphere taken out; its mean over the padded volume is 0.
     """
-    spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
-    wide = [
+    return field_of(spectrum_of(chi_ppm, pad), spacing_mm, b0_dir)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Spectrum:
+    """A susceptibility in k-space, whose field can be had for any direction of B0.
+
+    Attributes
+    ----------
+    values : (A, B, C) ndarray of complex64
+        Half of k-space.
+    wide, shape : tuple of int
+        Voxels with the empty room, and without.
+    """
+
+    values: npt.NDArray[np.complex64]
+    wide: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def spectrum_of(chi_ppm: Volume, pad: float = 0.0) -> Spectrum:
+    """Return a susceptibility in k-space, with empty room behind each axis."""
+    wide = tuple(
         fft.next_fast_len(int(np.ceil(n * (1 + pad))), real=True) if pad > 0 else n
         for n in chi_ppm.shape
-    ]
-    spectrum = fft.rfftn(chi_ppm, s=wide)
+    )
+    return Spectrum(values=fft.rfftn(chi_ppm, s=wide), wide=wide, shape=chi_ppm.shape)
+
+
+def field_of(source: Spectrum, spacing_mm: npt.ArrayLike, b0_dir: npt.ArrayLike) -> Volume:
+    """Return the field of a susceptibility in k-space, as `grid_field` does."""
+    spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
+    wide, spectrum = source.wide, source.values.copy()
     k = [fft.fftfreq(n, d) for n, d in zip(wide, spacing, strict=True)]
     pairs = [np.where(np.arange(n) * 2 == n, 0.0, q) for n, q in zip(wide, k, strict=True)]
     k[2], pairs[2] = (q[: wide[2] // 2 + 1] for q in (k[2], pairs[2]))
     _times_dipole(spectrum, tuple(k), tuple(pairs), np.asarray(b0_dir, dtype=np.float64))
     field = fft.irfftn(spectrum, s=wide, overwrite_x=True)
-    i, j, k = chi_ppm.shape
-    return cast("Volume", np.ascontiguousarray(field[:i, :j, :k], dtype=np.float32))
+    kept = tuple(slice(n) for n in source.shape)
+    return cast("Volume", np.ascontiguousarray(field[kept], dtype=np.float32))
 
 
 def sphere_field(
@@ -129,7 +157,9 @@ def add_spheres(
                     if square > radius * radius:
                         along = x * b0[0] + y * b0[1] + z * b0[2]
                         field[i, j, k] += (
-                            strength * (3.0 * along * along / square - 1.0) / square**1.5
+                            strength
+                            * (3.0 * along * along / square - 1.0)
+                            / (square * np.sqrt(square))
                         )
 
 

@@ -15,7 +15,7 @@ from petechia.simulate.ageing import (
     VENTRICLE_MM,
     atrophy,
     draw_age,
-    iron_share,
+    nucleus_chi_ppm,
     require_age,
     ventricle_pull,
 )
@@ -112,7 +112,7 @@ def sample_head(
         matrix=turn @ stretch,
         nodes_mm=nodes.astype(np.float32),
         nuclei_chi_ppm={
-            name: float(rng.uniform(low, high)) * iron_share(name, age)
+            name: nucleus_chi_ppm(name, float(rng.uniform(low, high)), age)
             for name, (low, high) in NUCLEI_CHI_PPM.items()
         },
         texture=texture / texture.std(),
@@ -338,26 +338,40 @@ class HeadMaps:
     fat: Volume
 
 
-def head_maps(head: Head, b0_t: float, tr_s: float, flip_deg: float) -> HeadMaps:
-    """Return susceptibility, signal and decay of every voxel of the head."""
+def head_chi(head: Head) -> Volume:
+    """Return the susceptibility of every voxel of the head against *air* [ppm]."""
     chi = np.zeros(head.grid.shape, dtype=np.float32)
-    s0 = np.zeros_like(chi)
-    weighted = np.zeros_like(chi)
     present = np.zeros_like(chi)
+    for name, part in head.fractions.items():
+        chi += part * np.float32(TISSUES[name].chi_ppm)
+        present += part
+    in_brain = head.fractions["gm"] + head.fractions["wm"]
+    chi += head.iron_ppm * present + np.float32(0.006) * head.texture * in_brain
+    # against air: what is absent (the rest of each voxel) contributes nothing
+    chi -= np.float32(AIR_PPM) * present
+    return chi
+
+
+def head_maps(
+    head: Head, b0_t: float, tr_s: float, flip_deg: float, chi_ppm: Volume | None = None
+) -> HeadMaps:
+    """Return susceptibility (unless given), signal and decay of every voxel of the head."""
+    s0 = np.zeros(head.grid.shape, dtype=np.float32)
+    weighted = np.zeros_like(s0)
     for name, part in head.fractions.items():
         tissue = TISSUES[name]
         signal = np.float32(spoiled_gre(tissue.pd, tissue.t1_at(b0_t), tr_s, flip_deg))
-        chi += part * np.float32(tissue.chi_ppm)
         s0 += part * signal
         # decay weighs by signal: a voxel half bone decays as its half of soft tissue does
         weighted += part * signal * np.float32(tissue.r2star_at(b0_t))
-        present += part
     r2star = weighted / np.maximum(s0, np.float32(1e-6))
     r2star += head.iron_ppm * np.float32(RELAXIVITY_HZ_PER_PPM * b0_t / 3.0)
     in_brain = head.fractions["gm"] + head.fractions["wm"]
     r2star *= 1 + np.float32(0.06) * head.texture * in_brain
     s0 *= 1 + np.float32(0.025) * head.texture * in_brain
-    chi += head.iron_ppm * present + np.float32(0.006) * head.texture * in_brain
-    # against air: what is absent (the rest of each voxel) contributes nothing
-    chi -= np.float32(AIR_PPM) * present
-    return HeadMaps(chi_ppm=chi, s0=s0, r2star=np.maximum(r2star, 0), fat=head.fractions["fat"])
+    return HeadMaps(
+        chi_ppm=head_chi(head) if chi_ppm is None else chi_ppm,
+        s0=s0,
+        r2star=np.maximum(r2star, 0),
+        fat=head.fractions["fat"],
+    )

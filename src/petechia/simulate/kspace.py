@@ -1,79 +1,33 @@
 """What happens to an image on its way through k-space, and in the vendor's reconstruction.
 
-Truncation, partial Fourier and elliptical sampling leave parts of k-space empty. Breathing shifts
-the frequency from line to line, motion shifts the head: lines that do not fit together make
-ghosts. Bipolar readouts leave a phase between odd and even echoes. Some vendors store SWI phase
-only after a high-pass filter.
+Truncation, partial Fourier and elliptical sampling leave parts of k-space empty. Bipolar readouts
+leave a phase between odd and even echoes, and displace fat the other way. Some vendors store SWI
+phase only after a high-pass filter.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
 from petechia.core.units import hz_per_ppm
+from petechia.simulate.motion import Disturbance
 from petechia.simulate.protocols import Protocol
 from petechia.simulate.tissues import FAT_SHIFT_PPM
 
 Complex = npt.NDArray[np.complex64]
-BREATH_S = (3.0, 5.0)
-"""Range of the period of breathing [s]."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disturbance:
-    """What went on during a scan, as drawn.
-
-    Attributes
-    ----------
-    breath_s, breath_turn : float
-        Period of breathing [s], and where in it the scan begins [rad].
-    moves : tuple of (float, tuple of float)
-        When, as a part of the scan, and by how much along the array axes [mm] the head
-        moved. It stays where it came to.
-    bipolar_rad, bipolar_rad_mm : float
-        Phase of even echoes against odd ones: constant, and along the readout.
-    """
-
-    breath_s: float
-    breath_turn: float
-    moves: tuple[tuple[float, tuple[float, float, float]], ...]
-    bipolar_rad: float
-    bipolar_rad_mm: float
-
-
-def sample_disturbance(rng: np.random.Generator, protocol: Protocol) -> Disturbance:
-    """Draw what goes on during a scan."""
-    n = int(rng.integers(1, 4)) if protocol.motion_mm > 0 else 0
-    moves = []
-    for _ in range(n):
-        x, y, z = (float(v) for v in rng.normal(0, protocol.motion_mm, 3))
-        moves.append((float(rng.uniform(0.05, 0.95)), (x, y, z)))
-    return Disturbance(
-        breath_s=float(rng.uniform(*BREATH_S)),
-        breath_turn=float(rng.uniform(0, 2 * np.pi)),
-        moves=tuple(moves),
-        bipolar_rad=float(rng.normal(0, 0.5)),
-        bipolar_rad_mm=float(rng.normal(0, 0.01)),
-    )
 
 
 def disturbed(images: Complex, protocol: Protocol, happened: Disturbance) -> Complex:
     """Return images (E, I, J, K) as they come out of an imperfect k-space."""
     if protocol.bipolar:
         images = _bipolar(images, protocol, happened)
-    axes = (0, 1, 2) if protocol.acquisition_type == "3D" else (0, 1)
     mask = sampled_part(protocol)
-    still = protocol.respiration_ppm == 0 and not happened.moves
-    if still and mask.all():
+    if mask.all():
         return images
+    axes = (0, 1, 2) if protocol.acquisition_type == "3D" else (0, 1)
     out = np.empty_like(images)
-    for e, te_s in enumerate(protocol.te_s):
-        spectrum = fft.fftn(images[e], axes=axes) * mask
-        if not still:
-            spectrum *= _inconsistency(protocol, happened, te_s)
-        out[e] = fft.ifftn(spectrum, axes=axes)
+    for image, kept in zip(images, out, strict=True):
+        kept[:] = fft.ifftn(fft.fftn(image, axes=axes) * mask, axes=axes)
     return out
 
 
@@ -97,27 +51,6 @@ def sampled_part(protocol: Protocol) -> npt.NDArray[np.float32]:
     along = [-1 if a == protocol.phase_axis else 1 for a in range(3)]
     kept &= (line >= -protocol.acquired * (2 * protocol.partial_fourier - 1)).reshape(along)
     return kept.astype(np.float32)
-
-
-def _inconsistency(protocol: Protocol, happened: Disturbance, te_s: float) -> Complex:
-    """Return by what every point of k-space is multiplied; lines are recorded in order."""
-    axis = protocol.phase_axis
-    lines = fft.fftfreq(protocol.shape[axis])
-    when = (lines - lines.min()) / np.ptp(lines)
-    partitions = protocol.shape[2] if protocol.acquisition_type == "3D" else 1
-    seconds = when * len(lines) * protocol.tr_s * partitions
-    breath = np.sin(2 * np.pi * seconds / happened.breath_s + happened.breath_turn)
-    hertz = protocol.respiration_ppm * hz_per_ppm(protocol.b0_t) * breath
-    along = [-1 if a == axis else 1 for a in range(3)]
-    phase = (2 * np.pi * te_s * hertz).reshape(along)
-    for a in range(3 if partitions > 1 else 2):
-        shift = np.zeros(len(lines))
-        for part, way in happened.moves:
-            shift += np.where(when >= part, way[a], 0.0)
-        frequency = fft.fftfreq(protocol.shape[a], protocol.spacing_mm[a])
-        frequency = frequency.reshape([-1 if b == a else 1 for b in range(3)])
-        phase = phase - 2 * np.pi * frequency * shift.reshape(along)
-    return np.asarray(np.exp(1j * phase), dtype=np.complex64)
 
 
 def _bipolar(images: Complex, protocol: Protocol, happened: Disturbance) -> Complex:

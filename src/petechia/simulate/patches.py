@@ -1,37 +1,28 @@
 """Many small patches for training, from heads that were laid in a scanner once.
 
 The scan of a head without lesions is kept, with its fine maps. For each patch a lesion or a mimic
-is put somewhere into it: close by, the fine points are evolved anew with its exact field and
-sampled as the scanner would; further off, where its field is smooth, the voxels only turn.
+is put somewhere into it (`implant`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
-from petechia.core.units import hz_per_ppm
 from petechia.errors import ParameterError
 from petechia.simulate.atlas import Atlas
-from petechia.simulate.fields import add_spheres
-from petechia.simulate.head import head_maps, make_head
+from petechia.simulate.head import head_maps
+from petechia.simulate.heads import Heads
+from petechia.simulate.implant import change_near, implant
 from petechia.simulate.mimics import CALCIFICATION_PPM_MM3
 from petechia.simulate.patient import WHITE_MATTER_UNITS, Patient
 from petechia.simulate.protocols import Protocol
-from petechia.simulate.receive import receive, sample_receiver
+from petechia.simulate.receive import add_noise, receive, sample_receiver
 from petechia.simulate.render import FineMaps, Pose, render, sample_pose
-from petechia.simulate.signal import (
-    acquire,
-    evolved,
-    matter_of,
-    near_sources,
-    slab_profile,
-    slice_profiles,
-    voxel_means,
-)
+from petechia.simulate.signal import acquire, voxel_means
 from petechia.simulate.sources import Sphere, draw_moment, row_of_spheres, split
 from petechia.simulate.tissues import TISSUES, spoiled_gre
 from petechia.simulate.truth import VOID_LOSS
@@ -40,10 +31,6 @@ Volume = npt.NDArray[np.float32]
 Complex = npt.NDArray[np.complex64]
 KINDS = ("background", "microbleed", "calcification", "vessel")
 SIDE = 32
-SUPPORT = 8
-"""Voxels to each side over which the scanner's sampling is followed."""
-NEAR_VOXELS = (3.5, 6.0)
-"""Least and largest half side of the block that is evolved anew."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -108,16 +95,21 @@ def cache_head(
     atlas: Atlas,
     rng: np.random.Generator,
     pose: Pose | None = None,
+    heads: Heads | None = None,
 ) -> CachedHead:
-    """Return a patient's head under a protocol, all lesions left out."""
+    """Return a patient's head under a protocol, all lesions left out.
+
+    `heads` keeps the anatomy for further protocols of the same patient.
+    """
     if min(protocol.shape) < SIDE and protocol.acquisition_type == "3D":
         raise ParameterError(
             f"shape = {protocol.shape}", where="cache_head", mend=f"Give {SIDE} voxels or more."
         )
     pose = pose or sample_pose(rng)
-    head = make_head(patient.head, atlas, protocol.head_mm)
-    seen = head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg)
-    maps = render(head, seen, patient.vessels, pose, protocol, patient.flow)
+    own = (heads or Heads(most=0)).of(patient.head, atlas, protocol.head_mm)
+    head = own.head
+    seen = head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg, own.chi_ppm)
+    maps = render(head, seen, patient.vessels, pose, protocol, patient.flow, own.wide)
     grid = protocol.grid
     coil = np.ones((1, *grid.shape), dtype=np.complex64)
     coil = receive(coil, sample_receiver(rng, protocol.b0_t), grid, 0.0, rng)[0]
@@ -188,12 +180,8 @@ def make_patches(
         corner = np.clip(voxel - SIDE // 2 + shift, 0, np.maximum(shape - SIDE, 0))
         at = voxel + rng.uniform(-0.5, 0.5, 3)
         spheres = _drawn(kind, rng)
-        clean, void = _patch(head, corner, at, spheres)
-        noise = WHITE_MATTER_UNITS / head.protocol.snr
-        parts = np.ascontiguousarray(clean).view(np.float32)
-        parts += np.float32(noise) * rng.standard_normal(parts.shape, dtype=np.float32)
-        out.signal[number] = parts.view(np.complex64)
-        out.void[number] = void
+        out.void[number] = patch_into(out.signal[number], head, corner, at, spheres)
+        add_noise(out.signal[number], WHITE_MATTER_UNITS / head.protocol.snr, rng)
         out.moment_ppm_mm3[number] = sum(s.moment_ppm_mm3 for s in spheres)
         out.centre[number] = at - corner
     return out
@@ -211,127 +199,56 @@ def _drawn(kind: str, rng: np.random.Generator) -> tuple[Sphere, ...]:
     return make(np.zeros(3), moment, chi, rng)
 
 
-def _patch(
+def patch_into(
+    out: Complex,
     head: CachedHead,
     corner: npt.NDArray[np.int64],
     at: npt.NDArray[np.float64],
     spheres: Sequence[Sphere],
-) -> tuple[Complex, npt.NDArray[np.bool_]]:
-    """Return one noise-free patch (E, 32, 32, 32) and its void; short axes repeat their end."""
-    window = [
-        np.minimum(np.arange(c, c + SIDE), n - 1)
-        for c, n in zip(corner, head.protocol.shape, strict=True)
-    ]
-    x, y, z = np.ix_(*window)
-    before = head.images[:, x, y, z]
+) -> npt.NDArray[np.bool_]:
+    """Fill one noise-free patch and return the void of its source.
+
+    Parameters
+    ----------
+    out : (E, 32, 32, 32) ndarray of complex64
+        Filled; axes of the scan that are shorter repeat their end.
+    head : CachedHead
+        The scan.
+    corner : (3,) ndarray of int
+        Voxel of the scan with which the patch begins.
+    at : (3,) ndarray
+        Centre of the source, in voxels of the scan.
+    spheres : sequence of Sphere
+        The source about its centre; none leaves the head as it is.
+
+    Returns
+    -------
+    void : (32, 32, 32) ndarray of bool
+        Voxels near the source that lose 30 % or more at the reading echo.
+    """
+    _cut(head.images, corner, out)
     if not spheres:
-        return before, np.zeros((SIDE, SIDE, SIDE), dtype=bool)
-    grid, protocol = head.maps.grid, head.protocol
-    spacing = grid.scan.spacing_mm
+        return np.zeros(out.shape[1:], dtype=bool)
+    protocol, spacing = head.protocol, head.maps.grid.scan.spacing_mm
     rows = [(*(at * spacing + s.centre_mm), s.radius_mm, s.chi_ppm) for s in spheres]
     table = np.array(rows, dtype=np.float64)
-    after = before * _turned(table, corner, protocol, grid.scan)
-    _evolve_near(head, table, [s.substance for s in spheres], at, corner, before, after)
     reading = protocol.te_s.index(protocol.reading_te_s)
-    void = np.abs(after[reading]) < (1 - VOID_LOSS) * np.abs(before[reading])
-    places = (np.indices((SIDE, SIDE, SIDE)) + (corner - at)[:, None, None, None]).astype(
-        np.float32
-    )
+    before = np.abs(out[reading])
+    substances = [s.substance for s in spheres]
+    change = change_near(head.maps, protocol, table, substances, corner, SIDE)
+    implant(out, corner, change, table, head.coil, protocol)
     reach = 3.0 * abs(sum(s.moment_ppm_mm3 for s in spheres)) ** (1 / 3) + 1.5 * spacing.max()
-    scaled = places * spacing.astype(np.float32)[:, None, None, None]
-    return after, void & (np.einsum("a...,a...->...", scaled, scaled) < reach**2)
+    x, y, z = ((np.arange(SIDE) + c - a) * d for c, a, d in zip(corner, at, spacing, strict=True))
+    near = (x**2)[:, None, None] + (y**2)[:, None] + z**2 < reach**2
+    return np.asarray(near & (np.abs(out[reading]) < np.float32(1 - VOID_LOSS) * before))
 
 
-def _turned(
-    table: npt.NDArray[np.float64], corner: npt.NDArray[np.int64], protocol: Protocol, scan: Grid
-) -> Complex:
-    """Return by how much the spheres' fields turn each voxel of a patch, (E, 32, 32, 32)."""
-    field = np.zeros((SIDE, SIDE, SIDE), dtype=np.float32)
-    add_spheres(field, table, scan.spacing_mm, corner * scan.spacing_mm, scan.b0_dir, 2e-4)
-    radians = 2 * np.pi * hz_per_ppm(protocol.b0_t) * np.asarray(protocol.te_s)
-    phase = radians.astype(np.float32)[:, None, None, None] * field
-    out = np.empty(phase.shape, dtype=np.complex64)
-    out.real, out.imag = np.cos(phase), np.sin(phase)
-    return out
-
-
-def _evolve_near(
-    head: CachedHead,
-    table: npt.NDArray[np.float64],
-    substances: Sequence[str],
-    at: npt.NDArray[np.float64],
-    corner: npt.NDArray[np.int64],
-    before: Complex,
-    after: Complex,
-) -> None:
-    """Write into `after` what the fine points around a source say, fading at the block's rim."""
-    grid, protocol = head.maps.grid, head.protocol
-    spacing = grid.scan.spacing_mm
-    size = 2.2 * abs((table[:, 4] * 4.19 * table[:, 3] ** 3).sum()) ** (1 / 3) + table[:, 3].max()
-    half = np.clip(size / spacing + 2.0, *NEAR_VOXELS)
-    low = np.floor(((at - half) * spacing - grid.origin_mm) / grid.spacing_mm).astype(int)
-    high = np.ceil(((at + half) * spacing - grid.origin_mm) / grid.spacing_mm).astype(int) + 1
-    low, high = np.maximum(low, 0), np.minimum(high, grid.shape)
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    i, j, k = (int(n) for n in high - low)
-    block = replace(grid, shape=(i, j, k), origin_mm=grid.origin_mm + low * grid.spacing_mm)
-    maps = FineMaps(
-        grid=block,
-        chi_ppm=head.maps.chi_ppm[box],
-        field_ppm=np.ascontiguousarray(head.maps.field_ppm[box]),
-        s0=np.ascontiguousarray(head.maps.s0[box]),
-        r2star=np.ascontiguousarray(head.maps.r2star[box]),
-        fat=np.ascontiguousarray(head.maps.fat[box]),
-        vein=head.maps.vein[box],
-    )
-    profile = slab_profile(grid, protocol)[box[2]]
-    without = evolved(maps, protocol, profile)
-    near = near_sources(maps, table, matter_of(substances, protocol), protocol, protocol.te_s)
-    add_spheres(maps.field_ppm, table, block.spacing_mm, block.origin_mm, grid.scan.b0_dir, 2e-4)
-    changed = evolved(maps, protocol, profile)
-    changed.reshape(len(changed), -1)[:, near.index] = near.signal * profile[near.index % k]
-    changed -= without
-    fades, samplers, voxels = [], [], []
-    for axis in range(3):
-        points = block.origin_mm[axis] + np.arange(block.shape[axis]) * block.spacing_mm[axis]
-        fades.append(_fade(points / spacing[axis] - at[axis], half[axis]))
-        first = max(int(np.floor(at[axis] - half[axis])) - SUPPORT, corner[axis])
-        last = min(
-            int(np.ceil(at[axis] + half[axis])) + SUPPORT + 1,
-            corner[axis] + SIDE,
-            protocol.shape[axis],
-        )
-        samplers.append(_sampler(head, axis, points, first, last) * fades[axis])
-        voxels.append(np.arange(first, last))
-    for axis, sampler in enumerate(samplers):
-        changed = np.moveaxis(
-            np.tensordot(sampler.astype(np.complex64), changed, axes=(1, axis + 1)), 0, axis + 1
-        )
-    fade = np.ones((1, 1, 1), dtype=np.float32)
-    for axis in range(3):
-        weight = _fade(voxels[axis] - at[axis], half[axis])
-        fade = fade * weight.reshape([-1 if a == axis else 1 for a in range(3)])
-    x, y, z = (slice(v[0] - c, v[-1] + 1 - c) for v, c in zip(voxels, corner, strict=True))
-    coil = head.coil[tuple(slice(v[0], v[-1] + 1) for v in voxels)]
-    here = after[:, x, y, z]
-    after[:, x, y, z] = fade * before[:, x, y, z] + (1 - fade) * here + changed * coil
-
-
-def _fade(away: npt.NDArray[np.float64], half: float) -> Volume:
-    """Return 1 in the middle of a block, falling to 0 over its last two voxels."""
-    t = np.clip((half - np.abs(away)) / 2.0, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
-
-
-def _sampler(
-    head: CachedHead, axis: int, points: npt.NDArray[np.float64], first: int, last: int
-) -> Volume:
-    """Return the weights (voxels, points) with which a scanner samples an axis."""
-    grid, protocol = head.maps.grid, head.protocol
-    if protocol.acquisition_type == "2D" and axis == 2:
-        low = round((points[0] - grid.origin_mm[2]) / grid.spacing_mm[2])
-        return slice_profiles(grid, protocol)[first:last, low : low + len(points)]
-    step = grid.scan.spacing_mm[axis]
-    away = (points[None, :] - np.arange(first, last)[:, None] * step) / step
-    share = grid.spacing_mm[axis] / step
-    return np.asarray(share * np.sinc(away), dtype=np.float32)
+def _cut(images: Complex, corner: npt.NDArray[np.int64], out: Complex) -> None:
+    """Fill `out` with a window of images; beyond their end the last voxel is repeated."""
+    kept = [min(SIDE, n - int(c)) for c, n in zip(corner, images.shape[1:], strict=True)]
+    i, j, k = kept
+    x, y, z = (slice(c, c + n) for c, n in zip(corner, kept, strict=True))
+    out[:, :i, :j, :k] = images[:, x, y, z]
+    out[:, i:] = out[:, i - 1 : i]
+    out[:, :, j:] = out[:, :, j - 1 : j]
+    out[:, :, :, k:] = out[:, :, :, k - 1 : k]

@@ -7,6 +7,7 @@ that one person can be scanned under several protocols.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,26 +20,22 @@ from petechia.simulate.ageing import require_age
 from petechia.simulate.atlas import Atlas, atlas_from
 from petechia.simulate.embed import add_bodies
 from petechia.simulate.flow import Flow, sample_flow
-from petechia.simulate.head import Head, HeadParams, head_maps, make_head, sample_head, to_template
+from petechia.simulate.head import Head, HeadParams, head_maps, sample_head, to_template
+from petechia.simulate.heads import Heads
 from petechia.simulate.hemorrhages import (
     STAGES,
     sample_cavernomas,
     sample_macrobleeds,
     sample_siderosis,
 )
-from petechia.simulate.kspace import disturbed, sample_disturbance, vendor_filtered
+from petechia.simulate.kspace import disturbed, vendor_filtered
 from petechia.simulate.mimics import sample_air_specks, sample_calcifications, sample_iron
+from petechia.simulate.motion import recorded, sample_disturbance
+from petechia.simulate.nearby import add_source_fields, matter_of, near_sources, sphere_table
 from petechia.simulate.protocols import PROTOCOLS, Protocol
 from petechia.simulate.receive import Receiver, combined, receive, sample_coils, sample_receiver
 from petechia.simulate.render import FineMaps, Pose, render, sample_pose
-from petechia.simulate.signal import (
-    acquire_with_fat,
-    add_source_fields,
-    matter_of,
-    near_sources,
-    sphere_table,
-    voxel_means,
-)
+from petechia.simulate.signal import acquire_with_fat, voxel_means
 from petechia.simulate.sources import PATTERNS, Source, draw_count, sample_microbleeds
 from petechia.simulate.tissues import TISSUES, spoiled_gre
 from petechia.simulate.truth import Truth, lesion_rows, void_labels, with_centres
@@ -242,16 +239,21 @@ def scan_patient(
     rng: np.random.Generator,
     pose: Pose | None = None,
     receiver: Receiver | None = None,
+    heads: Heads | None = None,
 ) -> SimulatedScan:
-    """Return one scan of a patient; pose and receiver are drawn unless given."""
+    """Return one scan of a patient; pose and receiver are drawn unless given.
+
+    `heads` keeps the head for further scans of the same patient, which are then made faster
+    and are the same.
+    """
     lay, coil, noise = rng.spawn(3)
     pose = pose or sample_pose(lay)
     receiver = receiver or sample_receiver(coil, protocol.b0_t)
-    head = make_head(patient.head, atlas, protocol.head_mm)
-    maps = render(
-        head, head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg),
-        patient.vessels, pose, protocol, patient.flow,
-    )  # fmt: skip
+    own = (heads or Heads(most=0)).of(patient.head, atlas, protocol.head_mm)
+    head = own.head
+    seen = head_maps(head, protocol.b0_t, protocol.tr_s, protocol.flip_deg, own.chi_ppm)
+    maps = render(head, seen, patient.vessels, pose, protocol, patient.flow, own.wide)
+    del seen
     images, labels, table = _imaged(patient.sources, maps, pose, protocol)
     # bodies are in the maps by now, spheres are not
     centres = _centres(patient.sources, pose)
@@ -280,12 +282,16 @@ def _received(
     rng: np.random.Generator,
 ) -> npt.NDArray[np.complex64]:
     """Return images with all that coils, k-space and the vendor's filter do to them."""
-    sd = WHITE_MATTER_UNITS / protocol.snr
+    sd, grid = WHITE_MATTER_UNITS / protocol.snr, protocol.grid
+    happened = sample_disturbance(rng.spawn(1)[0], protocol)
+    record = partial(recorded, protocol=protocol, happened=happened)
     if protocol.n_coils > 1:
-        images = combined(images, sample_coils(rng, protocol.n_coils), protocol.grid, sd, rng)
-        sd = 0.0
-    images = receive(images, receiver, protocol.grid, sd, rng)
-    images = disturbed(images, protocol, sample_disturbance(rng.spawn(1)[0], protocol))
+        coils = sample_coils(rng, protocol.n_coils)
+        images = combined(images, coils, grid, sd, rng, record)
+        images = receive(images, receiver, grid, 0.0, rng)
+    else:
+        images = receive(images, receiver, grid, sd, rng, record)
+    images = disturbed(images, protocol, happened)
     if protocol.phase_filter is not None:
         images = vendor_filtered(images, protocol.phase_filter)
     return images

@@ -56,8 +56,10 @@ class Protocol:
     bandwidth_hz : float or None
         Of a voxel along the readout: fat is displaced by its shift over this; None: not at
         all.
-    respiration_ppm, motion_mm : float
-        Amplitude of the frequency that goes with breathing; size of the moves of the head.
+    respiration_ppm : float
+        Amplitude of the field that goes with breathing, at the isocentre.
+    motion_mm, motion_deg : float
+        Size of the moves of the head: shifts along each axis and turns about it.
     n_coils : int
         Receivers, combined with known sensitivities; 1 is a combined coil.
     phase_filter : int or None
@@ -87,6 +89,7 @@ class Protocol:
     bandwidth_hz: float | None = None
     respiration_ppm: float = 0.0
     motion_mm: float = 0.0
+    motion_deg: float = 0.0
     n_coils: int = 1
     phase_filter: int | None = None
 
@@ -103,6 +106,7 @@ class Protocol:
             ("partial_fourier", 0.55, 1.0),
             ("respiration_ppm", 0.0, 1.0),
             ("motion_mm", 0.0, 20.0),
+            ("motion_deg", 0.0, 20.0),
             ("n_coils", 1, 64),
         ):
             value = getattr(self, name)
@@ -311,7 +315,8 @@ def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
         bipolar=n_echoes > 1 and bool(rng.random() < 0.2),
         bandwidth_hz=float(rng.uniform(100.0, 400.0)),
         respiration_ppm=float(rng.choice([0.0, rng.uniform(0.0, 0.02)])),
-        motion_mm=float(rng.choice([0.0, rng.uniform(0.0, 1.0)], p=[0.7, 0.3])),
+        motion_mm=(moved := float(rng.choice([0.0, rng.uniform(0.0, 1.0)], p=[0.7, 0.3]))),
+        motion_deg=moved,  # a head turns about its neck: 60 mm away a degree is a millimetre
         n_coils=int(rng.choice([1, 4])) if light else 1,
         phase_filter=64 if kind == "swi" and rng.random() < 0.3 else None,
     )

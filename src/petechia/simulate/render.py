@@ -16,7 +16,14 @@ from scipy import fft, ndimage
 
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
-from petechia.simulate.fields import grid_field, shim, shim_terms
+from petechia.simulate.fields import (
+    Spectrum,
+    field_of,
+    grid_field,
+    shim,
+    shim_terms,
+    spectrum_of,
+)
 from petechia.simulate.flow import Flow, filled_tubes
 from petechia.simulate.head import CENTRE_MM, Head, HeadMaps
 from petechia.simulate.protocols import Protocol, rotation
@@ -143,6 +150,15 @@ class FineMaps:
     vein: Volume
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class WideSource:
+    """The smoothed head, in itself and in k-space: the same in every scanner and position."""
+
+    grid: Grid
+    chi_ppm: Volume
+    spectrum: Spectrum
+
+
 def render(
     head: Head,
     maps: HeadMaps,
@@ -150,10 +166,14 @@ def render(
     pose: Pose,
     protocol: Protocol,
     flow: Flow | None = None,
+    source: WideSource | None = None,
 ) -> FineMaps:
-    """Return the fine maps of a head in the scanner, before lesions."""
+    """Return the fine maps of a head in the scanner, before lesions.
+
+    `source` is the head's own (`wide_source`), worked out here unless given.
+    """
     grid = fine_grid(protocol)
-    wide = wide_field(head, maps, pose)
+    wide = wide_field(head, source or wide_source(head.grid, maps.chi_ppm), pose)
     chi, smooth, s0, r2star, fat = _sampled(head, maps, wide, pose, grid)
     vein = np.zeros(grid.shape, dtype=np.float32)
     for other in () if flow is None else filled_tubes(flow, pose.to_scanner, protocol):
@@ -188,24 +208,29 @@ class WideField:
     field_ppm: Volume
 
 
-def wide_field(head: Head, maps: HeadMaps, pose: Pose) -> WideField:
-    """Return the smooth part of the susceptibility (against air) and its field, shimmed."""
-    stride = max(1, int(2.5 / head.grid.spacing_mm[0]))
-    coarse_mm = float(head.grid.spacing_mm[0]) * stride
+def wide_source(own: Grid, chi_ppm: Volume) -> WideSource:
+    """Return the smooth part of a head's susceptibility (against air), neck and room around."""
+    stride = max(1, int(2.5 / own.spacing_mm[0]))
+    coarse_mm = float(own.spacing_mm[0]) * stride
     sigma = SMOOTH * stride
     wide = [int(np.ceil(MARGIN_MM / coarse_mm))] * 3
     below = int(np.ceil(NECK_MM / coarse_mm))
     # the neck goes on below the head before smoothing, or smoothing would see its cut
-    grown = np.pad(maps.chi_ppm, ((0, 0), (0, 0), (below * stride, 0)), mode="edge")
+    grown = np.pad(chi_ppm, ((0, 0), (0, 0), (below * stride, 0)), mode="edge")
     smooth = ndimage.gaussian_filter(grown, sigma, mode="nearest")[::stride, ::stride, ::stride]
     chi = np.pad(smooth, ((wide[0], wide[0]), (wide[1], wide[1]), (0, wide[2])))
     affine = np.diag([coarse_mm, coarse_mm, coarse_mm, 1.0])
-    affine[:3, 3] = head.grid.affine[:3, 3] - np.array([wide[0], wide[1], below]) * coarse_mm
+    affine[:3, 3] = own.affine[:3, 3] - np.array([wide[0], wide[1], below]) * coarse_mm
     i, j, k = chi.shape
-    grid = Grid((i, j, k), affine)
+    return WideSource(grid=Grid((i, j, k), affine), chi_ppm=chi, spectrum=spectrum_of(chi, pad=0.4))
+
+
+def wide_field(head: Head, source: WideSource, pose: Pose) -> WideField:
+    """Return the smooth part of the susceptibility and its field in the scanner, shimmed."""
     b0_dir = pose.turn.T @ np.array([0.0, 0.0, 1.0])
-    field = grid_field(chi, grid.spacing_mm, b0_dir, pad=0.4)
-    return WideField(grid=grid, chi_ppm=chi, field_ppm=_shimmed(field, grid, head))
+    field = field_of(source.spectrum, source.grid.spacing_mm, b0_dir)
+    shimmed = _shimmed(field, source.grid, head)
+    return WideField(grid=source.grid, chi_ppm=source.chi_ppm, field_ppm=shimmed)
 
 
 def _shimmed(field: Volume, grid: Grid, head: Head) -> Volume:

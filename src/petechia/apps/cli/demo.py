@@ -5,7 +5,7 @@ from pathlib import Path
 
 from petechia.apps.cli.words import count
 
-SEED, MICROBLEEDS, CALCIFICATIONS, PROTOCOL = 7, 9, 3, "demo_light"
+SEED, MICROBLEEDS, CALCIFICATIONS, PROTOCOL = 1, 9, 3, "demo_light"
 """The patient of the demo."""
 
 

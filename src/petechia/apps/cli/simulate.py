@@ -42,6 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--dicom", choices=["classic", "enhanced"], help="also as DICOM, in sourcedata")
     vendors = ["siemens", "ge", "philips"]
     add("--vendor", choices=vendors, default="siemens", help="whose DICOM (siemens)")
+    add("--keep-heads", type=int, default=1, metavar="N", help="kept in memory for more scans (1)")
+    add("--n-threads", type=count, metavar="N", help="threads (all cores)")
 
 
 def positionals(words: list[str]) -> int:
@@ -51,8 +53,9 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate and write."""
-    from petechia.apps.cli.run import progress
+    from petechia.apps.cli.run import cores, progress
     from petechia.files.dicom.write import DicomStyle
+    from petechia.pipeline.provenance import threads
     from petechia.pipeline.simulated import simulate_dataset
     from petechia.simulate.patient import SimulationParams
 
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     dicom = None
     if args.dicom:
         dicom = DicomStyle(form=args.dicom, vendor=args.vendor, alternating=args.vendor == "ge")
-    with progress(args.n_subjects) as tell:
+    with threads(args.n_threads or cores()), progress(args.n_subjects) as tell:
         written = simulate_dataset(
             args.out,
             params,
@@ -85,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
             pairs=args.pairs,
             varied=args.varied,
             dicom=dicom,
+            keep_heads=args.keep_heads,
             tell=lambda prefix: tell(prefix, "simulating"),
         )
     print(f"{len(written)} scans in {args.out}; truth in {args.out / 'derivatives' / 'truth'}")
