@@ -1,6 +1,7 @@
 """Time and memory of every method, as ratios that hold across machines.
 
-usage: python benchmarks/bench_methods.py [--sizes 96,96,64 160,160,128] [--only NAME ...] [--table FILE]
+usage: python benchmarks/bench_methods.py [--sizes 96,96,64 160,160,128] [--only NAME ...]
+       [--table FILE]
 
 Time is processor time over that of one real three-dimensional Fourier transform and back
 (`irfftn(rfftn(x))`, float32, same size, one worker), both the least of several, taken in turn.

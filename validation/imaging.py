@@ -51,7 +51,8 @@ class Truth:
         self.brain = read_nifti(side.maps["brain"]).only > 0.5
         self.rate = read_nifti(side.maps["r2star"]).only
         veins = read_nifti(side.maps["veins"]).only
-        assert side.labels is not None and side.table is not None
+        if side.labels is None or side.table is None:
+            raise SystemExit(f"{side.key}: no true lesions")
         self.labels = read_nifti(side.labels).only.round().astype(int)
         self.lesions = read_table(side.table)
         near = ndimage.binary_dilation(self.labels > 0, np.ones((3, 3, 3)))
