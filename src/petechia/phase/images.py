@@ -60,7 +60,8 @@ def matching_magnitude(
             mend="Stack the echoes along a new first axis.",
         )
     if len(magnitude) == len(phase_rad):
-        return np.ascontiguousarray(np.abs(magnitude), dtype=np.float32)
+        m = np.ascontiguousarray(magnitude, dtype=np.float32)
+        return m if m.min() >= 0 else np.abs(m)
     if len(phase_rad) != 1:
         raise ParameterError(
             f"{len(magnitude)} magnitude images for {len(phase_rad)} phase images",

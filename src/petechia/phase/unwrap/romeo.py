@@ -12,10 +12,8 @@ from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.phase.images import Mask, Volume, checked_mask, checked_phase, matching_magnitude
-from petechia.phase.unwrap.weights import N_BINS, TWO_PI, WEIGHTS, edge_bins
-
-Turns = npt.NDArray[np.int16]
-Labels = npt.NDArray[np.int32]
+from petechia.phase.unwrap.growth import Labels, grown
+from petechia.phase.unwrap.weights import TWO_PI, WEIGHTS, edge_bins, wrapped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +93,7 @@ def romeo(
     -----
     The whole turns common to a connected part are not in the data of one echo: they are
     chosen to agree with the second echo and to leave the mean nearest to 0. About
-    16 bytes of work space a voxel.
+    16 bytes of work space a voxel, and up to 12 a voxel of the mask.
 
     References
     ----------
@@ -114,17 +112,17 @@ def romeo(
             where="RomeoParams.template",
             mend=f"Choose 0 to {len(phase) - 1}.",
         )
-    labels, n_parts = cast("tuple[Labels, int]", ndimage.label(mask))
-    out = np.zeros(phase.shape, dtype=np.float32)
+    parts = cast("tuple[Labels, int]", ndimage.label(mask))
+    out = np.empty(phase.shape, dtype=np.float32)
     in_space = range(len(phase)) if params.individual else (template,)
     for e in in_space:
-        near = _neighbour(e, len(phase))
-        turns = _turns_in_space(phase, m, te_s, mask, labels, n_parts, e, near, params)
-        _add_turns(phase[e], turns, mask, out[e])
+        _unwrap_in_space(phase, m, te_s, mask, parts, e, params, out[e])
+    del parts
     if not params.individual:
         for e in (*range(template - 1, -1, -1), *range(template + 1, len(phase))):
             source = e + 1 if e < template else e - 1
-            _follow(out[source], te_s[e] / te_s[source], phase[e], mask, out[e])
+            ratio = te_s[e] / te_s[source]
+            _follow(out[source].ravel(), ratio, phase[e].ravel(), mask.ravel(), out[e].ravel())
     return out
 
 
@@ -135,18 +133,19 @@ def _neighbour(echo: int, n_echoes: int) -> int | None:
     return echo + 1 if echo == 0 else echo - 1
 
 
-def _turns_in_space(
+def _unwrap_in_space(
     phase: Volume,
     magnitude: Volume | None,
     te_s: tuple[float, ...],
     mask: Mask,
-    labels: Labels,
-    n_parts: int,
+    parts: tuple[Labels, int],
     echo: int,
-    near: int | None,
     params: RomeoParams,
-) -> Turns:
-    """Return the whole turns that unwrap one echo."""
+    out: Volume,
+) -> None:
+    """Fill `out` with one echo, unwrapped by itself."""
+    labels, n_parts = parts
+    near = _neighbour(echo, len(phase))
     bins = edge_bins(
         phase[echo],
         None if near is None else phase[near],
@@ -155,125 +154,63 @@ def _turns_in_space(
         mask,
         params.weights,
     )
-    seeds = np.zeros(n_parts, dtype=np.int64)
-    _find_seeds(bins.reshape(-1, 3), labels.ravel(), seeds)
-    turns = np.zeros(mask.shape, dtype=np.int16)
-    strides = np.array([mask.shape[1] * mask.shape[2], mask.shape[2], 1], dtype=np.int64)
-    _grow(phase[echo].ravel(), bins.reshape(-1, 3), strides, seeds, turns.ravel())
-    common = _common_turns(phase, turns, labels, n_parts, te_s, echo, near, params.individual)
-    turns += common[labels]
-    return turns
+    unwrapped = grown(phase[echo], bins, labels, n_parts)
+    del bins
+    ratio = 0.0
+    if near is not None and not params.individual:
+        ratio = te_s[near] / te_s[echo]
+    sums = np.zeros((n_parts + 1, 4))
+    _sum_parts(unwrapped, phase[echo if near is None else near], labels, ratio, sums)
+    _add_common(unwrapped, labels, _common(sums, ratio), out)
 
 
-def _common_turns(
-    phase: Volume,
-    turns: Turns,
-    labels: Labels,
-    n_parts: int,
-    te_s: tuple[float, ...],
-    echo: int,
-    near: int | None,
-    individual: bool,
-) -> Turns:
-    """Return the turns to add to each labelled part: consistent over time, nearest to 0."""
-    at = labels.ravel()
-    unwrapped = (phase[echo] + TWO_PI * turns).ravel()
-    n = np.bincount(at, minlength=n_parts + 1)
-    mean = np.bincount(at, unwrapped, minlength=n_parts + 1) / np.maximum(n, 1) / TWO_PI
+def _common(sums: npt.NDArray[np.float64], ratio: float) -> npt.NDArray[np.float32]:
+    """Return the turns to add to each part, consistent over time, nearest to 0 [rad].
+
+    `sums` has a row for each part, 0 being the outside: voxels, phase, and sine and cosine
+    of what the near echo is off the phase times `ratio`; 0 for no near echo.
+    """
+    mean = sums[:, 1] / np.maximum(sums[:, 0], 1) / TWO_PI
     tries = -np.round(mean) + np.arange(-2, 3)[:, None]
     cost = 0.25 * np.abs(mean + tries)
-    if near is not None and not individual:
-        ratio = te_s[near] / te_s[echo]
-        misfit = phase[near].ravel() - ratio * unwrapped
-        angle = np.arctan2(
-            np.bincount(at, np.sin(misfit), minlength=n_parts + 1),
-            np.bincount(at, np.cos(misfit), minlength=n_parts + 1),
-        )
-        away = angle / TWO_PI - tries * ratio
+    if ratio > 0:
+        away = np.arctan2(sums[:, 2], sums[:, 3]) / TWO_PI - tries * ratio
         cost = cost + 2 * np.abs(away - np.round(away))
     best = np.take_along_axis(tries, cost.argmin(axis=0)[None], axis=0)[0]
-    best[0] = 0
-    return cast("Turns", best.astype(np.int16))
+    return (TWO_PI * best).astype(np.float32)
 
 
 @compiled
-def _find_seeds(bins: Any, labels: Any, seeds: Any) -> None:
-    """Set the voxel with the best forward edges of each part."""
-    best = np.full(seeds.size, -1, dtype=np.int64)
-    for v in range(labels.size):
-        part = labels[v] - 1
-        if part < 0:
-            continue
-        score = 0
-        for axis in range(3):
-            if bins[v, axis] > 0:
-                score += N_BINS - bins[v, axis]
-        if score > best[part]:
-            best[part] = score
-            seeds[part] = v
+def _sum_parts(unwrapped: Any, other: Any, labels: Any, ratio: float, sums: Any) -> None:
+    for i in range(labels.shape[0]):
+        for j in range(labels.shape[1]):
+            for k in range(labels.shape[2]):
+                part = labels[i, j, k]
+                if part == 0:
+                    continue
+                here = unwrapped[i, j, k]
+                sums[part, 0] += 1
+                sums[part, 1] += here
+                if ratio > 0:
+                    away = np.float32(wrapped(other[i, j, k] - ratio * here))
+                    sums[part, 2] += np.sin(away)
+                    sums[part, 3] += np.cos(away)
 
 
 @compiled
-def _put(v: int, bins: Any, strides: Any, seen: Any, first: Any, following: Any) -> int:
-    """Put the edges of `v` to unseen voxels into their buckets; return the best bucket."""
-    best = N_BINS
-    for axis in range(3):
-        b = bins[v, axis]
-        if b > 0 and not seen[v + strides[axis]]:
-            edge = 3 * v + axis
-            following[edge], first[b] = first[b], edge
-            best = min(best, b)
-        u = v - strides[axis]
-        if u >= 0 and bins[u, axis] > 0 and not seen[u]:
-            b = bins[u, axis]
-            edge = 3 * u + axis
-            following[edge], first[b] = first[b], edge
-            best = min(best, b)
-    return best
-
-
-@compiled
-def _grow(p: Any, bins: Any, strides: Any, seeds: Any, turns: Any) -> None:
-    """Grow from the seeds; a bucket is a linked list, since an edge is put only once."""
-    seen = np.zeros(p.size, dtype=np.bool_)
-    first = np.full(N_BINS, -1, dtype=np.int64)
-    following = np.empty(3 * p.size, dtype=np.int32)
-    bucket = N_BINS
-    for s in seeds:
-        seen[s] = True
-        bucket = min(bucket, _put(s, bins, strides, seen, first, following))
-    while bucket < N_BINS:
-        edge = first[bucket]
-        if edge < 0:
-            bucket += 1
-            continue
-        first[bucket] = following[edge]
-        old = edge // 3
-        new = old + strides[edge % 3]
-        if seen[new]:
-            old, new = new, old
-            if seen[new]:
-                continue
-        turns[new] = turns[old] + np.floor((p[old] - p[new]) / TWO_PI + 0.5)
-        seen[new] = True
-        bucket = min(bucket, _put(new, bins, strides, seen, first, following))
-
-
-@compiled
-def _add_turns(p: Any, turns: Any, mask: Any, out: Any) -> None:
-    for i in range(p.shape[0]):
-        for j in range(p.shape[1]):
-            for k in range(p.shape[2]):
-                if mask[i, j, k]:
-                    out[i, j, k] = p[i, j, k] + TWO_PI * turns[i, j, k]
+def _add_common(unwrapped: Any, labels: Any, common: Any, out: Any) -> None:
+    for i in range(labels.shape[0]):
+        for j in range(labels.shape[1]):
+            for k in range(labels.shape[2]):
+                part = labels[i, j, k]
+                out[i, j, k] = unwrapped[i, j, k] + common[part] if part > 0 else 0.0
 
 
 @compiled
 def _follow(source: Any, ratio: float, p: Any, mask: Any, out: Any) -> None:
     """Add the turns that bring `p` nearest to `source` scaled by `ratio`."""
-    for i in range(p.shape[0]):
-        for j in range(p.shape[1]):
-            for k in range(p.shape[2]):
-                if mask[i, j, k]:
-                    away = (source[i, j, k] * ratio - p[i, j, k]) / TWO_PI
-                    out[i, j, k] = p[i, j, k] + TWO_PI * np.floor(away + 0.5)
+    turn, part, half = np.float32(TWO_PI), np.float32(1 / TWO_PI), np.float32(0.5)
+    scale = np.float32(ratio / TWO_PI)
+    for v in range(p.size):
+        turns = np.floor(source[v] * scale - p[v] * part + half)
+        out[v] = p[v] + turn * turns if mask[v] else np.float32(0)

@@ -1,0 +1,178 @@
+"""Count wrongly unwrapped voxels against known truth and beside niimath's ROMEO.
+
+usage: python validation/unwrapping.py WORK [--people 1] [--seed 9400] [--protocol 3t_tiny ...]
+       [--crop FOLDER] [--table FILE]
+
+Both get the same phase (offset removed, or as it is with each echo by itself), magnitude and
+mask. A voxel is wrong when its phase is more than half a turn from the true field's, after the
+whole turns that most of its connected part has too many are taken from each echo. CROP holds
+Mag.nii.gz and Phase.nii.gz of a real scan, where the two can only be compared. What is
+finished in WORK is not done again. The seeds were never used to set anything.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from baseline import simulated
+from scipy import ndimage
+
+from petechia.core.grid import Grid
+from petechia.core.units import radians_per_ppm
+from petechia.files.find import find_scans
+from petechia.files.nifti import read_mask, read_nifti
+from petechia.phase.offsets import mcpc3ds
+from petechia.phase.unwrap.romeo import RomeoParams, romeo
+
+TURN = 2 * np.pi
+CROP_SCALE, CROP_TE_S = 855.0, (0.004, 0.008, 0.012)
+
+
+def by_niimath(
+    phase: np.ndarray, magnitude: np.ndarray, te_s: tuple[float, ...], mask: np.ndarray, each: bool
+) -> np.ndarray:
+    """Return phase unwrapped by niimath's ROMEO."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, volume in (("p", phase), ("m", magnitude)):
+            image = nib.Nifti1Image(np.moveaxis(volume, 0, 3), np.eye(4))
+            nib.save(image, Path(folder) / f"{name}.nii")
+        nib.save(nib.Nifti1Image(mask.astype(np.uint8), np.eye(4)), Path(folder) / "k.nii")
+        times = ",".join(f"{1000 * t:g}" for t in te_s)
+        order = ["niimath", "p.nii", "-romeo", "m.nii", "-t", times, "-k", "k.nii"]
+        order += ["-no-phase-rescale", *(["-i"] if each else []), "o.nii"]
+        subprocess.run(order, cwd=folder, check=True, capture_output=True)
+        found = next(p for p in Path(folder).glob("o.nii*") if "mask" not in p.name)
+        return np.moveaxis(np.asarray(nib.load(found).dataobj, np.float32), 3, 0)
+
+
+def wrong(
+    unwrapped: np.ndarray, true_rad: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which voxels (E, I, J, K) lie more than half a turn from the truth."""
+    labels, n = ndimage.label(mask)
+    away = unwrapped - true_rad
+    bad = np.zeros(away.shape, bool)
+    for echo, out in zip(away, bad, strict=True):
+        middle = ndimage.median(echo, labels, np.arange(1, n + 1))
+        common = np.concatenate([[0.0], TURN * np.round(np.asarray(middle) / TURN)])
+        out[mask] = np.abs(echo[mask] - common[labels[mask]]) > np.pi
+    return bad
+
+
+def congruent(unwrapped: np.ndarray, phase: np.ndarray, mask: np.ndarray) -> float:
+    """Return the largest distance from whole turns that were added, in turns."""
+    turns = (unwrapped - phase)[:, mask].astype(np.float64) / TURN
+    return float(np.abs(turns - np.round(turns)).max())
+
+
+def compared(
+    phase: np.ndarray, magnitude: np.ndarray, te_s: tuple[float, ...], mask: np.ndarray, grid: Grid
+) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Yield way, tool, phase that went in and unwrapped phase that came out."""
+    offset_free, _ = mcpc3ds(phase, magnitude, te_s, mask, grid)
+    for way, given, each in (("template", offset_free, False), ("each echo", phase, True)):
+        ours = romeo(given, magnitude, te_s, mask, grid, RomeoParams(individual=each))
+        yield way, "petechia", given, ours
+        yield way, "niimath", given, by_niimath(given, magnitude, te_s, mask, each)
+
+
+def on_simulated(root: Path) -> list[dict[str, object]]:
+    """Return the counts of one simulated scan."""
+    echoes = next(iter(find_scans(root))).load().echoes
+    truth = root / "derivatives" / "truth"
+    field = read_nifti(next(truth.rglob("*_desc-field_fieldmap.nii.gz"))).only
+    mask = read_mask(next(truth.rglob("*_desc-brain_mask.nii.gz")), echoes.grid)
+    te_s = echoes.phase_te_s
+    true_rad = np.stack([field * np.float32(radians_per_ppm(echoes.b0_t, t)) for t in te_s])
+    rows = []
+    inputs = (echoes.phase_rad, echoes.magnitude, te_s, mask, echoes.grid)
+    given, offset = mcpc3ds(*inputs)
+    for way, tool, given, out in compared(*inputs):
+        start = 0.0 if way == "template" else offset
+        bad = wrong(out, true_rad + start, mask)
+        rows.append(
+            {
+                "way": way, "tool": tool, "voxels": int(mask.sum()), "echoes": len(te_s),
+                "wrong": [int(b.sum()) for b in bad],
+                "congruent": congruent(out, given, mask),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def on_crop(folder: Path) -> list[dict[str, object]]:
+    """Return in how many voxels of the real crop the two differ, common turns apart."""
+    image = nib.load(folder / "Mag.nii.gz")
+    magnitude = np.moveaxis(np.asarray(image.dataobj, np.float32), 3, 0)
+    stored = np.asarray(nib.load(folder / "Phase.nii.gz").dataobj, np.float32)
+    phase = np.moveaxis(stored * np.float32(CROP_SCALE), 3, 0)
+    grid = Grid(phase.shape[1:], image.affine)
+    mask = np.ones(grid.shape, bool)
+    found = list(compared(phase, magnitude, CROP_TE_S, mask, grid))
+    rows = []
+    for (way, _, given, ours), (_, _, _, theirs) in zip(found[::2], found[1::2], strict=True):
+        turns = np.round((ours - theirs) / TURN)
+        common = np.median(turns, axis=(1, 2, 3), keepdims=True)
+        rows.append(
+            {
+                "way": way, "voxels": mask.size, "echoes": len(given),
+                "differ": [int((t != c).sum()) for t, c in zip(turns, common, strict=True)],
+                "congruent": [congruent(ours, given, mask), congruent(theirs, given, mask)],
+            }
+        )  # fmt: skip
+    return rows
+
+
+def scored(work: Path, protocol: str, person: int, seed: int) -> list[dict[str, object]]:
+    """Measure one head, unless that was done before."""
+    kept = work / "unwrapping" / f"{protocol}_{person}.json"
+    if not kept.exists():
+        found = on_simulated(simulated(work, protocol, person, seed))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    rows: list[dict[str, object]] = json.loads(kept.read_text(encoding="utf-8"))
+    return rows
+
+
+def main() -> None:
+    """Simulate, unwrap, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--people", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=9400)
+    parser.add_argument("--protocol", action="append", default=[])
+    parser.add_argument("--crop", type=Path)
+    parser.add_argument("--table", type=Path)
+    args = parser.parse_args()
+    text = [f"{datetime.now(UTC):%Y-%m-%d}\n"]
+    text += ["| scan | way | tool | voxels | wrong voxels by echo | wrong % | off whole turns |"]
+    text += ["|---|---|---|---|---|---|---|"]
+    for protocol in args.protocol or ["3t_tiny", "demo_light", "3t_megre_1mm"]:
+        for person in range(args.people):
+            for row in scored(args.work, protocol, person, args.seed):
+                share = 100 * sum(row["wrong"]) / (row["voxels"] * row["echoes"])
+                counts = " ".join(map(str, row["wrong"]))
+                text.append(
+                    f"| {protocol} {person} | {row['way']} | {row['tool']} | {row['voxels']} | "
+                    f"{counts} | {share:.4f} | {row['congruent']:.0e} |"
+                )
+    if args.crop:
+        text += ["", "| real crop | voxels | differ by echo | off whole turns, ours and niimath |"]
+        text += ["|---|---|---|---|"]
+        for row in on_crop(args.crop):
+            off = ", ".join(f"{c:.0e}" for c in row["congruent"])
+            counts = " ".join(map(str, row["differ"]))
+            text.append(f"| {row['way']} | {row['voxels']} | {counts} | {off} |")
+    print("\n".join(text))
+    if args.table:
+        args.table.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
