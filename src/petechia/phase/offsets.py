@@ -5,32 +5,130 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.blocks import Blocks, blur
-from petechia.core.checks import require_between
 from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
-from petechia.core.units import wrap
 from petechia.errors import UnfitError
+from petechia.phase.evolution import McpcParams, against_first, evolve, weight_of
 from petechia.phase.images import Volume, checked_mask, checked_phase, matching_magnitude
-from petechia.phase.unwrap.romeo import romeo
+from petechia.phase.smooth import difference, smooth_angle
+
+__all__ = ["McpcParams", "Offsets", "mcpc3ds", "remove_offsets"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class McpcParams:
-    """Settings of `mcpc3ds`.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Offsets:
+    """Phase without offsets, and what was taken away.
 
     Attributes
     ----------
-    smooth_mm : float
-        Standard deviation of the Gaussian that smooths the offset [mm].
+    phase_rad : (E, I, J, K) ndarray of float32
+        Wrapped phase without the offset, inside and outside the mask [rad].
+    offset_rad : (I, J, K) ndarray of float32
+        The offset of all echoes, continued smoothly outside the mask; wrapped [rad].
+    bipolar_rad : (I, J, K) ndarray of float32, or None
+        What even echoes (the second, the fourth) had besides; None for a monopolar scan, or
+        when fewer than three echoes cannot tell [rad].
+    alternation_rad : float
+        Root mean square of its linear part, also when it was too small to be removed [rad].
     """
 
-    smooth_mm: float = 7.0
+    phase_rad: Volume
+    offset_rad: Volume
+    bipolar_rad: Volume | None
+    alternation_rad: float
 
-    def __post_init__(self) -> None:
-        require_between(
-            self.smooth_mm, 0.5, 50, "McpcParams.smooth_mm", "Offsets are smooth: take 5 to 10."
-        )
+    @property
+    def says(self) -> str:
+        """The finding in one sentence."""
+        size = f"{self.alternation_rad:.2g} rad (rms) between odd and even echoes"
+        if self.bipolar_rad is not None:
+            return f"Echoes are read in alternating directions (bipolar): {size}, removed."
+        return f"Echoes are read in one direction (monopolar): {size}."
+
+
+def remove_offsets(
+    phase_rad: npt.NDArray[np.floating],
+    magnitude: npt.NDArray[np.floating],
+    te_s: tuple[float, ...],
+    mask: npt.NDArray[np.bool_],
+    grid: Grid,
+    params: McpcParams | None = None,
+) -> Offsets:
+    r"""Remove the phase offset of a combined channel (MCPC-3D-S), mono- or bipolar.
+
+    .. math:: \varphi_0 = G * [\varphi_1 - u\, t_1 / (t_2 - t_1)], \quad
+        u = U(\varphi_2 - \varphi_1) - b
+
+    with U the unwrapping, G a Gaussian that acts on :math:`m_1 m_2 e^{i\varphi_0}`, and b
+    the phase that even echoes of a bipolar readout have more than odd ones.
+
+    Parameters
+    ----------
+    phase_rad : (E, I, J, K) ndarray of float
+        Wrapped phase of two echoes or more; three for a bipolar scan [rad].
+    magnitude : (E, I, J, K) ndarray of float
+    te_s : tuple of float
+        Echo times, any spacing [s].
+    mask : (I, J, K) ndarray of bool
+    grid : Grid
+    params : McpcParams, optional
+
+    Returns
+    -------
+    Offsets
+
+    Raises
+    ------
+    UnfitError
+        With fewer than two echoes, or two of a scan that is stated to be bipolar.
+    ParameterError, InputError
+        If echo times or shapes do not fit.
+
+    Notes
+    -----
+    Whole turns of the difference that no echo can tell change the offset by
+    :math:`2\pi t_1 / (t_2 - t_1)`; the mean of the difference is taken nearest to 0, and so
+    is that of b, which the echoes leave open by :math:`2\pi (t_2 - t_1) / (t_3 - t_1)`:
+    either is a constant field. An offset that jumps within `smooth_mm` (a fringe line) is not
+    followed.
+
+    References
+    ----------
+    .. [1] Eckstein et al. (2018), Magn. Reson. Med. 79, 2996-3006, doi:10.1002/mrm.26963.
+    """
+    params = params or McpcParams()
+    phase = checked_phase(phase_rad, grid)
+    mask = checked_mask(mask, grid)
+    require_echoes(len(phase), params, "remove_offsets")
+    check_echo_times(tuple(te_s), len(phase), "remove_offsets.te_s")
+    m = matching_magnitude(phase, magnitude, grid)
+    with_first = [
+        np.ones(grid.shape, np.float32) if m is None else m[0] * m[e]
+        for e in range(1, min(3, len(phase)))
+    ]
+    several = len(phase) > 2 and params.bipolar != "no"
+    evolution = evolve(
+        against_first(phase, 1),
+        with_first[0],
+        against_first(phase, 2) if several else None,
+        with_first[1] if several else None,
+        tuple(te_s),
+        mask,
+        grid,
+        params,
+    )
+    raw = phase[0] - evolution.step_rad * np.float32(te_s[0] / evolution.step_s)
+    offset = smooth_angle(raw, weight_of(with_first[0], mask), grid, params.smooth_mm)
+    even = offset if evolution.bipolar_rad is None else offset + evolution.bipolar_rad
+    out = np.empty(phase.shape, dtype=np.float32)
+    for e, image in enumerate(phase):
+        out[e] = difference(image, even if e % 2 else offset)
+    return Offsets(
+        phase_rad=out,
+        offset_rad=offset,
+        bipolar_rad=evolution.bipolar_rad,
+        alternation_rad=evolution.alternation_rad,
+    )
 
 
 def mcpc3ds(
@@ -41,75 +139,24 @@ def mcpc3ds(
     grid: Grid,
     params: McpcParams | None = None,
 ) -> tuple[Volume, Volume]:
-    r"""Remove the phase offset of a monopolar scan (MCPC-3D-S of a combined channel).
+    """Return phase without offset, and the offset, of a monopolar scan: see `remove_offsets`."""
+    smooth_mm = (params or McpcParams()).smooth_mm
+    settings = McpcParams(smooth_mm=smooth_mm, bipolar="no")
+    found = remove_offsets(phase_rad, magnitude, te_s, mask, grid, settings)
+    return found.phase_rad, found.offset_rad
 
-    .. math:: \varphi_0 = G * [\varphi_1 - U(\varphi_2 - \varphi_1)\, t_1 / (t_2 - t_1)]
 
-    with U the unwrapping of the phase difference and G a Gaussian that acts on
-    :math:`m_1 m_2 e^{i\varphi_0}`.
-
-    Parameters
-    ----------
-    phase_rad : (E, I, J, K) ndarray of float
-        Wrapped phase of two echoes or more, all read in the same direction [rad].
-    magnitude : (E, I, J, K) ndarray of float
-    te_s : tuple of float
-        Echo times, any spacing [s].
-    mask : (I, J, K) ndarray of bool
-    grid : Grid
-    params : McpcParams, optional
-
-    Returns
-    -------
-    phase_rad : (E, I, J, K) ndarray of float32
-        Wrapped phase without the offset, inside and outside the mask [rad].
-    offset_rad : (I, J, K) ndarray of float32
-        The offset, continued smoothly outside the mask; wrapped [rad].
-
-    Raises
-    ------
-    UnfitError
-        With fewer than two echoes.
-    ParameterError, InputError
-        If echo times or shapes do not fit.
-
-    Notes
-    -----
-    Whole turns of the difference that no echo can tell change the offset by
-    :math:`2\pi t_1 / (t_2 - t_1)`; the mean of the difference is taken nearest to 0. An
-    offset that jumps within `smooth_mm` (a fringe line) is not followed.
-
-    References
-    ----------
-    .. [1] Eckstein et al. (2018), Magn. Reson. Med. 79, 2996-3006, doi:10.1002/mrm.26963.
-    """
-    params = params or McpcParams()
-    phase = checked_phase(phase_rad, grid)
-    mask = checked_mask(mask, grid)
-    if len(phase) < 2:
+def require_echoes(n_echoes: int, params: McpcParams, where: str) -> None:
+    """Raise `UnfitError` unless there are echoes enough to know the offset."""
+    if n_echoes < 2:
         raise UnfitError(
-            f"{len(phase)} echo has no phase difference",
-            where="mcpc3ds",
+            f"{n_echoes} echo has no phase difference",
+            where=where,
             mend="Leave the offset in: one echo cannot tell it from the field.",
         )
-    check_echo_times(tuple(te_s), len(phase), "mcpc3ds.te_s")
-    m = matching_magnitude(phase, magnitude, grid)
-    product = np.ones(grid.shape, np.float32) if m is None else m[0] * m[1]
-    step_s = te_s[1] - te_s[0]
-    difference = wrap(phase[1] - phase[0])
-    grown = romeo(difference[None], np.sqrt(product)[None], (step_s,), mask, grid)[0]
-    raw = phase[0] - grown * np.float32(te_s[0] / step_s)
-    limit = float(np.percentile(product[mask], 90)) or 1.0
-    weight = np.where(mask, np.minimum(product / np.float32(limit), 1), 0).astype(np.float32)
-    offset = _smooth_angle(raw, weight, grid, params.smooth_mm)
-    return wrap(phase - offset), offset
-
-
-def _smooth_angle(angle_rad: Volume, weight: Volume, grid: Grid, sigma_mm: float) -> Volume:
-    """Return the angle of the weighted, Gaussian-smoothed phasor."""
-    blocks = Blocks.of(grid, sigma_mm / 3)
-    parts = [
-        blocks.expand(blur(blocks.reduce(weight * turn(angle_rad)), blocks.coarse, sigma_mm))
-        for turn in (np.cos, np.sin)
-    ]
-    return np.asarray(np.arctan2(parts[1], parts[0]), dtype=np.float32)
+    if n_echoes < 3 and params.bipolar == "yes":
+        raise UnfitError(
+            f"{n_echoes} echoes of a bipolar readout",
+            where=where,
+            mend="Leave the offset in: three echoes are needed to know the phase of even ones.",
+        )

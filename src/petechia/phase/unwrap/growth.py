@@ -106,7 +106,7 @@ def _grow(phase: Any, about: Any, step_i: int, step_j: int, seeds: Any, inside: 
     turn, part, half = np.float32(TWO_PI), np.float32(1 / TWO_PI), np.float32(0.5)
     for s in seeds:
         _push(7 * s + 6, 0, ends, pool, below, spare)
-    bucket = 0
+    bucket: Any = 0
     while bucket < N_BINS:
         end = ends[bucket]
         if end == 0:

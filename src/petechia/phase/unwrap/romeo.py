@@ -177,7 +177,7 @@ def _common(sums: npt.NDArray[np.float64], ratio: float) -> npt.NDArray[np.float
         away = np.arctan2(sums[:, 2], sums[:, 3]) / TWO_PI - tries * ratio
         cost = cost + 2 * np.abs(away - np.round(away))
     best = np.take_along_axis(tries, cost.argmin(axis=0)[None], axis=0)[0]
-    return (TWO_PI * best).astype(np.float32)
+    return np.asarray(TWO_PI * best, dtype=np.float32)
 
 
 @compiled

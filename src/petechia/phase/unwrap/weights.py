@@ -11,6 +11,7 @@ from petechia.phase.images import Mask, Volume
 Bins = npt.NDArray[np.uint8]
 
 TWO_PI = 2 * np.pi
+PER_TURN = 1 / TWO_PI
 N_BINS = 256
 WEIGHTS = {
     "romeo2": ("coherence", "gradient"),
@@ -109,7 +110,7 @@ def voxel_quality(bins: Bins) -> Volume:
 @compiled
 def wrapped(d: float) -> float:
     """Return `d` less whole turns: -pi to pi."""
-    out: float = d - TWO_PI * np.floor(d / TWO_PI + 0.5)
+    out: float = d - TWO_PI * np.floor(d * PER_TURN + 0.5)
     return out
 
 
