@@ -3,11 +3,12 @@
 usage: python validation/unwrapping.py WORK [--people 1] [--seed 9400] [--protocol 3t_tiny ...]
        [--crop FOLDER] [--table FILE]
 
-Both get the same phase (offset removed), magnitude and mask, and unwrap the first echo in space
-and the others after it, or each echo by itself. A voxel is wrong when its phase is more than half a turn from the true field's, after the
-whole turns that most of its connected part has too many are taken from each echo. CROP holds
-Mag.nii.gz and Phase.nii.gz of a real scan, where the two can only be compared. What is
-finished in WORK is not done again. The seeds were never used to set anything.
+Both get the same phase (offset removed), magnitude and mask. They unwrap the first echo in space,
+and the others after it (template; ours after the fit of all before, or the neighbour alone) or
+each echo by itself. A voxel is wrong when its phase is more than half a turn from the true
+field's, after the whole turns that most of its connected part has too many are taken from each
+echo. CROP holds Mag.nii.gz and Phase.nii.gz of a real scan, where the two can only be compared.
+What is finished in WORK is not done again. The seeds were never used to set anything.
 """
 
 import argparse
@@ -73,13 +74,16 @@ def congruent(unwrapped: np.ndarray, phase: np.ndarray, mask: np.ndarray) -> flo
 
 def compared(
     phase: np.ndarray, magnitude: np.ndarray, te_s: tuple[float, ...], mask: np.ndarray, grid: Grid
-) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
-    """Yield way, tool, phase that went in and unwrapped phase that came out."""
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the way, the phase that went in, and what came out of ours and of niimath."""
     offset_free, _ = mcpc3ds(phase, magnitude, te_s, mask, grid)
-    for way, each in (("template", False), ("each echo", True)):
-        ours = romeo(offset_free, magnitude, te_s, mask, grid, RomeoParams(individual=each))
-        yield way, "petechia", offset_free, ours
-        yield way, "niimath", offset_free, by_niimath(offset_free, magnitude, te_s, mask, each)
+    inputs = (offset_free, magnitude, te_s, mask)
+    theirs = by_niimath(*inputs, False)
+    for follow in ("fit", "neighbour"):
+        ours = romeo(*inputs, grid, RomeoParams(follow=follow))
+        yield f"template, {follow}", offset_free, ours, theirs
+    ours = romeo(*inputs, grid, RomeoParams(individual=True))
+    yield "each echo", offset_free, ours, by_niimath(*inputs, True)
 
 
 def on_simulated(root: Path) -> list[dict[str, object]]:
@@ -92,13 +96,13 @@ def on_simulated(root: Path) -> list[dict[str, object]]:
     true_rad = np.stack([field * np.float32(radians_per_ppm(echoes.b0_t, t)) for t in te_s])
     rows = []
     inputs = (echoes.phase_rad, echoes.magnitude, te_s, mask, echoes.grid)
-    for way, tool, given, out in compared(*inputs):
-        bad = wrong(out, true_rad, mask)
+    for way, given, ours, theirs in compared(*inputs):
         rows.append(
             {
-                "way": way, "tool": tool, "voxels": int(mask.sum()), "echoes": len(te_s),
-                "wrong": [int(b.sum()) for b in bad],
-                "congruent": congruent(out, given, mask),
+                "way": way, "voxels": int(mask.sum()), "echoes": len(te_s),
+                "wrong": [[int(b.sum()) for b in wrong(out, true_rad, mask)]
+                          for out in (ours, theirs)],
+                "congruent": [congruent(out, given, mask) for out in (ours, theirs)],
             }
         )  # fmt: skip
     return rows
@@ -112,9 +116,8 @@ def on_crop(folder: Path) -> list[dict[str, object]]:
     phase = np.moveaxis(stored * np.float32(CROP_SCALE), 3, 0)
     grid = Grid(phase.shape[1:], image.affine)
     mask = np.ones(grid.shape, bool)
-    found = list(compared(phase, magnitude, CROP_TE_S, mask, grid))
     rows = []
-    for (way, _, given, ours), (_, _, _, theirs) in zip(found[::2], found[1::2], strict=True):
+    for way, given, ours, theirs in compared(phase, magnitude, CROP_TE_S, mask, grid):
         turns = np.round((ours - theirs) / TURN)
         common = np.median(turns, axis=(1, 2, 3), keepdims=True)
         rows.append(
@@ -149,17 +152,18 @@ def main() -> None:
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
     text = [f"{datetime.now(UTC):%Y-%m-%d}\n"]
-    text += ["| scan | way | tool | voxels | wrong voxels by echo | wrong % | off whole turns |"]
-    text += ["|---|---|---|---|---|---|---|"]
+    text += ["| scan | way | voxels | wrong by echo, ours | niimath | wrong %, ours | niimath |"]
+    text[-1] += " off whole turns |"
+    text += ["|---|---|---|---|---|---|---|---|"]
     for protocol in args.protocol or ["3t_tiny", "demo_light", "3t_megre_1mm"]:
         for person in range(args.people):
             for row in scored(args.work, protocol, person, args.seed):
-                share = 100 * sum(row["wrong"]) / (row["voxels"] * row["echoes"])
-                counts = " ".join(map(str, row["wrong"]))
-                text.append(
-                    f"| {protocol} {person} | {row['way']} | {row['tool']} | {row['voxels']} | "
-                    f"{counts} | {share:.4f} | {row['congruent']:.0e} |"
-                )
+                all_voxels = row["voxels"] * row["echoes"]
+                cells = [f"{protocol} {person}", row["way"], str(row["voxels"])]
+                cells += [" ".join(map(str, counts)) for counts in row["wrong"]]
+                cells += [f"{100 * sum(counts) / all_voxels:.4f}" for counts in row["wrong"]]
+                cells += [f"{max(row['congruent']):.0e}"]
+                text.append(f"| {' | '.join(cells)} |")
     if args.crop:
         text += ["", "| real crop | voxels | differ by echo | off whole turns, ours and niimath |"]
         text += ["|---|---|---|---|"]

@@ -77,6 +77,30 @@ def test_noise_and_a_hole_do_not_spread_errors(make_scan):
     assert (turns == np.median(turns)).all()
 
 
+def test_later_echoes_follow_all_before_them(make_scan):
+    """One noisy echo does not mislead those after it, as it does when they follow it alone."""
+    scan = make_scan((0.004, 0.008, 0.012, 0.016))
+    rng = np.random.default_rng(2)
+    scan.phase_rad[2] = rng.uniform(-np.pi, np.pi, scan.mask.shape)
+    scan.magnitude[2] *= 0.01
+    wrong = {}
+    for follow in ("fit", "neighbour"):
+        params = RomeoParams(follow=follow)
+        out = romeo(scan.phase_rad, scan.magnitude, scan.te_s, scan.mask, scan.grid, params)
+        wrong[follow] = (np.abs(out[3] - scan.true_rad[3]) > np.pi)[scan.mask].mean()
+    assert wrong["fit"] == 0
+    assert wrong["neighbour"] > 0.1
+
+
+def test_echoes_before_the_template_follow_it_too(make_scan):
+    scan = make_scan((0.004, 0.007, 0.012, 0.021), noise=0.002)
+    for follow in ("fit", "neighbour"):
+        for template in range(4):
+            params = RomeoParams(template=template, follow=follow)
+            out = romeo(scan.phase_rad, scan.magnitude, scan.te_s, scan.mask, scan.grid, params)
+            assert np.abs(out - scan.true_rad)[:, scan.mask].max() < np.pi, (follow, template)
+
+
 def test_order_of_axes_does_not_matter(scan):
     """The same scan with its axes turned gives the same unwrapped phase."""
     grid = Grid.from_spacing(scan.grid.shape[::-1], scan.grid.spacing_mm[::-1], (1, 0, 0))
@@ -157,7 +181,11 @@ def test_bad_input_is_named(scan, change, kind, says):
 
 @pytest.mark.parametrize(
     ("given", "says"),
-    [({"template": -1}, "template echo -1"), ({"weights": "best"}, "no set of weights 'best'")],
+    [
+        ({"template": -1}, "template echo -1"),
+        ({"weights": "best"}, "no set of weights 'best'"),
+        ({"follow": "me"}, "follow = 'me'"),
+    ],
 )
 def test_bad_settings_are_named(given, says):
     with pytest.raises(ParameterError, match=says):

@@ -28,11 +28,15 @@ class RomeoParams:
         "auto", or a published set: romeo2, romeo3, romeo4, romeo6.
     individual : bool
         Unwrap each echo in space by itself: for phase whose offset is still in.
+    follow : str
+        What the other echoes follow: "fit", the line through 0 and all echoes unwrapped so
+        far, weighted with squared magnitude; "neighbour", as published, the last one alone.
     """
 
     template: int = 0
     weights: str = "auto"
     individual: bool = False
+    follow: str = "fit"
 
     def __post_init__(self) -> None:
         if self.template < 0:
@@ -47,6 +51,12 @@ class RomeoParams:
                 where="RomeoParams.weights",
                 mend=f"Choose auto or one of {', '.join(WEIGHTS)}.",
             )
+        if self.follow not in ("fit", "neighbour"):
+            raise ParameterError(
+                f"follow = {self.follow!r}",
+                where="RomeoParams.follow",
+                mend="Choose fit or neighbour.",
+            )
 
 
 def romeo(
@@ -60,9 +70,9 @@ def romeo(
     """Unwrap phase exactly, by a path of best edges, over space and echoes.
 
     The template echo grows from one seed in each part of the mask, always over the best
-    edge at its rim. Each other echo takes the turns that bring it nearest to its
-    neighbour scaled by echo time, so the offset must be removed first (`mcpc3ds`) or
-    `params.individual` set.
+    edge at its rim. Each other echo takes the turns that bring it nearest to the line
+    through 0 and the echoes before it, so the offset must be removed first
+    (`remove_offsets`) or `params.individual` set.
 
     Parameters
     ----------
@@ -113,16 +123,13 @@ def romeo(
             mend=f"Choose 0 to {len(phase) - 1}.",
         )
     parts = cast("tuple[Labels, int]", ndimage.label(mask))
-    out = np.empty(phase.shape, dtype=np.float32)
+    out = np.zeros(phase.shape, dtype=np.float32)
     in_space = range(len(phase)) if params.individual else (template,)
     for e in in_space:
         _unwrap_in_space(phase, m, te_s, mask, parts, e, params, out[e])
     del parts
     if not params.individual:
-        for e in (*range(template - 1, -1, -1), *range(template + 1, len(phase))):
-            source = e + 1 if e < template else e - 1
-            ratio = te_s[e] / te_s[source]
-            _follow(out[source].ravel(), ratio, phase[e].ravel(), mask.ravel(), out[e].ravel())
+        _follow(phase, m, te_s, mask, params, out)
     return out
 
 
@@ -206,11 +213,50 @@ def _add_common(unwrapped: Any, labels: Any, common: Any, out: Any) -> None:
                 out[i, j, k] = unwrapped[i, j, k] + common[part] if part > 0 else 0.0
 
 
+def _follow(
+    phase: Volume,
+    magnitude: Volume | None,
+    te_s: tuple[float, ...],
+    mask: Mask,
+    params: RomeoParams,
+    out: Volume,
+) -> None:
+    """Unwrap all echoes but the template, in place, each after those before it."""
+    n, template = len(phase), params.template
+    order = np.array([*range(template, -1, -1), *range(template + 1, n)])
+    m = phase if magnitude is None else magnitude
+    _follow_echoes(
+        phase.reshape(n, -1),
+        m.reshape(n, -1),
+        magnitude is not None,
+        np.asarray(te_s, dtype=np.float32),
+        order,
+        params.follow == "fit",
+        mask.ravel(),
+        out.reshape(n, -1),
+    )
+
+
 @compiled
-def _follow(source: Any, ratio: float, p: Any, mask: Any, out: Any) -> None:
-    """Add the turns that bring `p` nearest to `source` scaled by `ratio`."""
+def _follow_echoes(
+    p: Any, m: Any, weighted: bool, te: Any, order: Any, fit: bool, mask: Any, out: Any
+) -> None:
+    """Add the turns that bring each echo nearest to the line through 0 and those before it."""
     turn, part, half = np.float32(TWO_PI), np.float32(1 / TWO_PI), np.float32(0.5)
-    scale = np.float32(ratio / TWO_PI)
-    for v in range(p.size):
-        turns = np.floor(source[v] * scale - p[v] * part + half)
-        out[v] = p[v] + turn * turns if mask[v] else np.float32(0)
+    for v in range(mask.size):
+        if not mask[v]:
+            continue
+        up, down = np.float32(0), np.float32(1e-30)
+        for n in range(1, order.size):
+            e, last = order[n], order[n - 1]
+            if fit:
+                w = np.float32(1)
+                if weighted:
+                    w = m[last, v] * m[last, v] + np.float32(1e-20)
+                up += w * te[last] * out[last, v]
+                down += w * te[last] * te[last]
+                expected = up / down * te[e]
+            else:
+                near = e + 1 if e < order[0] else e - 1
+                expected = out[near, v] / te[near] * te[e]
+            out[e, v] = p[e, v] + turn * np.floor((expected - p[e, v]) * part + half)
