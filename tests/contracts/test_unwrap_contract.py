@@ -5,10 +5,12 @@ import pytest
 
 from petechia.core.grid import Grid
 from petechia.core.units import wrap
-from petechia.errors import ParameterError
+from petechia.errors import InputError, ParameterError
 from petechia.phase.unwrap import METHODS
 
 ROWS = sorted(METHODS)
+EXACT = [name for name in ROWS if "not congruent" not in METHODS[name].summary]
+TURN = 2 * np.pi
 
 
 @pytest.fixture(
@@ -86,10 +88,99 @@ def test_unknown_settings_are_named(name):
         METHODS[name].settings(speed=3)
 
 
-def test_romeo_is_congruent_modulo_two_pi_and_right(case):
+@pytest.mark.parametrize("name", ROWS)
+def test_zero_in_zero_out(name, case):
+    available, grid, _ = case
+    zero = available | {"phase_rad": np.zeros_like(available["phase_rad"])}
+    assert not run(name, zero, grid).any()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_turn_added_everywhere_does_not_matter(name, case):
+    available, grid, _ = case
+    shifted = available | {"phase_rad": available["phase_rad"] + np.float32(TURN)}
+    assert np.allclose(run(name, shifted, grid), run(name, available, grid), atol=2e-3)
+
+
+@pytest.mark.parametrize("order", [(1, 2, 0), (2, 0, 1), (0, 2, 1)])
+@pytest.mark.parametrize("name", ROWS)
+def test_order_of_axes_does_not_matter(name, order, case):
+    available, grid, _ = case
+    echoes = (0, *(a + 1 for a in order))
+    turned = {
+        "phase_rad": available["phase_rad"].transpose(echoes),
+        "magnitude": available["magnitude"].transpose(echoes),
+        "te_s": available["te_s"],
+        "mask": available["mask"].transpose(order),
+    }
+    there = Grid.from_spacing(turned["mask"].shape, grid.spacing_mm[list(order)])
+    here = run(name, available, grid).transpose(echoes)
+    assert np.allclose(run(name, turned, there), here, atol=2e-3)
+
+
+@pytest.mark.parametrize("flip", [1, 2, 3])
+@pytest.mark.parametrize("name", ROWS)
+def test_mirrored_scans_give_mirrored_results(name, flip, case):
+    available, grid, _ = case
+    turned = available | {
+        "phase_rad": np.flip(available["phase_rad"], flip),
+        "magnitude": np.flip(available["magnitude"], flip),
+        "mask": np.flip(available["mask"], flip - 1),
+    }
+    here = np.flip(run(name, available, grid), flip)
+    assert np.allclose(run(name, turned, grid), here, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_wrong_grids_and_bad_voxels_are_named(name, case):
+    available, grid, _ = case
+    other = Grid.from_spacing((24, 28, 22), 1.0)
+    with pytest.raises(InputError, match="does not end in"):
+        run(name, available, other)
+    with pytest.raises(InputError, match="mask"):
+        run(name, available | {"mask": available["mask"][:-1]}, grid)
+    for value in (np.nan, np.inf):
+        bad = available["phase_rad"].copy()
+        bad[1, 0, 0, 0] = value  # outside the mask too
+        with pytest.raises(InputError, match=r"1 of \d+ voxels are not finite"):
+            run(name, available | {"phase_rad": bad}, grid)
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 7), (5, 1, 1), (1, 1, 1), (2, 3, 5)])
+@pytest.mark.parametrize("echoes", [1, 2, 4])
+@pytest.mark.parametrize("name", ROWS)
+def test_thin_volumes_and_few_echoes(name, echoes, shape):
+    rng = np.random.default_rng(0)
+    phase = rng.uniform(-np.pi, np.pi, (echoes, *shape)).astype(np.float32)
+    available = {
+        "phase_rad": phase,
+        "magnitude": rng.uniform(0, 1, phase.shape).astype(np.float32),
+        "te_s": (0.003, 0.0071, 0.02, 0.0205)[:echoes],
+        "mask": np.ones(shape, bool),
+    }
+    out = run(name, available, Grid.from_spacing(shape, (0.7, 1.1, 2.3)))
+    assert out.shape == phase.shape
+    assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_rows_are_congruent_modulo_two_pi_and_right(name, case):
     available, grid, true = case
-    out = run("romeo", available, grid)
+    out = run(name, available, grid)
     mask = available["mask"]
-    turns = (out - available["phase_rad"])[:, mask] / (2 * np.pi)
+    turns = (out - available["phase_rad"])[:, mask] / TURN
     assert np.abs(turns - np.round(turns)).max() < 1e-5
     assert np.abs(out - true)[:, mask].max() < 1e-3
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_rows_are_congruent_in_noise(name, case):
+    available, grid, true = case
+    rng = np.random.default_rng(1)
+    noise = available | {"phase_rad": rng.uniform(-np.pi, np.pi, true.shape).astype(np.float32)}
+    scattered = rng.random(grid.shape) < 0.3  # hundreds of parts
+    for mask in (available["mask"], np.ones(grid.shape, bool), scattered):
+        out = run(name, noise | {"mask": mask}, grid)
+        turns = ((out - noise["phase_rad"])[:, mask] / TURN).astype(np.float64)
+        assert np.abs(turns - np.round(turns)).max() < 1e-5
+        assert not out[:, ~mask].any()

@@ -22,6 +22,64 @@ def test_tissue_is_good_and_noise_is_bad(make_scan):
     assert not one[~scan.mask].any()
 
 
+def test_quality_of_one_row_worked_by_hand():
+    phase = np.array([[0.0, 0.5], [0.2, 1.4]], np.float32).reshape(2, 2, 1, 1)
+    m = np.array([[1.0, 0.8], [0.5, 0.3]], np.float32).reshape(2, 2, 1, 1)
+    mask, grid = np.ones((2, 1, 1), bool), Grid.from_spacing((2, 1, 1), 1.0)
+
+    def f(w):
+        return 0.1 + 0.9 * w
+
+    first = f(1 - 0.5 / np.pi) * f(1) * f(0.8**2)
+    first /= f(1)  # the first echo has none before it
+    second = f(1 - 1.2 / np.pi) * f(1 - (1.2 - 1.0) / np.pi) * f(0.6**2)
+    expected = (0.64 * first + 0.09 * second) / (0.64 + 0.09)
+    found = phase_quality(phase, m, (0.01, 0.02), mask, grid)
+    assert np.allclose(found, expected, rtol=1e-5)
+
+
+def test_all_echoes_tell_noise_better_than_two(make_scan):
+    scan = make_scan((0.004, 0.008, 0.012, 0.016, 0.020), noise=0.02)
+    rng = np.random.default_rng(3)
+    air = ~scan.mask
+    noise = rng.standard_normal((2, 5, air.sum())) * 0.02
+    scan.phase_rad[:, air] = np.arctan2(noise[1], noise[0])
+    scan.magnitude[:, air] = np.hypot(*noise)
+    whole = np.ones_like(air)
+    quality = [
+        phase_quality(scan.phase_rad[:n], scan.magnitude[:n], scan.te_s[:n], whole, scan.grid)
+        for n in (2, 5)
+    ]
+    apart = [(np.median(q[scan.mask]) - np.median(q[air])) / q[air].std() for q in quality]
+    assert apart[1] > 1.2 * apart[0]
+
+
+def test_an_echo_without_signal_does_not_spoil_the_rest(make_scan):
+    scan = make_scan(noise=0.01)
+    rng = np.random.default_rng(4)
+    scan.phase_rad[2] = rng.uniform(-np.pi, np.pi, scan.mask.shape)
+    given = (scan.te_s, scan.mask, scan.grid)
+    loud = phase_quality(scan.phase_rad, scan.magnitude, *given)
+    scan.magnitude[2] *= 0.02
+    dead = phase_quality(scan.phase_rad, scan.magnitude, *given)
+    assert np.median(dead[scan.mask]) > 0.8
+    assert np.median(loud[scan.mask]) < np.median(dead[scan.mask]) - 0.1
+
+
+def test_quality_does_not_mind_turns_sign_or_axes(make_scan):
+    scan = make_scan(offset=1.0, noise=0.02)
+    given = (scan.te_s, scan.mask, scan.grid)
+    here = phase_quality(scan.phase_rad, scan.magnitude, *given)
+    again = phase_quality(2 * np.pi - scan.phase_rad, scan.magnitude, *given)
+    assert np.allclose(here, again, atol=1e-4)
+    grid = Grid.from_spacing(scan.grid.shape[::-1], scan.grid.spacing_mm[::-1], (1, 0, 0))
+    turned = phase_quality(
+        scan.phase_rad.transpose(0, 3, 2, 1), scan.magnitude.transpose(0, 3, 2, 1),
+        scan.te_s, scan.mask.T, grid,
+    )  # fmt: skip
+    assert np.allclose(here, turned.T, atol=1e-5)
+
+
 def homodyne(phase, magnitude, window):
     """Divide each slice by its low-pass: a vendor's SWI filter, written for this test."""
     shape = []

@@ -1,14 +1,16 @@
 """Unwrapping by solving for the phase whose Laplacian is that of the wrapped phase."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
+from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
-from petechia.core.units import wrap
 from petechia.phase.images import Mask, Volume, checked_mask, checked_phase
+from petechia.phase.unwrap.weights import TWO_PI
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,28 +68,41 @@ def laplacian(
     out = np.empty(phase.shape, dtype=np.float32)
     for e, image in enumerate(phase):
         spectrum = fft.dctn(_divergence(image, mask, grid), type=2, norm="ortho", overwrite_x=True)
-        solved = fft.idctn(spectrum * inverse, type=2, norm="ortho", overwrite_x=True)
+        spectrum *= inverse
+        solved = fft.idctn(spectrum, type=2, norm="ortho", overwrite_x=True)
         # the equation leaves a constant open: the one nearest the wrapped phase
         away = image[mask] - solved[mask]
         solved += np.arctan2(np.sin(away).sum(), np.cos(away).sum(), dtype=np.float32)
         solved -= np.float32(2 * np.pi * np.round(solved[mask].mean() / (2 * np.pi)))
-        out[e] = np.where(mask, solved, 0)
+        np.multiply(solved, mask, out=out[e])
     return out
 
 
 def _divergence(image: Volume, mask: Mask, grid: Grid) -> Volume:
     """Return the sum of wrapped differences to the neighbours over the squared spacing."""
     out = np.zeros(image.shape, dtype=np.float32)
-    for axis, d in enumerate(grid.spacing_mm):
-        here: list[slice] = [slice(None)] * 3
-        there = here.copy()
-        here[axis], there[axis] = slice(None, -1), slice(1, None)
-        a, b = tuple(here), tuple(there)
-        step = wrap(image[b] - image[a]) * (mask[a] & mask[b])
-        step /= np.float32(d * d)
-        out[a] += step
-        out[b] -= step
+    _sum_differences(image, mask, (1 / grid.spacing_mm**2).astype(np.float32), out)
     return out
+
+
+@compiled
+def _sum_differences(p: Any, mask: Any, per_mm2: Any, out: Any) -> None:
+    turn, part, half = np.float32(TWO_PI), np.float32(1 / TWO_PI), np.float32(0.5)
+    for i in range(p.shape[0]):
+        for j in range(p.shape[1]):
+            for k in range(p.shape[2]):
+                if not mask[i, j, k]:
+                    continue
+                for axis in range(3):
+                    x, y, z = i + int(axis == 0), j + int(axis == 1), k + int(axis == 2)
+                    if x == p.shape[0] or y == p.shape[1] or z == p.shape[2]:
+                        continue
+                    if mask[x, y, z]:
+                        step = p[x, y, z] - p[i, j, k]
+                        step -= turn * np.floor(step * part + half)
+                        step *= per_mm2[axis]
+                        out[i, j, k] += step
+                        out[x, y, z] -= step
 
 
 def _inverse_laplacian(grid: Grid) -> Volume:
