@@ -23,7 +23,7 @@ from petechia.phase.smooth import (
 )
 from petechia.phase.unwrap.romeo import romeo
 
-BIPOLAR_RAD = 0.1
+BIPOLAR_RAD = 0.05
 """Phase between odd and even echoes, root mean square, from which a scan counts as bipolar."""
 
 
