@@ -134,3 +134,19 @@ def test_arrays_that_do_not_fit_are_told(change, message):
     with pytest.raises(InputError) as caught:
         api.qsm(words.pop("phase_rad"), words.pop("magnitude"), **words)
     assert re.search(message, str(caught.value)), caught.value
+
+
+def test_coils_are_combined():
+    rng = np.random.default_rng(0)
+    shape, te_s = (12, 11, 10), (0.005, 0.012)
+    field = np.linspace(-20, 30, shape[0])[:, None, None] * np.ones(shape)
+    true = np.stack([2 * np.pi * field * t for t in te_s])
+    offsets = rng.uniform(-3, 3, 3)
+    phase = np.angle(np.exp(1j * (true[:, None] + offsets[None, :, None, None, None])))
+    result = api.combine_coils(phase, np.ones(phase.shape), te_s=te_s, spacing_mm=(2, 2, 2))
+    away = np.exp(1j * (result["phase_rad"] - true))
+    assert np.abs(np.angle(away / away.mean())).max() < 0.05
+    assert np.allclose(result["magnitude"], np.sqrt(3), rtol=1e-3)
+    assert result.record["bipolar"] is False
+    with pytest.raises(InputError, match="phase of shape"):
+        api.combine_coils(phase[0], phase[0], te_s=te_s, spacing_mm=(2, 2, 2))

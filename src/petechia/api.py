@@ -15,6 +15,9 @@ from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.errors import InputError, ParameterError, UnfitError
 from petechia.files.scan import Header, Scan, ScanName
+from petechia.phase.coils import CoilStack
+from petechia.phase.coils import combine_coils as combine
+from petechia.phase.evolution import McpcParams
 from petechia.pipeline.fitness import check_acquisition, require_assessable
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.settings import Settings
@@ -102,6 +105,56 @@ def qsm(
             mend="Give the unfiltered phase of the scanner.",
         )
     return _result(work, ("chi_ppm", "local_field_ppm", "total_field_ppm", "mask"))
+
+
+def combine_coils(
+    phase_rad: npt.ArrayLike,
+    magnitude: npt.ArrayLike,
+    *,
+    te_s: tuple[float, ...],
+    spacing_mm: npt.ArrayLike,
+    mask: npt.ArrayLike | None = None,
+    bipolar: str = "auto",
+    n_threads: int = 1,
+) -> Result:
+    """Return one image per echo from uncombined coils, for `qsm`, `swi` and `detect`.
+
+    Parameters
+    ----------
+    phase_rad, magnitude : (E, C, I, J, K) array of float
+        Echoes, two or more, then coils; memory-mapped files are read coil by coil.
+    te_s : tuple of float
+        Echo times, increasing [s].
+    spacing_mm : (3,) array
+        Voxel size along i, j, k [mm].
+    mask : (I, J, K) array of bool, or None
+        Where there is signal; found when None.
+    bipolar : str
+        Whether even echoes are read backwards: "no", "yes", or "auto" by the data.
+    n_threads : int
+        Threads to use.
+
+    Returns
+    -------
+    Result
+        Arrays `phase_rad`, free of the coils' offsets, and `magnitude`: (E, I, J, K).
+
+    Raises
+    ------
+    InputError, ParameterError
+        If arrays and times do not fit each other.
+    UnfitError
+        With one echo.
+    """
+    stack = CoilStack(np.asanyarray(phase_rad), np.asanyarray(magnitude))
+    grid = Grid.from_spacing(_last_three(np.shape(magnitude)[1:]), spacing_mm)
+    inside = None if mask is None else np.asarray(mask).astype(bool)
+    with threads(n_threads):
+        found = combine(stack, te_s, grid, inside, McpcParams(bipolar=bipolar))
+    record = {"alternation_rad": found.alternation_rad, "bipolar": found.bipolar_rad is not None}
+    return Result(
+        arrays={"phase_rad": found.phase_rad, "magnitude": found.magnitude}, record=record
+    )
 
 
 def swi(

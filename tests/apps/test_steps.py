@@ -50,6 +50,29 @@ def times() -> str:
     return ",".join(str(te) for te in TE)
 
 
+def test_coils_become_one_image_per_echo(petechia, files):
+    phase = np.stack([read_nifti(files / f"p{n}.nii.gz").only for n in (1, 2, 3)])
+    size = np.stack([read_nifti(files / f"m{n}.nii.gz").only for n in (1, 2, 3)])
+    for name, offset in (("a", 0.5), ("b", -2.0)):
+        turned = np.angle(np.exp(1j * (phase + offset))).astype(np.float32)
+        write_nifti(files / f"p{name}.nii.gz", turned, GRID)
+        write_nifti(files / f"m{name}.nii.gz", size, GRID)
+    words = ["combine", "--te", times()]
+    words += ["--phase", f"{files / 'pa.nii.gz'},{files / 'pb.nii.gz'}"]
+    words += ["--mag", f"{files / 'ma.nii.gz'},{files / 'mb.nii.gz'}"]
+    said = petechia(*words, files / "phase.nii.gz", files / "mag.nii.gz")
+    assert said.code == 0, said.err
+    inside = read_nifti(files / "mask.nii.gz").only > 0
+    away = np.exp(1j * (read_nifti(files / "phase.nii.gz").frames - phase))[:, inside]
+    assert np.median(np.abs(np.angle(away / away.mean()))) < 0.1
+    found = read_nifti(files / "mag.nii.gz").frames[:, inside]
+    assert np.allclose(found, np.sqrt(2) * size[:, inside], rtol=1e-3)
+
+    said = petechia(*words[:-1], files / "ma.nii.gz", files / "o.nii.gz", files / "n.nii.gz")
+    assert said.code == 2
+    assert re.search("--mag: 1 files for 2 of --phase", said.err)
+
+
 def test_from_phase_to_susceptibility_step_by_step(petechia, files):
     at = {
         name: files / f"{name}.nii.gz" for name in ("mask", "un", "total", "local", "valid", "chi")

@@ -134,7 +134,7 @@ def combine_coils(
         raise InputError("no coil", where="coils", mend="Give one array for each coil.")
     te_s = tuple(te_s)
     require_echoes(len(te_s), params, "combine_coils")
-    check_echo_times(te_s, len(coils[0]), "combine_coils.te_s")
+    check_echo_times(te_s, len(te_s), "combine_coils.te_s")
     evolution, inside = _evolution(coils, te_s, grid, mask, params)
     turn = evolution.step_rad * np.float32(te_s[0] / evolution.step_s)
     blocks = blocks_for(grid, params.smooth_mm)

@@ -20,6 +20,7 @@ COMMANDS = {
     "simulate": "write a BIDS dataset of simulated patients with their truth",
     "methods": "list the methods of every stage",
     "mask": "brain mask of a magnitude image",
+    "combine": "one image per echo from uncombined coils",
     "unwrap": "unwrap phase; field map from echoes",
     "background": "local field from total field",
     "invert": "susceptibility from local field",

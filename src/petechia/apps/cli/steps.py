@@ -150,6 +150,26 @@ def stack(paths: list[str], option: str) -> "tuple[np.ndarray, Volume]":
     return np.concatenate([volume.frames for volume in volumes]), first
 
 
+def in_radians(raw: "np.ndarray", image: "Volume", scale: float | None) -> "np.ndarray":
+    """Return phase in radians by `--phase-scale`, the JSON beside it, or its range."""
+    from petechia.files.nifti import stem_of
+    from petechia.files.phase_scaling import phase_to_radians
+    from petechia.files.sidecars import read_json
+
+    beside = image.path.with_name(stem_of(image.path.name) + ".json")
+    units = read_json(beside).get("Units") if beside.is_file() else None
+    rescale = None if scale is not None or image.rescale == (1.0, 0.0) else image.rescale
+    if rescale is not None:  # the rules go by what the scanner stored
+        raw = (raw - rescale[1]) / rescale[0]
+    return phase_to_radians(
+        raw,
+        units_hint=None if units is None else str(units),
+        rescale=rescale,
+        scale=scale,
+        where=str(image.path),
+    ).phase_rad
+
+
 def mask_or_everything(path: Path | None, grid: "Grid") -> "np.ndarray":
     """Return the mask at `path`, or one that holds every voxel."""
     import numpy as np

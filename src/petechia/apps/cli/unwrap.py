@@ -2,16 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from petechia.apps.cli import steps
 from petechia.apps.cli.words import LIST
 from petechia.errors import ParameterError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from petechia.files.nifti import Volume
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     raw, image = steps.stack(items(args.phase), "--phase")
     te_s = numbers(args.te, "--te")
     check_echo_times(te_s, len(raw), "--te")
-    phase = _in_radians(raw, image, args.phase_scale)
+    phase = steps.in_radians(raw, image, args.phase_scale)
     magnitude = np.ones_like(phase)
     if args.mag:
         magnitude, _ = steps.magnitudes(items(args.mag), "--mag")
@@ -76,23 +70,3 @@ def run(args: argparse.Namespace) -> int:
             )
             steps.save(args.field, found.field_ppm, image)
     return 0
-
-
-def _in_radians(raw: "np.ndarray", image: "Volume", scale: float | None) -> "np.ndarray":
-    """Return phase in radians by `--phase-scale`, the JSON beside it, or its range."""
-    from petechia.files.nifti import stem_of
-    from petechia.files.phase_scaling import phase_to_radians
-    from petechia.files.sidecars import read_json
-
-    beside = image.path.with_name(stem_of(image.path.name) + ".json")
-    units = read_json(beside).get("Units") if beside.is_file() else None
-    rescale = None if scale is not None or image.rescale == (1.0, 0.0) else image.rescale
-    if rescale is not None:  # the rules go by what the scanner stored
-        raw = (raw - rescale[1]) / rescale[0]
-    return phase_to_radians(
-        raw,
-        units_hint=None if units is None else str(units),
-        rescale=rescale,
-        scale=scale,
-        where=str(image.path),
-    ).phase_rad
