@@ -15,7 +15,7 @@ from petechia.errors import InputError
 from petechia.phase.evolution import Evolution, McpcParams, evolve
 from petechia.phase.images import Volume, checked_mask
 from petechia.phase.offsets import require_echoes
-from petechia.phase.smooth import block_sums, blocks_for, blurred
+from petechia.phase.smooth import angle, block_sums, blocks_for, blurred
 
 Images = npt.NDArray[np.complex64]
 
@@ -50,9 +50,9 @@ class CoilStack(Sequence[Images]):
 
     def __getitem__(self, coil: Any) -> Any:
         """Return the echoes of one coil, (E, I, J, K) complex64."""
-        angle = np.asarray(self._phase[:, coil], dtype=np.float32)
-        out = np.empty(angle.shape, dtype=np.complex64)
-        out.real, out.imag = np.cos(angle), np.sin(angle)
+        phase = np.asarray(self._phase[:, coil], dtype=np.float32)
+        out = np.empty(phase.shape, dtype=np.complex64)
+        out.real, out.imag = np.cos(phase), np.sin(phase)
         out *= np.asarray(self._magnitude[:, coil], dtype=np.float32)
         return out
 
@@ -178,7 +178,7 @@ def _evolution(
     if mask is None:
         mask = power > (SIGNAL**2) * np.percentile(power, 98)
     mask = checked_mask(mask, grid)
-    angles = [np.asarray(np.angle(p), dtype=np.float32) for p in products]
+    angles = [angle(p) for p in products]
     sizes = [np.asarray(np.abs(p), dtype=np.float32) for p in products]
     evolution = evolve(
         angles[0],
@@ -214,8 +214,8 @@ def _finished(out: Images, power: Volume, evolution: Evolution) -> Combined:
     for e, image in enumerate(out):
         image /= root
         if e % 2 and evolution.bipolar_rad is not None:
-            image *= np.exp(-1j * evolution.bipolar_rad)
-        phase[e], magnitude[e] = np.angle(image), np.abs(image)
+            image *= np.exp(-1j * evolution.bipolar_rad).astype(np.complex64)
+        phase[e], magnitude[e] = angle(image), np.abs(image)
     return Combined(
         phase_rad=phase,
         magnitude=magnitude,
