@@ -68,7 +68,9 @@ def test_a_ramp_of_several_turns_over_the_head_is_followed(make_scan, axes_mm):
 
 def test_two_echoes_cannot_tell(make_scan):
     scan = make_scan((0.005, 0.010))
-    assert remove_offsets(*given(scan)).bipolar_rad is None
+    found = remove_offsets(*given(scan))
+    assert found.bipolar_rad is None
+    assert "not looked for" in found.says
     with pytest.raises(UnfitError, match="2 echoes of a bipolar readout"):
         remove_offsets(*given(scan), McpcParams(bipolar="yes"))
 

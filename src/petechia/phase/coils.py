@@ -68,14 +68,14 @@ class Combined:
         noise that of one coil everywhere.
     bipolar_rad : (I, J, K) ndarray of float32, or None
         What even echoes had more than odd ones, already removed [rad].
-    alternation_rad : float
-        Root mean square of its linear part [rad].
+    alternation_rad : float, or None
+        Root mean square of its linear part; None when it was not looked for [rad].
     """
 
     phase_rad: Volume
     magnitude: Volume
     bipolar_rad: Volume | None
-    alternation_rad: float
+    alternation_rad: float | None
 
 
 def combine_coils(

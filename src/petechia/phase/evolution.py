@@ -66,14 +66,14 @@ class Evolution:
         Time between the first two echoes [s].
     bipolar_rad : (I, J, K) ndarray of float32, or None
         What even echoes (the second, the fourth) have more than odd ones [rad].
-    alternation_rad : float
-        Root mean square of its linear part in the mask, 0 when not looked for [rad].
+    alternation_rad : float, or None
+        Root mean square of its linear part in the mask; None when not looked for [rad].
     """
 
     step_rad: Volume
     step_s: float
     bipolar_rad: Volume | None = None
-    alternation_rad: float = 0.0
+    alternation_rad: float | None = None
 
 
 def evolve(

@@ -28,18 +28,21 @@ class Offsets:
     bipolar_rad : (I, J, K) ndarray of float32, or None
         What even echoes (the second, the fourth) had besides; None for a monopolar scan, or
         when fewer than three echoes cannot tell [rad].
-    alternation_rad : float
-        Root mean square of its linear part, also when it was too small to be removed [rad].
+    alternation_rad : float, or None
+        Root mean square of its linear part, also when it was too small to be removed; None when
+        it was not looked for [rad].
     """
 
     phase_rad: Volume
     offset_rad: Volume
     bipolar_rad: Volume | None
-    alternation_rad: float
+    alternation_rad: float | None
 
     @property
     def says(self) -> str:
         """The finding in one sentence."""
+        if self.alternation_rad is None:
+            return "Whether echoes are read in alternating directions was not looked for."
         size = f"{self.alternation_rad:.2g} rad (rms) between odd and even echoes"
         if self.bipolar_rad is not None:
             return f"Echoes are read in alternating directions (bipolar): {size}, removed."
