@@ -28,7 +28,7 @@ from petechia.core.grid import Grid
 from petechia.core.units import radians_per_ppm
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_mask, read_nifti
-from petechia.phase.offsets import mcpc3ds
+from petechia.phase.offsets import mcpc3ds, remove_offsets
 from petechia.phase.unwrap.romeo import RomeoParams, romeo
 
 TURN = 2 * np.pi
@@ -108,8 +108,8 @@ def on_simulated(root: Path) -> list[dict[str, object]]:
     return rows
 
 
-def on_crop(folder: Path) -> list[dict[str, object]]:
-    """Return in how many voxels of the real crop the two differ, common turns apart."""
+def on_crop(folder: Path) -> tuple[list[dict[str, object]], str]:
+    """Return where the two differ in the real crop, common turns apart, and its readout."""
     image = nib.load(folder / "Mag.nii.gz")
     magnitude = np.moveaxis(np.asarray(image.dataobj, np.float32), 3, 0)
     stored = np.asarray(nib.load(folder / "Phase.nii.gz").dataobj, np.float32)
@@ -127,7 +127,8 @@ def on_crop(folder: Path) -> list[dict[str, object]]:
                 "congruent": [congruent(ours, given, mask), congruent(theirs, given, mask)],
             }
         )  # fmt: skip
-    return rows
+    found = remove_offsets(phase, magnitude, CROP_TE_S, mask, grid)
+    return rows, found.says
 
 
 def scored(work: Path, protocol: str, person: int, seed: int) -> list[dict[str, object]]:
@@ -167,10 +168,12 @@ def main() -> None:
     if args.crop:
         text += ["", "| real crop | voxels | differ by echo | off whole turns, ours and niimath |"]
         text += ["|---|---|---|---|"]
-        for row in on_crop(args.crop):
+        rows, readout = on_crop(args.crop)
+        for row in rows:
             off = ", ".join(f"{c:.0e}" for c in row["congruent"])
             counts = " ".join(map(str, row["differ"]))
             text.append(f"| {row['way']} | {row['voxels']} | {counts} | {off} |")
+        text += ["", readout]
     print("\n".join(text))
     if args.table:
         args.table.write_text("\n".join(text) + "\n", encoding="utf-8")

@@ -146,6 +146,7 @@ def combine_coils(
     UnfitError
         With one echo.
     """
+    _require_threads(n_threads, "combine_coils")
     stack = CoilStack(np.asanyarray(phase_rad), np.asanyarray(magnitude))
     grid = Grid.from_spacing(_last_three(np.shape(magnitude)[1:]), spacing_mm)
     inside = None if mask is None else np.asarray(mask).astype(bool)
@@ -299,11 +300,15 @@ def _work_on(
     return work
 
 
-def _run(work: Work, step: str, n_threads: int) -> None:
+def _require_threads(n_threads: int, step: str) -> None:
     if n_threads < 1:
         raise ParameterError(
             f"{n_threads} threads", where=f"{step}.n_threads", mend="Give 1 or more."
         )
+
+
+def _run(work: Work, step: str, n_threads: int) -> None:
+    _require_threads(n_threads, step)
     with threads(n_threads):
         walk(work, [step])
 
