@@ -249,10 +249,40 @@ def test_a_thin_slab_obeys_a_given_sign_too(scan, brain):
 
 
 def test_unequal_echo_spacing_falls_back_and_says_so(walked, scan):
-    work = walked("r2star", te_s=(0.006, 0.013, 0.030), phase_te_s=(0.006, 0.013, 0.030))
+    uneven = {"te_s": (0.006, 0.013, 0.030), "phase_te_s": (0.006, 0.013, 0.030)}
+    work = walked("r2star", settings={"relaxation": "arlo"}, **uneven)
     assert work.r2star is not None
     assert any("log-linearly instead" in text for text in work.warnings)
     assert [row["method"] for row in work.methods if row["stage"] == "relaxation"] == ["loglinear"]
+    assert not any("log-linearly" in text for text in walked("r2star", **uneven).warnings)
+
+
+def test_the_scanners_own_swi_is_not_weighted_once_more(scan, brain):
+    header = replace(scan.header, weighted=True)
+    work = Work(scan=replace(scan, header=header), settings=Settings())
+    work.given_mask = brain
+    walk(work, ["swi", "r2star"])
+    assert statuses(work)["image"] == "limited"
+    assert any("not weighted once more" in text for text in work.warnings)
+    assert work.swi is None
+    assert work.r2star is None
+    assert work.mip is not None
+    assert work.chi_ppm is not None  # the phase is as good as ever
+
+
+def test_clear_swi_from_the_road(walked, plain, scan):
+    work = walked("swi", settings={"weighting": "clear_swi"})
+    shown = {row["stage"]: row["method"] for row in work.methods}
+    assert shown["susceptibility weighting"] == "clear_swi"
+    inside = work.mask
+    assert alike(work.swi[inside], plain.swi[inside]) > 0.5
+    filtered = walked(
+        "swi",
+        phase_rad=homodyne_of(scan.echoes.phase_rad),
+        settings={"weighting": "clear_swi", "phase_sign": "+1"},
+    )
+    assert any("clear_swi needs unfiltered phase" in text for text in filtered.warnings)
+    assert filtered.swi is not None
 
 
 def test_the_fast_preset_uses_its_own_methods(walked, plain):

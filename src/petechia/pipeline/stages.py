@@ -259,7 +259,7 @@ def _sign_by_evidence(work: Work) -> tuple[int, bool, str]:
 def r2star_stage(work: Work) -> None:
     """Fit the decay over echoes, without what the field's gradients took from them."""
     echoes = work.echoes
-    if echoes.n_echoes < 2:
+    if echoes.n_echoes < 2 or work.why_not("r2star"):
         return
     arrays = {
         "magnitude": echoes.magnitude,
@@ -298,7 +298,10 @@ def swi_stage(work: Work) -> None:
     if work.total_field_ppm is not None:  # also where no susceptibility could be had
         settle_sign(work)
     _highpass(work)
-    if work.highpass_rad is None:
+    if work.scan.header.weighted:
+        work.warnings.append("The scanner has made the SWI: it is not weighted once more.")
+        weighted = magnitude
+    elif work.highpass_rad is None:
         work.warnings.append("No phase: no SWI; the projection is of the magnitude.")
         weighted = magnitude
     else:
