@@ -293,8 +293,9 @@ def r2star_stage(work: Work) -> None:
 
 def swi_stage(work: Work) -> None:
     """Weight the magnitude with its high-pass phase; project the minimum over a slab."""
-    echoes, grid, mask = work.echoes, work.grid, work.need("mask")
-    magnitude = combine_magnitude(echoes.magnitude, echoes.te_s)
+    grid, mask = work.grid, work.need("mask")
+    # of one echo, as its phase: early echoes would lend the others' signal to dark spots
+    magnitude = work.echoes.magnitude[work.reading_echo]
     if work.total_field_ppm is not None:  # also where no susceptibility could be had
         settle_sign(work)
     _highpass(work)
@@ -313,7 +314,7 @@ def swi_stage(work: Work) -> None:
     )
 
 
-def _weighted(work: Work, combined: np.ndarray) -> np.ndarray:
+def _weighted(work: Work, magnitude: np.ndarray) -> np.ndarray:
     """Return the SWI by the chosen method, or the classic one where it lacks a field."""
     row, params = work.used("susceptibility weighting", "weighting")
     if "field_ppm" in row.needs and work.total_field_ppm is None:
@@ -324,7 +325,7 @@ def _weighted(work: Work, combined: np.ndarray) -> np.ndarray:
         work.cite("susceptibility weighting", "swi", row.summary, row.doi)
     echoes = work.echoes
     arrays = {
-        "magnitude": echoes.magnitude if "te_s" in row.needs else combined,
+        "magnitude": echoes.magnitude if "te_s" in row.needs else magnitude,
         "te_s": echoes.te_s,
         "highpass_rad": work.highpass_rad,
         "field_ppm": work.total_field_ppm,

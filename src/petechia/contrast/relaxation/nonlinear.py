@@ -24,8 +24,10 @@ SETTLED, SETTLED_SD = 1e-3, 0.02
 """The fit has settled when a step changes the last echo's decay by less than this part, or the
 rate by less than this part of its own standard deviation."""
 VISIBLE = 2.0
-"""Where no echo stands this many sigma above the floor there is nothing to fit: the line through
-the logarithms, where the fit begins, is what there is."""
+"""Where no echo stands this many sigma above the floor there is nothing to fit: ARLO or the line
+through the logarithms, where the fit begins, is what there is."""
+FAR = 200.0
+"""Squared amplitude over the floor's from which the floor's bend is left out: 0.0001 sigma."""
 BEND = 0.1
 """Shape of the approach of the floor to its limit; 0.1 keeps the mean within 0.002 sigma."""
 
@@ -171,12 +173,14 @@ def mean_above_noise(amplitude, variance, floor):  # type: ignore[no-untyped-def
     """Return the mean magnitude of an amplitude, its slope, and the inverse of its variance."""
     limit, rest, alpha, beta, gam = floor
     a2 = amplitude * amplitude / variance
+    if a2 > FAR * limit:
+        mean = np.sqrt(amplitude * amplitude + variance * limit)
+        return mean, amplitude / mean, 1.0
     above, below = 1.0 + alpha * a2, 1.0 + a2 * (beta + gam * a2)
     part = rest * above / below
-    excess = limit + part
-    mean = np.sqrt(amplitude * amplitude + variance * excess)
+    mean = np.sqrt(amplitude * amplitude + variance * (limit + part))
     bend = (rest * alpha - part * (beta + 2.0 * gam * a2)) / below
-    return mean, amplitude * (1.0 + bend) / mean, 1.0 / (limit + 1.0 - excess)
+    return mean, amplitude * (1.0 + bend) / mean, 1.0 / (1.0 - part)
 
 
 @compiled
@@ -193,78 +197,100 @@ def _fit(  # type: ignore[no-untyped-def]
                 n = n_echoes
                 if hz > 0.0:
                     n = dephased(field, i, j, k, te_s, hz, sliced, left)
+                brightest = 0.0
                 for e in range(n):
-                    signal[e] = echoes[e, i, j, k]
-                log_first, rate = _start(signal, te_s, left, n)
-                if np.max(signal[:n]) > visible:
-                    log_first, rate = _descend(
-                        signal, te_s, left, n, even, variance, floor, log_first, rate, r2star_max
-                    )
+                    signal[e] = echoes[e, i, j, k] / left[e]
+                    brightest = max(brightest, signal[e])
+                if even > 0.0 and n > 2:
+                    rate = _regression(signal, even, n)
+                else:
+                    rate = _line(signal, te_s, n)
                 rate = min(max(rate, 0.0), r2star_max)
+                first = _amplitude(signal, te_s, n, even, rate)
+                if brightest > visible:
+                    first, rate = _descend(
+                        signal, te_s, left, n, even, variance, floor, first, rate, r2star_max
+                    )
                 r2star[i, j, k] = rate
-                log_s0 = log_first + rate * te_s[0]
-                s0[i, j, k] = min(np.exp(min(log_s0, 700.0)), s0_max)
+                s0[i, j, k] = min(first * np.exp(min(rate * te_s[0], 700.0)), s0_max)
 
 
 @compiled(fastmath={"contract", "arcp", "nsz"})
-def _start(signal, te_s, left, n):  # type: ignore[no-untyped-def]
-    """Return log amplitude at the first echo (very negative: no signal) and the rate.
+def _regression(signal, even, n):  # type: ignore[no-untyped-def]
+    """Return ARLO's rate, where the fit begins with equally spaced echoes; no logarithms."""
+    aa, ad, dd, third = 0.0, 0.0, 0.0, even / 3.0
+    for e in range(n - 2):
+        area = third * (signal[e] + 4.0 * signal[e + 1] + signal[e + 2])
+        fall = signal[e] - signal[e + 2]
+        aa += area * area
+        ad += area * fall
+        dd += fall * fall
+    below = aa + third * ad
+    return (third * dd + ad) / below if below > 0.0 else 0.0
 
-    The weighted line through the logarithms.
-    """
+
+@compiled(fastmath={"contract", "arcp", "nsz"})
+def _line(signal, te_s, n):  # type: ignore[no-untyped-def]
+    """Return the rate of the weighted line through the logarithms."""
     w, wt, wy, wtt, wty = 0.0, 0.0, 0.0, 0.0, 0.0
     for e in range(n):
         if signal[e] > 0.0:
-            weight, t = signal[e] * signal[e], te_s[e] - te_s[0]
-            y = np.log(signal[e] / left[e])
+            weight, t, y = signal[e] * signal[e], te_s[e] - te_s[0], np.log(signal[e])
             w += weight
             wt += weight * t
             wy += weight * y
             wtt += weight * t * t
             wty += weight * t * y
     spread = w * wtt - wt * wt
-    if w == 0.0:
-        return -np.inf, 0.0
-    rate = 0.0
-    if spread > 1e-9 * w * wtt:
-        rate = max((wt * wy - w * wty) / spread, 0.0)
-    return (wy + rate * wt) / w, rate
+    return (wt * wy - w * wty) / spread if spread > 1e-9 * w * wtt else 0.0
+
+
+@compiled(fastmath={"contract", "arcp", "nsz"})
+def _amplitude(signal, te_s, n, even, rate):  # type: ignore[no-untyped-def]
+    """Return the amplitude at the first echo by least squares."""
+    along, norm, decay, step = 0.0, 0.0, 1.0, np.exp(-rate * even)
+    for e in range(n):
+        if even == 0.0:
+            decay = np.exp(-rate * (te_s[e] - te_s[0]))
+        along += signal[e] * decay
+        norm += decay * decay
+        decay *= step
+    return along / norm
 
 
 @compiled(fastmath={"contract", "arcp", "nsz"})
 def _descend(  # type: ignore[no-untyped-def]
-    signal, te_s, left, n, even, variance, floor, log_first, rate, r2star_max
+    signal, te_s, left, n, even, variance, floor, first, rate, r2star_max
 ):
     """Return the fit after Gauss-Newton steps that are kept short and inside the range."""
-    first, last = te_s[0], te_s[n - 1] - te_s[0]
-    rate = min(rate, r2star_max)
+    last = te_s[n - 1] - te_s[0]
     for _ in range(STEPS):
-        uu, ur, rr, fu, fr = 0.0, 0.0, 0.0, 0.0, 0.0
-        decay, step = np.exp(log_first), np.exp(-rate * even)
+        aa, ar, rr, fa, fr = 0.0, 0.0, 0.0, 0.0, 0.0
+        decay, step = 1.0, np.exp(-rate * even)
         for e in range(n):
-            t = te_s[e] - first
-            amplitude = decay * left[e]
+            t = te_s[e] - te_s[0]
             if even == 0.0:
-                amplitude = left[e] * np.exp(log_first - rate * t)
+                decay = np.exp(-rate * t)
+            # signals were divided by what is left of them: the model is not, nor its noise
+            part = decay * left[e]
+            mean, slope, weight = mean_above_noise(first * part, variance, floor)
+            miss, by_first = signal[e] * left[e] - mean, slope * part
+            by_rate = -by_first * first * t
+            aa += weight * by_first * by_first
+            ar += weight * by_first * by_rate
+            rr += weight * by_rate * by_rate
+            fa += weight * by_first * miss
+            fr += weight * by_rate * miss
             decay *= step
-            mean, slope, weight = mean_above_noise(amplitude, variance, floor)
-            miss, along = signal[e] - mean, slope * amplitude
-            weight *= along
-            uu += weight * along
-            ur -= weight * along * t
-            rr += weight * along * t * t
-            fu += weight * miss
-            fr -= weight * miss * t
-        spread = uu * rr - ur * ur
-        if uu <= 0.0 or spread <= 1e-9 * uu * rr:
+        spread = aa * rr - ar * ar
+        if aa <= 0.0 or spread <= 1e-9 * aa * rr:
             break
-        move = (uu * fr - ur * fu) / spread
+        move = (aa * fr - ar * fa) / spread
         move = min(max(move, -0.5 / last), 0.5 / last)
-        wanted = min(max(rate + move, 0.0), r2star_max)
-        move = wanted - rate
+        move = min(max(rate + move, 0.0), r2star_max) - rate
         # the best amplitude for the rate that was allowed
-        log_first += min(max((fu - ur * move) / uu, -1.0), 1.0)
-        rate = wanted
-        if abs(move) * last < SETTLED or move * move * spread < SETTLED_SD**2 * variance * uu:
+        first = min(max(first + (fa - ar * move) / aa, 0.3 * first), 3.0 * first)
+        rate += move
+        if abs(move) * last < SETTLED or move * move * spread < SETTLED_SD**2 * variance * aa:
             break
-    return log_first, rate
+    return first, rate
