@@ -84,6 +84,8 @@ def phantom(shape: tuple[int, int, int]) -> dict[str, Any]:
         "magnitude": np.stack(magnitude),
         "te_s": TE_S,
         "b0_t": 3.0,
+        "noise_sd": 0.01,
+        "acquisition_type": "3D",
     }
 
 

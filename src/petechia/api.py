@@ -193,16 +193,29 @@ def r2star(
     te_s: tuple[float, ...],
     spacing_mm: npt.ArrayLike,
     b0_t: float = 3.0,
+    field_ppm: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
     n_threads: int = 1,
     **settings: Any,
 ) -> Result:
     """Return R2*, T2* and the signal at echo time 0 from the magnitude of echoes.
 
-    Parameters are those of `qsm`; the field does not matter to the result. Arrays:
+    Parameters are those of `qsm`, and `field_ppm`, the total field (`qsm` returns it): with it,
+    echoes that its gradients have dephased do not count as decay, and `b0_t` matters. Arrays:
     `r2star` [1/s], `t2star_s`, `s0`, `mask`.
+
+    Raises
+    ------
+    InputError
+        If arrays, times or settings do not fit each other.
+    UnfitError
+        If there is only one echo.
     """
     work = _work(None, magnitude, te_s, b0_t, spacing_mm, (0, 0, 1), mask, settings)
+    if field_ppm is not None:
+        work.given_field_ppm = np.asarray(field_ppm, dtype=np.float32)
+        work.grid.require(work.given_field_ppm, "field_ppm")
+        require_finite(work.given_field_ppm, "field_ppm")
     _run(work, "r2star", n_threads)
     if work.r2star is None:
         raise UnfitError(

@@ -137,11 +137,34 @@ def test_r2star_with_its_maps(petechia, files):
 
 def test_two_echoes_of_r2star_are_told_which_method(petechia, files):
     words = ["--mag", files / "m1.nii.gz", files / "m2.nii.gz", "--te", "0.006", "0.013"]
-    said = petechia("r2star", *words, "--", files / "r.nii.gz")
+    said = petechia("r2star", *words, "--method", "arlo", files / "r.nii.gz")
     assert said.code == 2
     assert "arlo needs 3 echoes or more, not 2" in said.err
     assert "loglinear" in said.err
     assert petechia("r2star", *words, "--method", "loglinear", files / "r.nii.gz").code == 0
+    assert petechia("r2star", *words, "--", files / "r.nii.gz").code == 0  # nonlinear takes two
+
+
+def test_a_field_keeps_its_gradients_out_of_r2star(petechia, files):
+    """Twenty hertz from voxel to voxel: the last echo is dead, and only it."""
+    slope = (np.indices(SHAPE)[0] * 20.0 + 1).astype(np.float32)
+    write_nifti(files / "f.nii.gz", slope, GRID)
+    (files / "f.json").write_text('{"Units": "Hz"}')
+    for n, te in enumerate(TE, start=1):
+        lost = 0.3 if n == 3 else 1.0
+        one = np.full(SHAPE, 1000 * lost * np.exp(-20 * te), np.float32)
+        write_nifti(files / f"d{n}.nii.gz", one, GRID)
+    words = ["r2star", "--mag", echoes(files, "d"), "--te", times(), "--noise-sd", "1"]
+    rates = {}
+    for name, more in {"with": ["--field", files / "f.nii.gz", "--b0", "3"], "without": []}.items():
+        said = petechia(*words, *more, "--", files / "r.nii.gz")
+        assert said.code == 0, said.err
+        rates[name] = float(np.median(read_nifti(files / "r.nii.gz").only))
+    assert rates["with"] == pytest.approx(20, rel=0.01)
+    assert rates["without"] > 60
+    said = petechia(*words, "--field", files / "f.nii.gz", "--", files / "r.nii.gz")
+    assert said.code == 2
+    assert "--b0 is missing" in said.err
 
 
 def test_swi_and_its_projection(petechia, files):
@@ -164,6 +187,17 @@ def test_swi_and_its_projection(petechia, files):
     inside = read_nifti(files / "mask.nii.gz").only > 0
     assert (lowest[inside] <= weighted[inside] + 1e-3).all()
     assert weighted[17, 16, 15] < 0.7 * np.median(weighted[inside])  # the bead is dark
+    said = petechia(
+        "swi", *words, "--phase", echoes(files, "p"), "--phase-sign", "+1", "--method",
+        "clear_swi", "--set", "strength=6", "--slab", "3", "--", files / "clear.nii.gz",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    clear = read_nifti(files / "clear.nii.gz").only
+    assert clear[17, 16, 15] < 0.7 * np.median(clear[inside])
+    said = petechia(
+        "swi", *words, "--phase", echoes(files, "p"), "--set", "powr=6", files / "no.nii"
+    )
+    assert "unknown setting powr" in said.err
     said = petechia("swi", *words, files / "no.nii.gz")
     assert "--phase is missing" in said.err
 

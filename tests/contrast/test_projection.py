@@ -40,6 +40,20 @@ def test_it_is_the_minimum_of_the_slices():
         np.testing.assert_array_equal(seen[:, :, k], part.min(axis=2))
 
 
+@pytest.mark.parametrize(
+    ("slab_mm", "slices"), [(0.5, 1), (2.0, 1), (9.0, 2), (11.0, 2), (17.0, 3)]
+)
+def test_thick_slices_are_counted_whole(slab_mm, slices):
+    """Six millimetres from slice to slice: a slab thinner than that is the slice itself."""
+    grid = Grid((7, 5, 9), np.diag([0.9, 0.9, 6.0, 1.0]))
+    seen = minimum_projection(spot(grid), grid, slab_mm)
+    at = np.flatnonzero(seen[3, 2] < 1)
+    assert len(at) == slices
+    assert 4 in at
+    if slices == 1:
+        np.testing.assert_array_equal(seen, spot(grid))
+
+
 def test_a_slab_thicker_than_the_volume_is_the_volume():
     volume = np.random.default_rng(0).random(GRID.shape).astype(np.float32)
     seen = minimum_projection(volume, GRID, 500.0)

@@ -156,9 +156,11 @@ def test_a_weighted_image_is_used_only_alone(tmp_path):
     put(tmp_path, "swi_8", magnitude(), SeriesNumber=8, **swi)
     (ref,) = find_nifti_scans(tmp_path)
     assert "weighted by the scanner" in ref.load().notes[0]
+    assert ref.load().header.weighted
     series(tmp_path, 5, echoes=(0.02,))
     (ref,) = find_nifti_scans(tmp_path)
     assert paths_of(ref) == ["gre_5_e1", "gre_6_e1_ph"]
+    assert not ref.load().header.weighted
 
 
 def test_a_phase_difference_has_one_image_for_two_magnitudes(tmp_path):

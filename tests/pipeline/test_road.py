@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from petechia.core.units import hz_per_ppm
 from petechia.errors import ParameterError
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_mask, read_nifti
@@ -249,10 +250,58 @@ def test_a_thin_slab_obeys_a_given_sign_too(scan, brain):
 
 
 def test_unequal_echo_spacing_falls_back_and_says_so(walked, scan):
-    work = walked("r2star", te_s=(0.006, 0.013, 0.030), phase_te_s=(0.006, 0.013, 0.030))
+    uneven = {"te_s": (0.006, 0.013, 0.030), "phase_te_s": (0.006, 0.013, 0.030)}
+    work = walked("r2star", settings={"relaxation": "arlo"}, **uneven)
     assert work.r2star is not None
     assert any("log-linearly instead" in text for text in work.warnings)
     assert [row["method"] for row in work.methods if row["stage"] == "relaxation"] == ["loglinear"]
+    assert not any("log-linearly" in text for text in walked("r2star", **uneven).warnings)
+
+
+def test_a_sinus_is_no_false_decay(walked, plain, scan, tiny_dataset):
+    """Where the field dephases the last echo, R2* comes nearer to the truth by a quarter or more."""
+    folder = tiny_dataset / "derivatives" / "truth" / scan.name.folder
+    true, field, inside = (
+        read_nifti(folder / f"{scan.name.prefix}_{name}.nii.gz").only
+        for name in ("R2starmap", "desc-field_fieldmap", "desc-brain_mask")
+    )
+    steep = np.max([np.abs(np.gradient(field, axis=a)) for a in range(3)], axis=0)
+    cycles = steep * hz_per_ppm(3.0) * scan.echoes.te_s[-1]
+    near = (inside > 0) & plain.mask & (cycles > 0.35) & (cycles < 0.5)
+    assert near.sum() > 200
+    errors = [
+        np.median(np.abs(walked("r2star", settings=given).r2star - true)[near])
+        for given in ({}, {"method_settings": {"nonlinear": {"dephasing": False}}})
+    ]
+    assert errors[0] < 0.75 * errors[1]
+
+
+def test_the_scanners_own_swi_is_not_weighted_once_more(scan, brain):
+    header = replace(scan.header, weighted=True)
+    work = Work(scan=replace(scan, header=header), settings=Settings())
+    work.given_mask = brain
+    walk(work, ["swi", "r2star"])
+    assert statuses(work)["image"] == "limited"
+    assert any("not weighted once more" in text for text in work.warnings)
+    assert work.swi is None
+    assert work.r2star is None
+    assert work.mip is not None
+    assert work.chi_ppm is not None  # the phase is as good as ever
+
+
+def test_clear_swi_from_the_road(walked, plain, scan):
+    work = walked("swi", settings={"weighting": "clear_swi"})
+    shown = {row["stage"]: row["method"] for row in work.methods}
+    assert shown["susceptibility weighting"] == "clear_swi"
+    inside = work.mask
+    assert alike(work.swi[inside], plain.swi[inside]) > 0.5
+    filtered = walked(
+        "swi",
+        phase_rad=homodyne_of(scan.echoes.phase_rad),
+        settings={"weighting": "clear_swi", "phase_sign": "+1"},
+    )
+    assert any("clear_swi needs unfiltered phase" in text for text in filtered.warnings)
+    assert filtered.swi is not None
 
 
 def test_the_fast_preset_uses_its_own_methods(walked, plain):

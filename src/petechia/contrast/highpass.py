@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
+from petechia.contrast.planefit import without_planes
 from petechia.core.checks import require_between, require_finite
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask
@@ -185,6 +186,8 @@ def unwrapped_highpass(
     phase = np.where(mask, unwrapped_rad - level, 0).astype(np.float32)
     axes = _axes(grid, params.in_plane)
     sigma_vox = [params.sigma_mm / float(grid.spacing_mm[axis]) for axis in axes]
+    if params.in_plane:
+        return without_planes(phase, mask, (sigma_vox[0], sigma_vox[1]), grid.slice_axis)
     phase[mask] -= _smooth_part(phase, mask, axes, sigma_vox)
     return phase
 

@@ -55,6 +55,8 @@ class Read:
     volume: Volume
     facts: Facts
     notes: tuple[str, ...] = ()
+    weighted: bool = False
+    """True for an SWI that the scanner made."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

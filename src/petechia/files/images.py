@@ -109,10 +109,13 @@ def _read(image: Image) -> Read:
         if not {stated, image.role} <= {PHASE, DIFFERENCE}:
             notes = (f"{image.shown} is {stated} by its sidecar, not {image.role} as named",)
         image = replace(image, role=stated)
-    if is_processed_swi(own) and image.role == MAGNITUDE:
+    weighted = is_processed_swi(own) and image.role == MAGNITUDE
+    if weighted:
         notes += (f"{image.shown} was weighted by the scanner (SWI): it is no plain magnitude",)
     volume = read_nifti(Path(image.path))
-    return Read(image=image, volume=volume, facts=facts_of(sidecar, where), notes=notes)
+    return Read(
+        image=image, volume=volume, facts=facts_of(sidecar, where), notes=notes, weighted=weighted
+    )
 
 
 def _has_own(image: Image) -> bool:
@@ -215,7 +218,8 @@ def _field(reads: list[Read]) -> float:
 
 def _header(reads: list[Read]) -> Header:
     types = dict.fromkeys(word for read in reads for word in read.facts.image_type)
-    return replace(reads[0].facts.header, image_type=tuple(types))
+    weighted = any(read.weighted for read in reads)
+    return replace(reads[0].facts.header, image_type=tuple(types), weighted=weighted)
 
 
 def _sources(reads: list[Read]) -> tuple[Source, ...]:

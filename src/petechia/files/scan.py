@@ -63,6 +63,8 @@ class Header:
     sequence_name: str | None = None
     image_type: tuple[str, ...] = ()
     """DICOM ImageType of the magnitude and phase series, joined."""
+    weighted: bool = False
+    """True when the magnitude is an SWI that the scanner made: darkened by its phase."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

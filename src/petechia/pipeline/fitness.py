@@ -79,6 +79,7 @@ def check_acquisition(echoes: Echoes, header: Header, *, given_field: bool = Fal
         _dimension(header),
         _phase_present(echoes, given_field),
         _relaxation(echoes),
+        *_weighted(header),
     ]
 
 
@@ -263,6 +264,23 @@ def _relaxation(echoes: Echoes) -> Check:
             says="Two echoes: R2* has no residual to judge it by.",
         )
     return Check(check="echoes", status="ok", value=value, says="Enough echoes for R2*.")
+
+
+def _weighted(header: Header) -> list[Check]:
+    """Return the check of a magnitude that is the scanner's SWI; none for a plain one."""
+    if not header.weighted:
+        return []
+    return [
+        Check(
+            check="image",
+            status="limited",
+            value="weighted by the scanner (SWI)",
+            says="The scanner darkened this magnitude by its phase: dark spots can be looked for, "
+            "but veins and calcium are as dark as blood, sizes hold phase too, and R2* cannot "
+            "be measured.",
+            forbids=("r2star",),
+        )
+    ]
 
 
 def check_signal(snr: float) -> Check:

@@ -62,7 +62,7 @@ class Settings:
     unwrap: str = "romeo"
     background: str = "vsharp"
     inversion: str = "tv"
-    relaxation: str = "arlo"
+    relaxation: str = "nonlinear"
     weighting: str = "swi"
     highpass: Highpass = "unwrapped"
     phase_sign: PhaseSign = "auto"
@@ -153,7 +153,7 @@ class Settings:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"unwrap": "laplacian", "inversion": "tkd"},
+    "fast": {"unwrap": "laplacian", "inversion": "tkd", "relaxation": "arlo"},
     "standard": {},
     "best": {"method_settings": {}},
 }

@@ -21,6 +21,7 @@ from petechia.contrast.highpass import homodyne, unwrapped_highpass
 from petechia.contrast.projection import minimum_projection
 from petechia.contrast.relaxation import METHODS as RELAXATION
 from petechia.contrast.relaxation import t2star_from
+from petechia.contrast.weighting import METHODS as WEIGHTING
 from petechia.core.morphology import Mask
 from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError, UnfitError
@@ -256,20 +257,34 @@ def _sign_by_evidence(work: Work) -> tuple[int, bool, str]:
 
 
 def r2star_stage(work: Work) -> None:
-    """Fit the decay over echoes."""
+    """Fit the decay over echoes, without what the field's gradients took from them."""
     echoes = work.echoes
-    if echoes.n_echoes < 2:
+    if echoes.n_echoes < 2 or work.why_not("r2star"):
         return
-    arrays = {"magnitude": echoes.magnitude, "te_s": echoes.te_s}
+    arrays = {
+        "magnitude": echoes.magnitude,
+        "te_s": echoes.te_s,
+        "noise_sd": work.noise_sd if np.isfinite(work.noise_sd) else 0.0,
+        "field_ppm": work.total_field_ppm,
+        "b0_t": echoes.b0_t,
+        "acquisition_type": work.scan.header.acquisition_type,
+    }
     row, params = work.used("relaxation", "relaxation")
     try:
         r2star, s0 = row(arrays, grid=work.grid, settings=params)
     except ParameterError as error:
         work.methods.pop()
         work.warnings.append(f"{error.what}: R2* was fitted log-linearly instead.")
-        fallback = RELAXATION["loglinear"]
-        work.cite("relaxation", "loglinear", fallback.summary, fallback.doi)
-        r2star, s0 = fallback(arrays, grid=work.grid)
+        row = RELAXATION["loglinear"]
+        work.cite("relaxation", "loglinear", row.summary, row.doi)
+        r2star, s0 = row(arrays, grid=work.grid)
+    if "field_ppm" in row.needs and work.total_field_ppm is not None:
+        work.cite(
+            "field gradients in R2*",
+            "voxel spread",
+            "echoes that the field's gradient across a voxel has dephased are left out",
+            "10.1002/mrm.24585",
+        )
     inside = work.need("mask")
     work.r2star = r2star * inside
     work.s0 = s0 * inside
@@ -278,10 +293,51 @@ def r2star_stage(work: Work) -> None:
 
 def swi_stage(work: Work) -> None:
     """Weight the magnitude with its high-pass phase; project the minimum over a slab."""
-    echoes, grid, mask = work.echoes, work.grid, work.need("mask")
-    magnitude = combine_magnitude(echoes.magnitude, echoes.te_s)
+    grid, mask = work.grid, work.need("mask")
+    # of one echo, as its phase: early echoes would lend the others' signal to dark spots
+    magnitude = work.echoes.magnitude[work.reading_echo]
     if work.total_field_ppm is not None:  # also where no susceptibility could be had
         settle_sign(work)
+    _highpass(work)
+    if work.scan.header.weighted:
+        work.warnings.append("The scanner has made the SWI: it is not weighted once more.")
+        weighted = magnitude
+    elif work.highpass_rad is None:
+        work.warnings.append("No phase: no SWI; the projection is of the magnitude.")
+        weighted = magnitude
+    else:
+        work.swi = _weighted(work, magnitude)
+        weighted = work.need("swi")
+    work.mip = (
+        minimum_projection(np.where(mask, weighted, weighted.max()), grid, work.settings.slab_mm)
+        * mask
+    )
+
+
+def _weighted(work: Work, magnitude: np.ndarray) -> np.ndarray:
+    """Return the SWI by the chosen method, or the classic one where it lacks a field."""
+    row, params = work.used("susceptibility weighting", "weighting")
+    if "field_ppm" in row.needs and work.total_field_ppm is None:
+        work.warnings.append(
+            f"{work.methods.pop()['method']} needs unfiltered phase: a classic SWI was made."
+        )
+        row, params = WEIGHTING["swi"], None
+        work.cite("susceptibility weighting", "swi", row.summary, row.doi)
+    echoes = work.echoes
+    arrays = {
+        "magnitude": echoes.magnitude if "te_s" in row.needs else magnitude,
+        "te_s": echoes.te_s,
+        "highpass_rad": work.highpass_rad,
+        "field_ppm": work.total_field_ppm,
+        "mask": work.need("mask"),
+    }
+    (image,) = row(arrays, grid=work.grid, settings=params)
+    return np.asarray(image)
+
+
+def _highpass(work: Work) -> None:
+    """Take the slow part off the phase of the reading echo, unless the scanner has done so."""
+    echoes, grid, mask = work.echoes, work.grid, work.need("mask")
     if work.total_field_ppm is not None and work.settings.highpass == "unwrapped":
         turn = np.float32(radians_per_ppm(echoes.b0_t, work.reading_te_s))
         work.highpass_rad = unwrapped_highpass(work.total_field_ppm * turn, mask, grid)
@@ -301,18 +357,6 @@ def swi_stage(work: Work) -> None:
             "phase less that of the image's low spatial frequencies",
             "10.1002/mrm.20198",
         )
-    if work.highpass_rad is None:
-        work.warnings.append("No phase: no SWI; the projection is of the magnitude.")
-        weighted = magnitude
-    else:
-        row, params = work.used("susceptibility weighting", "weighting")
-        arrays = {"magnitude": magnitude, "highpass_rad": work.highpass_rad}
-        (work.swi,) = row(arrays, grid=grid, settings=params)
-        weighted = work.need("swi")
-    work.mip = (
-        minimum_projection(np.where(mask, weighted, weighted.max()), grid, work.settings.slab_mm)
-        * mask
-    )
 
 
 def regions_stage(work: Work) -> None:
@@ -373,7 +417,7 @@ STAGES: dict[str, Stage] = {
     "invert": Stage(
         run=invert_stage, after=("background",), phase=True, writes=("chi", "chi_noise")
     ),
-    "r2star": Stage(run=r2star_stage, after=("mask",), writes=("r2star", "t2star", "s0")),
+    "r2star": Stage(run=r2star_stage, after=("unwrap",), writes=("r2star", "t2star", "s0")),
     "swi": Stage(run=swi_stage, after=("unwrap", "invert"), writes=("swi", "mip")),
     "regions": Stage(run=regions_stage, after=("mask",), writes=("regions",)),
     "detect": Stage(

@@ -61,7 +61,9 @@ METHODS = {
     "tv": "TV",
     "arlo": "ARLO",
     "loglinear": "a weighted log-linear fit",
+    "nonlinear": "a nonlinear fit above the noise floor",
     "swi": "classic SWI",
+    "clear_swi": "CLEAR-SWI",
 }
 TIMES = " \N{MULTIPLICATION SIGN} "
 SITES = {

@@ -336,9 +336,26 @@ def test_distortion_corrected_twins(tmp_path, magnitude, phase, true_to_place):
 def test_processed_images_alone_are_no_scan(tmp_path, magnitude):
     from petechia.errors import FileError
 
-    magnitude.but(tokens=("ORIGINAL", "PRIMARY", "M", "SWI")).write(tmp_path)
+    magnitude.but(tokens=("ORIGINAL", "PRIMARY", "M", "QSM")).write(tmp_path)
     with pytest.raises(FileError, match="no gradient-echo magnitude or phase: series 2 left aside"):
         find_dicom_scans(tmp_path)
+
+
+def test_the_scanners_swi_serves_when_there_is_no_plain_magnitude(tmp_path, magnitude, phase):
+    magnitude.but(tokens=("ORIGINAL", "PRIMARY", "M", "SWI")).write(tmp_path / "a")
+    scan = only(tmp_path / "a").load()
+    assert scan.header.weighted
+    assert scan.echoes.phase_rad is None
+    magnitude.but(tokens=("ORIGINAL", "PRIMARY", "M", "SWI")).write(tmp_path / "b")
+    phase.write(tmp_path / "b")
+    scan = only(tmp_path / "b").load()
+    assert scan.header.weighted
+    assert scan.echoes.phase_rad is not None
+    magnitude.write(tmp_path / "c")
+    magnitude.but(number=9, tokens=("ORIGINAL", "PRIMARY", "M", "SWI")).write(tmp_path / "c")
+    scan = only(tmp_path / "c").load()
+    assert not scan.header.weighted
+    assert any("series 9 left aside: processed image, weighted" in note for note in scan.notes)
 
 
 def test_derived_images_serve_when_there_is_nothing_else(tmp_path, magnitude, true_to_place):

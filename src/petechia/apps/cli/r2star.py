@@ -15,8 +15,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--mask", type=Path, metavar="FILE", help="0 is written outside")
     add("--t2star", type=Path, metavar="FILE", help="also write T2* [s]")
     add("--s0", type=Path, metavar="FILE", help="also write the signal at echo time 0")
+    add("--field", type=Path, metavar="FILE", help="total field [ppm; Hz or rad/s by its sidecar]")
+    add("--b0", type=float, metavar="T", help="main field [T]; needed with --field")
+    add("--noise-sd", type=float, metavar="S", help="noise of real and imaginary part (measured)")
+    add("--acquisition", choices=["2D", "3D"], default="3D", help="how slices were excited (3D)")
     add("out", type=Path, help="R2* to write [1/s]")
-    steps.method_words(parser, "arlo")
+    steps.method_words(parser, "nonlinear")
     steps.thread_words(parser)
 
 
@@ -27,20 +31,36 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Fit the decay."""
+    from petechia.anatomy.head import noise_level
     from petechia.apps.cli.words import items, numbers
     from petechia.contrast.relaxation import METHODS, t2star_from
     from petechia.core.echoes import check_echo_times
+    from petechia.errors import ParameterError
+    from petechia.pipeline.given import field_in_ppm
     from petechia.pipeline.provenance import threads
 
     outputs = [args.out, args.t2star, args.s0]
-    steps.require_outputs(outputs, [*items(args.mag), args.mask])
+    steps.require_outputs(outputs, [*items(args.mag), args.mask, args.field])
+    b0_t = steps.main_field(args.b0)
+    if args.field is not None and b0_t is None:
+        raise ParameterError("--b0 is missing", where="--field", mend="Give the main field too.")
     row, params = steps.chosen(METHODS, args)
     magnitude, image = steps.magnitudes(items(args.mag), "--mag")
     te_s = numbers(args.te, "--te")
     check_echo_times(te_s, len(magnitude), "--te")
     mask = steps.mask_or_everything(args.mask, image.grid)
+    arrays = {
+        "magnitude": magnitude,
+        "te_s": te_s,
+        "noise_sd": args.noise_sd,
+        "field_ppm": None if args.field is None else field_in_ppm(args.field, image.grid, b0_t),
+        "b0_t": b0_t,
+        "acquisition_type": args.acquisition,
+    }
     with threads(steps.n_threads(args)):
-        r2star, s0 = row({"magnitude": magnitude, "te_s": te_s}, grid=image.grid, settings=params)
+        if "noise_sd" in row.needs and args.noise_sd is None:
+            arrays["noise_sd"] = noise_level(magnitude[-1], image.grid)
+        r2star, s0 = row(arrays, grid=image.grid, settings=params)
     steps.save(args.out, r2star * mask, image)
     if args.t2star is not None:
         steps.save(args.t2star, t2star_from(r2star) * mask, image)

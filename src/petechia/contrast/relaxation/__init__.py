@@ -23,6 +23,14 @@ METHODS: dict[str, Method] = {
         summary="logarithm fitted by a line, weighted by squared magnitude; two echoes or more",
         doi="10.1016/j.neuroimage.2013.05.028",
     ),
+    "nonlinear": Method(
+        load="petechia.contrast.relaxation.nonlinear:nonlinear",
+        params="NonlinearParams",
+        needs=("magnitude", "te_s", "noise_sd", "field_ppm", "b0_t", "acquisition_type"),
+        gives=("r2star", "s0"),
+        summary="above the noise floor, without echoes that field gradients dephased; two or more",
+        doi="10.1002/mrm.23306",
+    ),
 }
 
 

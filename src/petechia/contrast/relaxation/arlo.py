@@ -10,6 +10,7 @@ from petechia.contrast.relaxation.decay import (
     S0_OVER_BRIGHTEST,
     check_range,
     checked_echoes,
+    even_spacing,
 )
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
@@ -91,8 +92,7 @@ def arlo(
        doi:10.1002/mrm.25137.
     """
     echoes, times = checked_echoes(magnitude, te_s, grid, at_least=3, method="arlo")
-    steps = np.diff(times)
-    if np.abs(steps - steps.mean()).max() > UNEVEN * steps.mean():
+    if not even_spacing(times, UNEVEN):
         raise ParameterError(
             f"echo times {tuple(te_s)} s are not equally spaced",
             where="te_s",

@@ -41,6 +41,16 @@ def checked_echoes(
     return np.ascontiguousarray(magnitude, dtype=np.float32), np.asarray(te_s, dtype=np.float64)
 
 
+def even_spacing(times: npt.NDArray[np.float64], tolerance: float = 1e-6) -> float:
+    """Return the spacing of the echoes [s], or 0 when they are not equally spaced.
+
+    They are when no spacing departs from the mean by more than `tolerance` of it.
+    """
+    steps = np.diff(times)
+    even = np.abs(steps - steps.mean()).max() <= tolerance * steps.mean()
+    return float(steps.mean()) if even else 0.0
+
+
 def check_range(r2star_max: float, where: str) -> None:
     """Raise `ParameterError` unless the upper end of R2* is a sensible rate [1/s]."""
     require_between(r2star_max, 1.0, 1e5, where, "Give a rate in 1/s, e.g. 1000.")

@@ -8,7 +8,15 @@ METHODS: dict[str, Method] = {
         params="SwiParams",
         needs=("magnitude", "highpass_rad"),
         gives=("swi",),
-        summary="magnitude times a phase mask to a power; either handedness",
+        summary="magnitude times a positive, negative or two-sided phase mask; either handedness",
         doi="10.1002/mrm.20198",
+    ),
+    "clear_swi": Method(
+        load="petechia.contrast.weighting.clear_swi:clear_swi",
+        params="ClearSwiParams",
+        needs=("magnitude", "te_s", "field_ppm", "mask"),
+        gives=("swi",),
+        summary="all echoes, combined by their signal to noise; a smooth mask set by the phase",
+        doi="10.1016/j.neuroimage.2021.118175",
     ),
 }

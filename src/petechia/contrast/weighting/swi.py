@@ -1,6 +1,7 @@
 """Susceptibility-weighted imaging."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,8 @@ import numpy.typing as npt
 from petechia.core.checks import require_between, require_finite
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
+
+PhaseMask = Literal["positive", "negative", "triangular"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +25,15 @@ class SwiParams:
     paramagnetic_phase_sign : int
         Sign of the phase to darken. +1 for signal = |S| exp(+i 2 pi f te), where a vein
         along the field has positive phase; -1 for scanners of the other handedness.
+    mask : str
+        Phase to darken, in the handedness of exp(+i 2 pi f te): 'positive' (veins along the
+        field, the rims of blood), 'negative' (calcium, veins across the field), 'triangular'
+        (both). Papers of the other handedness call 'negative' what is 'positive' here.
     """
 
     power: float = 4.0
     paramagnetic_phase_sign: int = 1
+    mask: PhaseMask = "positive"
 
     def __post_init__(self) -> None:
         require_between(self.power, 0.0, 50.0, "SwiParams.power", "4 is usual.")
@@ -34,6 +42,12 @@ class SwiParams:
                 f"{self.paramagnetic_phase_sign} is neither +1 nor -1",
                 where="SwiParams.paramagnetic_phase_sign",
                 mend="Give +1 for phase that grows with frequency, -1 for the reverse.",
+            )
+        if self.mask not in get_args(PhaseMask):
+            raise ParameterError(
+                f"{self.mask!r} is no phase mask",
+                where="SwiParams.mask",
+                mend=f"Choose one of {', '.join(get_args(PhaseMask))}.",
             )
 
 
@@ -47,6 +61,8 @@ def swi(
 
     .. math:: \mathrm{SWI} = |S| \, m^n, \qquad
         m = \mathrm{clip}(1 - s \varphi_{hp} / \pi, 0, 1)
+
+    With the mask 'negative' s changes its sign; 'triangular' takes the phase's size.
 
     Parameters
     ----------
@@ -84,8 +100,13 @@ def swi(
     for name, array in (("magnitude", magnitude), ("highpass_rad", highpass_rad)):
         grid.require(array, name)
         require_finite(array, name)
-    sign = np.float32(params.paramagnetic_phase_sign / np.pi)
-    mask = 1 - sign * np.asarray(highpass_rad, dtype=np.float32)
+    phase = np.asarray(highpass_rad, dtype=np.float32)
+    sign = params.paramagnetic_phase_sign / np.pi
+    if params.mask == "negative":
+        sign = -sign
+    elif params.mask == "triangular":
+        phase, sign = np.abs(phase), 1 / np.pi
+    mask = 1 - np.float32(sign) * phase
     np.clip(mask, 0, 1, out=mask)
     if params.power == 4:  # two squares are ten times faster than a power
         np.square(np.square(mask, out=mask), out=mask)

@@ -10,6 +10,7 @@ from petechia.errors import FileError
 from petechia.files.dicom.archive import Box
 from petechia.files.dicom.collect import Collected, collect
 from petechia.files.dicom.frames import Frame
+from petechia.files.dicom.kinds import WEIGHTED
 from petechia.files.dicom.pair import Plan, plans_of
 from petechia.files.dicom.pixels import Pixels, same_pixels
 from petechia.files.dicom.read import read_scan
@@ -92,9 +93,12 @@ def _reference(
 def _fit_for_scans(found: Collected, place: Path) -> tuple[list[Frame], list[str]]:
     """Return the frames that can make up a scan, and notes on the series left aside.
 
-    Images marked as derived count only when there are no others.
+    The scanner's own SWI counts only when there is no plain magnitude, images marked as
+    derived only when there are no others.
     """
     fit = [f for f in found.frames if f.aside is None]
+    if not any(f.part != "phase" for f in fit):
+        fit += [f for f in found.frames if f.aside == WEIGHTED]
     if not fit:
         fit = [f for f in found.frames if f.aside == "derived image"]
     kept = {(f.series, f.aside) for f in fit}

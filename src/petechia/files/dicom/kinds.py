@@ -22,11 +22,13 @@ WORDS = {
 }
 PROJECTIONS = {"MIP", "MNIP", "MINIP", "MIN IP", "MAX IP", "PROJECTION IMAGE", "MINIMUM INTENSITY"}
 PROCESSED = {
-    "SWI", "SWI_PHASE", "MPR", "SUBTRACTION", "ADC", "B0", "B0 MAP", "B0_MAP", "FIELD_MAP", "QSM",
+    "SWI_PHASE", "MPR", "SUBTRACTION", "ADC", "B0", "B0 MAP", "B0_MAP", "FIELD_MAP", "QSM",
     "T1 MAP", "T2 MAP", "T2_STAR MAP", "T2STAR MAP", "T2*", "R2 MAP", "R2*", "R2_STAR MAP", "B1",
     "B1 MAP", "VELOCITY MAP", "CSA MPR", "CSA REPORT", "CSA RESAMPLED", "SCREEN SAVE", "PASTED",
     "WATER", "FAT", "FAT_FRACTION", "IN_PHASE", "OUT_PHASE", "MOSAIC",
 }  # fmt: skip
+WEIGHTED = "processed image, weighted by the scanner (SWI)"
+"""What is said of the scanner's own SWI; it serves when there is no plain magnitude."""
 LOCALIZERS = {"LOCALIZER", "SCOUT", "SURVEY"}
 LOCALIZER_NAME = re.compile(r"localizer|localiser|scout|survey|3[- ]?pl\b|3[- ]?plane", re.I)
 PROJECTION_NAME = re.compile(r"(?:^|[\W_])mi?n?ip(?:$|[\W_])|minip", re.I)
@@ -73,8 +75,10 @@ def why_aside(look: Facts, tokens: tuple[str, ...]) -> str | None:
         return "localizer"
     if words & PROJECTIONS or PROJECTION_NAME.search(name):
         return "intensity projection"
-    if words & PROCESSED or PROCESSED_NAME.search(name):
+    if words & PROCESSED:
         return "processed image, not magnitude or phase"
+    if "SWI" in words or PROCESSED_NAME.search(name):
+        return WEIGHTED if _part(look, tokens) == "mag" else "processed image, no plain phase"
     if "DERIVED" in words and not any(t.startswith("DIS") for t in words):
         return "derived image"
     if int(look.value("SamplesPerPixel") or 1) != 1:

@@ -12,7 +12,7 @@ from petechia.core.grid import Grid
 from petechia.errors import FileError, InputError, MetadataError
 from petechia.files.dicom.archive import Box
 from petechia.files.dicom.geometry import EXPORT, Stack, require_same_place, require_whole, stack
-from petechia.files.dicom.kinds import FIELD_MAP
+from petechia.files.dicom.kinds import FIELD_MAP, WEIGHTED
 from petechia.files.dicom.pair import Plan
 from petechia.files.dicom.pixels import Pixels, without_copies
 from petechia.files.dicom.sort import Volume
@@ -297,4 +297,5 @@ def _header(plan: Plan, first: Stack) -> Header:
         pixel_bandwidth_hz=facts.bandwidth_hz,
         sequence_name=facts.sequence_name,
         image_type=tuple(dict.fromkeys(tokens)),
+        weighted=any(f.aside == WEIGHTED for v in plan.volumes for f in v.frames),
     )
