@@ -10,6 +10,7 @@ again. The seeds were never used to set anything.
 
 import argparse
 import copy
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -59,11 +60,13 @@ class Truth:
         self.tissue = self.brain & ~near & (veins < 0.3)
         regions = side.maps["regions"]
         self.regions = read_nifti(regions).only.round().astype(int)
-        self.nuclei = {
-            int(row["index"]): row["name"]
-            for row in read_table(regions.with_name(regions.name.replace(".nii.gz", ".tsv")))
-            if row["site"] in DEEP_NUCLEI
-        }
+        named = regions.with_name(regions.name.replace(".nii.gz", ".tsv"))
+        with named.open(encoding="utf-8") as lines:
+            self.nuclei = {
+                int(row["index"]): row["name"]
+                for row in csv.DictReader(lines, delimiter="\t")
+                if row["site"] in DEEP_NUCLEI
+            }
         inside = self.chi[self.brain].mean()
         self.local_field = forward_field(
             np.where(self.brain, self.chi - inside, 0).astype(np.float32), self.grid, 40.0

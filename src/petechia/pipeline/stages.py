@@ -29,7 +29,7 @@ from petechia.lesions.detect import DetectParams, detect
 from petechia.lesions.inputs import LesionInputs
 from petechia.phase.fieldmap import field_from_echoes
 from petechia.phase.handedness import air_evidence
-from petechia.phase.offsets import mcpc3ds
+from petechia.phase.offsets import remove_offsets
 from petechia.phase.quality import highpass_evidence
 from petechia.phase.trust import trusted_mask
 from petechia.pipeline import fitness
@@ -130,11 +130,12 @@ def unwrap_stage(work: Work) -> None:
         return
     magnitude = echoes.magnitude
     if len(phase) > 1:
-        phase, _ = mcpc3ds(phase, magnitude, echoes.phase_te_s, mask, grid)
+        free = remove_offsets(phase, magnitude, echoes.phase_te_s, mask, grid)
+        phase = free.phase_rad
         work.cite(
             "phase offsets",
             "MCPC-3D-S",
-            "phase offset from the first two echoes, smoothed and removed",
+            f"phase offset from the first echoes, smoothed and removed. {free.says}",
             "10.1002/mrm.26963",
         )
     row, params = work.used("unwrapping", "unwrap")
