@@ -19,8 +19,9 @@ from petechia.simulate.ageing import (
     require_age,
     ventricle_pull,
 )
-from petechia.simulate.atlas import NUCLEI_CHI_PPM, Atlas, fluid_fraction
+from petechia.simulate.atlas import NUCLEI_CHI_PPM, VENTRICLES, Atlas, fluid_fraction
 from petechia.simulate.protocols import rotation
+from petechia.simulate.texture import fibres, folded
 from petechia.simulate.tissues import AIR_PPM, RELAXIVITY_HZ_PER_PPM, TISSUES, spoiled_gre
 
 Volume = npt.NDArray[np.float32]
@@ -30,6 +31,10 @@ NODE_MM = 8.0
 """Spacing of the nodes of the smooth deformation."""
 CHANNELS = 8
 """Of the warp: a constant, and a power of two, for the compiler's sake."""
+BORDER_IRON_PPM = 0.015
+"""What the iron of the fibres below the cortex adds where it meets white matter."""
+CROSSING_MM = 12.0
+"""Nearer to the midline than about this, fibres run from side to side."""
 NECK_MM = 12.0
 """How far the head model goes on below the template, by repeating its last slice."""
 
@@ -52,6 +57,8 @@ class HeadParams:
         Of the person.
     fluid_shift : float
         How much brighter in T1 than on the template fluid may be: wide sulci.
+    seed : int
+        Of the fine structure.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -60,6 +67,7 @@ class HeadParams:
     texture: Volume
     age_years: float = 60.0
     fluid_shift: float = 0.0
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -77,7 +85,7 @@ class Head:
     iron_ppm : (I, J, K) ndarray of float32
         Susceptibility of nuclei above that of grey matter.
     texture : (I, J, K) ndarray of float32
-        Unit-variance variation inside tissues.
+        Unit-variance variation inside tissues, drawn out along the fibres of white matter.
     params : HeadParams
         Where it came from.
     """
@@ -94,7 +102,7 @@ def sample_head(
     atlas: Atlas, rng: np.random.Generator, age_years: float | None = None
 ) -> HeadParams:
     """Draw a person: age unless given, size and tilt, a smooth deformation, iron, texture."""
-    years = rng.spawn(1)[0]
+    years, fine = rng.spawn(2)
     age = draw_age(years) if age_years is None else age_years
     require_age(age)
     shrunk = atrophy(age, years)
@@ -118,6 +126,7 @@ def sample_head(
         texture=texture / texture.std(),
         age_years=age,
         fluid_shift=FLUID_SHIFT * shrunk,
+        seed=int(fine.integers(1 << 62)),
     )
 
 
@@ -183,14 +192,42 @@ def make_head(params: HeadParams, atlas: Atlas, voxel_mm: float = 1.0) -> Head:
         warped,
     )
     t1, brain, head, air, nuclei, iron, texture, _ = np.moveaxis(warped, -1, 0)
+    folded(t1, brain, grid.affine[:3, 3], voxel_mm, params.seed)
+    fractions = _fractions(t1, brain, head, air, nuclei, params.fluid_shift)
+    iron += np.float32(4 * BORDER_IRON_PPM) * fractions["gm"] * fractions["wm"]
     return Head(
         grid=grid,
-        fractions=_fractions(t1, brain, head, air, nuclei, params.fluid_shift),
+        fractions=fractions,
         brain=np.ascontiguousarray(brain),
         iron_ppm=np.ascontiguousarray(iron),
-        texture=np.ascontiguousarray(texture),
+        texture=_with_fibres(texture, fractions["wm"], grid, params, atlas),
         params=params,
     )
+
+
+def _with_fibres(
+    texture: Volume, white: Volume, grid: Grid, params: HeadParams, atlas: Atlas
+) -> Volume:
+    """Return the texture with that of fibres in white matter, both of unit variance.
+
+    Fibres fan out from the lateral ventricles, and cross from side to side near the midline.
+    """
+    out = np.ascontiguousarray(texture)
+    at = np.nonzero(white > 0.5)
+    places = grid.to_mm(np.stack(at, axis=-1))
+    there = to_template(places, params, atlas)
+    index = atlas.grid.to_index(there).T
+    ventricle = np.isin(atlas.regions, VENTRICLES[:2])
+    away = ndimage.gaussian_filter(
+        ndimage.distance_transform_edt(~ventricle).astype(np.float32), 2.0
+    )
+    ways = np.stack(
+        [ndimage.map_coordinates(u, index, order=1, mode="nearest") for u in np.gradient(away)], -1
+    )
+    ways[:, 0] += np.sign(there[:, 0]) * np.exp(-((there[:, 0] / CROSSING_MM) ** 2))
+    ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-6)
+    out[at] = np.float32(np.sqrt(0.5)) * (out[at] + fibres(places, ways, params.seed))
+    return out
 
 
 def _head_grid(atlas: Atlas, voxel_mm: float) -> Grid:

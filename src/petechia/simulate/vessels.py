@@ -3,7 +3,7 @@
 Trees grow from their trunk outwards. At every fork the radii obey Murray's law,
 r0^3 = r1^3 + r2^3; a twig ends where it is thinner than `smallest_mm`, or leaves the head.
 Cortical twigs follow fluid (sulci) and keep near the surface; medullary veins run straight
-away from the ventricle.
+away from the ventricle; intracortical veins, thinner than any voxel, stand in the cortex.
 
 References
 ----------
@@ -38,6 +38,8 @@ class VesselParams:
         Trunks that begin elsewhere on the surface.
     n_medullary : int
         Veins that leave the lateral ventricles.
+    n_intracortical : int
+        Veins that rise through the cortex to its surface.
     smallest_mm : float
         Radius at which twigs end.
     fork_per_mm : float
@@ -47,15 +49,17 @@ class VesselParams:
     """
 
     n_bridging: int = 13
-    n_pial: int = 170
-    n_medullary: int = 170
+    n_pial: int = 240
+    n_medullary: int = 420
+    n_intracortical: int = 12_000
     smallest_mm: float = 0.13
     fork_per_mm: float = 0.045
     saturation: tuple[float, float] = (0.56, 0.72)
     hematocrit: tuple[float, float] = (0.37, 0.47)
 
     def __post_init__(self) -> None:
-        if min(self.n_bridging, self.n_pial, self.n_medullary) < 0 or self.smallest_mm <= 0:
+        numbers = (self.n_bridging, self.n_pial, self.n_medullary, self.n_intracortical)
+        if min(numbers) < 0 or self.smallest_mm <= 0:
             raise ParameterError(
                 f"{self}",
                 where="VesselParams",
@@ -90,6 +94,7 @@ def sample_vessels(
     parts += _bridging(terrain, sagittal, chosen, rng)
     parts += _pial(terrain, chosen, rng)
     parts += _medullary(atlas, chosen, rng)
+    parts += _intracortical(atlas, terrain, chosen, rng)
     segments = np.concatenate(parts)
     ends = from_template(segments[:, :6].reshape(-1, 3), head, atlas).reshape(-1, 6)
     return Vessels(
@@ -301,7 +306,7 @@ def _medullary(atlas: Atlas, params: VesselParams, rng: np.random.Generator) -> 
     place = chosen * step + atlas.grid.affine[:3, 3] + rng.normal(0, 0.6, (len(chosen), 3))
     index = tuple(chosen.T)
     way = unit(np.stack([s[index] for s in slope], -1).astype(np.float64))
-    radius = np.exp(rng.normal(np.log(0.20), 0.3, len(place))).clip(0.1, 0.4)
+    radius = np.exp(rng.normal(np.log(0.15), 0.4, len(place))).clip(0.06, 0.45)
     length = rng.uniform(8.0, 26.0, len(place))
     out = []
     for n in range(13):
@@ -311,6 +316,23 @@ def _medullary(atlas: Atlas, params: VesselParams, rng: np.random.Generator) -> 
         place, radius = ahead, radius * 0.96
         way = unit(way + rng.normal(0, 0.07, way.shape))
     return out
+
+
+def _intracortical(
+    atlas: Atlas, terrain: _Terrain, params: VesselParams, rng: np.random.Generator
+) -> list[Points]:
+    """Return short veins from inside the cortex to the fluid outside it."""
+    if not params.n_intracortical:
+        return []
+    grey = (atlas.t1 > 140) & (atlas.t1 < 215) & (atlas.brain > 0.5) & (terrain.depth < 25.0)
+    banks = np.argwhere(grey & (terrain.fluid > 0.1))
+    chosen = banks[rng.choice(len(banks), params.n_intracortical)]
+    place = chosen * terrain.step + terrain.origin
+    place = place + terrain.step * rng.uniform(-0.5, 0.5, place.shape)
+    way = unit(terrain.at(terrain.to_fluid, place) + rng.normal(0, 0.1, place.shape))
+    half = 0.5 * rng.uniform(1.0, 3.0, len(place))[:, None] * way
+    radius = np.exp(rng.normal(np.log(0.06), 0.35, len(place))).clip(0.03, 0.15)
+    return [np.column_stack([place - half, place + half, radius])]
 
 
 @compiled
