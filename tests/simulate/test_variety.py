@@ -28,7 +28,7 @@ def test_drawn_protocols_cover_the_brain_and_are_simulated_finely(light):
         assert (extent >= (180, 215, 150)).all()
         assert 0.045 < max(protocol.te_s) * protocol.b0_t < 0.08
         fine = fine_grid(protocol)
-        assert (fine.spacing_mm <= np.maximum(np.asarray(protocol.spacing_mm) / 1.999, 0.54)).all()
+        assert (fine.spacing_mm <= np.asarray(protocol.spacing_mm) / 1.999).all()
         seen.add((protocol.b0_t, protocol.acquisition_type, len(protocol.te_s) > 1))
     assert {s[0] for s in seen} == {1.5, 3.0, 7.0}
     assert {s[1:] for s in seen} == {("2D", False), ("3D", False), ("3D", True)}
