@@ -70,7 +70,7 @@ def simulate_dataset(
     seed : int
         Any number from 0.
     phase_units : str
-        'rad', or 'siemens' for whole numbers as that vendor stores them.
+        'rad', or 'siemens', 'philips', 'ge' for whole numbers as that vendor stores them.
     pairs : bool
         Whether everyone comes twice, ses-1 and ses-2: in another position, with some
         microbleeds grown and some new.
