@@ -82,7 +82,7 @@ class SimulationParams:
 
     protocol: str = "3t_megre_1mm"
     n_microbleeds: int | None = None
-    n_calcifications: int = 3
+    n_calcifications: int = 5
     pattern: str = "mixed"
     snr: float | None = None
     vessels: VesselParams = field(default_factory=VesselParams)
