@@ -60,7 +60,10 @@ def test_veins_cut_across_slices_abound(atlas):
 
 def test_no_veins_can_be_asked_for(atlas):
     rng = np.random.default_rng(1)
-    none = VesselParams(n_bridging=0, n_pial=0, n_medullary=0, n_intracortical=0)
+    none = VesselParams(
+        n_bridging=0, n_pial=0, n_medullary=0, n_small_pial=0, n_small_medullary=0,
+        n_intracortical=0,
+    )  # fmt: skip
     veins = sample_vessels(atlas, sample_head(atlas, rng), rng, none)
     assert len(veins.segments) < 600  # sinuses and named deep veins stay
 

@@ -24,6 +24,8 @@ from petechia.simulate.head import HeadParams, from_template
 from petechia.simulate.tissues import venous_chi_ppm
 
 Points = npt.NDArray[np.float64]
+PIAL_MM, SMALL_PIAL_MM, MEDULLARY_MM, SMALL_MEDULLARY_MM = 0.42, 0.25, 0.20, 0.12
+"""Median radius where a tree or vein begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class VesselParams:
         Trunks that begin elsewhere on the surface.
     n_medullary : int
         Veins that leave the lateral ventricles.
+    n_small_pial, n_small_medullary : int
+        Smaller ones besides, at the limit of what a scan shows.
     n_intracortical : int
         Veins that rise through the cortex to its surface.
     smallest_mm : float
@@ -49,8 +53,10 @@ class VesselParams:
     """
 
     n_bridging: int = 13
-    n_pial: int = 240
-    n_medullary: int = 420
+    n_pial: int = 170
+    n_medullary: int = 170
+    n_small_pial: int = 90
+    n_small_medullary: int = 260
     n_intracortical: int = 12_000
     smallest_mm: float = 0.13
     fork_per_mm: float = 0.045
@@ -58,7 +64,10 @@ class VesselParams:
     hematocrit: tuple[float, float] = (0.37, 0.47)
 
     def __post_init__(self) -> None:
-        numbers = (self.n_bridging, self.n_pial, self.n_medullary, self.n_intracortical)
+        numbers = (
+            self.n_bridging, self.n_pial, self.n_medullary, self.n_small_pial,
+            self.n_small_medullary, self.n_intracortical,
+        )  # fmt: skip
         if min(numbers) < 0 or self.smallest_mm <= 0:
             raise ParameterError(
                 f"{self}",
@@ -92,9 +101,12 @@ def sample_vessels(
     sagittal = _sagittal_sinus(atlas)
     parts = [tube(path, radii) for path, radii in _trunks(terrain, sagittal, rng)]
     parts += _bridging(terrain, sagittal, chosen, rng)
-    parts += _pial(terrain, chosen, rng)
-    parts += _medullary(atlas, chosen, rng)
-    parts += _intracortical(atlas, terrain, chosen, rng)
+    parts += _pial(terrain, chosen.n_pial, PIAL_MM, chosen, rng)
+    parts += _medullary(atlas, chosen.n_medullary, MEDULLARY_MM, rng)
+    fine = rng.spawn(1)[0]
+    parts += _pial(terrain, chosen.n_small_pial, SMALL_PIAL_MM, chosen, fine)
+    parts += _medullary(atlas, chosen.n_small_medullary, SMALL_MEDULLARY_MM, fine)
+    parts += _intracortical(atlas, terrain, chosen, fine)
     segments = np.concatenate(parts)
     ends = from_template(segments[:, :6].reshape(-1, 3), head, atlas).reshape(-1, 6)
     return Vessels(
@@ -227,16 +239,18 @@ def _bridging(
     return parts
 
 
-def _pial(terrain: _Terrain, params: VesselParams, rng: np.random.Generator) -> list[Points]:
-    """Return trees that begin anywhere on the surface and dive into sulci."""
-    if not params.n_pial:
+def _pial(
+    terrain: _Terrain, n: int, radius_mm: float, params: VesselParams, rng: np.random.Generator
+) -> list[Points]:
+    """Return `n` trees that begin anywhere on the surface and dive into sulci."""
+    if not n:
         return []
     shell = np.argwhere((terrain.depth > 0.5) & (terrain.depth < 18.0) & (terrain.fluid > 0.22))
-    start = shell[rng.choice(len(shell), params.n_pial)] * terrain.step + terrain.origin
+    start = shell[rng.choice(len(shell), n)] * terrain.step + terrain.origin
     start = start + rng.normal(0, 0.7, start.shape)
     inward = unit(terrain.at(terrain.up, start))
     heading = unit(rng.normal(0, 0.7, start.shape) + 0.5 * inward)
-    radii = np.exp(rng.normal(np.log(0.42), 0.35, params.n_pial)).clip(0.2, 1.0)
+    radii = np.exp(rng.normal(np.log(radius_mm), 0.35, n)).clip(0.2, 1.0)
     return [_grow(terrain, start, heading, radii, params, rng)]
 
 
@@ -291,9 +305,9 @@ def _fork(
     )
 
 
-def _medullary(atlas: Atlas, params: VesselParams, rng: np.random.Generator) -> list[Points]:
-    """Return veins that leave the lateral ventricles and fan out through white matter."""
-    if not params.n_medullary:
+def _medullary(atlas: Atlas, n: int, radius_mm: float, rng: np.random.Generator) -> list[Points]:
+    """Return `n` veins that leave the lateral ventricles and fan out through white matter."""
+    if not n:
         return []
     ventricle = np.isin(atlas.regions, VENTRICLES[:2])
     step = float(atlas.grid.spacing_mm[0])
@@ -302,16 +316,16 @@ def _medullary(atlas: Atlas, params: VesselParams, rng: np.random.Generator) -> 
     white = (atlas.t1 > 205) & (atlas.brain > 0.9)
     z_mm = atlas.places_mm[..., 2]
     wall = np.argwhere((away > 1.0) & (away < 4.5) & white & (z_mm > 2))
-    chosen = wall[rng.choice(len(wall), params.n_medullary)]
+    chosen = wall[rng.choice(len(wall), n)]
     place = chosen * step + atlas.grid.affine[:3, 3] + rng.normal(0, 0.6, (len(chosen), 3))
     index = tuple(chosen.T)
     way = unit(np.stack([s[index] for s in slope], -1).astype(np.float64))
-    radius = np.exp(rng.normal(np.log(0.15), 0.4, len(place))).clip(0.06, 0.45)
+    radius = np.exp(rng.normal(np.log(radius_mm), 0.3, len(place))).clip(0.5 * radius_mm, 0.4)
     length = rng.uniform(8.0, 26.0, len(place))
     out = []
-    for n in range(13):
+    for step_mm in np.arange(0.0, 26.0, 2.0):
         ahead = place + 2.0 * way
-        keep = 2.0 * n < length
+        keep = step_mm < length
         out.append(np.column_stack([place, ahead, radius])[keep])
         place, radius = ahead, radius * 0.96
         way = unit(way + rng.normal(0, 0.07, way.shape))
