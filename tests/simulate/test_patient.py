@@ -11,6 +11,7 @@ from scipy import ndimage
 from petechia.errors import ParameterError
 from petechia.simulate.patient import (
     SimulationParams,
+    _header,
     sample_patient,
     scan_patient,
     simulate,
@@ -138,6 +139,8 @@ def test_one_person_under_another_protocol_keeps_their_lesions(atlas, tiny_param
     assert scan.echoes.phase_rad is None
     assert scan.header["slice_spacing_mm"] == 6.0
     assert scan.header["slice_thickness_mm"] == 5.0
+    assert scan.header["pixel_bandwidth_hz"] is None
+    assert _header(replace(slices, bandwidth_hz=180.0))["pixel_bandwidth_hz"] == 180.0
 
 
 def test_coils_can_be_had_uncombined_and_make_the_scan(atlas, tiny_params):

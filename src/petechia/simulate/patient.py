@@ -427,5 +427,6 @@ def _header(protocol: Protocol) -> dict[str, Any]:
         "slice_spacing_mm": float(protocol.spacing_mm[2]),
         "tr_s": protocol.tr_s,
         "flip_deg": protocol.flip_deg,
+        "pixel_bandwidth_hz": protocol.bandwidth_hz,
         "sequence_name": "spoiled gradient echo",
     }
