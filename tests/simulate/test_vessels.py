@@ -5,7 +5,8 @@ import pytest
 
 from petechia.errors import ParameterError
 from petechia.simulate.head import sample_head, to_template
-from petechia.simulate.vessels import VesselParams, _fork, draw_tubes, sample_vessels
+from petechia.simulate.tubes import draw_tubes
+from petechia.simulate.vessels import VesselParams, _fork, sample_vessels
 
 
 @pytest.mark.parametrize("radius", [0.15, 0.3, 0.5, 1.0, 2.0])

@@ -1,14 +1,11 @@
 """A head of its own for every seed: the template warped, its nuclei given iron."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
 from scipy import ndimage
 
-from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
 from petechia.simulate.ageing import (
     FLUID_SHIFT,
@@ -23,14 +20,13 @@ from petechia.simulate.atlas import NUCLEI_CHI_PPM, VENTRICLES, Atlas, fluid_fra
 from petechia.simulate.protocols import rotation
 from petechia.simulate.texture import fibres, folded
 from petechia.simulate.tissues import AIR_PPM, RELAXIVITY_HZ_PER_PPM, TISSUES, spoiled_gre
+from petechia.simulate.warp import warp
 
 Volume = npt.NDArray[np.float32]
 CENTRE_MM = np.array([0.0, -18.0, 6.0])
 """Middle of the template's brain, which warps turn about."""
 NODE_MM = 8.0
 """Spacing of the nodes of the smooth deformation."""
-CHANNELS = 8
-"""Of the warp: a constant, and a power of two, for the compiler's sake."""
 BORDER_IRON_PPM = 0.015
 """What the iron of the fibres below the cortex adds where it meets white matter."""
 CROSSING_MM = 12.0
@@ -180,7 +176,7 @@ def make_head(params: HeadParams, atlas: Atlas, voxel_mm: float = 1.0) -> Head:
     )
     warped = np.empty((*grid.shape, stack.shape[-1]), dtype=np.float32)
     shift = CENTRE_MM - params.matrix @ CENTRE_MM
-    _warp(
+    warp(
         np.ascontiguousarray(stack, dtype=np.float32),
         np.ascontiguousarray(atlas.head > 0.02),
         np.ascontiguousarray(np.moveaxis(params.nodes_mm, 0, -1)),
@@ -237,86 +233,6 @@ def _head_grid(atlas: Atlas, voxel_mm: float) -> Grid:
     affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
     affine[:3, 3] = low
     return Grid((i, j, k), affine)
-
-
-@compiled
-def _catmull_rom(t: float, w: Any) -> None:
-    """Fill `w` with the weights of four neighbours at a fraction `t` behind the second."""
-    t2 = t * t
-    t3 = t2 * t
-    w[0] = 0.5 * (-t + 2.0 * t2 - t3)
-    w[1] = 0.5 * (2.0 - 5.0 * t2 + 3.0 * t3)
-    w[2] = 0.5 * (t + 4.0 * t2 - 3.0 * t3)
-    w[3] = 0.5 * (-t2 + t3)
-
-
-@compiled(parallel=True, fastmath=True)
-def _warp(
-    stack: Any, inside: Any, nodes: Any, matrix: Any, shift: Any, origin: Any,
-    step: float, node_step: float, out: Any,
-) -> None:  # fmt: skip
-    """Sample `stack` (channels last) where each voxel lies in the template.
-
-    Outside the template is nothing, but below it the last slice goes on.
-    """
-    n0, n1, n2, _ = stack.shape
-    for i in prange(out.shape[0]):
-        at = np.zeros(3)
-        moved = np.zeros(3)
-        w = np.zeros((3, 4), dtype=np.float32)
-        base = np.zeros(3, dtype=np.int64)
-        total = np.zeros(CHANNELS, dtype=np.float32)
-        for j in range(out.shape[1]):
-            for k in range(out.shape[2]):
-                for a in range(3):
-                    at[a] = matrix[a, 0] * i + matrix[a, 1] * j + matrix[a, 2] * k + shift[a]
-                _trilinear(nodes, at, origin, node_step, moved)
-                for a in range(3):
-                    at[a] = (at[a] + moved[a] - origin[a]) / step
-                at[2] = max(at[2], 0.0)
-                total[:] = 0.0
-                if (
-                    at[0] > 0 and at[1] > 0 and at[0] < n0 - 1 and at[1] < n1 - 1 and at[2] < n2 - 1
-                    and inside[int(at[0] + 0.5), int(at[1] + 0.5), int(at[2] + 0.5)]
-                ):  # fmt: skip
-                    for a in range(3):
-                        base[a] = int(at[a])
-                        _catmull_rom(at[a] - base[a], w[a])
-                    for p in range(4):
-                        x = min(max(base[0] + p - 1, 0), n0 - 1)
-                        for q in range(4):
-                            y = min(max(base[1] + q - 1, 0), n1 - 1)
-                            wxy = w[0, p] * w[1, q]
-                            for r in range(4):
-                                z = min(max(base[2] + r - 1, 0), n2 - 1)
-                                weight = wxy * w[2, r]
-                                for c in range(CHANNELS):
-                                    total[c] += weight * stack[x, y, z, c]
-                for c in range(CHANNELS):
-                    out[i, j, k, c] = total[c]
-
-
-@compiled
-def _trilinear(nodes: Any, at: Any, origin: Any, step: float, out: Any) -> None:
-    """Fill `out` with the node values around `at` [mm]; nodes end as they last were."""
-    base = np.zeros(3, dtype=np.int64)
-    t = np.zeros(3)
-    for a in range(3):
-        place = min(max((at[a] - origin[a]) / step, 0.0), nodes.shape[a] - 1.000001)
-        base[a] = int(place)
-        t[a] = place - base[a]
-    for c in range(3):
-        total = 0.0
-        for p in range(2):
-            for q in range(2):
-                for r in range(2):
-                    weight = (
-                        (t[0] if p else 1 - t[0])
-                        * (t[1] if q else 1 - t[1])
-                        * (t[2] if r else 1 - t[2])
-                    )
-                    total += weight * nodes[base[0] + p, base[1] + q, base[2] + r, c]
-        out[c] = total
 
 
 def _step(x: Volume, low: float, high: float) -> Volume:

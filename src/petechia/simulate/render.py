@@ -29,7 +29,8 @@ from petechia.simulate.head import CENTRE_MM, Head, HeadMaps
 from petechia.simulate.protocols import Protocol, rotation
 from petechia.simulate.texture import GRAIN_PPM, GRAIN_WATER, grain, shares_seen
 from petechia.simulate.tissues import AIR_PPM, BLOOD, RELAXIVITY_HZ_PER_PPM, spoiled_gre
-from petechia.simulate.vessels import Vessels, draw_tubes
+from petechia.simulate.tubes import draw_tubes
+from petechia.simulate.vessels import Vessels
 
 Volume = npt.NDArray[np.float32]
 SMOOTH = 1.5

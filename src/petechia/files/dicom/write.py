@@ -124,7 +124,7 @@ def write_dicom(
     make_folder(folder)
     written = []
     # another scan of the same name must not have the same UIDs
-    study = f"{folder.name} {sha256(np.ascontiguousarray(echoes.magnitude[0])).hexdigest()}"
+    study = f"{folder.name} {sha256(echoes.magnitude[0].tobytes()).hexdigest()}"
     for n, part in enumerate(_parts(echoes, style)):
         say = _Sayer(echoes, header, style, part, series + n, study)
         images = say.enhanced() if style.form == "enhanced" else say.classic()
