@@ -317,6 +317,6 @@ def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
         respiration_ppm=float(rng.choice([0.0, rng.uniform(0.0, 0.02)])),
         motion_mm=(moved := float(rng.choice([0.0, rng.uniform(0.0, 1.0)], p=[0.7, 0.3]))),
         motion_deg=moved,  # a head turns about its neck: 60 mm away a degree is a millimetre
-        n_coils=int(rng.choice([1, 4])) if light else 1,
+        n_coils=int(rng.choice([1, 4], p=[0.5, 0.5] if light else [0.7, 0.3])),
         phase_filter=64 if kind == "swi" and rng.random() < 0.3 else None,
     )
