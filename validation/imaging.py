@@ -37,6 +37,7 @@ from petechia.pipeline.stages import STAGES, walk
 from petechia.pipeline.work import Work
 
 BALL_MM, RING_MM = 4.0, 6.0
+CHAIN = ("unwrap", "background", "invert")
 COLUMNS = (
     "kept", "nrmse", "nrmse_kept", "nrmse_tissue", "hfen", "xsim", "streaks", "nuclei_slope",
     "blood", "calcium",
@@ -124,10 +125,8 @@ def chained(start: Work, settings: Settings, first: str) -> Work:
     """Return a copy of `start` with the road redone from the stage `first` to the map."""
     work = copy.copy(start)
     work.settings, work.methods, work.sign_settled = settings, [], False
-    names = list(STAGES)
-    for name in names[names.index(first) : names.index("invert") + 1]:
-        if STAGES[name].run is not None and name in ("unwrap", "background", "invert"):
-            STAGES[name].run(work)
+    for name in CHAIN[CHAIN.index(first) :]:
+        STAGES[name].run(work)
     return work
 
 
@@ -157,7 +156,7 @@ def measured(root: Path) -> Iterator[tuple[str, dict[str, float]]]:
         work.settings = replace(Settings(phase_sign="+1"), inversion=name)
         work.methods, work.sign_settled = [], False
         work.local_field_ppm = work.total_field_ppm = truth.local_field
-        work.local_mask = work.total_mask = truth.brain
+        work.mask = work.local_mask = truth.brain
         work.field_noise_ppm = None
         STAGES["invert"].run(work)
         yield f"true local field: {name}", scores(work.chi_ppm, work.chi_ppm != 0, truth)

@@ -27,7 +27,7 @@ NOISE_FLOOR = 0.1
 
 FieldStep = Callable[["Problem", Volume, Volume, Volume, np.float32], None]
 """step(problem, predicted, data, source, nu): `data` what the splitting was given,
-`source` what it hands on; both are overwritten."""
+`source` what it hands on; both are overwritten. `source` may be `predicted` itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +232,7 @@ def solve(
     problem: Problem,
     params: AdmmParams,
     field_step: FieldStep,
-    edges: Volume | None = None,
+    edges: Volume | Mask | None = None,
 ) -> Volume:
     """Return the minimiser, on the problem's grid and in its units.
 
@@ -245,7 +245,7 @@ def solve_parts(
     problem: Problem,
     params: AdmmParams,
     parts: Sequence[Part],
-    edges: Volume | None = None,
+    edges: Volume | Mask | None = None,
 ) -> Volume:
     """Return the minimiser for data in several parts, no voxel in two.
 
@@ -260,34 +260,40 @@ def solve_parts(
     inverse = _inverse_of_normal(parts, grid, mu, nu)
     per_mm = tuple(np.float32(1 / d) for d in grid.spacing_mm)
 
-    chi, divergence, data, source = (np.zeros(grid.shape, dtype=np.float32) for _ in range(4))
+    chi = np.zeros(grid.shape, dtype=np.float32)
+    data = np.zeros(grid.shape, dtype=np.float32)
     split = np.zeros((3, *grid.shape), dtype=np.float32)
     reflection = np.full(grid.shape, -1, dtype=np.float32)
     from_field = np.zeros(inverse.shape, dtype=np.complex64)
     for part in parts:
-        part.step(problem, np.zeros_like(chi), data, source, nu)
-        _gather(from_field, rfft3(source), part.kernel)
+        volume = np.zeros(grid.shape, dtype=np.float32)
+        part.step(problem, volume, data, volume, nu)
+        _gather(from_field, rfft3(volume), part.kernel)
+    volume = np.zeros(grid.shape, dtype=np.float32)
     iteration, change, size = 0, np.inf, 1.0
     while iteration < params.iterations:
         iteration += 1
-        spectrum = rfft3(divergence)
+        spectrum = rfft3(volume)  # of what the gradient asks
+        del volume  # as soon as may be, here and below: it is the memory that counts
         _solve(spectrum, from_field, inverse, mu, nu)
-        previous, chi = chi, np.asarray(irfft3(spectrum, grid.shape), dtype=np.float32)
-        change, size = shrink_gradient(chi, previous, split, reflection, limit, *per_mm)
+        before, chi = chi, np.asarray(irfft3(spectrum.copy(), grid.shape), dtype=np.float32)
+        change, size = shrink_gradient(chi, before, split, reflection, limit, *per_mm)
+        del before
         if change <= params.tolerance**2 * size:
             break
         from_field[...] = 0
         for part in parts:
-            predicted = np.asarray(irfft3(spectrum * part.kernel, grid.shape), dtype=np.float32)
-            part.step(problem, predicted, data, source, nu)
-            _gather(from_field, rfft3(source), part.kernel)
-        gradient_adjoint(split, reflection, divergence, *per_mm)
+            volume = np.asarray(irfft3(spectrum * part.kernel, grid.shape), dtype=np.float32)
+            part.step(problem, volume, data, volume, nu)
+            _gather(from_field, rfft3(volume), part.kernel)
+        del spectrum
+        gradient_adjoint(split, reflection, volume, *per_mm)
     ended = float(np.sqrt(change / max(size, 1e-30)))
     log.info("total variation: %d iterations, last change %.2g", iteration, ended)
     return chi
 
 
-def _limits(problem: Problem, params: AdmmParams, edges: Volume | None) -> Volume:
+def _limits(problem: Problem, params: AdmmParams, edges: Volume | Mask | None) -> Volume:
     """Return what shrinkage takes off the gradient of each voxel, or of all [units/mm]."""
     voxel_mm = problem.grid.voxel_mm3 ** (1 / 3)
     limit = np.full((1, 1, 1), 1 / (params.gradient_penalty * voxel_mm), dtype=np.float32)

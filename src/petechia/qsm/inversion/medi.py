@@ -110,7 +110,7 @@ def medi(
     problem = problem_of(field_ppm, weights, mask, grid, params.pad_mm)
     if problem is None:
         return np.zeros(grid.shape, dtype=np.float32)
-    smooth = problem.padded(away_from_edges(magnitude, mask, grid, params.edges))
+    smooth = problem.padded(away_from_edges(magnitude, mask, grid, params.edges)) > 0
     turn = np.float32(params.radians_per_ppm * problem.rms)
     chi = solve(problem, params, partial(circular_step, turn), smooth)
     for _ in range(params.rounds - 1):

@@ -145,13 +145,14 @@ def single_step(
     if problem is None:
         return np.zeros(grid.shape, dtype=np.float32)
     layers = (problem.padded(which + np.float32(1)) - 1).astype(np.int8)  # -1 in the padding
+    del high, trust, known, which
     dipole = dipole_kernel(problem.grid)
     parts = [
         Part(dipole * (1 - smv_kernel(problem.grid, r)), partial(layered_step, layers, n))
         for n, r in enumerate(radii)
     ]
-    smooth = problem.padded(away_from_edges(magnitude, mask, grid, params.edges))
-    smooth[~problem.inside] = 1
+    smooth = problem.padded(away_from_edges(magnitude, mask, grid, params.edges)) > 0
+    smooth |= ~problem.inside
     return problem.whole(solve_parts(problem, params, parts, smooth), mask)
 
 
