@@ -84,6 +84,9 @@ def test_the_maps_look_like_the_truth(tiny_dataset, tiny_output):
     both = mask & brain & (r2star < 60)
     assert abs(np.median(volume(tiny_output, "R2starmap")[both] / r2star[both]) - 1) < 0.25
     assert abs(float(chi[chi != 0].mean())) < 1e-4  # referenced to the whole brain
+    facts = json.loads(result(tiny_output, "Chimap.json").read_text(encoding="utf-8"))
+    assert facts["Reference"] == "mean over the brain mask"
+    assert np.isfinite(facts["ReferenceValue"])
 
 
 def test_a_scan_too_coarse_says_so_and_counts_nothing(tiny_output):
