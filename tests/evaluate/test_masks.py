@@ -5,7 +5,7 @@ import pytest
 
 from petechia.core.grid import Grid
 from petechia.errors import GridMismatchError
-from petechia.evaluate.masks import dice, hausdorff95, score_mask
+from petechia.evaluate.masks import dice, hausdorff, hausdorff95, score_mask
 
 GRID = Grid((20, 20, 20), np.diag([1.0, 1.0, 3.0, 1.0]))
 
@@ -39,6 +39,10 @@ def test_hausdorff_takes_the_worse_way_and_forgives_a_speck():
     speck = one.copy()
     speck[18, 18, 18] = True
     assert hausdorff95(one, speck, GRID) == hausdorff95(speck, one, GRID) == 0.0
+    far = np.sqrt(7**2 + 7**2 + (3 * 7) ** 2)  # to the corner of the box
+    assert hausdorff(one, speck, GRID) == hausdorff(speck, one, GRID) == pytest.approx(far)
+    score = score_mask(one, speck, GRID)
+    assert (score.hausdorff95_mm, score.hausdorff_mm) == (0.0, pytest.approx(far))
     part = box((2, 2, 2), (7, 12, 12))
     assert hausdorff95(one, part, GRID) == hausdorff95(part, one, GRID) > 3
     assert np.isnan(hausdorff95(one, np.zeros(GRID.shape, dtype=bool), GRID))

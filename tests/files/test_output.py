@@ -10,6 +10,7 @@ import pytest
 
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
+from petechia.core.units import wrap
 from petechia.errors import OutputError
 from petechia.files.contract import contract
 from petechia.files.find import find_scans
@@ -284,6 +285,35 @@ def test_truth_holds_what_the_contract_says(dataset):
     for key in contract().truth.maps:
         assert (anat / f"{NAME.prefix}_{key}.nii.gz").exists()
         assert (anat / f"{NAME.prefix}_{key}.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("units", "step", "ends"),
+    [
+        ("siemens", 2 * np.pi / 4096, (0, 4095)),
+        ("philips", 2 * np.pi / 4095, (0, 4095)),
+        ("ge", 1e-3, (-3142, 3142)),
+    ],
+)
+def test_whole_numbers_of_each_vendor_are_read_back_to_half_a_step(tmp_path, units, step, ends):
+    one = echoes((0.02,))
+    write_dataset(tmp_path, [{"participant_id": "01"}])
+    written = write_raw_scan(tmp_path, NAME, one, HEADER, suffix="T2starw", phase_units=units)
+    stored = np.asanyarray(nib.load(written[1]).dataobj.get_unscaled())
+    assert stored.dtype == np.int16
+    assert (stored.min(), stored.max()) == pytest.approx(ends, abs=120)
+    (ref,) = find_scans(tmp_path)
+    error = np.abs(wrap(ref.load().echoes.phase_rad - one.phase_rad))
+    assert error.max() < 0.55 * step + 2e-4  # 3142 milliradians are not quite half a turn
+
+
+def test_truth_says_that_maps_are_of_the_brain_alone(dataset):
+    anat = dataset / "derivatives" / "truth" / "sub-01" / "ses-2" / "anat"
+    for key in ("Chimap", "R2starmap", "desc-field_fieldmap"):
+        facts = json.loads((anat / f"{NAME.prefix}_{key}.json").read_text())
+        assert facts["SkullStripped"] is True
+        assert "0 outside the brain" in facts["Description"]
+    assert "Reference" in json.loads((anat / f"{NAME.prefix}_Chimap.json").read_text())
 
 
 def test_wrong_wishes_for_raw_data_are_told(tmp_path):

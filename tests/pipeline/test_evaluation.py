@@ -155,6 +155,18 @@ def test_tables_on_both_sides_have_no_touch(tmp_path):
     assert any("touch" in note for note in result["notes"])
 
 
+def test_what_a_table_calls_by_another_name_does_not_count_as_a_microbleed(tmp_path):
+    head = "x_mm\ty_mm\tz_mm\tclass\tprobability\n"
+    (tmp_path / "a.tsv").write_text(
+        head + "1\t2\t3\tmicrobleed\t0.8\n1\t2\t9\tcalcification\tn/a\n"
+        "5\t2\t3\tmicrobleed\tn/a\n9\t9\t9\tvessel\t0.7\n9\t2\t9\tmicrobleed\t0.3\n"
+    )
+    spots = read_spots(side(tmp_path / "a.tsv"), INSIDE)
+    assert findings_of(spots, None).counted.tolist() == [True, False, True, False, False]
+    # a threshold goes by the probability, where there is one
+    assert findings_of(spots, 0.2).counted.tolist() == [True, False, True, True, True]
+
+
 @pytest.mark.parametrize("factor", [2, 0.5], ids=["finer", "coarser"])
 def test_voxels_of_another_grid_are_brought_over(tmp_path, factor):
     other = Grid(

@@ -91,6 +91,15 @@ def test_maps_alone_are_read_as_maps(tmp_path):
     assert list(sides[0].maps) == ["chi"]
 
 
+@pytest.mark.parametrize(
+    ("ending", "name"), [("desc-brain_mask", "brain"), ("R2starmap", "r2star")]
+)
+def test_a_tool_that_makes_one_map_only_can_be_evaluated(tmp_path, ending, name):
+    sides = find_sides(touch(tmp_path, f"sub-01_{ending}.nii.gz"), None, truth=False)
+    assert not sides[0].has_lesions
+    assert (sides[0].key, list(sides[0].maps)) == ("sub-01", [name])
+
+
 def test_what_cannot_be_read_is_said(tmp_path):
     with pytest.raises(FileError, match="no such place"):
         find_sides(tmp_path / "none", None, truth=False)

@@ -108,6 +108,12 @@ def test_everyone_s_age_is_that_of_their_head(pair, tmp_path, monkeypatch):
     assert scanned[-1].head.age_years == 31.5
 
 
+def test_a_wrong_protocol_is_answered_with_all_there_are(tmp_path):
+    with pytest.raises(ParameterError, match=r"no protocol '9t'.*3t_megre_1mm, .*random"):
+        simulate_dataset(tmp_path / "none", SimulationParams(), protocols=["random", "9t"])
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_head_does_not_lie_as_it_is_made():
     """Streams of the person and of the scan are apart."""
     params, person = SimulationParams(protocol="3t_tiny", n_microbleeds=0), object()

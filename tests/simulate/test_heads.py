@@ -18,7 +18,9 @@ TINY = replace(
 @pytest.fixture(scope="module")
 def people(atlas):
     params = SimulationParams(
-        n_microbleeds=2, n_calcifications=0, vessels=VesselParams(n_pial=0, n_medullary=0)
+        n_microbleeds=2,
+        n_calcifications=0,
+        vessels=VesselParams(n_pial=0, n_small_pial=0, n_intracortical=0),
     )
     return [sample_patient(params, atlas, np.random.default_rng(n)) for n in range(2)]
 

@@ -11,11 +11,13 @@ from scipy import ndimage
 from petechia.errors import ParameterError
 from petechia.simulate.patient import (
     SimulationParams,
+    _header,
     sample_patient,
     scan_patient,
     simulate,
 )
 from petechia.simulate.protocols import PROTOCOLS
+from petechia.simulate.receive import sample_coils
 
 CONTRACT = tomllib.loads(resources.files("petechia.files").joinpath("contract.toml").read_text())
 
@@ -137,6 +139,31 @@ def test_one_person_under_another_protocol_keeps_their_lesions(atlas, tiny_param
     assert scan.echoes.phase_rad is None
     assert scan.header["slice_spacing_mm"] == 6.0
     assert scan.header["slice_thickness_mm"] == 5.0
+    assert scan.header["pixel_bandwidth_hz"] is None
+    assert _header(replace(slices, bandwidth_hz=180.0))["pixel_bandwidth_hz"] == 180.0
+
+
+def test_coils_can_be_had_uncombined_and_make_the_scan(atlas, tiny_params):
+    one = sample_patient(replace(tiny_params, n_microbleeds=2), atlas, np.random.default_rng(3))
+    protocol = replace(PROTOCOLS["3t_tiny"], n_coils=3, te_s=(0.02,))
+
+    def scanned(**more):
+        return scan_patient(one, protocol, atlas, np.random.default_rng(4), **more)
+
+    scan, plain = scanned(uncombined=True), scanned()
+    assert plain.coils is None
+    np.testing.assert_array_equal(plain.echoes.magnitude, scan.echoes.magnitude)
+    assert scan.coils.shape == (3, 1, *protocol.shape)
+    _, _, noise = np.random.default_rng(4).spawn(3)
+    coils = sample_coils(noise, 3)
+    ways = np.stack([coils.sensitivity(n, protocol.grid) for n in range(3)])
+    whole = (ways.conj() * scan.coils[:, 0]).sum(axis=0)
+    whole /= np.sqrt((np.abs(ways) ** 2).sum(axis=0))
+    np.testing.assert_allclose(np.abs(whole), scan.echoes.magnitude[0], rtol=1e-3, atol=0.5)
+    turns = np.angle(scan.coils[0, 0] * scan.coils[1, 0].conj())
+    assert np.ptp(turns[scan.echoes.magnitude[0] > 300]) > 0.5  # each has a phase of its own
+    with pytest.raises(ParameterError, match="2 coils or more"):
+        scan_patient(one, PROTOCOLS["3t_tiny"], atlas, noise, uncombined=True)
 
 
 @pytest.mark.parametrize(

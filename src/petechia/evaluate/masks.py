@@ -22,6 +22,8 @@ class MaskScore:
     hausdorff95_mm : float
         95th percentile of the distances between surfaces, the larger of both ways; NaN
         when one mask is empty.
+    hausdorff_mm : float
+        The largest of those distances; NaN when one mask is empty.
     volume_ratio : float
         Found over true; NaN when the true mask is empty.
     centres_inside : float
@@ -30,6 +32,7 @@ class MaskScore:
 
     dice: float
     hausdorff95_mm: float
+    hausdorff_mm: float
     volume_ratio: float
     centres_inside: float = float("nan")
 
@@ -40,15 +43,29 @@ def dice(found: Mask, true: Mask) -> float:
     return 2 * int((found & true).sum()) / total if total else 1.0
 
 
-def hausdorff95(found: Mask, true: Mask, grid: Grid) -> float:
-    """Return the 95th percentile of surface distances [mm], the larger of both ways.
+def hausdorff(found: Mask, true: Mask, grid: Grid, percentile: float = 100.0) -> float:
+    """Return a percentile of the surface distances [mm], the larger of both ways.
 
     Surface voxels are those of a mask with a face neighbour outside it; voxels beyond the
     volume count as outside. Distances are between voxel centres.
     """
+    return float(np.max(_percentiles(found, true, grid, (percentile,))))
+
+
+def hausdorff95(found: Mask, true: Mask, grid: Grid) -> float:
+    """Return the 95th percentile of surface distances [mm], the larger of both ways."""
+    return hausdorff(found, true, grid, 95.0)
+
+
+def _percentiles(
+    found: Mask, true: Mask, grid: Grid, levels: tuple[float, ...]
+) -> npt.NDArray[np.float64]:
+    """Return percentiles of surface distances, the larger of both ways; NaN without a surface."""
     if not found.any() or not true.any():
-        return float("nan")
-    return max(_one_way(found, true, grid), _one_way(true, found, grid))
+        return np.full(len(levels), np.nan)
+    ways = [_distances(found, true, grid), _distances(true, found, grid)]
+    each = np.array([np.percentile(way, levels) for way in ways])
+    return np.asarray(each.max(axis=0), dtype=np.float64)
 
 
 def _surface(mask: Mask) -> Mask:
@@ -56,9 +73,9 @@ def _surface(mask: Mask) -> Mask:
     return mask & ~inner
 
 
-def _one_way(one: Mask, other: Mask, grid: Grid) -> float:
+def _distances(one: Mask, other: Mask, grid: Grid) -> npt.NDArray[np.float64]:
     away = ndimage.distance_transform_edt(~_surface(other), sampling=grid.spacing_mm)
-    return float(np.percentile(away[_surface(one)], 95))
+    return np.asarray(away[_surface(one)], dtype=np.float64)
 
 
 def score_mask(
@@ -82,9 +99,11 @@ def score_mask(
         kept = np.zeros(len(index), dtype=bool)
         kept[within] = found[tuple(index[within].T)]
         inside = float(kept.mean())
+    most, largest = _percentiles(found, true, grid, (95.0, 100.0)).tolist()
     return MaskScore(
         dice=dice(found, true),
-        hausdorff95_mm=hausdorff95(found, true, grid),
+        hausdorff95_mm=most,
+        hausdorff_mm=largest,
         volume_ratio=int(found.sum()) / n_true if n_true else float("nan"),
         centres_inside=inside,
     )

@@ -22,8 +22,11 @@ from petechia.files.scan import Header, ScanName
 SIMULATED = "Simulated gradient-echo scans"
 """By this name a simulated dataset is known as one."""
 SUFFIXES = ("MEGRE", "T2starw")
-PHASE_UNITS = ("rad", "siemens")
-SIEMENS_HALF_TURN = 2048
+PHASE_UNITS = ("rad", "siemens", "philips", "ge")
+HALF_TURN = 2048
+"""Stored steps of half a turn in 12 bits."""
+MILLIRADIANS = (6284.0 / 4095.0, -3142.0)
+"""Slope and intercept that make milliradians of Philips's 12 bits."""
 TRUTH_FOLDER = "derivatives/truth"
 _HEADER_KEYS = {
     "manufacturer": "Manufacturer",
@@ -38,9 +41,23 @@ _HEADER_KEYS = {
     "sequence_name": "SequenceName",
 }
 _TRUTH_MAPS: Mapping[str, Mapping[str, Any]] = {
-    "Chimap": {"Units": "ppm", "SkullStripped": False, "Description": "True susceptibility"},
-    "R2starmap": {"Units": "1/s", "SkullStripped": False, "Description": "True R2*"},
-    "desc-field_fieldmap": {"Units": "ppm", "Description": "True field shift"},
+    "Chimap": {
+        "Units": "ppm",
+        "SkullStripped": True,
+        "Reference": "mean over the true brain is 0",
+        "Description": "True susceptibility; 0 outside the brain",
+    },
+    "R2starmap": {
+        "Units": "1/s",
+        "SkullStripped": True,
+        "Description": "True R2*; 0 outside the brain",
+    },
+    "desc-field_fieldmap": {
+        "Units": "ppm",
+        "SkullStripped": True,
+        "Description": "True field shift after shimming, positive where the frequency is higher; "
+        "0 outside the brain",
+    },
     "desc-brain_mask": {"Type": "Brain", "Description": "True brain"},
     "desc-veins_probseg": {"Description": "True part of each voxel that is vein, 0 to 1"},
     "desc-regions_dseg": {"Description": "True regions"},
@@ -113,9 +130,10 @@ def write_raw_scan(
     suffix : str
         'MEGRE' (always with `echo-`) or 'T2starw'.
     phase_units : str
-        'rad' writes float32 radians in -pi..pi. 'siemens' writes whole numbers 0..4095
-        with slope 2 and intercept -4096, as that vendor's scanners do: the step is
-        2 pi / 4096.
+        'rad' writes float32 radians in -pi..pi; else whole numbers as that vendor's
+        scanners store them: 'siemens' 0..4095 with slope 2 and intercept -4096, 'philips'
+        0..4095 with a slope and intercept that give milliradians, 'ge' milliradians. The
+        sign of the phase stays.
 
     Returns
     -------
@@ -267,8 +285,21 @@ def _write_phase(
     if units == "rad":
         _write(path, wrapped, grid, {**sidecar, "Units": "rad"})
         return
-    steps = np.rint(wrapped * np.float32(SIEMENS_HALF_TURN / np.pi)).astype(np.int32)
-    stored = (steps + SIEMENS_HALF_TURN) % (2 * SIEMENS_HALF_TURN)
-    writing.write_nifti(path, stored.astype(np.int16), grid, rescale=(2.0, -4096.0))
+    stored, rescale = _stored(wrapped, units)
+    writing.write_nifti(path, stored, grid, rescale=rescale)
     facts = {**sidecar, "Units": "arbitrary", "ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}
     writing.write_json(path.with_suffix("").with_suffix(".json"), facts)
+
+
+def _stored(
+    phase_rad: npt.NDArray[np.float32], units: str
+) -> tuple[npt.NDArray[np.int16], tuple[float, float]]:
+    """Return wrapped phase as a vendor stores it, and the slope and intercept beside it."""
+    if units == "ge":
+        return np.rint(1000 * phase_rad).astype(np.int16), (1.0, 0.0)
+    if units == "philips":
+        slope, intercept = MILLIRADIANS
+        steps = np.rint((1000 * phase_rad - np.float32(intercept)) / np.float32(slope))
+        return steps.clip(0, 2 * HALF_TURN - 1).astype(np.int16), MILLIRADIANS
+    steps = np.rint(phase_rad * np.float32(HALF_TURN / np.pi)).astype(np.int32)
+    return ((steps + HALF_TURN) % (2 * HALF_TURN)).astype(np.int16), (2.0, -4096.0)

@@ -416,6 +416,7 @@ def _map_row(scan: ReadScan) -> dict[str, Any]:
     if maps.brain is not None:
         row["mask_dice"] = maps.brain.dice
         row["mask_hausdorff95_mm"] = maps.brain.hausdorff95_mm
+        row["mask_hausdorff_mm"] = maps.brain.hausdorff_mm
         row["mask_volume_ratio"] = maps.brain.volume_ratio
         row["mask_lesion_centres_inside"] = maps.brain.centres_inside
     return row

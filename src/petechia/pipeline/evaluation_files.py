@@ -168,7 +168,8 @@ def _lesion_files(files: Sequence[Path], *, truth: bool) -> list[Path]:
     if truth and marked:
         return marked
     lesions = [p for p in images if not stem_of(p.name).endswith(_NO_LESIONS)]
-    return lesions or [p for p in images if stem_of(p.name).endswith(MAPS["chi"])]
+    alone = ([p for p in images if stem_of(p.name).endswith(end)] for end in MAPS.values())
+    return lesions or next((maps for maps in alone if maps), [])
 
 
 def _has_places(path: Path) -> bool:
@@ -218,7 +219,7 @@ def _with_neighbours(path: Path, key: str | None = None) -> Side:
     for ending in (OURS, TRUE, *MAPS.values()):
         prefix = prefix.removesuffix(ending)
     is_table = path.name.endswith(TABLE_ENDINGS)
-    is_map = stem.endswith(MAPS["chi"])
+    is_map = stem.endswith(tuple(MAPS.values()))
     labels = _first(path.with_name(stem + end) for end in (".nii.gz", ".nii"))
     maps = {
         name: found

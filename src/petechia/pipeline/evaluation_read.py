@@ -210,7 +210,11 @@ def lesions_of(spots: Spots) -> Lesions:
 
 
 def findings_of(spots: Spots, threshold: float | None) -> Findings:
-    """Return findings, counted as their table says, or from the probability `threshold` on."""
+    """Return findings, counted as their table says, or from the probability `threshold` on.
+
+    Without a column 'counted' those of class microbleed count, from a probability of 0.5 on
+    where they have one. A threshold counts by the probability alone, whatever the class.
+    """
     probability = np.array(_numbers(spots, "probability"), dtype=np.float64)
     outside = probability[(probability < 0) | (probability > 1)]
     if len(outside):
@@ -220,15 +224,18 @@ def findings_of(spots: Spots, threshold: float | None) -> Findings:
             mend="Probabilities lie between 0 and 1: scale the tool's scores.",
         )
     counted = np.array(_numbers(spots, "counted"), dtype=np.float64)
+    kind = _words(spots, "class", MICROBLEED)
+    called = np.array([word == MICROBLEED for word in kind], dtype=bool)
     has = np.isfinite(probability)
-    if threshold is not None or not np.isfinite(counted).any():
-        least = INSIDE if threshold is None else threshold
-        counts = ~has | (probability >= least)
-    else:
+    if threshold is not None:
+        counts = np.where(has, probability >= threshold, called)
+    elif np.isfinite(counted).any():
         counts = counted == 1
+    else:
+        counts = called & (~has | (probability >= INSIDE))
     return findings_at(
         _places(spots),
-        kind=_words(spots, "class", MICROBLEED),
+        kind=kind,
         sign=_words(spots, "sign", "not_assessed"),
         probability=probability,
         counted=counts,

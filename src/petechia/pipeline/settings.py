@@ -65,7 +65,7 @@ class Settings:
     preset: str = "standard"
     unwrap: str = "romeo"
     background: str = "vsharp"
-    inversion: str = "tv"
+    inversion: str = "single_step"
     relaxation: str = "nonlinear"
     weighting: str = "swi"
     highpass: Highpass = "unwrapped"

@@ -70,7 +70,7 @@ def simulate_dataset(
     seed : int
         Any number from 0.
     phase_units : str
-        'rad', or 'siemens' for whole numbers as that vendor stores them.
+        'rad', or 'siemens', 'philips', 'ge' for whole numbers as that vendor stores them.
     pairs : bool
         Whether everyone comes twice, ses-1 and ses-2: in another position, with some
         microbleeds grown and some new.
@@ -98,9 +98,14 @@ def simulate_dataset(
         Something could not be written, or `root` is another dataset.
     """
     chosen = list(dict.fromkeys(protocols)) or [params.protocol]
+    known = (*PROTOCOLS, RANDOM)
     for protocol in chosen:
-        if protocol != RANDOM:
-            replace(params, protocol=protocol)  # raises on an unknown one
+        if protocol not in known:
+            raise ParameterError(
+                f"no protocol {protocol!r}",
+                where="simulate",
+                mend=f"Choose from {', '.join(known)}.",
+            )
     if n_subjects < 1 or seed < 0 or keep_heads < 0:
         raise ParameterError(
             f"{n_subjects} people, seed {seed}, {keep_heads} heads kept",

@@ -31,7 +31,7 @@ from petechia.phase.fieldmap import field_from_echoes
 from petechia.phase.handedness import air_evidence
 from petechia.phase.offsets import remove_offsets
 from petechia.phase.quality import highpass_evidence
-from petechia.phase.trust import trusted_mask
+from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
 from petechia.pipeline.referenced import referenced
 from petechia.pipeline.work import Work
@@ -39,6 +39,8 @@ from petechia.qsm.handedness import susceptibility_evidence
 from petechia.qsm.noise import chi_noise
 
 LOG = logging.getLogger(__name__)
+DEAD_RIM = TrustParams(noise_ratio=10.0)
+"""What an inversion of the total field leaves out: dead voxels only, since it weighs the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,6 @@ def background_stage(work: Work) -> None:
     mask = work.need("mask")
     if work.field_noise_ppm is not None and work.given_mask is None:
         mask = trusted_mask(work.field_noise_ppm, mask, work.grid)
-    work.total_mask = mask
     arrays = {
         "field_ppm": work.need("total_field_ppm"),
         "weights": _weights(work, mask),
@@ -185,32 +186,43 @@ def background_stage(work: Work) -> None:
 
 
 def invert_stage(work: Work) -> None:
-    """Turn the local field into referenced susceptibility, with its sign settled."""
-    grid, mask = work.grid, work.need("local_mask")
+    """Turn the field into referenced susceptibility, with its sign settled."""
+    grid = work.grid
     row, params = work.used("dipole inversion", "inversion")
-    known = work.need("total_mask") if "total_field_ppm" in row.needs else mask
+    # from the local field where there is one; from the total field all over the brain
+    whole = "total_field_ppm" in row.needs
+    mask = work.need("mask" if whole else "local_mask")
     arrays = {
         "field_ppm": work.need("local_field_ppm"),
         "total_field_ppm": work.need("total_field_ppm"),
-        "weights": _weights(work, known),
+        "weights": _weights(work, mask, DEAD_RIM if whole else None),
         "magnitude": combine_magnitude(work.echoes.magnitude, work.echoes.te_s),
-        "mask": known,
+        "mask": mask,
     }
-    (chi,) = row(arrays, grid=grid, settings=params)
-    work.chi_ppm = referenced(work, chi, mask & (chi != 0))
+    try:
+        (chi,) = row(arrays, grid=grid, settings=params)
+    except UnfitError as error:  # the trusted part of a given mask is too thin
+        work.methods.pop()
+        work.checks.append(fitness.check_background(error.what))
+        return
+    work.chi_ppm = referenced(work, chi, mask)
     if work.field_noise_ppm is not None:
         work.chi_noise_ppm = chi_noise(work.field_noise_ppm, mask, grid)
     settle_sign(work)
 
 
-def _weights(work: Work, mask: Mask) -> np.ndarray | None:
-    """Return data weights from the noise of the field, 1 at its median, at most 2."""
+def _weights(work: Work, mask: Mask, dead_rim: TrustParams | None = None) -> np.ndarray | None:
+    """Return data weights from the noise of the field, 1 at its median, at most 2.
+
+    0 in the dead rim, where it is asked for: voxels so noisy that they must not be known.
+    """
     noise = work.field_noise_ppm
     inside = noise[mask & (noise > 0)] if noise is not None else np.zeros(0)
     if noise is None or not inside.size:
         return None
     typical = np.float32(np.median(inside))
-    weights = mask * np.minimum(typical / np.maximum(noise, typical / 4), 2)
+    known = mask if dead_rim is None else trusted_mask(noise, mask, work.grid, dead_rim)
+    weights = known * np.minimum(typical / np.maximum(noise, typical / 4), 2)
     weights[noise <= 0] = 0
     return np.asarray(weights, dtype=np.float32)
 

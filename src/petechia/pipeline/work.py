@@ -46,7 +46,6 @@ class Work:
     field_residual_rad: Volume | None = None
     highpass_rad: Volume | None = None
     local_field_ppm: Volume | None = None
-    total_mask: Mask | None = None
     local_mask: Mask | None = None
     chi_ppm: Volume | None = None
     chi_noise_ppm: Volume | None = None

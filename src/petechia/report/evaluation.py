@@ -38,6 +38,7 @@ MAP_WORDS = {
     "r2star_slope": "R2* slope of found on true",
     "mask_dice": "Brain mask: Dice",
     "mask_hausdorff95_mm": "Brain mask: 95 % Hausdorff [mm]",
+    "mask_hausdorff_mm": "Brain mask: Hausdorff [mm]",
     "mask_volume_ratio": "Brain mask: volume over true",
     "mask_lesion_centres_inside": "Brain mask: lesion centres inside",
 }

@@ -1,14 +1,11 @@
 """A head of its own for every seed: the template warped, its nuclei given iron."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
 from scipy import ndimage
 
-from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
 from petechia.simulate.ageing import (
     FLUID_SHIFT,
@@ -19,17 +16,21 @@ from petechia.simulate.ageing import (
     require_age,
     ventricle_pull,
 )
-from petechia.simulate.atlas import NUCLEI_CHI_PPM, Atlas, fluid_fraction
+from petechia.simulate.atlas import NUCLEI_CHI_PPM, VENTRICLES, Atlas, fluid_fraction
 from petechia.simulate.protocols import rotation
+from petechia.simulate.texture import fibres, folded
 from petechia.simulate.tissues import AIR_PPM, RELAXIVITY_HZ_PER_PPM, TISSUES, spoiled_gre
+from petechia.simulate.warp import warp
 
 Volume = npt.NDArray[np.float32]
 CENTRE_MM = np.array([0.0, -18.0, 6.0])
 """Middle of the template's brain, which warps turn about."""
 NODE_MM = 8.0
 """Spacing of the nodes of the smooth deformation."""
-CHANNELS = 8
-"""Of the warp: a constant, and a power of two, for the compiler's sake."""
+BORDER_IRON_PPM = 0.015
+"""What the iron of the fibres below the cortex adds where it meets white matter."""
+CROSSING_MM = 12.0
+"""Nearer to the midline than about this, fibres run from side to side."""
 NECK_MM = 12.0
 """How far the head model goes on below the template, by repeating its last slice."""
 
@@ -52,6 +53,8 @@ class HeadParams:
         Of the person.
     fluid_shift : float
         How much brighter in T1 than on the template fluid may be: wide sulci.
+    seed : int
+        Of the fine structure.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -60,6 +63,7 @@ class HeadParams:
     texture: Volume
     age_years: float = 60.0
     fluid_shift: float = 0.0
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -77,7 +81,7 @@ class Head:
     iron_ppm : (I, J, K) ndarray of float32
         Susceptibility of nuclei above that of grey matter.
     texture : (I, J, K) ndarray of float32
-        Unit-variance variation inside tissues.
+        Unit-variance variation inside tissues, drawn out along the fibres of white matter.
     params : HeadParams
         Where it came from.
     """
@@ -94,7 +98,7 @@ def sample_head(
     atlas: Atlas, rng: np.random.Generator, age_years: float | None = None
 ) -> HeadParams:
     """Draw a person: age unless given, size and tilt, a smooth deformation, iron, texture."""
-    years = rng.spawn(1)[0]
+    years, fine = rng.spawn(2)
     age = draw_age(years) if age_years is None else age_years
     require_age(age)
     shrunk = atrophy(age, years)
@@ -118,6 +122,7 @@ def sample_head(
         texture=texture / texture.std(),
         age_years=age,
         fluid_shift=FLUID_SHIFT * shrunk,
+        seed=int(fine.integers(1 << 62)),
     )
 
 
@@ -171,7 +176,7 @@ def make_head(params: HeadParams, atlas: Atlas, voxel_mm: float = 1.0) -> Head:
     )
     warped = np.empty((*grid.shape, stack.shape[-1]), dtype=np.float32)
     shift = CENTRE_MM - params.matrix @ CENTRE_MM
-    _warp(
+    warp(
         np.ascontiguousarray(stack, dtype=np.float32),
         np.ascontiguousarray(atlas.head > 0.02),
         np.ascontiguousarray(np.moveaxis(params.nodes_mm, 0, -1)),
@@ -183,14 +188,42 @@ def make_head(params: HeadParams, atlas: Atlas, voxel_mm: float = 1.0) -> Head:
         warped,
     )
     t1, brain, head, air, nuclei, iron, texture, _ = np.moveaxis(warped, -1, 0)
+    folded(t1, brain, grid.affine[:3, 3], voxel_mm, params.seed)
+    fractions = _fractions(t1, brain, head, air, nuclei, params.fluid_shift)
+    iron += np.float32(4 * BORDER_IRON_PPM) * fractions["gm"] * fractions["wm"]
     return Head(
         grid=grid,
-        fractions=_fractions(t1, brain, head, air, nuclei, params.fluid_shift),
+        fractions=fractions,
         brain=np.ascontiguousarray(brain),
         iron_ppm=np.ascontiguousarray(iron),
-        texture=np.ascontiguousarray(texture),
+        texture=_with_fibres(texture, fractions["wm"], grid, params, atlas),
         params=params,
     )
+
+
+def _with_fibres(
+    texture: Volume, white: Volume, grid: Grid, params: HeadParams, atlas: Atlas
+) -> Volume:
+    """Return the texture with that of fibres in white matter, both of unit variance.
+
+    Fibres fan out from the lateral ventricles, and cross from side to side near the midline.
+    """
+    out = np.ascontiguousarray(texture)
+    at = np.nonzero(white > 0.5)
+    places = grid.to_mm(np.stack(at, axis=-1))
+    there = to_template(places, params, atlas)
+    index = atlas.grid.to_index(there).T
+    ventricle = np.isin(atlas.regions, VENTRICLES[:2])
+    away = ndimage.gaussian_filter(
+        ndimage.distance_transform_edt(~ventricle).astype(np.float32), 2.0
+    )
+    ways = np.stack(
+        [ndimage.map_coordinates(u, index, order=1, mode="nearest") for u in np.gradient(away)], -1
+    )
+    ways[:, 0] += np.sign(there[:, 0]) * np.exp(-((there[:, 0] / CROSSING_MM) ** 2))
+    ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-6)
+    out[at] = np.float32(np.sqrt(0.5)) * (out[at] + fibres(places, ways, params.seed))
+    return out
 
 
 def _head_grid(atlas: Atlas, voxel_mm: float) -> Grid:
@@ -200,86 +233,6 @@ def _head_grid(atlas: Atlas, voxel_mm: float) -> Grid:
     affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
     affine[:3, 3] = low
     return Grid((i, j, k), affine)
-
-
-@compiled
-def _catmull_rom(t: float, w: Any) -> None:
-    """Fill `w` with the weights of four neighbours at a fraction `t` behind the second."""
-    t2 = t * t
-    t3 = t2 * t
-    w[0] = 0.5 * (-t + 2.0 * t2 - t3)
-    w[1] = 0.5 * (2.0 - 5.0 * t2 + 3.0 * t3)
-    w[2] = 0.5 * (t + 4.0 * t2 - 3.0 * t3)
-    w[3] = 0.5 * (-t2 + t3)
-
-
-@compiled(parallel=True, fastmath=True)
-def _warp(
-    stack: Any, inside: Any, nodes: Any, matrix: Any, shift: Any, origin: Any,
-    step: float, node_step: float, out: Any,
-) -> None:  # fmt: skip
-    """Sample `stack` (channels last) where each voxel lies in the template.
-
-    Outside the template is nothing, but below it the last slice goes on.
-    """
-    n0, n1, n2, _ = stack.shape
-    for i in prange(out.shape[0]):
-        at = np.zeros(3)
-        moved = np.zeros(3)
-        w = np.zeros((3, 4), dtype=np.float32)
-        base = np.zeros(3, dtype=np.int64)
-        total = np.zeros(CHANNELS, dtype=np.float32)
-        for j in range(out.shape[1]):
-            for k in range(out.shape[2]):
-                for a in range(3):
-                    at[a] = matrix[a, 0] * i + matrix[a, 1] * j + matrix[a, 2] * k + shift[a]
-                _trilinear(nodes, at, origin, node_step, moved)
-                for a in range(3):
-                    at[a] = (at[a] + moved[a] - origin[a]) / step
-                at[2] = max(at[2], 0.0)
-                total[:] = 0.0
-                if (
-                    at[0] > 0 and at[1] > 0 and at[0] < n0 - 1 and at[1] < n1 - 1 and at[2] < n2 - 1
-                    and inside[int(at[0] + 0.5), int(at[1] + 0.5), int(at[2] + 0.5)]
-                ):  # fmt: skip
-                    for a in range(3):
-                        base[a] = int(at[a])
-                        _catmull_rom(at[a] - base[a], w[a])
-                    for p in range(4):
-                        x = min(max(base[0] + p - 1, 0), n0 - 1)
-                        for q in range(4):
-                            y = min(max(base[1] + q - 1, 0), n1 - 1)
-                            wxy = w[0, p] * w[1, q]
-                            for r in range(4):
-                                z = min(max(base[2] + r - 1, 0), n2 - 1)
-                                weight = wxy * w[2, r]
-                                for c in range(CHANNELS):
-                                    total[c] += weight * stack[x, y, z, c]
-                for c in range(CHANNELS):
-                    out[i, j, k, c] = total[c]
-
-
-@compiled
-def _trilinear(nodes: Any, at: Any, origin: Any, step: float, out: Any) -> None:
-    """Fill `out` with the node values around `at` [mm]; nodes end as they last were."""
-    base = np.zeros(3, dtype=np.int64)
-    t = np.zeros(3)
-    for a in range(3):
-        place = min(max((at[a] - origin[a]) / step, 0.0), nodes.shape[a] - 1.000001)
-        base[a] = int(place)
-        t[a] = place - base[a]
-    for c in range(3):
-        total = 0.0
-        for p in range(2):
-            for q in range(2):
-                for r in range(2):
-                    weight = (
-                        (t[0] if p else 1 - t[0])
-                        * (t[1] if q else 1 - t[1])
-                        * (t[2] if r else 1 - t[2])
-                    )
-                    total += weight * nodes[base[0] + p, base[1] + q, base[2] + r, c]
-        out[c] = total
 
 
 def _step(x: Volume, low: float, high: float) -> Volume:

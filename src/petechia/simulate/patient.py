@@ -82,7 +82,7 @@ class SimulationParams:
 
     protocol: str = "3t_megre_1mm"
     n_microbleeds: int | None = None
-    n_calcifications: int = 3
+    n_calcifications: int = 5
     pattern: str = "mixed"
     snr: float | None = None
     vessels: VesselParams = field(default_factory=VesselParams)
@@ -164,12 +164,15 @@ class SimulatedScan:
         Acquisition facts by the names of a scan's header.
     protocol : Protocol
         How it was acquired.
+    coils : (C, E, I, J, K) ndarray of complex64 or None
+        What each receiver saw, uncombined, when it was asked for.
     """
 
     echoes: Echoes
     truth: Truth
     header: dict[str, Any]
     protocol: Protocol
+    coils: npt.NDArray[np.complex64] | None = None
 
 
 def simulate(
@@ -240,12 +243,21 @@ def scan_patient(
     pose: Pose | None = None,
     receiver: Receiver | None = None,
     heads: Heads | None = None,
+    *,
+    uncombined: bool = False,
 ) -> SimulatedScan:
     """Return one scan of a patient; pose and receiver are drawn unless given.
 
     `heads` keeps the head for further scans of the same patient, which are then made faster
-    and are the same.
+    and are the same. `uncombined` keeps what each coil saw as well; the protocol must have
+    several.
     """
+    if uncombined and protocol.n_coils < 2:
+        raise ParameterError(
+            f"n_coils = {protocol.n_coils}",
+            where="scan_patient(uncombined=True)",
+            mend="Give a protocol of 2 coils or more.",
+        )
     lay, coil, noise = rng.spawn(3)
     pose = pose or sample_pose(lay)
     receiver = receiver or sample_receiver(coil, protocol.b0_t)
@@ -268,11 +280,13 @@ def scan_patient(
         spoiled_gre(white.pd, white.t1_at(protocol.b0_t), protocol.tr_s, protocol.flip_deg)
     )
     images *= np.float32(WHITE_MATTER_UNITS / unit)
-    images = _received(images, receiver, protocol, noise)
+    each: list[npt.NDArray[np.complex64]] | None = [] if uncombined else None
+    images = _received(images, receiver, protocol, noise, each)
     log.debug("simulated %d lesions", len(patient.sources))
     return SimulatedScan(
-        echoes=_echoes(images, protocol), truth=truth, header=_header(protocol), protocol=protocol
-    )
+        echoes=_echoes(images, protocol), truth=truth, header=_header(protocol),
+        protocol=protocol, coils=None if each is None else np.stack(each),
+    )  # fmt: skip
 
 
 def _received(
@@ -280,15 +294,22 @@ def _received(
     receiver: Receiver,
     protocol: Protocol,
     rng: np.random.Generator,
+    each: list[npt.NDArray[np.complex64]] | None = None,
 ) -> npt.NDArray[np.complex64]:
-    """Return images with all that coils, k-space and the vendor's filter do to them."""
+    """Return images with all that coils, k-space and the vendor's filter do to them.
+
+    `each` is filled with what every coil saw, without the vendor's filter.
+    """
     sd, grid = WHITE_MATTER_UNITS / protocol.snr, protocol.grid
     happened = sample_disturbance(rng.spawn(1)[0], protocol)
     record = partial(recorded, protocol=protocol, happened=happened)
     if protocol.n_coils > 1:
         coils = sample_coils(rng, protocol.n_coils)
-        images = combined(images, coils, grid, sd, rng, record)
+        images = combined(images, coils, grid, sd, rng, record, each)
         images = receive(images, receiver, grid, 0.0, rng)
+        if each is not None:
+            shaded = (receive(seen, receiver, grid, 0.0, rng) for seen in each)
+            each[:] = [disturbed(seen, protocol, happened) for seen in shaded]
     else:
         images = receive(images, receiver, grid, sd, rng, record)
     images = disturbed(images, protocol, happened)
@@ -406,5 +427,6 @@ def _header(protocol: Protocol) -> dict[str, Any]:
         "slice_spacing_mm": float(protocol.spacing_mm[2]),
         "tr_s": protocol.tr_s,
         "flip_deg": protocol.flip_deg,
+        "pixel_bandwidth_hz": protocol.bandwidth_hz,
         "sequence_name": "spoiled gradient echo",
     }

@@ -179,7 +179,7 @@ PROTOCOLS = {
         flip_deg=15.0,
         shape=(296, 360, 112),
         spacing_mm=(0.65, 0.65, 1.4),
-        fine=(1.5, 1.5, 2.5),
+        fine=(2.0, 2.0, 2.0),
         snr=45.0,
         flow_compensated=True,
     ),
@@ -190,7 +190,7 @@ PROTOCOLS = {
         flip_deg=15.0,
         shape=(296, 360, 112),
         spacing_mm=(0.65, 0.65, 1.4),
-        fine=(1.5, 1.5, 2.5),
+        fine=(2.0, 2.0, 2.0),
         snr=45.0,
         flow_compensated=True,
     ),
@@ -212,7 +212,7 @@ PROTOCOLS = {
         flip_deg=15.0,
         shape=(256, 308, 96),
         spacing_mm=(0.75, 0.75, 1.6),
-        fine=(1.6, 1.6, 2.6),
+        fine=(2.0, 2.0, 2.2),
         tilt_deg=(-22.0, 6.0),
         snr=50.0,
         flow_compensated=True,
@@ -237,7 +237,7 @@ PROTOCOLS = {
         flip_deg=12.0,
         shape=(320, 384, 128),
         spacing_mm=(0.6, 0.6, 1.2),
-        fine=(1.5, 1.5, 2.0),
+        fine=(2.0, 2.0, 2.0),
         snr=55.0,
         flow_compensated=True,
     ),
@@ -282,8 +282,8 @@ def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
     """
     b0 = float(rng.choice([1.5, 3.0, 7.0], p=[0.35, 0.5, 0.15]))
     kind = str(rng.choice(["swi", "megre", "2d"], p=[0.4, 0.4, 0.2]))
-    in_plane = float(rng.uniform(1.3, 2.0) if light else rng.uniform(0.6, 1.1))
-    thick = in_plane * float(rng.uniform(1.0, 2.2))
+    in_plane = float(rng.uniform(1.3, 2.0) if light else rng.uniform(0.65, 1.1))
+    thick = max(in_plane * float(rng.uniform(1.0, 2.2)), 1.0)
     if kind == "2d":
         thick = float(rng.uniform(3.0, 6.0))
     longest = float(rng.uniform(0.050, 0.075)) / b0  # B0 x TE in T s
@@ -300,7 +300,7 @@ def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
         flip_deg=float(rng.uniform(10.0, 22.0)),
         shape=(i + i % 2, j + j % 2, k),
         spacing_mm=spacing,
-        fine=(fine := 2.0 if in_plane > 0.8 else 1.5, fine, max(2.0, round(slices / 0.7))),
+        fine=(2.0, 2.0, max(2.0, round(slices / 0.7))),
         acquisition_type="2D" if kind == "2d" else "3D",
         slice_thickness_mm=thick if kind == "2d" else None,
         tilt_deg=(float(rng.normal(0.0, 12.0)), float(rng.normal(0.0, 4.0))),
@@ -317,6 +317,6 @@ def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
         respiration_ppm=float(rng.choice([0.0, rng.uniform(0.0, 0.02)])),
         motion_mm=(moved := float(rng.choice([0.0, rng.uniform(0.0, 1.0)], p=[0.7, 0.3]))),
         motion_deg=moved,  # a head turns about its neck: 60 mm away a degree is a millimetre
-        n_coils=int(rng.choice([1, 4])) if light else 1,
+        n_coils=int(rng.choice([1, 4], p=[0.5, 0.5] if light else [0.7, 0.3])),
         phase_filter=64 if kind == "swi" and rng.random() < 0.3 else None,
     )

@@ -238,17 +238,20 @@ def combined(
     noise: float,
     rng: np.random.Generator,
     record: Record = multiplied,
+    keep: list[Complex] | None = None,
 ) -> Complex:
     """Return the images of several coils combined by their sensitivities, noise as stated.
 
     The weights are the conjugate sensitivities over their root sum of squares, which leaves
     the noise alike everywhere; the root sum of squares stays as shading, of mean 1 at
-    the middle.
+    the middle. What each coil saw is added to `keep`.
     """
     total = np.zeros_like(images)
     power = np.zeros(grid.shape, dtype=np.float32)
     for seen, sensitivity in coil_images(images, coils, grid, noise, rng, record):
         total += sensitivity.conj() * seen
         power += np.abs(sensitivity) ** 2
+        if keep is not None:
+            keep.append(seen)
     total /= np.sqrt(power)
     return total

@@ -27,8 +27,10 @@ from petechia.simulate.fields import (
 from petechia.simulate.flow import Flow, filled_tubes
 from petechia.simulate.head import CENTRE_MM, Head, HeadMaps
 from petechia.simulate.protocols import Protocol, rotation
-from petechia.simulate.tissues import AIR_PPM, BLOOD, spoiled_gre
-from petechia.simulate.vessels import Vessels, draw_tubes
+from petechia.simulate.texture import GRAIN_PPM, GRAIN_WATER, grain, shares_seen
+from petechia.simulate.tissues import AIR_PPM, BLOOD, RELAXIVITY_HZ_PER_PPM, spoiled_gre
+from petechia.simulate.tubes import draw_tubes
+from petechia.simulate.vessels import Vessels
 
 Volume = npt.NDArray[np.float32]
 SMOOTH = 1.5
@@ -174,7 +176,7 @@ def render(
     """
     grid = fine_grid(protocol)
     wide = wide_field(head, source or wide_source(head.grid, maps.chi_ppm), pose)
-    chi, smooth, s0, r2star, fat = _sampled(head, maps, wide, pose, grid)
+    chi, smooth, s0, r2star, fat = _sampled(head, maps, wide, pose, grid, protocol.b0_t)
     vein = np.zeros(grid.shape, dtype=np.float32)
     for other in () if flow is None else filled_tubes(flow, pose.to_scanner, protocol):
         ends = grid.to_axis_mm(other.segments[:, :6].reshape(-1, 3)).reshape(-1, 6)
@@ -258,13 +260,18 @@ def _index_map(
 
 
 def _sampled(
-    head: Head, maps: HeadMaps, wide: WideField, pose: Pose, grid: FineGrid
+    head: Head, maps: HeadMaps, wide: WideField, pose: Pose, grid: FineGrid, b0_t: float
 ) -> tuple[Volume, Volume, Volume, Volume, npt.NDArray[np.uint8]]:
     chi, smooth, s0, r2star = (np.zeros(grid.shape, dtype=np.float32) for _ in range(4))
     fat = np.zeros(grid.shape, dtype=np.uint8)
-    stack = np.stack([maps.chi_ppm, maps.s0, maps.r2star, maps.fat], axis=-1)
+    matter = head.fractions["gm"] + head.fractions["wm"]
+    stack = np.stack([maps.chi_ppm, maps.s0, maps.r2star, maps.fat, matter], axis=-1)
     matrix, shift = _index_map(grid, pose, head.grid)
-    _sample_head(stack, matrix, shift, chi, s0, r2star, fat)
+    _sample_head(
+        stack, matrix, shift, head.grid.affine[:3, 3], float(head.grid.spacing_mm[0]),
+        shares_seen(grid.spacing_mm), 0 if head.params is None else head.params.seed,
+        RELAXIVITY_HZ_PER_PPM * b0_t / 3.0, chi, s0, r2star, fat,
+    )  # fmt: skip
     matrix, shift = _index_map(grid, pose, wide.grid)
     _sample_add(wide.chi_ppm, matrix, shift, smooth)
     return chi, smooth, s0, r2star, fat
@@ -277,12 +284,14 @@ def _add_wide(field: Volume, wide: WideField, pose: Pose, grid: FineGrid) -> Non
 
 @compiled(parallel=True, fastmath=True)
 def _sample_head(
-    stack: Any, matrix: Any, shift: Any, chi: Any, s0: Any, r2star: Any, fat: Any
-) -> None:
-    """Interpolate the four maps of a head linearly; nothing outside."""
+    stack: Any, matrix: Any, shift: Any, origin: Any, step: float, shares: Any, seed: int,
+    relaxivity: float, chi: Any, s0: Any, r2star: Any, fat: Any,
+) -> None:  # fmt: skip
+    """Interpolate the four maps of a head linearly, with the grain of its tissue; 0 outside."""
     n0, n1, n2, _ = stack.shape
+    amount, water = np.float32(GRAIN_PPM), np.float32(GRAIN_WATER)
     for i in prange(chi.shape[0]):
-        total = np.zeros(4, dtype=np.float32)
+        total = np.zeros(5, dtype=np.float32)
         for j in range(chi.shape[1]):
             for k in range(chi.shape[2]):
                 x = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 2] * k + shift[0]
@@ -297,7 +306,7 @@ def _sample_head(
                 for p in range(2):
                     for q in range(2):
                         wxy = (tx if p else 1 - tx) * (ty if q else 1 - ty)
-                        for c in range(4):
+                        for c in range(5):
                             total[c] += wxy * (
                                 (1 - tz) * stack[bx + p, by + q, bz, c]
                                 + tz * stack[bx + p, by + q, bz + 1, c]
@@ -306,6 +315,13 @@ def _sample_head(
                 s0[i, j, k] = total[1]
                 r2star[i, j, k] = total[2]
                 fat[i, j, k] = np.uint8(min(max(total[3], 0.0), 1.0) * 255)
+                if total[4] > np.float32(0.02):
+                    x, y, z = origin[0] + step * x, origin[1] + step * y, origin[2] + step * z
+                    iron, myelin = grain(x, y, z, shares, seed)
+                    chi[i, j, k] += total[4] * amount * (iron - myelin)
+                    s0[i, j, k] *= np.float32(1.0) - total[4] * water * myelin
+                    more = total[4] * amount * np.float32(relaxivity) * (iron + myelin)
+                    r2star[i, j, k] = max(r2star[i, j, k] + more, np.float32(0.0))
 
 
 @compiled(parallel=True, fastmath=True)

@@ -3,7 +3,7 @@
 Trees grow from their trunk outwards. At every fork the radii obey Murray's law,
 r0^3 = r1^3 + r2^3; a twig ends where it is thinner than `smallest_mm`, or leaves the head.
 Cortical twigs follow fluid (sulci) and keep near the surface; medullary veins run straight
-away from the ventricle.
+away from the ventricle; intracortical veins, thinner than any voxel, stand in the cortex.
 
 References
 ----------
@@ -11,19 +11,19 @@ References
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from petechia.core.compiled import compiled
 from petechia.errors import ParameterError
 from petechia.simulate.atlas import VENTRICLES, Atlas
 from petechia.simulate.head import HeadParams, from_template
 from petechia.simulate.tissues import venous_chi_ppm
 
 Points = npt.NDArray[np.float64]
+PIAL_MM, SMALL_PIAL_MM, MEDULLARY_MM, SMALL_MEDULLARY_MM = 0.42, 0.25, 0.20, 0.12
+"""Median radius where a tree or vein begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,10 @@ class VesselParams:
         Trunks that begin elsewhere on the surface.
     n_medullary : int
         Veins that leave the lateral ventricles.
+    n_small_pial, n_small_medullary : int
+        Smaller ones besides, at the limit of what a scan shows.
+    n_intracortical : int
+        Veins that rise through the cortex to its surface.
     smallest_mm : float
         Radius at which twigs end.
     fork_per_mm : float
@@ -49,13 +53,20 @@ class VesselParams:
     n_bridging: int = 13
     n_pial: int = 170
     n_medullary: int = 170
+    n_small_pial: int = 90
+    n_small_medullary: int = 260
+    n_intracortical: int = 12_000
     smallest_mm: float = 0.13
     fork_per_mm: float = 0.045
     saturation: tuple[float, float] = (0.56, 0.72)
     hematocrit: tuple[float, float] = (0.37, 0.47)
 
     def __post_init__(self) -> None:
-        if min(self.n_bridging, self.n_pial, self.n_medullary) < 0 or self.smallest_mm <= 0:
+        numbers = (
+            self.n_bridging, self.n_pial, self.n_medullary, self.n_small_pial,
+            self.n_small_medullary, self.n_intracortical,
+        )  # fmt: skip
+        if min(numbers) < 0 or self.smallest_mm <= 0:
             raise ParameterError(
                 f"{self}",
                 where="VesselParams",
@@ -88,8 +99,12 @@ def sample_vessels(
     sagittal = _sagittal_sinus(atlas)
     parts = [tube(path, radii) for path, radii in _trunks(terrain, sagittal, rng)]
     parts += _bridging(terrain, sagittal, chosen, rng)
-    parts += _pial(terrain, chosen, rng)
-    parts += _medullary(atlas, chosen, rng)
+    parts += _pial(terrain, chosen.n_pial, PIAL_MM, chosen, rng)
+    parts += _medullary(atlas, chosen.n_medullary, MEDULLARY_MM, rng)
+    fine = rng.spawn(1)[0]
+    parts += _pial(terrain, chosen.n_small_pial, SMALL_PIAL_MM, chosen, fine)
+    parts += _medullary(atlas, chosen.n_small_medullary, SMALL_MEDULLARY_MM, fine)
+    parts += _intracortical(atlas, terrain, chosen, fine)
     segments = np.concatenate(parts)
     ends = from_template(segments[:, :6].reshape(-1, 3), head, atlas).reshape(-1, 6)
     return Vessels(
@@ -222,16 +237,18 @@ def _bridging(
     return parts
 
 
-def _pial(terrain: _Terrain, params: VesselParams, rng: np.random.Generator) -> list[Points]:
-    """Return trees that begin anywhere on the surface and dive into sulci."""
-    if not params.n_pial:
+def _pial(
+    terrain: _Terrain, n: int, radius_mm: float, params: VesselParams, rng: np.random.Generator
+) -> list[Points]:
+    """Return `n` trees that begin anywhere on the surface and dive into sulci."""
+    if not n:
         return []
     shell = np.argwhere((terrain.depth > 0.5) & (terrain.depth < 18.0) & (terrain.fluid > 0.22))
-    start = shell[rng.choice(len(shell), params.n_pial)] * terrain.step + terrain.origin
+    start = shell[rng.choice(len(shell), n)] * terrain.step + terrain.origin
     start = start + rng.normal(0, 0.7, start.shape)
     inward = unit(terrain.at(terrain.up, start))
     heading = unit(rng.normal(0, 0.7, start.shape) + 0.5 * inward)
-    radii = np.exp(rng.normal(np.log(0.42), 0.35, params.n_pial)).clip(0.2, 1.0)
+    radii = np.exp(rng.normal(np.log(radius_mm), 0.35, n)).clip(0.2, 1.0)
     return [_grow(terrain, start, heading, radii, params, rng)]
 
 
@@ -286,9 +303,9 @@ def _fork(
     )
 
 
-def _medullary(atlas: Atlas, params: VesselParams, rng: np.random.Generator) -> list[Points]:
-    """Return veins that leave the lateral ventricles and fan out through white matter."""
-    if not params.n_medullary:
+def _medullary(atlas: Atlas, n: int, radius_mm: float, rng: np.random.Generator) -> list[Points]:
+    """Return `n` veins that leave the lateral ventricles and fan out through white matter."""
+    if not n:
         return []
     ventricle = np.isin(atlas.regions, VENTRICLES[:2])
     step = float(atlas.grid.spacing_mm[0])
@@ -297,95 +314,34 @@ def _medullary(atlas: Atlas, params: VesselParams, rng: np.random.Generator) -> 
     white = (atlas.t1 > 205) & (atlas.brain > 0.9)
     z_mm = atlas.places_mm[..., 2]
     wall = np.argwhere((away > 1.0) & (away < 4.5) & white & (z_mm > 2))
-    chosen = wall[rng.choice(len(wall), params.n_medullary)]
+    chosen = wall[rng.choice(len(wall), n)]
     place = chosen * step + atlas.grid.affine[:3, 3] + rng.normal(0, 0.6, (len(chosen), 3))
     index = tuple(chosen.T)
     way = unit(np.stack([s[index] for s in slope], -1).astype(np.float64))
-    radius = np.exp(rng.normal(np.log(0.20), 0.3, len(place))).clip(0.1, 0.4)
+    radius = np.exp(rng.normal(np.log(radius_mm), 0.3, len(place))).clip(0.5 * radius_mm, 0.4)
     length = rng.uniform(8.0, 26.0, len(place))
     out = []
-    for n in range(13):
+    for step_mm in np.arange(0.0, 26.0, 2.0):
         ahead = place + 2.0 * way
-        keep = 2.0 * n < length
+        keep = step_mm < length
         out.append(np.column_stack([place, ahead, radius])[keep])
         place, radius = ahead, radius * 0.96
         way = unit(way + rng.normal(0, 0.07, way.shape))
     return out
 
 
-@compiled
-def draw_tubes(fraction: Any, segments: Any, spacing: Any, origin: Any) -> None:
-    """Write the part of each voxel that lies in a tube into `fraction`.
-
-    Segments are in array-axis millimetres, as the place `origin` of voxel (0, 0, 0). Tubes
-    wider than a voxel have an edge of one voxel; thinner ones are spread over the voxels
-    around their centre line. Both keep their volume.
-    """
-    size = (spacing[0] * spacing[1] * spacing[2]) ** (1.0 / 3.0)
-    for s in range(segments.shape[0]):
-        if segments[s, 6] < 0.6 * size:
-            _draw_thin(fraction, segments[s], spacing, origin)
-        else:
-            _draw_wide(fraction, segments[s], spacing, origin, size)
-
-
-@compiled
-def _draw_thin(fraction: Any, segment: Any, spacing: Any, origin: Any) -> None:
-    """Share the volume of a tube among the eight voxels around points along it."""
-    shape = fraction.shape
-    square = 0.0
-    for a in range(3):
-        square += (segment[a + 3] - segment[a]) ** 2
-    smallest = min(spacing[0], spacing[1], spacing[2])
-    steps = max(1, int(np.ceil(2.0 * np.sqrt(square) / smallest)))
-    share = np.pi * segment[6] ** 2 * np.sqrt(square) / steps
-    share /= spacing[0] * spacing[1] * spacing[2]
-    base = np.zeros(3, dtype=np.int64)
-    part = np.zeros(3)
-    for n in range(steps):
-        t = (n + 0.5) / steps
-        for a in range(3):
-            at = (segment[a] + t * (segment[a + 3] - segment[a]) - origin[a]) / spacing[a]
-            base[a] = int(np.floor(at))
-            part[a] = at - base[a]
-        for p in range(2):
-            for q in range(2):
-                for r in range(2):
-                    i, j, k = base[0] + p, base[1] + q, base[2] + r
-                    if 0 <= i < shape[0] and 0 <= j < shape[1] and 0 <= k < shape[2]:
-                        weight = (
-                            (part[0] if p else 1 - part[0])
-                            * (part[1] if q else 1 - part[1])
-                            * (part[2] if r else 1 - part[2])
-                        )
-                        fraction[i, j, k] = min(1.0, fraction[i, j, k] + share * weight)
-
-
-@compiled
-def _draw_wide(fraction: Any, segment: Any, spacing: Any, origin: Any, size: float) -> None:
-    """Raise every voxel near a tube to the part of it that the tube covers."""
-    # an edge of one voxel adds size^2 / 12 to the mean square radius
-    radius = np.sqrt(segment[6] ** 2 - size * size / 12.0)
-    reach = radius + 0.5 * size
-    low = np.zeros(3, dtype=np.int64)
-    high = np.zeros(3, dtype=np.int64)
-    way = np.zeros(3)
-    for a in range(3):
-        first = min(segment[a], segment[a + 3]) - reach - origin[a]
-        last = max(segment[a], segment[a + 3]) + reach - origin[a]
-        low[a] = max(0, int(np.ceil(first / spacing[a])))
-        high[a] = min(fraction.shape[a], int(np.floor(last / spacing[a])) + 1)
-        way[a] = segment[a + 3] - segment[a]
-    square = max(way[0] ** 2 + way[1] ** 2 + way[2] ** 2, 1e-12)
-    for i in range(low[0], high[0]):
-        x = origin[0] + i * spacing[0] - segment[0]
-        for j in range(low[1], high[1]):
-            y = origin[1] + j * spacing[1] - segment[1]
-            for k in range(low[2], high[2]):
-                z = origin[2] + k * spacing[2] - segment[2]
-                t = min(max((x * way[0] + y * way[1] + z * way[2]) / square, 0.0), 1.0)
-                dx, dy, dz = x - t * way[0], y - t * way[1], z - t * way[2]
-                distance = np.sqrt(dx * dx + dy * dy + dz * dz)
-                part = min(max((reach - distance) / size, 0.0), 1.0)
-                if part > fraction[i, j, k]:
-                    fraction[i, j, k] = part
+def _intracortical(
+    atlas: Atlas, terrain: _Terrain, params: VesselParams, rng: np.random.Generator
+) -> list[Points]:
+    """Return short veins from inside the cortex to the fluid outside it."""
+    if not params.n_intracortical:
+        return []
+    grey = (atlas.t1 > 140) & (atlas.t1 < 215) & (atlas.brain > 0.5) & (terrain.depth < 25.0)
+    banks = np.argwhere(grey & (terrain.fluid > 0.1))
+    chosen = banks[rng.choice(len(banks), params.n_intracortical)]
+    place = chosen * terrain.step + terrain.origin
+    place = place + terrain.step * rng.uniform(-0.5, 0.5, place.shape)
+    way = unit(terrain.at(terrain.to_fluid, place) + rng.normal(0, 0.1, place.shape))
+    half = 0.5 * rng.uniform(1.0, 3.0, len(place))[:, None] * way
+    radius = np.exp(rng.normal(np.log(0.06), 0.35, len(place))).clip(0.03, 0.15)
+    return [np.column_stack([place - half, place + half, radius])]

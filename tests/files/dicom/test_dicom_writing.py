@@ -1,6 +1,9 @@
 """What is written is what is read, in every vendor's way."""
 
+from dataclasses import replace
+
 import numpy as np
+import pydicom
 import pytest
 
 from petechia.core.echoes import Echoes
@@ -54,6 +57,19 @@ def test_round_trip(tmp_path, echoes, form, vendor, alternating):
     error = np.abs(wrap(scan.echoes.phase_rad - style.sign * echoes.phase_rad))
     assert error.max() < 0.006
     assert style.sign == (-1 if vendor == "ge" else 1)
+
+
+def test_other_scans_of_one_name_have_other_identifiers(tmp_path, echoes):
+    def identifiers(place, scan):
+        files = write_dicom(tmp_path / place / "sub-01", scan, HEADER, DicomStyle(form="enhanced"))
+        read = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+        assert len({ds.StudyInstanceUID for ds in read}) == 1
+        return {ds.StudyInstanceUID for ds in read} | {ds.SOPInstanceUID for ds in read}
+
+    first, again = identifiers("a", echoes), identifiers("b", echoes)
+    other = identifiers("c", replace(echoes, magnitude=echoes.magnitude + 1))
+    assert first == again
+    assert not first & other
 
 
 def test_magnitude_alone(tmp_path, echoes):

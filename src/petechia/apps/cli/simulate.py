@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--n-subjects", type=count, default=1, metavar="N", help="people (1)")
     add("--seed", type=int, default=0, metavar="N", help="same seed, same dataset (0)")
     add("--microbleeds", type=int, metavar="N", help="of each person (drawn as patients have)")
-    add("--calcifications", type=int, default=3, metavar="N", help="of each person (3)")
+    add("--calcifications", type=int, default=5, metavar="N", help="of each person (5)")
     add("--pattern", default="mixed", help="mixed, lobar or deep (mixed)")
     add("--varied", action="store_true", help="draw what each person has, rarer things too")
     add("--pairs", action="store_true", help="everyone comes twice: ses-1, and ses-2 with new ones")
@@ -37,8 +37,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         add(f"--{word}", type=int, default=0, metavar="N", help=f"{what} (0)")
     add("--stage", help="of hemoglobin in hematomas, as 'late subacute' (drawn)")
     add("--snr", type=float, help="signal to noise in place of the protocol's")
-    units = ["rad", "siemens"]
-    add("--phase-units", choices=units, default="rad", help="siemens: whole numbers (rad)")
+    units = ["rad", "siemens", "philips", "ge"]
+    add("--phase-units", choices=units, default="rad", help="a vendor's whole numbers (rad)")
     add("--dicom", choices=["classic", "enhanced"], help="also as DICOM, in sourcedata")
     vendors = ["siemens", "ge", "philips"]
     add("--vendor", choices=vendors, default="siemens", help="whose DICOM (siemens)")

@@ -7,6 +7,7 @@ alternates between the slices of a 3D scan, with the phase of the other handedne
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,10 @@ def write_dicom(
         )
     make_folder(folder)
     written = []
+    # another scan of the same name must not have the same UIDs
+    study = f"{folder.name} {sha256(echoes.magnitude[0].tobytes()).hexdigest()}"
     for n, part in enumerate(_parts(echoes, style)):
-        say = _Sayer(echoes, header, style, part, series + n, folder.name)
+        say = _Sayer(echoes, header, style, part, series + n, study)
         images = say.enhanced() if style.form == "enhanced" else say.classic()
         for name, dataset in images:
             path = folder / f"{series + n:03d}_{part.letter}_{name}.dcm"

@@ -11,10 +11,18 @@ from petechia.core.compiled import compiled
 from petechia.core.fourier import padded_grid
 from petechia.core.grid import Grid
 from petechia.core.kernels import dipole_kernel, smv_kernel
-from petechia.core.morphology import Mask, bounding_box
+from petechia.core.morphology import Mask, bounding_box, fill_holes
 from petechia.errors import ParameterError, UnfitError
 from petechia.phase.background.spheres import less_spherical_means
-from petechia.qsm.inversion.admm import AdmmParams, Part, Problem, Volume, problem_of, solve_parts
+from petechia.qsm.inversion.admm import (
+    AdmmParams,
+    Part,
+    Problem,
+    Volume,
+    checked_weights,
+    problem_of,
+    solve_parts,
+)
 from petechia.qsm.inversion.medi import away_from_edges
 
 
@@ -35,7 +43,7 @@ class SingleStepParams(AdmmParams):
 
     strength: float = 0.2
     tolerance: float = 0.005
-    iterations: int = 60
+    iterations: int = 30
     radius_max_mm: float = 8.0
     radius_min_mm: float = 1.0
     n_radii: int = 3
@@ -97,8 +105,7 @@ def single_step(
     Returns
     -------
     chi_ppm : (I, J, K) ndarray of float32
-        Susceptibility [ppm], not yet referenced; 0 where the smallest sphere does not fit
-        into `mask`.
+        Susceptibility [ppm], not yet referenced; 0 outside `mask`.
 
     Raises
     ------
@@ -111,7 +118,10 @@ def single_step(
 
     Notes
     -----
-    Edges of the magnitude guide the penalty as in `medi`.
+    Edges of the magnitude guide the penalty as in `medi`. Where no sphere fits (the outermost
+    voxels, and what lies in untrusted ones) there is no data of its own: the map there is
+    what the fields of its neighbours and the penalty make of it. Untrusted voxels that
+    trusted ones enclose, such as the void of a lesion, still count as known to the spheres.
 
     References
     ----------
@@ -126,10 +136,12 @@ def single_step(
     grid.require(mask, "mask")
     if not mask.any():
         return np.zeros(grid.shape, dtype=np.float32)
-    level = np.float32(np.median(np.asarray(total_field_ppm)[mask]))
-    high, which, radii = _high_passed(total_field_ppm - level, mask, grid, params)
-    kept = which >= 0
-    problem = problem_of(high, weights, kept, grid, params.pad_mm)
+    trust = checked_weights(weights, mask, grid)
+    known = fill_holes(trust > 0) & mask
+    level = np.float32(np.median(np.asarray(total_field_ppm)[known])) if known.any() else 0
+    high, which, radii = _high_passed(total_field_ppm - level, known, grid, params)
+    trust[which < 0] = 0
+    problem = problem_of(high, trust, mask, grid, params.pad_mm)
     if problem is None:
         return np.zeros(grid.shape, dtype=np.float32)
     layers = (problem.padded(which + np.float32(1)) - 1).astype(np.int8)  # -1 in the padding
@@ -138,9 +150,9 @@ def single_step(
         Part(dipole * (1 - smv_kernel(problem.grid, r)), partial(layered_step, layers, n))
         for n, r in enumerate(radii)
     ]
-    smooth = problem.padded(away_from_edges(magnitude, kept, grid, params.edges))
+    smooth = problem.padded(away_from_edges(magnitude, mask, grid, params.edges))
     smooth[~problem.inside] = 1
-    return problem.whole(solve_parts(problem, params, parts, smooth), kept)
+    return problem.whole(solve_parts(problem, params, parts, smooth), mask)
 
 
 def _high_passed(
@@ -150,6 +162,8 @@ def _high_passed(
     smallest = max(params.radius_min_mm, float(grid.spacing_mm.max()))
     largest = max(params.radius_max_mm, smallest)
     n_radii = params.n_radii if largest > smallest else 1
+    if not mask.any():
+        raise _no_sphere(smallest, mask)
     box = bounding_box(mask)
     near = grid.cut(box)
     high, which = np.zeros(grid.shape, np.float32), np.full(grid.shape, -1, np.int8)
@@ -162,12 +176,16 @@ def _high_passed(
         which[box][fits] = len(radii)
         radii.append(radius)
     if not radii:
-        raise UnfitError(
-            f"no sphere of {smallest:g} mm fits into the mask of {int(mask.sum())} voxels",
-            where="single_step",
-            mend="Give a larger mask, or a smaller radius_min_mm if voxels are smaller.",
-        )
+        raise _no_sphere(smallest, mask)
     return high, which, radii
+
+
+def _no_sphere(radius_mm: float, mask: Mask) -> UnfitError:
+    return UnfitError(
+        f"no sphere of {radius_mm:g} mm fits into the mask of {int(mask.sum())} voxels",
+        where="single_step",
+        mend="Give a larger mask, or a smaller radius_min_mm if voxels are smaller.",
+    )
 
 
 def layered_step(
