@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from petechia import api
-from petechia.errors import InputError, UnfitError
+from petechia.errors import GridMismatchError, InputError, UnfitError
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_mask
 
@@ -44,6 +44,30 @@ def test_qsm_gives_what_the_command_line_gives(arrays, tiny_output):
     other = api.qsm(-echoes.phase_rad, echoes.magnitude, inversion="tkd", **words)
     assert other.record["phase_sign"] == -1
     assert np.corrcoef(result["chi_ppm"].ravel(), other["chi_ppm"].ravel())[0, 1] > 0.5
+
+
+def test_the_reference_is_the_brain_or_a_region_of_ones_own(arrays):
+    echoes, words = arrays
+    brain = api.qsm(echoes.phase_rad, echoes.magnitude, inversion="tkd", **words)
+    assert brain.record["reference"]["Reference"] == "mean over the brain mask"
+    region = np.zeros(echoes.grid.shape, bool)
+    region[: echoes.grid.shape[0] // 2] = True
+    own = api.qsm(
+        echoes.phase_rad, echoes.magnitude, inversion="tkd", reference_mask=region, **words
+    )
+    there = own["chi_ppm"] != 0
+    assert abs(own["chi_ppm"][there & region].mean()) < 1e-5
+    assert own.record["reference"]["Reference"] == "mean over a given region"
+    moved = own.record["reference"]["ReferenceValue"] - brain.record["reference"]["ReferenceValue"]
+    away = (brain["chi_ppm"] - own["chi_ppm"])[there]
+    np.testing.assert_allclose(away, moved, atol=1e-5)
+    with pytest.raises(GridMismatchError, match="reference_mask"):
+        api.qsm(echoes.phase_rad, echoes.magnitude, reference_mask=region[1:], **words)
+    with pytest.raises(UnfitError, match="no voxel of the mask"):
+        api.qsm(
+            echoes.phase_rad, echoes.magnitude, inversion="tkd",
+            reference_mask=~words["mask"], **words,
+        )  # fmt: skip
 
 
 def test_swi_and_its_projection(arrays):

@@ -20,6 +20,7 @@ from petechia.phase.coils import combine_coils as combine
 from petechia.phase.evolution import McpcParams
 from petechia.pipeline.fitness import check_acquisition, require_assessable
 from petechia.pipeline.provenance import threads
+from petechia.pipeline.referenced import reference_note
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import walk
 from petechia.pipeline.work import Work
@@ -57,6 +58,7 @@ def qsm(
     spacing_mm: npt.ArrayLike,
     b0_dir: npt.ArrayLike = (0.0, 0.0, 1.0),
     mask: npt.ArrayLike | None = None,
+    reference_mask: npt.ArrayLike | None = None,
     n_threads: int = 1,
     **settings: Any,
 ) -> Result:
@@ -78,6 +80,9 @@ def qsm(
         Main field in voxel axes.
     mask : (I, J, K) array of bool, or None
         Brain; found when None.
+    reference_mask : (I, J, K) array of bool, or None
+        Region whose mean susceptibility is 0; its part inside the brain counts. None leaves
+        it to the setting `reference`: 'brain' or 'csf'.
     n_threads : int
         Threads to use.
     **settings
@@ -87,16 +92,21 @@ def qsm(
     Returns
     -------
     Result
-        Arrays `chi_ppm`, `local_field_ppm`, `total_field_ppm`, `mask`.
+        Arrays `chi_ppm`, `local_field_ppm`, `total_field_ppm`, `mask`; in the record
+        `reference`, the region used and the value taken off.
 
     Raises
     ------
     InputError
         If arrays, times or settings do not fit each other.
     UnfitError
-        If susceptibility cannot be had from this phase (e.g. it is high-pass filtered).
+        If susceptibility cannot be had from this phase (e.g. it is high-pass filtered), or
+        `reference_mask` holds no voxel of the brain.
     """
     work = _work(phase_rad, magnitude, te_s, b0_t, spacing_mm, b0_dir, mask, settings)
+    if reference_mask is not None:
+        work.given_reference = np.asarray(reference_mask).astype(bool)
+        work.grid.require(work.given_reference, "reference_mask")
     _run(work, "invert", n_threads)
     if work.chi_ppm is None:
         raise UnfitError(
@@ -104,7 +114,9 @@ def qsm(
             where="qsm",
             mend="Give the unfiltered phase of the scanner.",
         )
-    return _result(work, ("chi_ppm", "local_field_ppm", "total_field_ppm", "mask"))
+    result = _result(work, ("chi_ppm", "local_field_ppm", "total_field_ppm", "mask"))
+    result.record["reference"] = reference_note(work)
+    return result
 
 
 def combine_coils(

@@ -122,6 +122,56 @@ def test_a_local_field_in_hertz_needs_the_main_field(petechia, files):
     assert np.allclose(one, other, atol=1e-3 * np.abs(other).max())
 
 
+def test_the_reference_of_a_map_is_the_mask_csf_or_a_region(petechia, files):
+    write_nifti(files / "f.nii.gz", field_of_a_bead().astype(np.float32), GRID)
+    fluid = np.zeros(SHAPE, bool)
+    fluid[10:18, 6:14, 10:20] = True
+    write_nifti(files / "region.nii.gz", fluid, GRID)
+    write_nifti(files / "r2star.nii.gz", np.where(fluid, 2, 20).astype(np.float32), GRID)
+    inside = read_nifti(files / "mask.nii.gz").only > 0
+    maps = {}
+    for name, more in {
+        "brain": [],
+        "csf": ["--reference", "csf", "--r2star", files / "r2star.nii.gz"],
+        "region": ["--reference", files / "region.nii.gz"],
+    }.items():
+        out = files / f"chi_{name}.nii.gz"
+        words = [files / "f.nii.gz", out, "--mask", files / "mask.nii.gz", "--method", "tkd"]
+        said = petechia("invert", *words, *more)
+        assert said.code == 0, said.err
+        assert "ppm, the mean over" in said.out
+        maps[name] = read_nifti(out).only
+    assert abs(maps["brain"][inside].mean()) < 1e-5
+    for name in ("csf", "region"):
+        assert abs(maps[name][fluid & inside].mean()) < 1e-5
+    assert abs(maps["brain"][fluid & inside].mean()) > 1e-4
+
+
+def test_a_mask_from_quality_keeps_the_void_that_the_reliable_one_leaves_out(petechia, files):
+    """A dead ball in the tissue: all phases of noise, and next to no signal."""
+    x, y, z = (axis - (n - 1) / 2 for axis, n in zip(np.indices(SHAPE), SHAPE, strict=True))
+    void, rng = (x - 6) ** 2 + y**2 + z**2 < 3.5**2, np.random.default_rng(1)
+    core = (x - 6) ** 2 + y**2 + z**2 < 2**2
+    for n in (1, 2, 3):
+        for letter, noise in (("m", rng.rayleigh(4, SHAPE)), ("p", rng.uniform(-3, 3, SHAPE))):
+            image = read_nifti(files / f"{letter}{n}.nii.gz").only
+            dead = np.where(void, noise, image).astype(np.float32)
+            write_nifti(files / f"{letter}{n}.nii.gz", dead, GRID)
+    out, reliable, quality = (files / f"{name}.nii.gz" for name in ("out", "reliable", "quality"))
+    said = petechia("mask", echoes(files, "m"), out, "--mask", files / "mask.nii.gz",
+                    "--phase", echoes(files, "p"), "--te", times(),
+                    "--reliable", reliable, "--quality", quality)  # fmt: skip
+    assert said.code == 0, said.err
+    assert "filled holes" in said.out
+    mask = read_nifti(files / "mask.nii.gz").only > 0
+    filled, open_ = read_nifti(out).only > 0, read_nifti(reliable).only > 0
+    assert filled[void].all()
+    assert not open_[core].any()
+    assert not (filled & ~mask).any()
+    assert open_[mask].mean() > 0.85
+    assert np.median(read_nifti(quality).only[mask]) > 0.6
+
+
 def test_r2star_with_its_maps(petechia, files):
     out, t2star, s0 = (files / f"{name}.nii.gz" for name in ("r", "t", "s"))
     said = petechia("r2star", "--mag", echoes(files, "m"), "--te", times(), "--mask",
@@ -298,6 +348,10 @@ BAD = {
     "no mask": (["invert", P, OUT], r"petechia invert: the following arguments are required: --mask"),
     "edges of no magnitude": (["invert", P, OUT, "--mask", M, "--b0", "3", "--method", "medi"], r"no magnitude to take the edges from.*--magnitude FILE"),
     "weights of another grid": (["invert", P, OUT, "--mask", M, "--weights", "{place}/small.nii.gz"], r"small\.nii\.gz: shape"),
+    "csf without R2*": (["invert", P, OUT, "--mask", M, "--b0", "3", "--reference", "csf"], r"no R2\* to find CSF by.*--r2star FILE"),
+    "a reference that is no file": (["invert", P, OUT, "--mask", M, "--reference", "wm"], r"wm: no such file"),
+    "quality of no phase": (["mask", M, OUT, "--reliable", "{place}/r.nii.gz"], r"--reliable: --phase is missing"),
+    "quality of other echoes": (["mask", M, OUT, "--mask", M, "--phase", P, "--te", "0.01,0.02"], r"2 echo times"),
     "no facts": (["detect", "--mag", M, OUT], r"m1\.nii\.gz: no echo time"),
 }  # fmt: skip
 

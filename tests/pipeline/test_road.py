@@ -14,6 +14,7 @@ from petechia.core.units import hz_per_ppm
 from petechia.errors import ParameterError
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_mask, read_nifti
+from petechia.pipeline.referenced import reference_note
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import STAGES, closure, walk
 from petechia.pipeline.work import Work
@@ -84,6 +85,9 @@ def test_the_maps_look_like_the_truth(tiny_dataset, tiny_output):
     both = mask & brain & (r2star < 60)
     assert abs(np.median(volume(tiny_output, "R2starmap")[both] / r2star[both]) - 1) < 0.25
     assert abs(float(chi[chi != 0].mean())) < 1e-4  # referenced to the whole brain
+    facts = json.loads(result(tiny_output, "Chimap.json").read_text(encoding="utf-8"))
+    assert facts["Reference"] == "mean over the brain mask"
+    assert np.isfinite(facts["ReferenceValue"])
 
 
 def test_a_scan_too_coarse_says_so_and_counts_nothing(tiny_output):
@@ -180,6 +184,19 @@ def test_a_given_sign_is_obeyed_against_all_evidence(asked, turn, walked, plain)
     other = walked("invert", settings={"phase_sign": asked})
     assert (other.phase_sign, other.sign_trusted) == (turn, True)
     assert turn * alike(other.chi_ppm, plain.chi_ppm) > 0.999
+
+
+def test_the_road_references_to_csf_when_there_is_some(walked, plain, scan, brain):
+    middle = tuple(int(n) for n in np.argwhere(brain).mean(axis=0).round())
+    lake = np.zeros(brain.shape, bool)
+    lake[tuple(slice(n - 3, n + 4) for n in middle)] = True
+    magnitude = scan.echoes.magnitude.copy()
+    magnitude[:, lake] = np.median(magnitude[0, brain])  # no decay at all
+    work = walked("invert", magnitude=magnitude, settings={"reference": "csf"})
+    assert reference_note(work)["Reference"] == "mean over ventricular CSF"
+    assert abs(work.chi_ppm[lake].mean()) < 0.02
+    assert any(row["stage"] == "reference" for row in work.methods)
+    assert reference_note(plain)["Reference"] == "mean over the brain mask"
 
 
 def homodyne_of(phase_rad):

@@ -10,8 +10,8 @@ from petechia.qsm.inversion.l1 import L1Params, l1
 from petechia.qsm.inversion.l2 import L2Params, l2
 from petechia.qsm.inversion.medi import MediParams, away_from_edges, medi
 from petechia.qsm.inversion.nltv import NltvParams, nltv
+from petechia.qsm.inversion.strong_first import StrongFirstParams, strong_first, strong_sources
 from petechia.qsm.inversion.tv import TvParams, tv
-from petechia.qsm.inversion.two_pass import TwoPassParams, strong_sources, two_pass
 
 GRID = Grid((41, 43, 39))
 MIDDLE = (20, 21, 19)
@@ -121,7 +121,7 @@ def lesion(centre=MIDDLE, chi_ppm: float = 3.0) -> np.ndarray:
     return np.where(distance(centre) < 1.6, chi_ppm, 0).astype(np.float32)
 
 
-def test_a_strong_source_does_not_streak_through_the_tissue_in_two_passes():
+def test_a_strong_source_does_not_streak_through_the_tissue_in_strong_firstes():
     """A bleed whose void has lost its field: tissue around it must not pay for it."""
     truth = tissue() + lesion()
     field = forward_field(truth, GRID)
@@ -131,17 +131,17 @@ def test_a_strong_source_does_not_streak_through_the_tissue_in_two_passes():
     field[void] = rng.uniform(-0.2, 0.2, int(void.sum()))
     field = (field * MASK).astype(np.float32)
     around = MASK & (distance() > 4)
-    two = error(two_pass(field, None, MASK, GRID), truth, around)
+    two = error(strong_first(field, None, MASK, GRID), truth, around)
     one = error(
-        tv(field, None, MASK, GRID, TvParams(strength=TwoPassParams().second)), truth, around
+        tv(field, None, MASK, GRID, TvParams(strength=StrongFirstParams().second)), truth, around
     )
     assert two < 0.1 * one
     assert two < 0.2
 
 
-def test_two_passes_without_a_strong_source_are_one(noisy_field):
-    chi = two_pass(noisy_field, None, MASK, GRID)
-    single = tv(noisy_field, None, MASK, GRID, TvParams(strength=TwoPassParams().second))
+def test_strong_firstes_without_a_strong_source_are_one(noisy_field):
+    chi = strong_first(noisy_field, None, MASK, GRID)
+    single = tv(noisy_field, None, MASK, GRID, TvParams(strength=StrongFirstParams().second))
     np.testing.assert_array_equal(chi, single)
 
 
@@ -177,7 +177,7 @@ def test_l2_is_the_minimiser_of_its_functional():
         (MediParams, {"edges": 1.0}, r"MediParams.edges: 1.0 is outside"),
         (MediParams, {"rounds": 0}, r"MediParams.rounds: 0 is outside"),
         (MediParams, {"outlier": 0.5}, r"MediParams.outlier: 0.5 is outside"),
-        (TwoPassParams, {"strong_ppm": 0.0}, r"TwoPassParams.strong_ppm: 0.0 is outside"),
+        (StrongFirstParams, {"strong_ppm": 0.0}, r"StrongFirstParams.strong_ppm: 0.0 is outside"),
     ],
 )
 def test_bad_settings_are_named(params, given, says):

@@ -8,6 +8,7 @@ from petechia.files import writing
 from petechia.files.contract import contract, place
 from petechia.files.output import OutputTree, source_uris
 from petechia.pipeline.provenance import Meter
+from petechia.pipeline.referenced import reference_note
 from petechia.pipeline.summary import build_summary
 from petechia.pipeline.work import Work
 from petechia.report.data import ReportData
@@ -60,10 +61,9 @@ def _sources(work: Work) -> dict[str, Any]:
 
 
 def _write_maps(work: Work, tree: OutputTree, keys: set[str]) -> None:
-    whole_brain = {"Reference": "mean over the brain mask"}
     maps: dict[str, tuple[Any, dict[str, Any]]] = {
         "brain_mask": (work.mask, {}),
-        "chi": (work.chi_ppm, whole_brain),
+        "chi": (work.chi_ppm, reference_note(work)),
         "chi_noise": (work.chi_noise_ppm, {}),
         "local_field": (work.local_field_ppm, {}),
         "r2star": (work.r2star, {"SkullStripped": True}),

@@ -31,6 +31,7 @@ OPERATING_POINTS = {"screening": 0.3, "balanced": 0.5, "counting": 0.7}
 
 PhaseSign = Literal["auto", "+1", "-1"]
 Highpass = Literal["unwrapped", "homodyne"]
+Reference = Literal["brain", "csf"]
 OperatingPoint = Literal["screening", "balanced", "counting"]
 
 
@@ -50,6 +51,9 @@ class Settings:
     phase_sign : str
         'auto' settles the handedness by evidence; '+1' takes the phase as it is,
         '-1' negates it.
+    reference : str
+        What susceptibility is relative to: 'brain' (mean of the mask) or 'csf' (mean of the
+        ventricles, found by their R2*).
     slab_mm : float
         Thickness of the minimum-intensity projection [mm], 1 to 50.
     operating_point : str
@@ -66,6 +70,7 @@ class Settings:
     weighting: str = "swi"
     highpass: Highpass = "unwrapped"
     phase_sign: PhaseSign = "auto"
+    reference: Reference = "brain"
     slab_mm: float = 9.0
     operating_point: OperatingPoint = "balanced"
     method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

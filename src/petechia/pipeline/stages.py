@@ -33,10 +33,10 @@ from petechia.phase.offsets import remove_offsets
 from petechia.phase.quality import highpass_evidence
 from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
+from petechia.pipeline.referenced import referenced
 from petechia.pipeline.work import Work
 from petechia.qsm.handedness import susceptibility_evidence
 from petechia.qsm.noise import chi_noise
-from petechia.qsm.referencing import reference
 
 LOG = logging.getLogger(__name__)
 DEAD_RIM = TrustParams(noise_ratio=10.0)
@@ -205,7 +205,7 @@ def invert_stage(work: Work) -> None:
         work.methods.pop()
         work.checks.append(fitness.check_background(error.what))
         return
-    work.chi_ppm, _ = reference(chi, mask)
+    work.chi_ppm = referenced(work, chi, mask)
     if work.field_noise_ppm is not None:
         work.chi_noise_ppm = chi_noise(work.field_noise_ppm, mask, grid)
     settle_sign(work)

@@ -31,6 +31,7 @@ class Work:
     settings: Settings
     given_mask: Mask | None = None
     given_field_ppm: Volume | None = None
+    given_reference: Mask | None = None
 
     checks: list[Check] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -51,6 +52,8 @@ class Work:
     phase_sign: int = 1
     sign_trusted: bool = False
     sign_settled: bool = False
+    chi_reference: str = ""
+    chi_reference_ppm: float = float("nan")
     r2star: Volume | None = None
     t2star_s: Volume | None = None
     s0: Volume | None = None

@@ -2,8 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from petechia.apps.cli import steps
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from petechia.core.grid import Grid
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="local field (total, for `single_step`) [ppm; Hz or rad/s by its sidecar, with --b0]",
     )
-    add("out", type=Path, help="susceptibility to write [ppm], referenced to the mask's mean")
+    add("out", type=Path, help="susceptibility to write [ppm], referenced")
     add("--mask", type=Path, metavar="FILE", required=True, help="where the field is valid")
     add("--weights", type=Path, metavar="FILE", help="trust in each voxel, 1 is usual")
     add(
@@ -24,6 +30,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="combined magnitude, for `medi`, `single_step`",
     )
     add("--b0", type=float, metavar="T", help="main field [T], for a field not in ppm")
+    add(
+        "--reference",
+        default="brain",
+        metavar="WHAT",
+        help="what has the mean 0: brain (the whole mask), csf (needs --r2star), or a mask FILE",
+    )
+    add("--r2star", type=Path, metavar="FILE", help="R2* [1/s], to find CSF by")
     steps.method_words(parser, "tv")
     steps.thread_words(parser)
 
@@ -42,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     from petechia.qsm.inversion import METHODS
     from petechia.qsm.referencing import reference
 
-    steps.require_outputs([args.out], [args.field, args.mask, args.weights, args.magnitude])
+    region_file = None if args.reference in ("brain", "csf") else Path(args.reference)
+    inputs = [args.field, args.mask, args.weights, args.magnitude, args.r2star, region_file]
+    steps.require_outputs([args.out], inputs)
     b0_t = steps.main_field(args.b0)
     row, params = steps.chosen(METHODS, args)
     image = read_nifti(args.field)
@@ -58,8 +73,32 @@ def run(args: argparse.Namespace) -> int:
             where=f"petechia invert --method {args.method}",
             mend="Give --magnitude FILE.",
         )
+    region = _region(args, mask, image.grid)
     with threads(steps.n_threads(args)):
         (chi,) = row(arrays, grid=image.grid, settings=params)
-    referenced, _ = reference(chi, mask)
+    referenced, value = reference(chi, mask, image.grid, region)
+    print(f"{value:.6g} ppm, the mean over {_NAMES.get(args.reference, args.reference)}, taken off")
     steps.save(args.out, referenced, image)
     return 0
+
+
+_NAMES = {"brain": "the mask", "csf": "ventricular CSF"}
+
+
+def _region(args: argparse.Namespace, mask: "np.ndarray", grid: "Grid") -> "np.ndarray | None":
+    """Return the region that `--reference` names; None for the whole mask."""
+    from petechia.errors import ParameterError
+    from petechia.files.nifti import read_mask, read_on_grid
+    from petechia.qsm.referencing import csf_mask
+
+    if args.reference == "brain":
+        return None
+    if args.reference != "csf":
+        return read_mask(Path(args.reference), grid)
+    if args.r2star is None:
+        raise ParameterError(
+            "no R2* to find CSF by",
+            where="--reference csf",
+            mend="Give --r2star FILE, or a mask: --reference FILE.",
+        )
+    return csf_mask(read_on_grid(args.r2star, grid), mask, grid)

@@ -51,12 +51,20 @@ METHODS: dict[str, Method] = {
         summary="MEDI: edges where the magnitude has them, misfits reweighted (MERIT)",
         doi="10.1016/j.neuroimage.2011.08.082",
     ),
+    "strong_first": Method(
+        load="petechia.qsm.inversion.strong_first:strong_first",
+        params="StrongFirstParams",
+        needs=("field_ppm", "weights", "mask"),
+        gives=("chi_ppm",),
+        summary="strong sources first, by absolute misfits, then the tissue between them",
+        doi="",
+    ),
     "two_pass": Method(
         load="petechia.qsm.inversion.two_pass:two_pass",
         params="TwoPassParams",
         needs=("field_ppm", "weights", "mask"),
         gives=("chi_ppm",),
-        summary="strong sources first, by absolute misfits, then the tissue between them",
+        summary="with the voids of strong sources left out, and with them; each map where it holds",
         doi="10.1002/mrm.29048",
     ),
     "single_step": Method(

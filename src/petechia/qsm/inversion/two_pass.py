@@ -1,18 +1,17 @@
-"""Strong sources first, the tissue between them after."""
+"""Two masks, one with the voids of strong sources left out, and the best of both maps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from petechia.core.checks import require_between
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask
-from petechia.qsm.inversion.admm import AdmmParams, Volume, problem_of, solve
-from petechia.qsm.inversion.l1 import L1Params, absolute_step
-from petechia.qsm.inversion.tv import squared_step
+from petechia.phase.masking import MaskingParams, quality_masks
+from petechia.qsm.inversion.admm import Volume, checked_weights
+from petechia.qsm.inversion.tv import TvParams, tv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,25 +20,28 @@ class TwoPassParams:
 
     Attributes
     ----------
-    strong_ppm : float
-        From this size on, in the first pass, a voxel belongs to a strong source [ppm].
-    first, second : float
-        Strength of the total variation in each pass, as in `AdmmParams`.
-    outlier : float
-        What the first pass misfits by more than this many standard deviations loses weight
-        in the second.
+    strength : float
+        Strength of the total variation in both passes, as in `AdmmParams`.
+    reliable_weight : float
+        Weight, over its median in the mask, from which a voxel is reliable, 0 to 1.
+    closing_mm : float
+        As in `MaskingParams` [mm].
     """
 
-    strong_ppm: float = 0.25
-    first: float = 0.1
-    second: float = 0.1
-    outlier: float = 6.0
+    strength: float = 0.1
+    reliable_weight: float = 0.25
+    closing_mm: float = 3.0
 
     def __post_init__(self) -> None:
-        require_between(self.strong_ppm, 0.01, 100.0, "TwoPassParams.strong_ppm", "0.2 to 0.5.")
-        require_between(self.outlier, 1.0, 1e3, "TwoPassParams.outlier", "6 is usual.")
-        AdmmParams(strength=self.first)
-        AdmmParams(strength=self.second)
+        usual = "0.2 to 0.5 is usual."
+        require_between(self.reliable_weight, 0.0, 1.0, "TwoPassParams.reliable_weight", usual)
+        TvParams(strength=self.strength)
+        self.masking()
+
+    def masking(self) -> MaskingParams:
+        """Return these settings in the words of `quality_masks`."""
+        least = self.reliable_weight
+        return MaskingParams(least=least, most=least, closing_mm=self.closing_mm)
 
 
 def two_pass(
@@ -49,21 +51,19 @@ def two_pass(
     grid: Grid,
     params: TwoPassParams = TwoPassParams(),
 ) -> Volume:
-    """Invert strong sources and weak ones apart, and add the maps.
+    """Invert without the voids of strong sources and with them, and join the maps.
 
-    A microbleed's field is a hundred times that of the tissue beside it, and what is wrong
-    with it (dead signal in its void, its finite size) streaks through the tissue. The first
-    pass, robust against such voxels (`l1`), tells where strong sources are, what they make,
-    and which voxels fit no source; the second inverts what they leave, as `tv`, with those
-    voxels mistrusted.
+    The first pass knows reliable voxels only, so that no wrong phase streaks through the
+    tissue; the second knows what these enclose, too, so that no source is cut out. Both
+    are `tv`; the map is that of the first pass where it is reliable, else of the second.
 
     Parameters
     ----------
     field_ppm : (I, J, K) ndarray of float
         Local field, background removed [ppm].
     weights : (I, J, K) ndarray of float, or None
-        Trust in each voxel's field, not negative, any scale; 0 leaves a voxel out. None
-        trusts all of `mask`.
+        Trust in each voxel's field, not negative, any scale; it tells the reliable voxels.
+        None trusts all of `mask`: then one pass is enough.
     mask : (I, J, K) ndarray of bool
         Where `field_ppm` is valid.
     grid : Grid
@@ -74,7 +74,8 @@ def two_pass(
     Returns
     -------
     chi_ppm : (I, J, K) ndarray of float32
-        Susceptibility [ppm], not yet referenced; 0 outside `mask`.
+        Susceptibility [ppm], not yet referenced; 0 outside `mask`, and at its rim where no
+        reliable voxel is within reach (`quality_masks`).
 
     Raises
     ------
@@ -85,30 +86,53 @@ def two_pass(
 
     Notes
     -----
-    Superposition of a strong and a weak part is ours in this form; masks of two passes are
-    those of [1]_ in spirit.
+    Twice the time of `tv`. With weights that are small in voids, `tv` alone needs no second
+    pass to keep a source; it is where weights cannot be trusted that two masks help.
 
     References
     ----------
     .. [1] Stewart, Robinson, O'Brien et al. (2022), Magn. Reson. Med. 87, 1289-1300,
        doi:10.1002/mrm.29048.
     """
-    begin, end = AdmmParams(strength=params.first), AdmmParams(strength=params.second)
-    problem = problem_of(field_ppm, weights, mask, grid, begin.pad_mm)
-    if problem is None:
-        return np.zeros(grid.shape, dtype=np.float32)
-    pull = np.float32(L1Params().pull * problem.noise)
-    chi = solve(problem, begin, partial(absolute_step, pull))
-    strong = np.where(strong_sources(chi, params.strong_ppm / problem.rms), chi, np.float32(0))
-    problem.lower_weight_of_outliers(problem.made_by(chi) - problem.field, params.outlier)
-    problem.field[...] -= problem.made_by(strong)
-    return problem.whole(strong + solve(problem, end, squared_step), mask)
+    grid.require(mask, "mask")
+    settings = TvParams(strength=params.strength)
+    if not mask.any():
+        return tv(field_ppm, weights, mask, grid, settings)
+    trust = checked_weights(weights, mask, grid)
+    positive = trust[trust > 0]
+    typical = float(np.median(positive)) if positive.size else 1.0
+    masks = quality_masks(trust / np.float32(typical), mask, grid, params.masking())
+
+    def invert(where: Mask) -> Volume:
+        return tv(field_ppm, trust, where, grid, settings)
+
+    if not masks.reliable.any():
+        return invert(mask)
+    return joined(invert, masks.reliable, masks.filled)
 
 
-def strong_sources(chi: Volume, least: float) -> Mask:
-    """Return the voxels of strong sources: the strong ones, and those beside them of their sign."""
-    strong = np.zeros(chi.shape, dtype=bool)
-    for sign in (1, -1):
-        core = sign * chi > least
-        strong |= ndimage.binary_dilation(core) & (sign * chi > least / 4)
-    return strong
+def joined(invert: Callable[[Mask], Volume], reliable: Mask, filled: Mask) -> Volume:
+    """Return `invert(reliable)`, and `invert(filled)` in the holes of that mask.
+
+    Every map is relative to its own mean: the second is shifted by the mean difference over
+    `reliable`, so that no step is left at the rim of a hole.
+
+    Parameters
+    ----------
+    invert : callable
+        From a mask (I, J, K) to a map [ppm]; it may remove the background, too.
+    reliable, filled : (I, J, K) ndarray of bool
+        From `quality_masks`; the first a part of the second, and not empty.
+
+    Returns
+    -------
+    chi_ppm : (I, J, K) ndarray of float32
+        0 outside `filled`. One inversion only when the masks are the same.
+    """
+    first = invert(reliable)
+    holes = filled & ~reliable
+    if not holes.any():
+        return first
+    second = invert(filled)
+    shift = np.mean(first[reliable] - second[reliable], dtype=np.float64)
+    return np.where(holes, second + np.float32(shift), first)
