@@ -70,8 +70,9 @@ def slope_noise(
     """Return the standard deviation of the slope, raised where echoes disagree [rad/s].
 
     The disagreement of the 3 x 3 x 3 around a voxel counts, and its own when it is larger and
-    beyond chance (1 in 20). There, too, a start that scatters more than chance makes it
-    tilts the lines, unless each voxel has its `own_start`.
+    beyond chance (1 in 20). Where starts scatter more than chance makes them, every line is
+    tilted: that share is one number for the mask, for a local one would take weight from
+    the voxels around a source. It is left out when each voxel has its `own_start`.
     """
     curve = lines[CURVE]
     floor = np.float32(1e-6 * float(np.median(curve[:: sampled(curve.size)])) or 1.0)  # no signal
@@ -87,9 +88,11 @@ def slope_noise(
     if own_start:
         return np.asarray(np.sqrt(variance))
     worth, rest = lines[WORTH], lines[WEIGHT] - lines[WORTH]
-    scatter = near.mean(np.minimum(worth * lines[START] ** 2 / chance, HEARD), CUBE) - 1
-    known = (worth > 1e-3 * rest) & (scatter > 0)
-    variance[known] += (chance * scatter * rest / curve)[known] / worth[known]
+    known = worth > 1e-3 * rest
+    start = (worth * lines[START] ** 2)[known][:: sampled(int(known.sum()))]
+    if start.size:
+        beyond = float(np.median(start)) / float(stats.chi2.median(1)) - sigma**2
+        variance[known] += np.float32(max(beyond, 0.0)) * (rest / curve)[known] / worth[known]
     return np.asarray(np.sqrt(variance))
 
 
