@@ -62,3 +62,9 @@ def test_the_schema_knows_every_method_and_setting():
         assert properties[family]["enum"] == sorted(methods)
         for name in methods:
             assert name in properties["method_settings"]["properties"]
+
+
+def test_no_name_is_in_two_families():
+    """`method_settings` knows a method by its name alone."""
+    names = [name for methods in FAMILIES.values() for name in methods]
+    assert len(names) == len(set(names))

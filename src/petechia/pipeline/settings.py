@@ -14,11 +14,13 @@ from petechia.contrast.weighting import METHODS as WEIGHTING
 from petechia.core.methods import Method, choose
 from petechia.errors import FileError, ParameterError
 from petechia.phase.background import METHODS as BACKGROUND
+from petechia.phase.fieldmap import METHODS as FIELDMAP
 from petechia.phase.unwrap import METHODS as UNWRAP
 from petechia.qsm.inversion import METHODS as INVERSION
 
 FAMILIES: dict[str, Mapping[str, Method]] = {
     "unwrap": UNWRAP,
+    "fieldmap": FIELDMAP,
     "background": BACKGROUND,
     "inversion": INVERSION,
     "relaxation": RELAXATION,
@@ -43,7 +45,7 @@ class Settings:
     ----------
     preset : str
         Name of the preset these settings began with.
-    unwrap, background, inversion, relaxation, weighting : str
+    unwrap, fieldmap, background, inversion, relaxation, weighting : str
         Rows of the METHODS tables.
     highpass : str
         High-pass phase of SWI: 'unwrapped' (unwrapped phase less its smooth part) or
@@ -64,6 +66,7 @@ class Settings:
 
     preset: str = "standard"
     unwrap: str = "romeo"
+    fieldmap: str = "weighted"
     background: str = "vsharp"
     inversion: str = "single_step"
     relaxation: str = "nonlinear"

@@ -27,7 +27,6 @@ from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError, UnfitError
 from petechia.lesions.detect import DetectParams, detect
 from petechia.lesions.inputs import LesionInputs
-from petechia.phase.fieldmap import field_from_echoes
 from petechia.phase.handedness import air_evidence
 from petechia.phase.offsets import remove_offsets
 from petechia.phase.quality import highpass_evidence
@@ -148,22 +147,10 @@ def unwrap_stage(work: Work) -> None:
         "mask": mask,
     }
     (work.unwrapped_rad,) = row(arrays, grid=grid, settings=params)
-    found = field_from_echoes(
-        work.unwrapped_rad,
-        magnitude,
-        echoes.phase_te_s,
-        echoes.b0_t,
-        mask,
-        grid,
-    )
-    work.total_field_ppm = found.field_ppm
-    work.field_noise_ppm = found.noise_ppm
-    work.field_residual_rad = found.residual_rad
-    work.cite(
-        "field map",
-        "weighted fit",
-        "phase against echo time by least squares weighted with squared magnitude",
-        "",
+    row, params = work.used("field map", "fieldmap")
+    arrays |= {"unwrapped_rad": work.unwrapped_rad, "b0_t": echoes.b0_t}
+    work.total_field_ppm, work.field_noise_ppm, work.field_residual_rad = row(
+        arrays, grid=grid, settings=params
     )
 
 

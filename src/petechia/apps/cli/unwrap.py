@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
     from petechia.apps.cli.words import items, numbers
     from petechia.core.echoes import check_echo_times
-    from petechia.phase.fieldmap import field_from_echoes
+    from petechia.phase.fieldmap import METHODS as FIELDMAP
     from petechia.phase.unwrap import METHODS
     from petechia.pipeline.provenance import threads
 
@@ -65,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
         (unwrapped,) = row(arrays, grid=image.grid, settings=params)
         steps.save(args.out, unwrapped, image)
         if args.field is not None and b0_t is not None:
-            found = field_from_echoes(
-                unwrapped, magnitude, te_s, b0_t, mask, image.grid, fit_offset=len(te_s) > 2
-            )
-            steps.save(args.field, found.field_ppm, image)
+            fit = FIELDMAP["weighted"]
+            arrays |= {"unwrapped_rad": unwrapped, "b0_t": b0_t}
+            settings = fit.settings(fit_offset=True)  # nothing has removed it
+            field_ppm, _noise, _residual = fit(arrays, grid=image.grid, settings=settings)
+            steps.save(args.field, field_ppm, image)
     return 0
