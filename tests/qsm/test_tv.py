@@ -40,8 +40,8 @@ def sphere_field(grid: Grid, centre, radius_mm: float, chi_ppm: float, sub: int 
     return (field / sub**3).reshape(grid.shape).astype(np.float32)
 
 
-def everywhere(threshold: float) -> np.ndarray:
-    return np.full((1, 1, 1), threshold, np.float32)
+def everywhere(threshold: float, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([threshold], np.float32), np.zeros(grid.shape, np.uint8)
 
 
 def distance_mm(grid: Grid, centre) -> np.ndarray:
@@ -224,7 +224,7 @@ def test_gradients_are_per_millimetre_and_their_spectrum_is_theirs(spacing_mm):
     split = np.zeros((3, *grid.shape), np.float32)
     reflection = np.full(grid.shape, -1, np.float32)
     before = np.zeros_like(chi)
-    change, size = shrink_gradient(chi, before, split, reflection, everywhere(1e9), *per_mm)
+    change, size = shrink_gradient(chi, before, split, reflection, *everywhere(1e9, grid), *per_mm)
     expected = [(np.roll(chi, -1, axis) - chi) / d for axis, d in enumerate(spacing_mm)]
     np.testing.assert_allclose(split, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(reflection, -1)  # below the threshold all is shrunk away
@@ -245,7 +245,7 @@ def test_shrinkage_shortens_the_gradient_by_the_threshold():
     split = np.zeros((3, *grid.shape), np.float32)
     reflection = np.full(grid.shape, -1, np.float32)
     one = np.float32(1)
-    shrink_gradient(chi, np.zeros_like(chi), split, reflection, everywhere(1), one, one, one)
+    shrink_gradient(chi, np.zeros_like(chi), split, reflection, *everywhere(1, grid), one, one, one)
     length = np.linalg.norm(split, axis=0)
     shrunk = (1 + reflection) / 2 * length
     np.testing.assert_allclose(shrunk, np.maximum(length - 1, 0), atol=1e-5)
@@ -255,12 +255,13 @@ def test_a_threshold_of_each_voxel_is_its_own():
     grid = Grid((6, 7, 8))
     rng = np.random.default_rng(0)
     chi = rng.standard_normal(grid.shape).astype(np.float32)
-    thresholds = rng.uniform(0, 3, grid.shape).astype(np.float32)
-    thresholds[2, 3, 4] = 0
+    limits = np.array([0, 0.5, 1, 2], np.float32)
+    row = rng.integers(0, 4, grid.shape).astype(np.uint8)
+    thresholds = limits[row]
     split = np.zeros((3, *grid.shape), np.float32)
     reflection = np.full(grid.shape, -1, np.float32)
     one = np.float32(1)
-    shrink_gradient(chi, np.zeros_like(chi), split, reflection, thresholds, one, one, one)
+    shrink_gradient(chi, np.zeros_like(chi), split, reflection, limits, row, one, one, one)
     length = np.linalg.norm(split, axis=0)
     shrunk = (1 + reflection) / 2 * length
     np.testing.assert_allclose(shrunk, np.maximum(length - thresholds, 0), atol=1e-5)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +14,8 @@ from petechia.errors import ParameterError
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+LISTEN_S = 0.2
+"""How often Ctrl-C is looked for while workers work [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,26 @@ def _pool(n_procs: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
+@contextmanager
+def _heard_ctrl_c() -> Iterator[list[int]]:
+    """Yield a list that Ctrl-C adds to, instead of interrupting wherever the code happens to be.
+
+    An interrupt inside `concurrent.futures` can leave one of its locks held, and the end of
+    the pool then waits for ever.
+    """
+    heard: list[int] = []
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or (
+        threading.current_thread() is not threading.main_thread()
+    ):
+        yield heard
+        return
+    signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _leave_ctrl_c() -> None:
     """Leave Ctrl-C to the parent: it ends its workers itself, and says so once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -82,14 +105,16 @@ def local(
     waiting = list(items)
     while waiting:
         # one item a future, as many futures as workers: a dead pool loses only what ran
-        with _pool(params.n_procs) as pool:
+        with _heard_ctrl_c() as heard, _pool(params.n_procs) as pool:
             running: dict[Future[Outcome], Item] = {}
             broken = False
             while (waiting or running) and not broken:
                 while waiting and len(running) < params.n_procs:
                     item = waiting.pop(0)
                     running[pool.submit(job, item)] = item
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, timeout=LISTEN_S, return_when=FIRST_COMPLETED)
+                if heard:
+                    raise KeyboardInterrupt
                 for future in done:
                     item = running.pop(future)
                     try:

@@ -232,20 +232,20 @@ def solve(
     problem: Problem,
     params: AdmmParams,
     field_step: FieldStep,
-    edges: Volume | Mask | None = None,
+    smooth: Mask | None = None,
 ) -> Volume:
     """Return the minimiser, on the problem's grid and in its units.
 
-    `edges` is what the total variation of each voxel is multiplied by (None: 1).
+    Only where `smooth` is true is variation penalised (None: everywhere).
     """
-    return solve_parts(problem, params, [Part(dipole_kernel(problem.grid), field_step)], edges)
+    return solve_parts(problem, params, [Part(dipole_kernel(problem.grid), field_step)], smooth)
 
 
 def solve_parts(
     problem: Problem,
     params: AdmmParams,
     parts: Sequence[Part],
-    edges: Volume | Mask | None = None,
+    smooth: Mask | None = None,
 ) -> Volume:
     """Return the minimiser for data in several parts, no voxel in two.
 
@@ -256,7 +256,7 @@ def solve_parts(
     strength = params.strength * problem.noise
     mu = np.float32(strength * params.gradient_penalty * voxel_mm**2)
     nu = np.float32(params.field_penalty)
-    limit = _limits(problem, params, edges)
+    limits, row = _limits(problem, params, smooth)
     inverse = _inverse_of_normal(parts, grid, mu, nu)
     per_mm = tuple(np.float32(1 / d) for d in grid.spacing_mm)
 
@@ -276,32 +276,36 @@ def solve_parts(
         spectrum = rfft3(volume)  # of what the gradient asks
         del volume  # as soon as may be, here and below: it is the memory that counts
         _solve(spectrum, from_field, inverse, mu, nu)
+        del from_field
         before, chi = chi, np.asarray(irfft3(spectrum.copy(), grid.shape), dtype=np.float32)
-        change, size = shrink_gradient(chi, before, split, reflection, limit, *per_mm)
+        change, size = shrink_gradient(chi, before, split, reflection, limits, row, *per_mm)
         del before
         if change <= params.tolerance**2 * size:
             break
-        from_field[...] = 0
+        from_field = np.zeros(inverse.shape, dtype=np.complex64)
         for part in parts:
             volume = np.asarray(irfft3(spectrum * part.kernel, grid.shape), dtype=np.float32)
             part.step(problem, volume, data, volume, nu)
+            if part is parts[-1]:
+                del spectrum
             _gather(from_field, rfft3(volume), part.kernel)
-        del spectrum
         gradient_adjoint(split, reflection, volume, *per_mm)
     ended = float(np.sqrt(change / max(size, 1e-30)))
     log.info("total variation: %d iterations, last change %.2g", iteration, ended)
     return chi
 
 
-def _limits(problem: Problem, params: AdmmParams, edges: Volume | Mask | None) -> Volume:
-    """Return what shrinkage takes off the gradient of each voxel, or of all [units/mm]."""
+def _limits(
+    problem: Problem, params: AdmmParams, smooth: Mask | None
+) -> tuple[Volume, npt.NDArray[np.uint8]]:
+    """Return what shrinkage takes off a gradient [units/mm], as a table and each voxel's row."""
     voxel_mm = problem.grid.voxel_mm3 ** (1 / 3)
-    limit = np.full((1, 1, 1), 1 / (params.gradient_penalty * voxel_mm), dtype=np.float32)
-    if edges is not None:
-        limit = limit * edges
-    if params.outside < 1:
-        limit = limit * np.where(problem.inside, np.float32(1), np.float32(params.outside))
-    return limit
+    whole = 1 / (params.gradient_penalty * voxel_mm)
+    table = np.array([0, whole, params.outside * whole], dtype=np.float32)
+    row = np.where(problem.inside, np.uint8(1), np.uint8(2))
+    if smooth is not None:
+        row *= smooth
+    return table, row
 
 
 def _inverse_of_normal(parts: Sequence[Part], grid: Grid, mu: np.float32, nu: np.float32) -> Volume:

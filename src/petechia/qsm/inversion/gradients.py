@@ -23,7 +23,7 @@ def laplacian_spectrum(grid: Grid) -> npt.NDArray[np.float32]:
 
 @compiled(fastmath=True)
 def shrink_gradient(  # type: ignore[no-untyped-def]
-    chi, previous, split, reflection, threshold, per0, per1, per2
+    chi, previous, split, reflection, limits, row, per0, per1, per2
 ):
     """Step the gradient's splitting in place.
 
@@ -36,8 +36,10 @@ def shrink_gradient(  # type: ignore[no-untyped-def]
         and the multiplier v - z, so neither needs an array.
     reflection : (I, J, K) ndarray of float32
         Factor r with r v = 2 z - v; -1 to 1.
-    threshold : (I, J, K) or (1, 1, 1) ndarray of float32
-        Length that shrinkage takes off, of each voxel or of all, above 0 or 0 [ppm/mm].
+    limits : (N,) ndarray of float32
+        Lengths that shrinkage may take off, 0 or more [ppm/mm].
+    row : (I, J, K) ndarray of uint8
+        Which of them each voxel has.
     per0, per1, per2 : float32
         1 / spacing along each axis [1/mm].
 
@@ -49,7 +51,6 @@ def shrink_gradient(  # type: ignore[no-untyped-def]
     n0, n1, n2 = chi.shape
     one, two, half = np.float32(1), np.float32(2), np.float32(0.5)
     least = np.float32(1e-20)
-    common, everywhere = threshold[0, 0, 0], threshold.size == 1
     change, size = np.float64(0), np.float64(0)
     for i in range(n0):
         i_up = i + 1 if i + 1 < n0 else 0
@@ -68,7 +69,7 @@ def shrink_gradient(  # type: ignore[no-untyped-def]
                 v2 = (chi[i, j, k_up] - c) * per2 + multiplier * split[2, i, j, k]
                 split[0, i, j, k], split[1, i, j, k], split[2, i, j, k] = v0, v1, v2
                 length = np.sqrt(v0 * v0 + v1 * v1 + v2 * v2)
-                limit = common if everywhere else threshold[i, j, k]
+                limit = limits[row[i, j, k]]
                 reflection[i, j, k] = one - two * limit / max(max(length, limit), least)
             change += row_change
             size += row_size

@@ -151,8 +151,10 @@ def single_step(
         Part(dipole * (1 - smv_kernel(problem.grid, r)), partial(layered_step, layers, n))
         for n, r in enumerate(radii)
     ]
-    smooth = problem.padded(away_from_edges(magnitude, mask, grid, params.edges)) > 0
-    smooth |= ~problem.inside
+    del dipole
+    edges = problem.padded(away_from_edges(magnitude, mask, grid, params.edges)) == 0
+    smooth = ~(edges & problem.inside)
+    del edges
     return problem.whole(solve_parts(problem, params, parts, smooth), mask)
 
 
