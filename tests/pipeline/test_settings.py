@@ -13,7 +13,7 @@ def test_command_line_over_config_over_preset(tmp_path):
     config.write_text('preset = "fast"\nslab_mm = 7.0\ninversion = "tv"\n')
     settings = Settings.build(config=config, slab_mm=12.0)
     assert settings.preset == "fast"
-    assert settings.unwrap == PRESETS["fast"]["unwrap"]  # from the preset
+    assert settings.relaxation == PRESETS["fast"]["relaxation"]  # from the preset
     assert settings.inversion == "tv"  # from the file, over the preset
     assert settings.slab_mm == 12.0  # from the command line, over the file
 
@@ -68,3 +68,11 @@ def test_no_name_is_in_two_families():
     """`method_settings` knows a method by its name alone."""
     names = [name for methods in FAMILIES.values() for name in methods]
     assert len(names) == len(set(names))
+
+
+def test_a_preset_keeps_what_the_config_leaves_alone():
+    given = {"single_step": {"strength": 0.3}, "tkd": {"threshold": 0.1}}
+    _, _, params = Settings.build(preset="best", method_settings=given).method("inversion")
+    best = PRESETS["best"]["method_settings"]["single_step"]
+    assert params.strength == 0.3
+    assert {name: getattr(params, name) for name in best} == best

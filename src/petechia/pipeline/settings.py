@@ -143,6 +143,9 @@ class Settings:
             )
         given = {key: value for key, value in given.items() if value is not None}
         merged = {"preset": name, **PRESETS[name], **table, **given}
+        merged["method_settings"] = _over(
+            PRESETS[name].get("method_settings", {}), merged.get("method_settings", {})
+        )
         known = [f.name for f in fields(cls)]
         for key, value in merged.items():
             if key not in known:
@@ -161,10 +164,26 @@ class Settings:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"unwrap": "laplacian", "inversion": "tkd", "relaxation": "arlo"},
+    "fast": {"inversion": "tkd", "relaxation": "arlo"},
     "standard": {},
-    "best": {"method_settings": {}},
+    "best": {
+        "method_settings": {
+            "single_step": {
+                "radius_max_mm": 12.0,
+                "n_radii": 4,
+                "iterations": 50,
+                "tolerance": 0.003,
+            }
+        }
+    },
 }
+
+
+def _over(preset: Mapping[str, Any], given: Any) -> dict[str, dict[str, Any]]:
+    """Return the method settings of a preset with those given over them, value by value."""
+    where = "settings.method_settings"
+    own = {k: _table(v, f"{where}.{k}") for k, v in _table(given, where).items()}
+    return {k: {**preset.get(k, {}), **own.get(k, {})} for k in {**preset, **own}}
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:
