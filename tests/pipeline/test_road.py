@@ -78,13 +78,14 @@ def test_the_maps_look_like_the_truth(tiny_dataset, tiny_output):
     mask = volume(tiny_output, "desc-brain_mask") > 0.5
     assert 2 * (brain & mask).sum() / (brain.sum() + mask.sum()) > 0.9
     chi = volume(tiny_output, "Chimap")
-    there = (chi != 0) & brain
-    assert there.sum() > 0.7 * brain.sum()
+    there = mask & brain
+    assert (chi[mask] != 0).mean() > 0.999  # filled to the rim
+    assert not chi[~mask].any()
     assert alike(chi[there], read_nifti(truth / f"{PREFIX}_Chimap.nii.gz").only[there]) > 0.5
     r2star = read_nifti(truth / f"{PREFIX}_R2starmap.nii.gz").only
     both = mask & brain & (r2star < 60)
     assert abs(np.median(volume(tiny_output, "R2starmap")[both] / r2star[both]) - 1) < 0.25
-    assert abs(float(chi[chi != 0].mean())) < 1e-4  # referenced to the whole brain
+    assert abs(float(chi[mask].mean())) < 1e-4  # referenced to the whole brain
     facts = json.loads(result(tiny_output, "Chimap.json").read_text(encoding="utf-8"))
     assert facts["Reference"] == "mean over the brain mask"
     assert np.isfinite(facts["ReferenceValue"])
@@ -324,7 +325,7 @@ def test_clear_swi_from_the_road(walked, plain, scan):
 def test_the_fast_preset_uses_its_own_methods(walked, plain):
     work = walked("invert", settings={"preset": "fast"})
     used = {row["stage"]: row["method"] for row in work.methods}
-    assert (used["unwrapping"], used["dipole inversion"]) == ("laplacian", "tkd")
+    assert used["dipole inversion"] == "tkd" != work.settings.build().inversion
     assert alike(work.chi_ppm, plain.chi_ppm) > 0.5
 
 
