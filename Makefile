@@ -1,6 +1,7 @@
 # make demo   a simulated patient, from scan to report        make test   everything CI runs
 # Both make their own virtual environment in .venv; nothing else of the machine is touched
 # (make test, as root on Debian, installs Chromium when it is missing).
+# make validate   every benchmark and validation table, into validate/: hours, resumable
 
 PYTHON ?= python3
 VENV := .venv
@@ -42,6 +43,17 @@ browser:
 	    || echo "Chromium could not be installed: browser tests will be skipped"; \
 	  else echo "No Chromium: browser tests will be skipped"; fi; }
 .PHONY: browser
+
+# hours, resumable: what is finished in VALIDATE is not done again
+VALIDATE := validate
+validate: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/bench_methods.py --gain --table $(VALIDATE)/methods.md
+	$(BIN)/python validation/unwrapping.py $(VALIDATE)/unwrapping --people 2 --table $(VALIDATE)/unwrapping.md
+	$(BIN)/python validation/offsets.py $(VALIDATE)/offsets --table $(VALIDATE)/offsets.md
+	$(BIN)/python validation/imaging.py $(VALIDATE)/imaging --people 3 --table $(VALIDATE)/imaging.md
+	$(BIN)/python validation/contrast.py $(VALIDATE)/imaging/raw/demo_light_0 --table $(VALIDATE)/contrast.md
+	$(BIN)/python validation/acceptance.py $(VALIDATE)/acceptance --people 20 --light
+	$(BIN)/python validation/baseline.py $(VALIDATE)/baseline --people 3 --table $(VALIDATE)/baseline.md
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache

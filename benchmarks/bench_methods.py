@@ -1,7 +1,7 @@
 """Time and memory of every method, as ratios that hold across machines.
 
 usage: python benchmarks/bench_methods.py [--sizes 96,96,64 160,160,128] [--only NAME ...]
-       [--table FILE]
+       [--gain] [--table FILE]
 
 Time is processor time over that of one real three-dimensional Fourier transform and back
 (`irfftn(rfftn(x))`, float32, same size, one worker), both the least of several, taken in turn.
@@ -130,13 +130,15 @@ def rows(data: dict[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "SWI from phase", weighted
 
 
-def least(call: Callable[[], Any], times: int) -> float:
-    """Return the least processor time of several calls [s]."""
+def least(
+    call: Callable[[], Any], times: int, clock: Callable[[], float] = time.process_time
+) -> float:
+    """Return the least processor time (or that of another clock) of several calls [s]."""
     best = np.inf
     for _ in range(times):
-        begin = time.process_time()
+        begin = clock()
         call()
-        best = min(best, time.process_time() - begin)
+        best = min(best, clock() - begin)
     return best
 
 
@@ -177,12 +179,29 @@ def table(size: tuple[int, int, int], only: list[str]) -> Iterator[str]:
         yield line
 
 
+def gains(size: tuple[int, int, int], only: list[str]) -> Iterator[str]:
+    """Yield the lines of what a second thread gains: wall time of one over that of two."""
+    data = phantom(size)
+    yield f"## Two threads, {size[0]} x {size[1]} x {size[2]}\n"
+    yield "| method | one, seconds | two, seconds | gain |\n|---|---|---|---|"
+    for name, call in rows(data):
+        if only and name not in only:
+            continue
+        took = []
+        for n in (1, 2):
+            with threads(n), set_workers(n):
+                call()
+                took.append(least(call, 2, time.perf_counter))
+        yield f"| {name} | {took[0]:.2f} | {took[1]:.2f} | {took[0] / took[1]:.2f} |"
+
+
 def main() -> None:
     """Print the tables, and write them when asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=[",".join(map(str, s)) for s in SIZES])
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--table", type=Path)
+    parser.add_argument("--gain", action="store_true", help="also time a second thread")
     args = parser.parse_args()
     lines = [f"Measured {datetime.now(UTC):%Y-%m-%d} on one thread.\n"]
     with threads(1), set_workers(1):
@@ -192,7 +211,12 @@ def main() -> None:
                 print(line, flush=True)
                 lines.append(line)
             lines.append("")
+    if args.gain:
+        for line in gains(STATED, args.only):
+            print(line, flush=True)
+            lines.append(line)
     if args.table:
+        args.table.parent.mkdir(parents=True, exist_ok=True)
         args.table.write_text("\n".join(lines), encoding="utf-8")
 
 
