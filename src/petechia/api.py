@@ -25,6 +25,9 @@ from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import walk
 from petechia.pipeline.work import Work
 
+LARGEST_RAD = 100.0
+"""No phase, wrapped or not, comes near this; stored whole numbers and degrees go beyond [rad]."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Result:
@@ -92,7 +95,8 @@ def qsm(
     Returns
     -------
     Result
-        Arrays `chi_ppm`, `local_field_ppm`, `total_field_ppm`, `mask`; in the record
+        Arrays `chi_ppm`, `local_field_ppm`, `total_field_ppm`, `mask`, and of bool
+        `chi_mask` and `local_field_mask`, where these maps were made; in the record
         `reference`, the region used and the value taken off.
 
     Raises
@@ -105,16 +109,17 @@ def qsm(
     """
     work = _work(phase_rad, magnitude, te_s, b0_t, spacing_mm, b0_dir, mask, settings)
     if reference_mask is not None:
-        work.given_reference = np.asarray(reference_mask).astype(bool)
-        work.grid.require(work.given_reference, "reference_mask")
+        work.given_reference = _mask_of(reference_mask, "reference_mask", work.grid)
     _run(work, "invert", n_threads)
     if work.chi_ppm is None:
         raise UnfitError(
             " ".join(work.why_not("susceptibility")) or "no susceptibility was made",
             where="qsm",
-            mend="Give the unfiltered phase of the scanner.",
+            mend="It takes the scanner's unfiltered phase and a mask of the brain that is wider "
+            "than a few voxels.",
         )
-    result = _result(work, ("chi_ppm", "local_field_ppm", "total_field_ppm", "mask"))
+    result = _result(work, ("chi_ppm", "local_field_ppm", "total_field_ppm", "mask", "chi_mask"))
+    result.arrays["local_field_mask"] = work.need("local_mask")
     result.record["reference"] = reference_note(work)
     return result
 
@@ -225,9 +230,7 @@ def r2star(
     """
     work = _work(None, magnitude, te_s, b0_t, spacing_mm, (0, 0, 1), mask, settings)
     if field_ppm is not None:
-        work.given_field_ppm = np.asarray(field_ppm, dtype=np.float32)
-        work.grid.require(work.given_field_ppm, "field_ppm")
-        require_finite(work.given_field_ppm, "field_ppm")
+        work.given_field_ppm = _volume_of(field_ppm, "field_ppm", work.grid).astype(np.float32)
     _run(work, "r2star", n_threads)
     if work.r2star is None:
         raise UnfitError(
@@ -308,7 +311,7 @@ def _work_on(
         )
     echoes = Echoes(
         magnitude=size,
-        phase_rad=None if phase_rad is None else _stacked(phase_rad, "phase_rad"),
+        phase_rad=None if phase_rad is None else _phase(phase_rad),
         te_s=times,
         b0_t=float(b0_t),
         grid=grid,
@@ -319,9 +322,7 @@ def _work_on(
     scan = Scan(echoes=echoes, name=name, header=Header(), kind="arrays", sources=())
     work = Work(scan=scan, settings=Settings.build(**settings))
     if mask is not None:
-        inside = np.asarray(mask).astype(bool)
-        grid.require(inside, "mask")
-        work.given_mask = inside
+        work.given_mask = _mask_of(mask, "mask", grid)
     return work
 
 
@@ -350,9 +351,60 @@ def _result(work: Work, names: tuple[str, ...]) -> Result:
 
 
 def _stacked(volumes: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
-    array = np.asarray(volumes, dtype=np.float32)
+    given = _array(volumes, name)
+    if given.ndim not in (3, 4):
+        raise InputError(
+            f"shape {given.shape} is neither (i, j, k) nor (echo, i, j, k)",
+            where=name,
+            mend="Give one volume, or echoes along a first axis; join coils with combine_coils.",
+        )
+    array = np.asarray(given, dtype=np.float32)
     require_finite(array, name)
     return array[None] if array.ndim == 3 else array
+
+
+def _phase(volumes: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    phase = _stacked(volumes, "phase_rad")
+    largest = float(np.abs(phase).max())
+    if largest > LARGEST_RAD:
+        raise InputError(
+            f"phase of up to {largest:g} is not in radians",
+            where="phase_rad",
+            mend="Scale it: a whole turn of the scanner's numbers is 2 pi.",
+        )
+    return phase
+
+
+def _mask_of(mask: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[np.bool_]:
+    return _volume_of(mask, name, grid).astype(bool)
+
+
+def _volume_of(volume: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[Any]:
+    given = _array(volume, name)
+    grid.require(given, name)
+    if given.ndim != 3:
+        raise InputError(
+            f"shape {given.shape} is more than one volume", where=name, mend="Give (i, j, k)."
+        )
+    require_finite(given, name)
+    return given
+
+
+def _array(volume: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    """Return real numbers as an array, or raise what is wrong with them."""
+    try:
+        array = np.asarray(volume)
+    except ValueError as error:  # ragged
+        raise InputError(
+            f"no array: {error}", where=name, mend="Give volumes of one shape."
+        ) from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(
+            f"{array.dtype} is no real number",
+            where=name,
+            mend="Give numpy.angle and numpy.abs of a complex signal apart.",
+        )
+    return array
 
 
 def _last_three(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -44,14 +44,18 @@ def test_a_mask_that_fills_the_volume_has_a_rim_too():
     assert kept[3, 3, 3]
 
 
-def test_a_part_cut_off_by_noise_is_left_out(ball):
+def test_a_crumb_cut_off_by_noise_is_left_out_and_a_part_is_not(ball):
     grid, r = ball
     mask = r < 10
     noise = np.ones(grid.shape, np.float32)
     noise[:, :, 16] = 50.0
+    assert trusted_mask(noise, mask, grid)[:, :, 17:].any()  # a sixth of the ball
+    noise[:, :, 13:] = 50.0
+    noise[12, 13, 15] = 1.0  # a voxel by itself
     kept = trusted_mask(noise, mask, grid)
-    assert not kept[:, :, 16:].any()
-    assert kept[:, :, :16].sum() == mask[:, :, :16].sum()
+    assert mask[12, 13, 15]
+    assert not kept[:, :, 13:].any()
+    np.testing.assert_array_equal(kept[:, :, :13], mask[:, :, :13])
 
 
 def test_nothing_in_nothing_out_and_bad_input_is_named(ball):

@@ -325,7 +325,7 @@ def test_clear_swi_from_the_road(walked, plain, scan):
 def test_the_fast_preset_uses_its_own_methods(walked, plain):
     work = walked("invert", settings={"preset": "fast"})
     used = {row["stage"]: row["method"] for row in work.methods}
-    assert used["dipole inversion"] == "tkd" != work.settings.build().inversion
+    assert used["dipole inversion"] == "l2" != work.settings.build().inversion
     assert alike(work.chi_ppm, plain.chi_ppm) > 0.5
 
 

@@ -51,7 +51,7 @@ def test_a_config_that_is_missing_or_broken_is_named(tmp_path):
 
 def test_settings_print_with_the_settings_of_their_methods():
     plain = Settings.build(preset="fast").as_dict()
-    assert "threshold" in plain["method_settings"]["tkd"]
+    assert "strength" in plain["method_settings"]["l2"]
     assert json.loads(json.dumps(plain)) == plain
 
 

@@ -134,7 +134,7 @@ def brain_mask(
     image = combined(magnitude, grid)
     if skull_free(image, grid):
         mask = _crop_tissue(image, grid)
-        says = "The field of view holds no skull or air: all tissue above the noise is the mask."
+        says = "The field of view holds no whole head: all tissue above the noise is the mask."
         found = BrainMask(mask=mask, method="crop", says=(says,), registration=None)
     elif template is None:
         says = "No template: the largest piece of tissue apart from the scalp is the mask."
@@ -171,7 +171,7 @@ def skull_free(image: Volume, grid: Grid) -> bool:
 
 
 def _crop_tissue(image: Volume, grid: Grid) -> Mask:
-    level = float(np.median(image[image > 0]))
+    level = float(np.percentile(image[image > 0], 90))  # tissue, also where air fills the view
     floor = min(3.0 * noise_level(image, grid), 0.3 * level)
     tissue = ndimage.median_filter(image, size=3) > floor
     return fill_holes(close_mm(largest_component(tissue), grid, 4.0))

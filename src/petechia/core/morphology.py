@@ -64,6 +64,14 @@ def largest_component(mask: Mask) -> Mask:
     return cast("Mask", labels == sizes.argmax())
 
 
+def large_components(mask: Mask, share: float) -> Mask:
+    """Return the face-connected parts that hold at least `share` of the voxels of `mask`."""
+    labels, _ = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return cast("Mask", (sizes >= max(share * sizes.sum(), 1))[labels])
+
+
 def fill_holes(mask: Mask) -> Mask:
     """Return `mask` with its enclosed cavities filled in three dimensions."""
     return cast("Mask", ndimage.binary_fill_holes(mask))

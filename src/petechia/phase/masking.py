@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from petechia.core.checks import require_between, require_finite
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask, close_mm, fill_holes, largest_component
+from petechia.core.morphology import Mask, close_mm, fill_holes, large_components
 from petechia.errors import ParameterError
+from petechia.phase.trust import LEAST_SHARE
 
 BINS = 256
 
@@ -78,7 +79,7 @@ def quality_masks(
     Returns
     -------
     reliable : (I, J, K) ndarray of bool
-        The largest connected part of the voxels of `mask` at or above the threshold.
+        The voxels of `mask` at or above the threshold, but for crumbs.
     filled : (I, J, K) ndarray of bool
         That, its gaps up to twice `closing_mm` wide closed and what it then encloses
         (through corners, too) filled; never more than `mask`.
@@ -112,7 +113,7 @@ def quality_masks(
         return QualityMasks(inside, inside.copy(), params.most)
     found = valley(np.clip(quality[inside], 0, 1))
     threshold = min(max(found, params.least), params.most)
-    reliable = largest_component(inside & (quality >= threshold))
+    reliable = large_components(inside & (quality >= threshold), LEAST_SHARE)
     return QualityMasks(reliable, filled_within(reliable, inside, grid, params), threshold)
 
 

@@ -8,7 +8,10 @@ from scipy import ndimage
 
 from petechia.core.checks import require_between
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask, largest_component
+from petechia.core.morphology import Mask, large_components
+
+LEAST_SHARE = 0.01
+"""Connected parts smaller than this share of what is trusted are crumbs of the dead rim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ def trusted_mask(
     Returns
     -------
     (I, J, K) ndarray of bool
-        The largest connected part of what is left; never more than `mask`.
+        What is left but for crumbs (connected parts of less than 1 %); never more than `mask`.
 
     Raises
     ------
@@ -70,4 +73,4 @@ def trusted_mask(
     dead = np.pad(~mask | (field_noise_ppm > limit * typical), 1, constant_values=True)
     labels, _ = ndimage.label(dead)
     outside = labels == labels[0, 0, 0]
-    return largest_component(mask & ~outside[1:-1, 1:-1, 1:-1])
+    return large_components(mask & ~outside[1:-1, 1:-1, 1:-1], LEAST_SHARE)

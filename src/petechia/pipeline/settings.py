@@ -61,7 +61,7 @@ class Settings:
     operating_point : str
         Which probability counts: screening 0.3, balanced 0.5, counting 0.7.
     method_settings : mapping
-        Settings of single methods: {"tv": {"max_iterations": 80}}.
+        Settings of single methods: {"tv": {"iterations": 80}}.
     """
 
     preset: str = "standard"
@@ -164,7 +164,7 @@ class Settings:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"inversion": "tkd", "relaxation": "arlo"},
+    "fast": {"inversion": "l2", "relaxation": "arlo"},
     "standard": {},
     "best": {
         "method_settings": {

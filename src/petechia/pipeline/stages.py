@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -176,6 +177,7 @@ def invert_stage(work: Work) -> None:
     """Turn the field into referenced susceptibility, with its sign settled."""
     grid = work.grid
     row, params = work.used("dipole inversion", "inversion")
+    params = _with_turn(work, params)
     # from the local field where there is one; from the total field all over the brain
     whole = "total_field_ppm" in row.needs
     mask = work.need("mask" if whole else "local_mask")
@@ -193,9 +195,18 @@ def invert_stage(work: Work) -> None:
         work.checks.append(fitness.check_background(error.what))
         return
     work.chi_ppm = referenced(work, chi, mask)
+    work.chi_mask = mask
     if work.field_noise_ppm is not None:
         work.chi_noise_ppm = chi_noise(work.field_noise_ppm, mask, grid)
     settle_sign(work)
+
+
+def _with_turn(work: Work, params: Any) -> Any:
+    """Tell an inversion on the circle what phase 1 ppm makes in this scan, unless it was set."""
+    given = work.settings.method_settings.get(work.settings.inversion, {})
+    if not hasattr(params, "radians_per_ppm") or "radians_per_ppm" in given:
+        return params
+    return replace(params, radians_per_ppm=radians_per_ppm(work.echoes.b0_t, work.reading_te_s))
 
 
 def _weights(work: Work, mask: Mask, dead_rim: TrustParams | None = None) -> np.ndarray | None:

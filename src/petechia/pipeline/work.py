@@ -48,6 +48,7 @@ class Work:
     local_field_ppm: Volume | None = None
     local_mask: Mask | None = None
     chi_ppm: Volume | None = None
+    chi_mask: Mask | None = None
     chi_noise_ppm: Volume | None = None
     phase_sign: int = 1
     sign_trusted: bool = False
