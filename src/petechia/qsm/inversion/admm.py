@@ -257,6 +257,7 @@ def solve_parts(
     mu = np.float32(strength * params.gradient_penalty * voxel_mm**2)
     nu = np.float32(params.field_penalty)
     limits, row = _limits(problem, params, smooth)
+    del smooth
     inverse = _inverse_of_normal(parts, grid, mu, nu)
     per_mm = tuple(np.float32(1 / d) for d in grid.spacing_mm)
 

@@ -152,10 +152,22 @@ def single_step(
         for n, r in enumerate(radii)
     ]
     del dipole
+    return problem.whole(
+        solve_parts(problem, params, parts, _smooth(problem, magnitude, mask, grid, params)), mask
+    )
+
+
+def _smooth(
+    problem: Problem,
+    magnitude: npt.NDArray[np.floating],
+    mask: Mask,
+    grid: Grid,
+    params: SingleStepParams,
+) -> Mask:
+    """Return where the map must be smooth: away from the magnitude's edges, and outside."""
     edges = problem.padded(away_from_edges(magnitude, mask, grid, params.edges)) == 0
-    smooth = ~(edges & problem.inside)
-    del edges
-    return problem.whole(solve_parts(problem, params, parts, smooth), mask)
+    edges &= problem.inside
+    return np.asarray(~edges, dtype=np.bool_)
 
 
 def _high_passed(
