@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from petechia import api
+from petechia.anatomy.brainmask import brain_mask
+from petechia.core.grid import Grid
+from petechia.core.units import radians_per_ppm
 from petechia.errors import GridMismatchError, InputError, UnfitError
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_mask
@@ -211,3 +214,38 @@ def test_both_halves_of_a_mask_in_two_pieces_are_inverted(arrays):
     )
     for half in (slice(0, middle), slice(middle, None)):
         assert result["chi_ppm"][half][mask[half]].std() > 0.01  # a lost half is flat: 0.0002
+
+
+def ball_at_7t() -> tuple[np.ndarray, np.ndarray]:
+    """One echo of 20 ms with the dipole field of a ball, in air with noise: phase, magnitude."""
+    index = np.indices((40, 42, 38)) - np.array([20, 21, 19]).reshape(3, 1, 1, 1)
+    r = np.maximum(np.linalg.norm(index, axis=0), 1e-6)
+    field = np.where(r > 3, 0.3 / 3 * (3 / r) ** 3 * (3 * (index[2] / r) ** 2 - 1), 0)
+    rng = np.random.default_rng(0)
+    field = field + 0.005 * index[0]  # as from outside
+    signal = np.where(r < 15, 1.0, 0.0) * np.exp(2j * np.pi * 298.04 * field * 0.02)
+    signal += 0.01 * (rng.standard_normal(r.shape) + 1j * rng.standard_normal(r.shape))
+    return np.angle(signal), np.abs(signal)
+
+
+def test_an_inversion_on_the_circle_knows_the_turn_of_the_scan():
+    phase, magnitude = ball_at_7t()
+    words = {"te_s": 0.02, "b0_t": 7.0, "spacing_mm": (1, 1, 1), "phase_sign": "+1"}
+    words |= {"mask": magnitude > 0.5, "inversion": "nltv"}
+
+    def chi(**more):
+        return api.qsm(phase, magnitude, **words, **more)["chi_ppm"]
+
+    turn = float(radians_per_ppm(7.0, 0.02))
+    assert turn == pytest.approx(2 * np.pi * 298.04 * 0.02, rel=1e-3)
+    told = chi(method_settings={"nltv": {"radians_per_ppm": turn}})
+    np.testing.assert_array_equal(chi(), told)
+    other = chi(method_settings={"nltv": {"radians_per_ppm": 16.0}})
+    assert not np.array_equal(other, told)
+
+
+def test_air_in_a_small_view_is_not_brain():
+    _, magnitude = ball_at_7t()
+    mask = brain_mask(magnitude.astype(np.float32), Grid(magnitude.shape)).mask
+    tissue = magnitude > 0.5
+    assert 2 * (mask & tissue).sum() / (mask.sum() + tissue.sum()) > 0.95
