@@ -224,10 +224,11 @@ def block_statistics(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the mean, and the mean over the standard deviation, of blocks of `BLOCK_MM`.
 
-    Only blocks of 20 voxels and more, without zeros, in the brighter half; both arrays are
+    Of a third of the view, where that is less. Only blocks of 20 voxels and more, without zeros, in the brighter half; both arrays are
     empty when there are none.
     """
-    side = np.clip(np.rint(BLOCK_MM / grid.spacing_mm).astype(int), 1, grid.shape)
+    side = np.minimum(np.rint(BLOCK_MM / grid.spacing_mm), np.array(grid.shape) // 3)
+    side = np.maximum(side, 1).astype(int)
     i, j, k = (n // s for n, s in zip(grid.shape, side, strict=True))
     a, b, c = side
     cut = image[: i * a, : j * b, : k * c].reshape(i, a, j, b, k, c)
@@ -270,8 +271,8 @@ def _by_template(
     fit = register(work, small, template, mask=surface < 0, initial=fit)
     distance, height = _guess(fit, depth, small)
     surface = refine(work, small, distance, height, floor, params)
-    level = brain_level(work, distance, small)
-    bone = bone_threshold(work / level, distance)
+    level = brain_level(work, surface, small, deep_mm=3.0, width_mm=8.0)
+    bone = bone_threshold(work / level, surface)
     return BrainMask(
         mask=followed(image, grid, surface, level, bone, small, params),
         method="template",
@@ -352,11 +353,16 @@ def refine(
     return np.where(brain, np.minimum(surface, -least), np.maximum(surface, least))
 
 
-def brain_level(image: Volume, distance: Volume, grid: Grid) -> Volume:
-    """Return the signal of the brain nearby, carried on outwards; above 0."""
-    core = distance < -6.0
+def brain_level(
+    image: Volume, distance: Volume, grid: Grid, deep_mm: float = 6.0, width_mm: float = 14.0
+) -> Volume:
+    """Return the signal of the brain nearby, carried on outwards; above 0.
+
+    Of what lies `deep_mm` below the surface, smoothed by a Gaussian of `width_mm`.
+    """
+    core = distance < -deep_mm
     top = np.percentile(image[core], 98) if core.any() else float(image.max())
-    sigma = 14.0 / grid.spacing_mm
+    sigma = width_mm / grid.spacing_mm
     weight = ndimage.gaussian_filter(core.astype(np.float32), sigma)
     level = ndimage.gaussian_filter(np.minimum(image, top) * core, sigma)
     far = weight < 1e-3  # the deep level is carried on outwards where the window sees none
@@ -417,8 +423,12 @@ def followed(
     seen = np.asarray(source, dtype=np.float32)[box]
     ratio = seen / np.asarray(to_grid(level, small, near))
     evidence = ndimage.gaussian_filter(tissue_evidence(ratio, threshold), 0.6 / near.spacing_mm)
-    move = evidence * np.where(evidence > 0, params.follow_out_mm, params.follow_in_mm)
-    away = np.asarray(to_grid(surface, small, near)) - move - params.margin_mm
+    away = np.asarray(to_grid(surface, small, near))
+    # outwards to an edge only: where no bone is near, what is bright may be scalp or dura
+    reach = 2 * np.rint((params.follow_out_mm + 0.5) / near.spacing_mm).astype(int) + 1
+    dark = ndimage.minimum_filter(np.where(away > 0, evidence, 1), tuple(reach)) < 0
+    out = np.where(dark, params.follow_out_mm, 0)
+    away -= evidence * np.where(evidence > 0, out, params.follow_in_mm) + params.margin_mm
     if (seen == 0).mean() > 0.01:
         away[~fill_holes(close_mm(seen > 0, near, 4.0))] = 4.0
     whole = np.full(fine.shape, 4.0, dtype=np.float32)
@@ -468,7 +478,7 @@ def _profile_costs(
     begun = np.cumsum(np.pad(bone, ((0, 0), (0, 1))), axis=1) > 0
     seen = np.where(begun, -1.0, seen)
     # dark signal inside the guess may be a lesion or a sinus void: half its weight
-    seen = np.where((steps < 0) & (seen < 0), 0.5 * seen, seen)
+    seen = np.where((steps < 0) & (seen < 0), 0.25 * seen, seen)
     return -np.cumsum(seen, axis=1) * 0.5
 
 
