@@ -172,17 +172,35 @@ def brain_mask(
         found = BrainMask(mask=mask, method="morphology", says=(says,), registration=None)
     else:
         found = _by_template(image, grid, template, chosen)
+    _require_brain(found, image, grid)
+    return found
+
+
+def _require_brain(found: BrainMask, image: Volume, grid: Grid) -> None:
+    """Raise `InputError` for a mask that is empty, or from morphology and not like a brain."""
     size = float(found.mask.sum() * grid.voxel_mm3)
-    low, high = BELIEVED_MM3 if found.method == "morphology" else (0.0, np.inf)
-    if not found.mask.any() or not low <= size <= high:
+    why = "" if size else "nothing was found."
+    if found.method == "morphology" and size:
+        low, high = BELIEVED_MM3
+        if not low <= size <= high:
+            why = f"what was found has {size / 1000:.0f} mL."
+        elif _all_the_same(image * found.mask, grid):
+            why = "what was found is all the same, as noise or a phantom is."
+    if why:
         raise InputError(
-            " ".join(
-                (f"no brain was found in the magnitude ({size / 1000:.0f} mL).", *found.says[:1])
-            ),
+            " ".join(("there is no brain in the magnitude:", why, *found.says[:1])),
             where="brain_mask",
             mend="Check the image and the orientation in its header, or give a mask of your own.",
         )
-    return found
+
+
+def _all_the_same(image: Volume, grid: Grid) -> bool:
+    """Return whether blocks differ by no more than the voxels within them let expect."""
+    mean, spread, n = block_statistics(image, grid)
+    if len(mean) < 4:
+        return False
+    expected = 2.0 * float((spread / np.sqrt(n)).mean())
+    return bool(mean.std() < min(expected, LEAST_STRUCTURE * float(mean.mean())))
 
 
 def combined(magnitude: npt.NDArray[np.floating], grid: Grid) -> Volume:
@@ -204,10 +222,10 @@ def skull_free(image: Volume, grid: Grid) -> bool:
 
 def _require_tissue(image: Volume, grid: Grid, crop: bool) -> None:
     """Raise `InputError` for noise: of one coil by its statistics, of many by its sameness."""
-    mean, ratio = block_statistics(image, grid)
-    if len(ratio) == 0:
+    mean, spread, _ = block_statistics(image, grid)
+    if len(mean) == 0:
         return
-    best = float(np.percentile(ratio, 95))
+    best = float(np.percentile(mean / np.maximum(spread, 1e-6 * mean), 95))
     wide = np.sort(grid.spacing_mm * grid.shape)[1] >= HEAD_MM
     same = crop and wide and float(mean.std()) < LEAST_STRUCTURE * float(mean.mean())
     if best < (LOW_RATIO if crop and wide else NOISE_RATIO) or same:
@@ -221,11 +239,11 @@ def _require_tissue(image: Volume, grid: Grid, crop: bool) -> None:
 
 def block_statistics(
     image: Volume, grid: Grid
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the mean, and the mean over the standard deviation, of blocks of `BLOCK_MM`.
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int]:
+    """Return the mean and standard deviation of blocks of `BLOCK_MM`, and their voxels.
 
-    Of a third of the view, where that is less. Only blocks of 20 voxels and more, without zeros, in the brighter half; both arrays are
-    empty when there are none.
+    Blocks are a third of the view where that is less. Only those without zeros, the brighter
+    half; both arrays are empty when there are none, or when blocks have less than 20 voxels.
     """
     side = np.minimum(np.rint(BLOCK_MM / grid.spacing_mm), np.array(grid.shape) // 3)
     side = np.maximum(side, 1).astype(int)
@@ -235,11 +253,10 @@ def block_statistics(
     blocks = cut.transpose(0, 2, 4, 1, 3, 5).reshape(i * j * k, -1)
     blocks = blocks[(blocks > 0).all(axis=1)]
     if blocks.shape[1] < 20 or len(blocks) == 0:
-        return np.empty(0), np.empty(0)
+        return np.empty(0), np.empty(0), blocks.shape[1]
     mean, spread = blocks.mean(axis=1, dtype=np.float64), blocks.std(axis=1, dtype=np.float64)
     bright = mean >= np.median(mean)
-    ratio = mean / np.maximum(spread, 1e-6 * mean)
-    return mean[bright], ratio[bright]
+    return mean[bright], spread[bright], blocks.shape[1]
 
 
 def _crop_tissue(image: Volume, grid: Grid) -> Mask:
