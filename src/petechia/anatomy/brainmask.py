@@ -231,7 +231,7 @@ def _require_tissue(image: Volume, grid: Grid, crop: bool) -> None:
     if best < (LOW_RATIO if crop and wide else NOISE_RATIO) or same:
         raise InputError(
             f"the magnitude looks like noise: its mean is {best:.1f} standard deviations, and "
-            f"blocks of {BLOCK_MM:.0f} mm differ by {mean.std() / mean.mean():.0%}",
+            f"its blocks differ by {mean.std() / mean.mean():.0%}",
             where="brain_mask",
             mend="Check that this is the magnitude and not the phase, or give a mask of your own.",
         )
@@ -367,7 +367,8 @@ def refine(
     brain = open_mm(surface < 0, grid, 3.0)  # no spikes along thin bone
     brain = fill_holes(largest_component(brain))
     least = np.float32(0.25)  # on the right side of the surface, at least
-    return np.where(brain, np.minimum(surface, -least), np.maximum(surface, least))
+    signed = np.where(brain, np.minimum(surface, -least), np.maximum(surface, least))
+    return np.asarray(signed, dtype=np.float32)
 
 
 def brain_level(
@@ -438,7 +439,8 @@ def followed(
     near = fine.cut(box)
     source = image if fine.shape == grid.shape else to_grid(image, grid, fine)
     seen = np.asarray(source, dtype=np.float32)[box]
-    ratio = seen / np.asarray(to_grid(level, small, near))
+    nearby = np.asarray(to_grid(level, small, near), dtype=np.float32)
+    ratio = np.asarray(seen / nearby, dtype=np.float32)
     evidence = ndimage.gaussian_filter(tissue_evidence(ratio, threshold), 0.6 / near.spacing_mm)
     away = np.asarray(to_grid(surface, small, near))
     # outwards to an edge only: where no bone is near, what is bright may be scalp or dura
