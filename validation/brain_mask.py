@@ -10,6 +10,7 @@ done again. The seeds were never used to set anything.
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -253,8 +254,8 @@ def lines(work: Path, *, full: bool) -> Iterator[str]:
     )
     yield "|---" * 11 + "|"
     for name in ALL:
-        end = "_full.json" if full else ".json"
-        files = sorted(work.glob(f"{name}_*[0-9]{end}"))
+        end = "_full" if full else ""
+        files = sorted(p for p in work.glob("*.json") if re.fullmatch(rf"{name}_\d+{end}", p.stem))
         rows = [json.loads(f.read_text(encoding="utf-8")) for f in files]
         if not rows:
             continue
