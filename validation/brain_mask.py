@@ -228,22 +228,22 @@ def measure(work: Path, protocols: list[str], person: int, seed: int, *, full: b
 
 def measure_bad(work: Path, seed: int) -> None:
     """Measure the bad inputs and the oldest head, unless that was done before."""
-    kept = work / "bad.json"
-    if kept.exists():
+    kept, oldest = work / "bad.json", f"aged {OLDEST:.0f}, wide ventricles and sulci"
+    rows = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    if oldest in rows:
         return
-    scan = simulated("demo_light", seed, full=False)
-    rows = {}
-    for name, known in bad_inputs(scan):
-        rows[name] = answered(known)
-        print(name, rows[name], flush=True)
+
+    def told(name: str, known: Known) -> None:
+        if name not in rows:
+            rows[name] = answered(known)
+            kept.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+            print(name, rows[name], flush=True)
+
+    for name, known in bad_inputs(simulated("demo_light", seed, full=False)):
+        told(name, known)
     old = simulated("demo_light", seed, full=False, age=OLDEST)
-    whole = Known(
-        combined(old.echoes.magnitude, old.echoes.grid),
-        old.truth.maps["desc-brain_mask"] > 0,
-        old.echoes.grid,
-    )
-    rows[f"aged {OLDEST:.0f}, wide ventricles and sulci"] = answered(whole)
-    kept.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    brain = old.truth.maps["desc-brain_mask"] > 0
+    told(oldest, Known(combined(old.echoes.magnitude, old.echoes.grid), brain, old.echoes.grid))
 
 
 def lines(work: Path, *, full: bool) -> Iterator[str]:
