@@ -124,8 +124,11 @@ def tissue_map(
     p = params or TissueParams()
     echoes = np.asarray(magnitude, dtype=np.float32)
     echoes = echoes[None] if echoes.ndim == 3 else echoes
-    for array, name in ((echoes, "magnitude"), (mask, "mask"), (r2star, "r2star"),
-                        (prior_csf, "prior_csf"), (prior_ventricles, "prior_ventricles")):  # fmt: skip
+    given = (
+        (echoes, "magnitude"), (mask, "mask"), (r2star, "r2star"), (prior_csf, "prior_csf"),
+        (prior_ventricles, "prior_ventricles"),
+    )  # fmt: skip
+    for array, name in given:
         if array is not None:
             grid.require(array, name)
     if not mask.any() or not np.any(echoes[-1][mask] > 0):
@@ -262,7 +265,7 @@ def _soft(volume: Volume, mask: Mask, grid: Grid) -> Volume:
 
 
 def _seeds(
-    values: npt.NDArray[np.float64],
+    values: npt.NDArray[np.floating],
     has_rate: bool,
     mask: Mask,
     depth: npt.NDArray[np.float32],
@@ -304,7 +307,7 @@ def _prior(
 
 
 def _score(
-    values: npt.NDArray[np.float64],
+    values: npt.NDArray[np.floating],
     fluid: npt.NDArray[np.bool_],
     matter: npt.NDArray[np.bool_],
     p: TissueParams,

@@ -120,10 +120,12 @@ def track_veins(
     at = np.argwhere(found.likeness >= p.start)
     one, other = np.zeros((2, len(at)), dtype=np.float32)
     if len(at):
-        one, other = _follow_all(
-            found.likeness, found.direction, at, spacing, spacing > 2 * spacing.min(),
-            float(np.clip(0.75 * spacing.min(), 0.3, 0.8)), p.keep, float(np.tan(np.deg2rad(p.bend_deg))), p.gap_mm, p.longest_mm,
+        walk = (
+            p.keep, float(np.tan(np.deg2rad(p.bend_deg))), p.gap_mm, p.longest_mm,
+            float(np.clip(0.75 * spacing.min(), 0.3, 0.8)),
         )  # fmt: skip
+        thick = spacing > 2 * spacing.min()
+        one, other = _follow_all(found.likeness, found.direction, at, spacing, thick, walk)
     length, through = np.zeros((2, *grid.shape), dtype=np.float32)
     own = float(spacing.min())
     length[tuple(at.T)] = one + other + own
@@ -132,14 +134,14 @@ def track_veins(
 
 
 @compiled
-def _sample(volume, x, y, z, nearest):  # type: ignore[no-untyped-def]
-    """Return `volume` interpolated linearly, `nearest` axes not; 0 beyond its border."""
+def _sample(volume, x, y, z, thick):  # type: ignore[no-untyped-def]
+    """Return `volume` interpolated linearly, not along `thick` axes; 0 beyond its border."""
     s = volume.shape
-    if nearest[0]:
+    if thick[0]:
         x = np.floor(x + 0.5)
-    if nearest[1]:
+    if thick[1]:
         y = np.floor(y + 0.5)
-    if nearest[2]:
+    if thick[2]:
         z = np.floor(z + 0.5)
     if x < 0 or y < 0 or z < 0 or x > s[0] - 1 or y > s[1] - 1 or z > s[2] - 1:
         return 0.0
@@ -156,20 +158,18 @@ def _sample(volume, x, y, z, nearest):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _follow_all(likeness, direction, at, spacing, nearest, step, keep, slope, gap_mm, longest):  # type: ignore[no-untyped-def]
+def _follow_all(likeness, direction, at, spacing, thick, walk):  # type: ignore[no-untyped-def]
     lengths = np.zeros((2, len(at)), dtype=np.float32)
     for n in range(len(at)):
-        for side in range(2):
-            lengths[side, n] = _follow(
-                likeness, direction, at[n], 1.0 - 2.0 * side, spacing, nearest, step, keep, slope,
-                gap_mm, longest,
-            )  # fmt: skip
+        lengths[0, n] = _follow(likeness, direction, at[n], 1.0, spacing, thick, walk)
+        lengths[1, n] = _follow(likeness, direction, at[n], -1.0, spacing, thick, walk)
     return lengths
 
 
 @compiled
-def _follow(likeness, direction, start, sense, spacing, nearest, step, keep, slope, gap_mm, longest):  # type: ignore[no-untyped-def]
+def _follow(likeness, direction, start, sense, spacing, thick, walk):  # type: ignore[no-untyped-def]
     """Return how far the tube goes on from `start` to one side [mm]."""
+    keep, slope, gap_mm, longest, step = walk
     s = likeness.shape
     x, y, z = start[0] * spacing[0], start[1] * spacing[1], start[2] * spacing[2]
     i, j, k = start[0], start[1], start[2]
@@ -201,7 +201,7 @@ def _follow(likeness, direction, start, sense, spacing, nearest, step, keep, slo
                 (x + step * cu) / spacing[0],
                 (y + step * cv) / spacing[1],
                 (z + step * cw) / spacing[2],
-                nearest,
+                thick,
             )
             if turn == 0:
                 here *= 1.05  # straight on, unless a turn is clearly better

@@ -16,6 +16,7 @@ from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
 from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify, log_odds
+from petechia.lesions.context import contexts
 from petechia.lesions.criteria import CriteriaParams, lesion_criteria, mars_grade
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import ARRAYS, LesionInputs
@@ -184,14 +185,15 @@ def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured],
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
-    shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid) for v in voids]
+    shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid, near.csf) for v in voids]
     features = _describe(near, voids, shapes, signal, texture, params)
     fits = _moments(near, features, dark, signal, params)
+    around = contexts([void.body + corner for void in voids], inputs)
     out = []
-    for void, f, fit in zip(voids, features, fits, strict=True):
+    for void, f, fit, context in zip(voids, features, fits, around, strict=True):
         seed = tuple(int(n) for n in np.rint(f.shape.centre_vox) + corner)
         region = inputs.region_of((seed[0], seed[1], seed[2])) if inputs.region_of else None
-        f = replace(f, fit=fit, region=region)
+        f = replace(f, fit=fit, region=region, context=context)
         out.append(
             Measured(
                 void=_shift(void, corner),
@@ -228,7 +230,7 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
             continue
         kind = bool if name.endswith("mask") else np.float32
         arrays[name] = np.ascontiguousarray(array[i, j, k], dtype=kind)
-    return replace(inputs, grid=inputs.grid.cut((i, j, k)), **arrays), low
+    return replace(inputs, grid=inputs.grid.cut((i, j, k)), structures=None, **arrays), low
 
 
 def _shift(void: Void, corner: npt.NDArray[np.int64]) -> Void:
