@@ -25,7 +25,7 @@ PLEXUS_BETWEEN_MM = (-52.0, -8.0)
 PLEXUS_ABOVE_MM = -6.0
 """Body and atrium of the lateral ventricles: template y, and z from there up."""
 
-CAVITY_MM = 3.0
+CAVITY_MM = 4.0
 DARK = 0.15
 """Of the brain's median signal: darker is air, bone or dropout."""
 
@@ -33,7 +33,7 @@ DARK = 0.15
 def air_cavities(magnitude: npt.NDArray[np.floating], mask: Mask, grid: Grid) -> Mask:
     """Return where the head is empty: sinuses, mastoid cells, ear canals, and dropout at them.
 
-    Dark, wider than 6 mm (the skull is thinner), within the head, and outside the brain or
+    Dark, wider than 8 mm (the skull mostly is thinner), within the head, and outside the brain or
     within 8 mm of its surface. Read on a grid of 2 mm.
 
     Parameters

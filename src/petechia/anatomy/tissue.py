@@ -346,7 +346,8 @@ def _ventricles(
     deep = depth > p.surface_mm
     if prior_ventricles is not None and (prior_ventricles & mask).any():
         seed = fluid & prior_ventricles
-        allowed = fluid & (_near(prior_ventricles, grid, 3.0) | _core(fluid & deep, grid, 1.5))
+        wide = _core(fluid & deep, grid, 2.5)
+        allowed = fluid & (_near(prior_ventricles, grid, 3.0) | _near(wide, grid, 2.5))
     else:
         seed = _core(fluid & deep, grid, 2.0)
         allowed = fluid & _near(seed, grid, 3.0)

@@ -111,7 +111,7 @@ def track_veins(
 
     Notes
     -----
-    A path through noise is short, not 0: lengths below about 4 mm say nothing. Beyond
+    A tube fades out: lengths read about 2 mm too long, and a ball of 3 mm reads 6 mm. Beyond
     `longest_mm` on either side nothing is told.
     """
     p = params or TrackParams()
