@@ -8,7 +8,7 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions.criteria import extent
-from petechia.lesions.detect import detect
+from petechia.lesions.detect import DetectParams, detect
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.siderosis import SiderosisParams, find_siderosis
 
@@ -87,7 +87,7 @@ def test_flips_change_nothing(axis):
 
 
 def test_it_is_a_finding_for_the_reader_and_never_counted():
-    found = detect(scan(BANK))
+    found = detect(scan(BANK), DetectParams(siderosis=SiderosisParams()))
     (sheet,) = (f for f in found.findings if f.class_ == "siderosis")
     assert not sheet.counted
     assert sheet.probability == 0.0

@@ -50,8 +50,11 @@ class DetectParams:
         veins, edges and what is undetermined, the most probable first.
     most_measured : int
         At most so many voids get a moment, the most probable by shape first.
-    signal, void, tube, moment, classify, criteria, siderosis
+    signal, void, tube, moment, classify, criteria
         Settings of the stages.
+    siderosis : SiderosisParams or None
+        Settings of the search for superficial siderosis; None: no search, since it finds far too
+        many false foci.
     """
 
     threshold: float = 0.5
@@ -64,7 +67,7 @@ class DetectParams:
     moment: MomentParams = field(default_factory=MomentParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
-    siderosis: SiderosisParams = field(default_factory=SiderosisParams)
+    siderosis: SiderosisParams | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -160,7 +163,7 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
             "No spot in the brain mask is darker than its surroundings by "
             f"{100 * p.void.least_depth:.0f} % and {p.void.least_depth_sd:g} times the texture."
         )
-    sheets = find_siderosis(inputs, p.siderosis, p.signal)
+    sheets = find_siderosis(inputs, p.siderosis, p.signal) if p.siderosis else []
     kept = _without_sheets(kept, sheets, inputs.grid)
     findings = _findings(kept, inputs, p)
     for n, m in enumerate(kept):
