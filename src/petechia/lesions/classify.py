@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from petechia.errors import ParameterError
+from petechia.lesions.context import Context
 from petechia.lesions.criteria import LARGEST_MM
 from petechia.lesions.inputs import RegionLike
 from petechia.lesions.moment import MomentFit
@@ -44,6 +45,8 @@ class Features:
         Mean susceptibility over the void [ppm].
     region : RegionLike or None
         Where it lies.
+    context : Context or None
+        What it lies near or in.
     voxel_mm3 : float
         Volume of a voxel [mm^3].
     radians_per_ppm : float
@@ -59,6 +62,7 @@ class Features:
     phase: str = "none"
     chi_ppm: float | None = None
     region: RegionLike | None = None
+    context: Context | None = None
     voxel_mm3: float = 1.0
     radians_per_ppm: float = 16.0
 
@@ -212,7 +216,7 @@ def classify(f: Features, params: ClassifyParams | None = None) -> Verdict:
     elif probability >= p.least_probability:
         class_, why = "microbleed", ""
     else:
-        class_, why = _otherwise(f, sign)
+        class_, why = _otherwise(f)
     return Verdict(
         class_=class_,
         sign=sign,
@@ -222,12 +226,11 @@ def classify(f: Features, params: ClassifyParams | None = None) -> Verdict:
     )
 
 
-def _otherwise(f: Features, sign: str) -> tuple[str, str]:
+def _otherwise(f: Features) -> tuple[str, str]:
     """Return the strongest explanation of what is not a microbleed."""
     s = f.shape
     region = f"{f.region.name} {f.region.site}".lower() if f.region else ""
     nucleus = any(name in region for name in IRON_NUCLEI)
-    sheet = s.flatness > 2.5 and s.volume_mm3 > 30 and sign == "paramagnetic"
     scores = {
         ("vessel", "continues as a tube"): max(
             ramp(f.through, 0.3, 0.6),
@@ -239,9 +242,6 @@ def _otherwise(f: Features, sign: str) -> tuple[str, str]:
         ("iron", "faint, in an iron-rich nucleus"): 0.9
         * nucleus
         * max(ramp(-s.depth, -0.7, -0.4), ramp(-f.compactness, -0.7, -0.35)),
-        ("siderosis", "sheet along the surface"): 0.95
-        * sheet
-        * ramp(s.outside_fraction, 0.02, 0.15),
     }
     best = max(scores, key=lambda name: scores[name])
     return best if scores[best] > 0.4 else ("undetermined", "no explanation stands out")
@@ -266,7 +266,27 @@ def explain(f: Features, sign: str, why: str) -> str:
     parts.append(f"{100 * s.parenchyma_fraction:.0f} % of its border in parenchyma")
     if s.outside_fraction > 0.1:
         parts.append(f"{100 * s.outside_fraction:.0f} % of its border outside the brain mask")
+    if f.context is not None:
+        parts += context_words(f.context)
     return "; ".join(parts)
+
+
+def context_words(context: Context) -> list[str]:
+    """Return what is remarkable about where a void lies, in words and numbers."""
+    parts = []
+    if context.continues:
+        parts.append(f"a tube of {context.vein_beyond_mm:.0f} mm runs on beyond it")
+    elif context.to_vein_mm is not None and context.to_vein_mm <= 3.0:
+        parts.append(f"{context.to_vein_mm:.1f} mm from a vein")
+    if context.in_sulcus:
+        parts.append("in a sulcus")
+    if context.structure:
+        parts.append(f"at the place of the {context.structure.replace('_', ' ')}")
+    elif context.to_ventricle_mm is not None and context.to_ventricle_mm <= 2.0:
+        parts.append("at a ventricle")
+    if context.to_air_mm is not None and context.to_air_mm <= 5.0:
+        parts.append(f"{context.to_air_mm:.1f} mm from an air cavity")
+    return parts
 
 
 def _field_words(f: Features, sign: str) -> str:

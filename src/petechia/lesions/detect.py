@@ -16,17 +16,20 @@ from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
 from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify, log_odds
+from petechia.lesions.context import contexts
 from petechia.lesions.criteria import CriteriaParams, lesion_criteria, mars_grade
 from petechia.lesions.findings import Finding
-from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
-from petechia.lesions.shape import Shape, measure_shape
+from petechia.lesions.shape import Shape, in_plane_diameter, measure_shape
+from petechia.lesions.siderosis import Sheet, SiderosisParams, find_siderosis
 from petechia.lesions.signal import SignalParams, relative_signal
 from petechia.lesions.tube import Tube, TubeParams, continuation
 from petechia.lesions.void import Void, VoidParams, grow_voids
 
 log = logging.getLogger(__name__)
 CROP_MARGIN_MM = 6.0
+ROUND = 0.7
 COMMON = ("vessel", "air_tissue", "undetermined")
 """Classes of which a brain holds hundreds."""
 
@@ -49,6 +52,9 @@ class DetectParams:
         At most so many voids get a moment, the most probable by shape first.
     signal, void, tube, moment, classify, criteria
         Settings of the stages.
+    siderosis : SiderosisParams or None
+        Settings of the search for superficial siderosis; None: no search, since it finds far too
+        many false foci.
     """
 
     threshold: float = 0.5
@@ -61,6 +67,7 @@ class DetectParams:
     moment: MomentParams = field(default_factory=MomentParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
+    siderosis: SiderosisParams | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -156,9 +163,66 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
             "No spot in the brain mask is darker than its surroundings by "
             f"{100 * p.void.least_depth:.0f} % and {p.void.least_depth_sd:g} times the texture."
         )
+    sheets = find_siderosis(inputs, p.siderosis, p.signal) if p.siderosis else []
+    kept = _without_sheets(kept, sheets, inputs.grid)
+    findings = _findings(kept, inputs, p)
     for n, m in enumerate(kept):
         labels[tuple(m.void.body.T)] = n + 1
-    return Detection(findings=_findings(kept, inputs, p), labels=labels, says=tuple(says))
+    for n, sheet in enumerate(sheets, start=len(kept) + 1):
+        at = tuple(sheet.body.T)
+        labels[at] = np.where(labels[at] == 0, n, labels[at])
+    findings += tuple(
+        _siderosis(len(kept) + n, f"siderosis {n}", sheet, inputs)
+        for n, sheet in enumerate(sheets, start=1)
+    )
+    return Detection(findings=findings, labels=labels, says=tuple(says))
+
+
+def _without_sheets(
+    kept: Sequence[Measured], sheets: Sequence[Sheet], grid: Grid
+) -> list[Measured]:
+    """Leave out what is a piece of a sheet and not round: it is told with the sheet."""
+    inside = np.zeros(grid.shape, dtype=bool)
+    for sheet in sheets:
+        inside[tuple(sheet.body.T)] = True
+    return [
+        m
+        for m in kept
+        if m.features.shape.sphericity >= ROUND or inside[tuple(m.void.body.T)].mean() <= 0.5
+    ]
+
+
+def _siderosis(index: int, name: str, sheet: Sheet, inputs: LesionInputs) -> Finding:
+    """Return the row of a sheet: for the reader, never counted."""
+    body = sheet.body
+    x, y, z = inputs.grid.to_mm(body.mean(axis=0)).tolist()
+    middle = body[np.argmin(((body - body.mean(axis=0)) ** 2).sum(axis=1))].tolist()
+    region = inputs.region_of((middle[0], middle[1], middle[2])) if inputs.region_of else None
+    return Finding(
+        index=index,
+        name=name,
+        class_="siderosis",
+        sign="paramagnetic" if sheet.chi_ppm is not None else "unclear",
+        probability=0.0,
+        counted=False,
+        mars="n/a",
+        x_mm=x,
+        y_mm=y,
+        z_mm=z,
+        volume_mm3=sheet.volume_mm3,
+        diameter_mm=in_plane_diameter(body, inputs.grid),
+        moment_ppm_mm3=None,
+        moment_se_ppm_mm3=None,
+        chi_mean_ppm=sheet.chi_ppm,
+        side=region.side if region else "n/a",
+        site=region.site if region else "n/a",
+        compartment=region.compartment if region else "n/a",
+        parenchyma_fraction=None,
+        sphericity=None,
+        margin_sharpness=None,
+        homogeneity=None,
+        evidence=sheet.evidence(),
+    )
 
 
 def _by_probability(measured: Measured) -> tuple[float, ...]:
@@ -184,14 +248,15 @@ def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured],
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
-    shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid) for v in voids]
+    shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid, near.csf) for v in voids]
     features = _describe(near, voids, shapes, signal, texture, params)
     fits = _moments(near, features, dark, signal, params)
+    around = contexts([void.body + corner for void in voids], inputs)
     out = []
-    for void, f, fit in zip(voids, features, fits, strict=True):
+    for void, f, fit, context in zip(voids, features, fits, around, strict=True):
         seed = tuple(int(n) for n in np.rint(f.shape.centre_vox) + corner)
         region = inputs.region_of((seed[0], seed[1], seed[2])) if inputs.region_of else None
-        f = replace(f, fit=fit, region=region)
+        f = replace(f, fit=fit, region=region, context=context)
         out.append(
             Measured(
                 void=_shift(void, corner),
@@ -222,16 +287,13 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
     high = np.minimum(np.array([s.stop for s in box]) + margin, inputs.grid.shape)
     i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     arrays: dict[str, Any] = {}
-    for name in (
-        "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "field_noise_ppm",
-        "field_mask", "chi_ppm", "vessel",
-    ):  # fmt: skip
+    for name in ARRAYS:
         array = getattr(inputs, name)
         if array is None:
             continue
         kind = bool if name.endswith("mask") else np.float32
         arrays[name] = np.ascontiguousarray(array[i, j, k], dtype=kind)
-    return replace(inputs, grid=inputs.grid.cut((i, j, k)), **arrays), low
+    return replace(inputs, grid=inputs.grid.cut((i, j, k)), structures=None, **arrays), low
 
 
 def _shift(void: Void, corner: npt.NDArray[np.int64]) -> Void:
