@@ -197,7 +197,10 @@ def cut(head: Head, axis: int, low: float, high: float) -> Head:
     box[axis] = slice(max(edges[0], 0), min(edges[1], head.grid.shape[axis]))
     where = (box[0], box[1], box[2])
     return replace(
-        head, magnitude=head.magnitude[where], regions=head.regions[where], grid=head.grid.cut(where)
+        head,
+        magnitude=head.magnitude[where],
+        regions=head.regions[where],
+        grid=head.grid.cut(where),
     )
 
 
@@ -404,7 +407,9 @@ def main() -> None:
     text += [*" ".join(__doc__.split("\n\n")[2:]).strip().splitlines(), "", *lines(scans)]
     if not args.skip_bad:
         found = spoiled(args.work, args.seed)
-        counts = {v: sum(row[0] == v for row in found.values()) for v in ("right", "refused", "wrong")}
+        counts = {
+            v: sum(row[0] == v for row in found.values()) for v in ("right", "refused", "wrong")
+        }
         text += ["", f"Bad inputs: {', '.join(f'{n} {v}' for v, n in counts.items())}.", ""]
         text += ["| input | verdict | why |", "|---|---|---|"]
         text += [f"| {name} | {verdict} | {why} |" for name, (verdict, why) in found.items()]
