@@ -29,9 +29,7 @@ from baseline import LEFT_OUT
 from scipy import ndimage
 
 from petechia.anatomy.brainmask import brain_mask
-from petechia.anatomy.deformation import deform
-from petechia.anatomy.regions import Regions, label_regions
-from petechia.anatomy.registration import register
+from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import COMPARTMENT_OF, REGIONS
 from petechia.contrast.combine import combine_magnitude
 from petechia.core.grid import Grid
@@ -39,10 +37,12 @@ from petechia.core.intervals import wilson
 from petechia.errors import PetechiaError
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_nifti
+from petechia.files.scan import Beside
 from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.evaluation_read import read_table
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.simulated import simulate_dataset
+from petechia.pipeline.sites import find_sites
 from petechia.pipeline.stages import template
 from petechia.simulate.patient import SimulationParams
 from petechia.simulate.protocols import PROTOCOLS
@@ -94,9 +94,9 @@ def named(head: Head) -> tuple[Regions, float, float]:
     with threads(1):
         brain = brain_mask(head.magnitude, head.grid, there)
         masked = time.process_time()
-        fit = brain.registration or register(head.magnitude, head.grid, there, mask=brain.mask)
-        fit = deform(fit, head.magnitude, brain.mask, there)
-        regions = label_regions(fit, there, brain.mask, head.grid)
+        _, regions, _ = find_sites(
+            head.magnitude, brain.mask, head.grid, there, Beside(), brain.registration
+        )
     return regions, masked - start, time.process_time() - masked
 
 
@@ -124,7 +124,7 @@ def measured(head: Head) -> dict[str, Any]:
     )
     score["dice"] = {}
     for site in COMPARTMENT_OF:
-        labels = np.flatnonzero(SITE == site)
+        labels = np.flatnonzero(site == SITE)
         one, other = np.isin(head.regions, labels), np.isin(found.labels, labels)
         score["dice"][site] = float(2 * (one & other).sum() / max(one.sum() + other.sum(), 1))
     return score
@@ -243,13 +243,20 @@ def noisy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shaded(image: np.ndarray, _: np.random.Generator) -> np.ndarray:
-    """A surface coil in front: a factor of 12 from back to front."""
+    """Shade by a factor of 12 from back to front, as a surface coil does."""
     ramp = np.linspace(0, 1, image.shape[1])[None, :, None]
     return image * 12.0 ** (ramp - 1)
 
 
+def wrapped(head: Head) -> Head:
+    """Fold the head over by a quarter of the field of view."""
+    step = head.grid.shape[1] // 4
+    magnitude, regions = (np.roll(v, step, axis=1) for v in (head.magnitude, head.regions))
+    return replace(head, magnitude=magnitude, regions=regions)
+
+
 def ball(head: Head, shells: bool) -> Head:
-    """A phantom of the head's size instead of it."""
+    """Put a phantom of the head's size in its place."""
     shape = head.grid.shape
     steps = [(np.arange(n) - n / 2) * d for n, d in zip(shape, head.grid.spacing_mm, strict=True)]
     radius = np.sqrt(
@@ -267,7 +274,7 @@ def ball(head: Head, shells: bool) -> Head:
 
 
 def noise(head: Head, _: Any = None) -> Head:
-    """Nothing but noise."""
+    """Put noise in its place."""
     rng = np.random.default_rng(5)
     image = np.hypot(*(rng.normal(0, 10, head.grid.shape) for _ in range(2)))
     return replace(head, magnitude=image.astype(np.float32), regions=np.zeros_like(head.regions))
@@ -307,9 +314,7 @@ BAD: dict[str, Callable[[Head], Head]] = {
     "voxel size doubled in the header": lambda h: scaled(h, 2.0),
     "noise of a third of the signal": lambda h: seen(h, noisy),
     "shading by a factor of 12": lambda h: seen(h, shaded),
-    "wrapped by a quarter along y": lambda h: seen(
-        h, lambda image, _: np.roll(image, image.shape[1] // 4, axis=1)
-    ),
+    "wrapped by a quarter along y": wrapped,
     "noise only": noise,
     "a ball": lambda h: ball(h, False),
     "a ball with shells": lambda h: ball(h, True),
@@ -354,16 +359,16 @@ def lines(scans: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         "voxels: site | voxels: compartment | mask s | registration s |"
     )
     yield "|---" * 9 + "|"
-    for name, rows in {**scans, "all": [row for rows in scans.values() for row in rows]}.items():
-        n = sum(row["lesions"] for row in rows)
-        cells = [name, str(len(rows)), str(n)]
+    for name, found in {**scans, "all": [row for rows in scans.values() for row in rows]}.items():
+        n = sum(row["lesions"] for row in found)
+        cells = [name, str(len(found)), str(n)]
         for what in ("sites", "compartments"):
-            right = sum(row[what] for row in rows)
+            right = sum(row[what] for row in found)
             low, high = wilson(right, n)
             cells.append(f"{right / n:.3f} ({low:.2f} to {high:.2f})")
         for what, form in (("voxel_sites", ".3f"), ("voxel_compartments", ".3f"),
                            ("mask_s", ".0f"), ("rest_s", ".0f")):  # fmt: skip
-            cells.append(format(float(np.median([row[what] for row in rows])), form))
+            cells.append(format(float(np.median([row[what] for row in found])), form))
         yield f"| {' | '.join(cells)} |"
     yield ""
     yield "| Dice | " + " | ".join(scans) + " |"

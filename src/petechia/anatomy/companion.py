@@ -115,7 +115,7 @@ def through_companion(
     if peak < LEAST_PEAK:
         return f"it does not fit the gradient echo ({peak:.2f})"
     alike = replace(template, t1=template.t2, t2=template.t1) if name == "T2w" else template
-    back = np.linalg.inv(rigid)
+    back = np.asarray(np.linalg.inv(rigid), dtype=np.float64)
     inside = np.asarray(_brought(mask, own.scan_grid, companion_grid, back)) > 0.5
     fit = register(companion, companion_grid, alike)
     if fit.ok and inside.any():

@@ -59,7 +59,7 @@ class RegistrationParams:
     bins: int = 32
     starts: int = 3
     iterations: int = 80
-    accept: float = 0.3
+    accept: float = 0.45
 
     def __post_init__(self) -> None:
         for name in ("search_mm", "affine_mm", "bins", "starts", "iterations"):
@@ -84,7 +84,7 @@ class Registration:
     quality : float
         How sharply scan and template agree: 1 less the entropy correlation coefficient when
         displaced by 15 mm (mean of six directions) over that of the fit, over the brain and
-        12 mm around it. 0 for unrelated images; 0.4 and above for heads.
+        12 mm around it. 0 for unrelated images; 0.36 for a ball with shells, 0.67 and above for heads.
     ok : bool
         The fit is believable: quality, volume ratio and shear within bounds.
     says : str
@@ -234,9 +234,9 @@ def _registered(
                 start.matrix,
                 grid,
                 template,
-                "the head fits as well in an orientation that its header denies "
-                f"({start.rival:.2f} against {start.agreement:.2f}), so that its left and right "
-                "are not known: not registered",
+                "the template fits no better as the header says the head lies "
+                f"({start.agreement:.2f}) than otherwise ({start.rival:.2f}), so that left and "
+                "right are not known: not registered",
             )
         matrix = start.matrix
         scan = Fixed.of(magnitude, head, grid, params.affine_mm)

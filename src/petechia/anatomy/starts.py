@@ -28,7 +28,7 @@ FAR_TURNS_DEG = ((-36, 0, 0), (36, 0, 0), (0, -35, 0), (0, 35, 0), (0, 0, -35), 
 BINS = 16
 MOST_TURN_DEG = 62.0
 """Further from its header's orientation a head does not lie in a scanner."""
-RIVAL = 0.95
+RIVAL = 0.9
 """Another orientation that agrees this well, in parts of the best, leaves it undecided."""
 
 
@@ -50,7 +50,7 @@ class Start:
 
     @property
     def contradicted(self) -> bool:
-        """Whether the head fits as well in an orientation that the header denies."""
+        """Whether the head fits as well in an orientation that the header denies, or nowhere."""
         return self.rival > RIVAL * self.agreement
 
 

@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from petechia.anatomy.brainmask import BrainMask, brain_mask
-from petechia.anatomy.deformation import deform
 from petechia.anatomy.ghosting import ghosting
 from petechia.anatomy.head import head_mask, noise_level
-from petechia.anatomy.regions import label_regions
-from petechia.anatomy.registration import register
 from petechia.anatomy.template import Template, template_from
 from petechia.anatomy.veins import vessel_likeness
 from petechia.assets.store import load_arrays
@@ -34,6 +31,7 @@ from petechia.phase.quality import highpass_evidence
 from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
 from petechia.pipeline.referenced import referenced
+from petechia.pipeline.sites import find_sites
 from petechia.pipeline.work import Work
 from petechia.qsm.handedness import susceptibility_evidence
 from petechia.qsm.noise import chi_noise
@@ -374,11 +372,11 @@ def regions_stage(work: Work) -> None:
     """Bring the atlas onto the scan."""
     magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
     there, mask = template(), work.need("mask")
-    work.registration = (work.brain.registration if work.brain else None) or register(
-        magnitude, work.grid, there, mask=mask
+    fit = work.brain.registration if work.brain else None
+    work.registration, work.regions, left_out = find_sites(
+        magnitude, mask, work.grid, there, work.beside, fit
     )
-    work.registration = deform(work.registration, magnitude, mask, there)
-    work.regions = label_regions(work.registration, there, mask, work.grid)
+    work.warnings += left_out
     work.checks.append(
         fitness.check_sites(work.regions.ok, f"{work.registration.quality:.2f}", work.regions.says)
     )

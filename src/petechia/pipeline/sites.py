@@ -1,0 +1,95 @@
+"""Where everything is: by the best anatomy there is beside a scan, else by the scan itself."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from petechia.anatomy.companion import LEAST_PEAK, through_companion, to_companion
+from petechia.anatomy.deformation import deform
+from petechia.anatomy.regions import Regions, label_regions, regions_from_segmentation
+from petechia.anatomy.registration import Registration, register
+from petechia.anatomy.segmentation import regions_of_segmentation
+from petechia.anatomy.template import Template
+from petechia.core.grid import Grid
+from petechia.core.morphology import Mask
+from petechia.errors import PetechiaError
+from petechia.files.beside import read_segmentation
+from petechia.files.nifti import read_nifti
+from petechia.files.scan import Beside
+
+LOG = logging.getLogger(__name__)
+
+
+def find_sites(
+    magnitude: np.ndarray,
+    mask: Mask,
+    grid: Grid,
+    template: Template,
+    beside: Beside,
+    fit: Registration | None = None,
+) -> tuple[Registration, Regions, list[str]]:
+    """Return the registration, the regions, and what was not used and why.
+
+    A segmentation of the same person comes first, then a T1w scan, then a T2w scan, then the
+    scan's own contrast. What lies beside but does not fit the scan is left out, and said.
+
+    Parameters
+    ----------
+    magnitude : (I, J, K) ndarray of float
+        Echoes combined.
+    mask : (I, J, K) ndarray of bool
+        Brain.
+    grid : Grid
+        Geometry.
+    template : Template
+        What is registered to.
+    beside : Beside
+        What else there is of the person.
+    fit : Registration, optional
+        The scan's affine fit, where the brain mask has made one.
+    """
+    fit = fit or register(magnitude, grid, template, mask=mask)
+    left_out: list[str] = []
+    if beside.segmentation is not None:
+        try:
+            regions = _segmented(beside.segmentation, beside.t1w, magnitude, mask, grid)
+        except PetechiaError as error:
+            left_out.append(f"{beside.segmentation.name} was not used: {error.what}.")
+        else:
+            if regions.ok:
+                return fit, regions, left_out
+            left_out.append(f"{beside.segmentation.name} was not used: {regions.says}")
+    for name, path in (("T1w", beside.t1w), ("T2w", beside.t2w)):
+        if path is None:
+            continue
+        try:
+            found = _companion(fit, magnitude, mask, path, template, name)
+        except PetechiaError as error:
+            found = error.what
+        if isinstance(found, Registration):
+            return found, label_regions(found, template, mask, grid), left_out
+        left_out.append(f"{path.name} was not used: {found}.")
+    fit = deform(fit, magnitude, mask, template)
+    return fit, label_regions(fit, template, mask, grid), left_out
+
+
+def _companion(
+    fit: Registration, magnitude: np.ndarray, mask: Mask, path: Path, there: Template, name: str
+) -> Registration | str:
+    image = read_nifti(path)
+    return through_companion(fit, magnitude, mask, image.only, image.grid, there, name)
+
+
+def _segmented(
+    segmentation: Path, t1w: Path | None, magnitude: np.ndarray, mask: Mask, grid: Grid
+) -> Regions:
+    """Return regions by a segmentation; a T1w scan beside it tells how the head has moved."""
+    labels, own = read_segmentation(segmentation)
+    motion = None
+    if t1w is not None:
+        image = read_nifti(t1w)
+        found, peak = to_companion(magnitude, grid, image.only, image.grid)
+        motion = found if peak >= LEAST_PEAK else None
+    sites = regions_of_segmentation(labels, own)
+    return regions_from_segmentation(sites, own, mask, grid, motion)
