@@ -10,8 +10,9 @@ regions. The truth's regions are the template's, brought along by the simulator'
 what is measured is the registration, not whether an anatomist draws the same borders.
 
 A bad input is one head spoiled, with its truth spoiled alike: `right` when 0.85 of its voxels
-have their site and 0.95 the right side, `refused` when nothing is named, else `wrong`. What is
-finished in WORK is not done again. The seeds were never used to set anything.
+have their site and 0.95 the right side, `refused` when nothing is named, else `wrong`; there
+the deformable fit, which refuses nothing, is left out. What is finished in WORK is not done
+again. The seeds were never used to set anything.
 """
 
 import argparse
@@ -29,7 +30,9 @@ from baseline import LEFT_OUT
 from scipy import ndimage
 
 from petechia.anatomy.brainmask import brain_mask
-from petechia.anatomy.regions import Regions
+from petechia.anatomy.deformation import deform
+from petechia.anatomy.regions import Regions, label_regions
+from petechia.anatomy.registration import register
 from petechia.anatomy.sites import COMPARTMENT_OF, REGIONS
 from petechia.contrast.combine import combine_magnitude
 from petechia.core.grid import Grid
@@ -37,12 +40,10 @@ from petechia.core.intervals import wilson
 from petechia.errors import PetechiaError
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_nifti
-from petechia.files.scan import Beside
 from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.evaluation_read import read_table
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.simulated import simulate_dataset
-from petechia.pipeline.sites import find_sites
 from petechia.pipeline.stages import template
 from petechia.simulate.patient import SimulationParams
 from petechia.simulate.protocols import PROTOCOLS
@@ -87,16 +88,17 @@ def simulated(work: Path, protocol: str, person: int, seed: int, age: float | No
     )
 
 
-def named(head: Head) -> tuple[Regions, float, float]:
+def named(head: Head, deformed: bool = True) -> tuple[Regions, float, float]:
     """Return the regions of a head, CPU seconds of the mask, and of the rest."""
     there = template()
     start = time.process_time()
     with threads(1):
         brain = brain_mask(head.magnitude, head.grid, there)
         masked = time.process_time()
-        _, regions, _ = find_sites(
-            head.magnitude, brain.mask, head.grid, there, Beside(), brain.registration
-        )
+        fit = brain.registration or register(head.magnitude, head.grid, there, mask=brain.mask)
+        if deformed:
+            fit = deform(fit, head.magnitude, brain.mask, there)
+        regions = label_regions(fit, there, brain.mask, head.grid)
     return regions, masked - start, time.process_time() - masked
 
 
@@ -133,7 +135,7 @@ def measured(head: Head) -> dict[str, Any]:
 def judged(head: Head) -> tuple[str, str]:
     """Return the verdict on a spoiled head, and why."""
     try:
-        found, _, _ = named(head)
+        found, _, _ = named(head, deformed=False)
     except PetechiaError as error:
         return "refused", error.what
     if not found.ok:

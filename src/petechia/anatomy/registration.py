@@ -84,7 +84,8 @@ class Registration:
     quality : float
         How sharply scan and template agree: 1 less the entropy correlation coefficient when
         displaced by 15 mm (mean of six directions) over that of the fit, over the brain and
-        12 mm around it. 0 for unrelated images; 0.36 for a ball with shells, 0.67 and above for heads.
+        12 mm around it. 0 for unrelated images, 0.36 for a ball with shells, 0.66 and above
+        for heads.
     ok : bool
         The fit is believable: quality, volume ratio and shear within bounds.
     says : str
