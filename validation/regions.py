@@ -10,10 +10,10 @@ regions. The truth's regions are the template's, brought along by the simulator'
 what is measured is the registration, not whether an anatomist draws the same borders.
 
 Protocols but the 1 mm, the 5 mm and the demo one are simulated on voxels twice as large along
-every axis. A bad input is one head on 2.4 mm voxels spoiled, with its truth spoiled alike: `right` when 0.85 of its voxels
-have their site and 0.95 the right side, `refused` when nothing is named, else `wrong`; there
-the deformable fit, which refuses nothing, is left out. What is finished in WORK is not done
-again. The seeds were never used to set anything.
+every axis. A bad input is one head on 2.4 mm voxels spoiled, with its truth spoiled alike:
+`right` when 0.85 of its voxels have their site and 0.95 the right side, `refused` when nothing
+is named, else `wrong`; there the deformable fit, which refuses nothing, is left out. What is
+finished in WORK is not done again. The seeds were never used to set anything.
 """
 
 import argparse

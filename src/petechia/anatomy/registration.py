@@ -220,6 +220,11 @@ def _registered(
     params: RegistrationParams,
     initial: Registration | None,
 ) -> Registration:
+    brain_mm3 = float(template.brain.sum()) * template.grid.voxel_mm3
+    most = grid.size * grid.voxel_mm3 / brain_mm3
+    if most < LEAST_COVERED:
+        says = f"at most {most:.0%} of a brain lies in the field of view: not registered"
+        return _refused(np.eye(4), grid, template, says)
     there = Moving.at(template, params.affine_mm)
     head = head_mask(magnitude, grid)
     steps = {"bins": params.bins, "iterations": params.iterations}
