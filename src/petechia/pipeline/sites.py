@@ -1,6 +1,6 @@
 """Where everything is: by the best anatomy there is beside a scan, else by the scan itself."""
 
-import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,35 @@ from petechia.files.beside import read_segmentation
 from petechia.files.nifti import read_nifti
 from petechia.files.scan import Beside
 
-LOG = logging.getLogger(__name__)
+HOW = {
+    "segmentation": ("segmentation", "a segmentation of the same person, by MARS's sites"),
+    "T1w": ("registration to ICBM 2009c by way of the T1w scan", "rigid, affine, then demons"),
+    "T2w": ("registration to ICBM 2009c by way of the T2w scan", "rigid, affine, then demons"),
+    "own": ("registration to ICBM 2009c", "mutual information, then demons"),
+}
+"""By what sites were found: for the methods text of the report."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Sites:
+    """Where everything is, and how it was found.
+
+    Attributes
+    ----------
+    registration : Registration
+        Scan to template.
+    regions : Regions
+        The labels.
+    by : str
+        A key of `HOW`.
+    left_out : tuple of str
+        What lay beside the scan and was not used, and why.
+    """
+
+    registration: Registration
+    regions: Regions
+    by: str
+    left_out: tuple[str, ...] = ()
 
 
 def find_sites(
@@ -28,8 +56,8 @@ def find_sites(
     template: Template,
     beside: Beside,
     fit: Registration | None = None,
-) -> tuple[Registration, Regions, list[str]]:
-    """Return the registration, the regions, and what was not used and why.
+) -> Sites:
+    """Find the registration and the regions of a scan.
 
     A segmentation of the same person comes first, then a T1w scan, then a T2w scan, then the
     scan's own contrast. What lies beside but does not fit the scan is left out, and said.
@@ -58,7 +86,7 @@ def find_sites(
             left_out.append(f"{beside.segmentation.name} was not used: {error.what}.")
         else:
             if regions.ok:
-                return fit, regions, left_out
+                return Sites(registration=fit, regions=regions, by="segmentation")
             left_out.append(f"{beside.segmentation.name} was not used: {regions.says}")
     for name, path in (("T1w", beside.t1w), ("T2w", beside.t2w)):
         if path is None:
@@ -68,10 +96,12 @@ def find_sites(
         except PetechiaError as error:
             found = error.what
         if isinstance(found, Registration):
-            return found, label_regions(found, template, mask, grid), left_out
+            regions = label_regions(found, template, mask, grid)
+            return Sites(registration=found, regions=regions, by=name, left_out=tuple(left_out))
         left_out.append(f"{path.name} was not used: {found}.")
     fit = deform(fit, magnitude, mask, template)
-    return fit, label_regions(fit, template, mask, grid), left_out
+    regions = label_regions(fit, template, mask, grid)
+    return Sites(registration=fit, regions=regions, by="own", left_out=tuple(left_out))
 
 
 def _companion(

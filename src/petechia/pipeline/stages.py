@@ -31,7 +31,7 @@ from petechia.phase.quality import highpass_evidence
 from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
 from petechia.pipeline.referenced import referenced
-from petechia.pipeline.sites import find_sites
+from petechia.pipeline.sites import HOW, find_sites
 from petechia.pipeline.work import Work
 from petechia.qsm.handedness import susceptibility_evidence
 from petechia.qsm.noise import chi_noise
@@ -373,17 +373,16 @@ def regions_stage(work: Work) -> None:
     magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
     there, mask = template(), work.need("mask")
     fit = work.brain.registration if work.brain else None
-    work.registration, work.regions, left_out = find_sites(
-        magnitude, mask, work.grid, there, work.beside, fit
-    )
-    work.warnings += left_out
+    found = find_sites(magnitude, mask, work.grid, there, work.beside, fit)
+    work.registration, work.regions = found.registration, found.regions
+    work.warnings += found.left_out
     work.checks.append(
         fitness.check_sites(work.regions.ok, f"{work.registration.quality:.2f}", work.regions.says)
     )
     work.cite(
         "anatomical sites",
-        "registration to ICBM 2009c",
-        "mutual information, then demons; CerebrA labels grouped into MARS sites",
+        HOW[found.by][0],
+        f"{HOW[found.by][1]}; labels grouped into MARS sites",
         "10.1038/s41597-020-0557-9",
     )
 

@@ -51,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             mask, registration = steps.mask_or_everything(args.mask, image.grid), None
         combined = np.sqrt(np.square(magnitude).sum(axis=0))
-        _, regions, left_out = find_sites(combined, mask, image.grid, there, beside, registration)
-    for line in left_out:
+        sites = find_sites(combined, mask, image.grid, there, beside, registration)
+    regions = sites.regions
+    for line in sites.left_out:
         print(line, file=sys.stderr)
     if not regions.ok:
         raise UnfitError(
