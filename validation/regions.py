@@ -9,7 +9,7 @@ all that lie in a region are compared at their true centres; voxels are compared
 regions. The truth's regions are the template's, brought along by the simulator's deformation:
 what is measured is the registration, not whether an anatomist draws the same borders.
 
-Protocols but the 1 mm, the 5 mm and the demo one are simulated on voxels twice as large along
+Protocols but the 5 mm and the demo one are simulated on voxels twice as large along
 every axis. A bad input is one head on 2.4 mm voxels spoiled, with its truth spoiled alike:
 `right` when 0.85 of its voxels have their site and 0.95 the right side, `refused` when nothing
 is named, else `wrong`; there the deformable fit, which refuses nothing, is left out. What is
@@ -55,7 +55,7 @@ COMPARTMENT = np.array(["", *(r.compartment for r in REGIONS)])
 SIDE = np.array(["", *(r.side for r in REGIONS)])
 PARENCHYMA = np.flatnonzero(COMPARTMENT != "n/a")[1:]
 RIGHT_SITES, RIGHT_SIDES = 0.85, 0.95
-WHOLE = ("3t_megre_1mm", "1.5t_t2star_2d_5mm", "demo_light")
+WHOLE = ("1.5t_t2star_2d_5mm", "demo_light")
 """Protocols simulated on their own voxels; the others' are twice as large along every axis."""
 BAD_PROTOCOL, BAD_MM = "demo_light", (2.4, 2.4, 2.4)
 """What is spoiled, and on what voxels."""

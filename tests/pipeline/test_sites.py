@@ -82,9 +82,21 @@ def test_a_segmentation_comes_first(fit, answers, beside, monkeypatch):
     labels = np.ones(GRID.shape, np.int16)
     good = Regions(labels=labels, table=(), grid=GRID, ok=True, says="from a segmentation")
     monkeypatch.setattr(sites, "_segmented", lambda *_: good)
+    monkeypatch.setattr(sites, "label_regions", lambda *_: good)
     out = found(fit, beside)
     assert out.by == "segmentation"
     assert out.regions is good
+    elsewhere = replace(good, labels=np.where(MASK, 2, 0).astype(np.int16))
+    monkeypatch.setattr(sites, "label_regions", lambda *_: elsewhere)
+    out = found(fit, beside)
+    assert out.by == "own"
+    assert "only 0% of its sites" in out.left_out[0]
+
+
+def test_a_segmentation_of_a_scan_that_fits_nothing_needs_its_t1w(fit, answers, beside):
+    out = found(replace(fit, ok=False, says="turned"), replace(beside, t1w=None, t2w=None))
+    assert out.by == "own"
+    assert "nothing tells whether it lies where the scan does (turned)" in out.left_out[0]
 
 
 def test_every_way_has_its_words(fit, answers):

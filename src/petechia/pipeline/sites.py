@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from petechia.anatomy.segmentation import regions_of_segmentation
 from petechia.anatomy.template import Template
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask
-from petechia.errors import PetechiaError
+from petechia.errors import PetechiaError, UnfitError
 from petechia.files.beside import read_segmentation
 from petechia.files.nifti import read_nifti
 from petechia.files.scan import Beside
 
+LEAST_ALIKE = 0.6
+"""Part of the brain at which a segmentation and the scan's own affine fit name one site."""
 HOW = {
     "segmentation": ("segmentation", "a segmentation of the same person, by MARS's sites"),
     "T1w": ("registration to ICBM 2009c by way of the T1w scan", "rigid, affine, then demons"),
@@ -81,13 +84,14 @@ def find_sites(
     left_out: list[str] = []
     if beside.segmentation is not None:
         try:
-            regions = _segmented(beside.segmentation, beside.t1w, magnitude, mask, grid)
+            regions = _segmented(beside, magnitude, mask, grid, fit)
         except PetechiaError as error:
             left_out.append(f"{beside.segmentation.name} was not used: {error.what}.")
         else:
-            if regions.ok:
+            why = regions.says if not regions.ok else _doubt(regions, fit, template, mask)
+            if not why:
                 return Sites(registration=fit, regions=regions, by="segmentation")
-            left_out.append(f"{beside.segmentation.name} was not used: {regions.says}")
+            left_out.append(f"{beside.segmentation.name} was not used: {why.rstrip('.')}.")
     for name, path in (("T1w", beside.t1w), ("T2w", beside.t2w)):
         if path is None:
             continue
@@ -112,14 +116,32 @@ def _companion(
 
 
 def _segmented(
-    segmentation: Path, t1w: Path | None, magnitude: np.ndarray, mask: Mask, grid: Grid
+    beside: Beside, magnitude: np.ndarray, mask: Mask, grid: Grid, fit: Registration
 ) -> Regions:
     """Return regions by a segmentation; a T1w scan beside it tells how the head has moved."""
-    labels, own = read_segmentation(segmentation)
+    labels, own = read_segmentation(cast("Path", beside.segmentation))
     motion = None
-    if t1w is not None:
-        image = read_nifti(t1w)
+    if beside.t1w is not None:
+        image = read_nifti(beside.t1w)
         found, peak = to_companion(magnitude, grid, image.only, image.grid)
         motion = found if peak >= LEAST_PEAK else None
+    if motion is None and not fit.ok:
+        raise UnfitError(
+            f"nothing tells whether it lies where the scan does ({fit.says})",
+            where="segmentation",
+            mend="Give the T1w scan that it was made from, too.",
+        )
     sites = regions_of_segmentation(labels, own)
     return regions_from_segmentation(sites, own, mask, grid, motion)
+
+
+def _doubt(regions: Regions, fit: Registration, template: Template, mask: Mask) -> str:
+    """Return why sites by a segmentation are doubted; nothing when the scan's own fit agrees."""
+    if not fit.ok:
+        return ""
+    own = label_regions(fit, template, mask, regions.grid).labels
+    both = (own > 0) & (regions.labels > 0)
+    alike = float(np.mean(own[both] == regions.labels[both])) if both.any() else 0.0
+    if alike >= LEAST_ALIKE:
+        return ""
+    return f"only {alike:.0%} of its sites are where the scan's own fit puts them"
