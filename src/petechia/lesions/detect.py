@@ -22,7 +22,7 @@ from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
 from petechia.lesions.shape import Shape, in_plane_diameter, measure_shape
-from petechia.lesions.siderosis import Sheet, SiderosisParams, find_siderosis
+from petechia.lesions.siderosis import Sheet, SiderosisParams, find_siderosis, why_not
 from petechia.lesions.signal import SignalParams, relative_signal
 from petechia.lesions.tube import Tube, TubeParams, continuation
 from petechia.lesions.void import Void, VoidParams, grow_voids
@@ -53,8 +53,7 @@ class DetectParams:
     signal, void, tube, moment, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
-        Settings of the search for superficial siderosis; None: no search, since it finds far too
-        many false foci.
+        Settings of the search for superficial siderosis; None: no search.
     """
 
     threshold: float = 0.5
@@ -67,7 +66,7 @@ class DetectParams:
     moment: MomentParams = field(default_factory=MomentParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
-    siderosis: SiderosisParams | None = None
+    siderosis: SiderosisParams | None = field(default_factory=SiderosisParams)
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -104,11 +103,14 @@ class Detection:
         0 where there is no finding.
     says : tuple of str
         What a reader must know: why there is nothing, what was cut, what was missing.
+    no_siderosis_search : str or None
+        Why superficial siderosis was not looked for; None when it was.
     """
 
     findings: tuple[Finding, ...]
     labels: npt.NDArray[np.int32]
     says: tuple[str, ...]
+    no_siderosis_search: str | None = "no search for it was made"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -175,7 +177,14 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
         _siderosis(len(kept) + n, f"siderosis {n}", sheet, inputs)
         for n, sheet in enumerate(sheets, start=1)
     )
-    return Detection(findings=findings, labels=labels, says=tuple(says))
+    return Detection(
+        findings=findings,
+        labels=labels,
+        says=tuple(says),
+        no_siderosis_search=(
+            why_not(inputs, p.siderosis) if p.siderosis else "no search for it was made"
+        ),
+    )
 
 
 def _without_sheets(
