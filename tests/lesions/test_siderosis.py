@@ -9,7 +9,7 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions.criteria import extent, summarise
-from petechia.lesions.detect import detect
+from petechia.lesions.detect import DetectParams, detect
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.siderosis import SiderosisParams, find_siderosis, why_not
 
@@ -125,13 +125,14 @@ def test_flips_change_nothing(axis):
 
 
 def test_it_is_a_finding_for_the_reader_and_never_counted():
-    found = detect(scan(BANK))
+    found = detect(scan(BANK), DetectParams(siderosis=SiderosisParams()))
     (sheet,) = (f for f in found.findings if f.class_ == "siderosis")
     assert not sheet.counted
     assert sheet.probability == 0.0
     assert (found.labels == sheet.index).any()
     assert not any(f.counted for f in found.findings)
     assert [f.index for f in found.findings] == list(range(1, len(found.findings) + 1))
+    assert found.no_siderosis_search is None
 
 
 def test_extent_is_focal_up_to_three_sulci():

@@ -53,7 +53,8 @@ class DetectParams:
     signal, void, tube, moment, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
-        Settings of the search for superficial siderosis; None: no search.
+        Settings of the search for superficial siderosis; None: no search, the default until it
+        has been measured on heads kept apart.
     """
 
     threshold: float = 0.5
@@ -66,7 +67,7 @@ class DetectParams:
     moment: MomentParams = field(default_factory=MomentParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
-    siderosis: SiderosisParams | None = field(default_factory=SiderosisParams)
+    siderosis: SiderosisParams | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
