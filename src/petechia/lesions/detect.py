@@ -18,7 +18,7 @@ from petechia.lesions.candidates.found import Candidates
 from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify, log_odds
 from petechia.lesions.criteria import CriteriaParams, lesion_criteria, mars_grade
 from petechia.lesions.findings import Finding
-from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
 from petechia.lesions.shape import Shape, measure_shape
 from petechia.lesions.signal import SignalParams, relative_signal
@@ -222,10 +222,7 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
     high = np.minimum(np.array([s.stop for s in box]) + margin, inputs.grid.shape)
     i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     arrays: dict[str, Any] = {}
-    for name in (
-        "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "field_noise_ppm",
-        "field_mask", "chi_ppm", "vessel",
-    ):  # fmt: skip
+    for name in ARRAYS:
         array = getattr(inputs, name)
         if array is None:
             continue

@@ -13,6 +13,11 @@ from petechia.errors import ParameterError
 
 Volume = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
+ARRAYS = (
+    "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "total_field_ppm",
+    "field_noise_ppm", "field_mask", "chi_ppm", "vessel",
+)  # fmt: skip
+"""Names of the arrays of `LesionInputs`."""
 
 
 class RegionLike(Protocol):
@@ -51,6 +56,8 @@ class LesionInputs:
         Susceptibility-weighted image; relaxation rate [1/s].
     local_field_ppm : (I, J, K) ndarray of float, or None
         Field after background removal, positive = higher frequency [ppm]. None: no phase.
+    total_field_ppm : (I, J, K) ndarray of float, or None
+        Field before background removal, of the same sign [ppm].
     field_noise_ppm : (I, J, K) ndarray of float, or None
         Its standard deviation; equal weights are used without [ppm].
     field_mask : (I, J, K) ndarray of bool, or None
@@ -73,6 +80,7 @@ class LesionInputs:
     swi: Volume | None = None
     r2star: Volume | None = None
     local_field_ppm: Volume | None = None
+    total_field_ppm: Volume | None = None
     field_noise_ppm: Volume | None = None
     field_mask: Mask | None = None
     chi_ppm: Volume | None = None
@@ -81,10 +89,7 @@ class LesionInputs:
     sign_trusted: bool = True
 
     def __post_init__(self) -> None:
-        for name in (
-            "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "field_noise_ppm",
-            "field_mask", "chi_ppm", "vessel",
-        ):  # fmt: skip
+        for name in ARRAYS:
             array = getattr(self, name)
             if array is None:
                 continue

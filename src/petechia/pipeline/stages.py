@@ -394,28 +394,31 @@ def detect_stage(work: Work) -> None:
     """Find, measure and name dark spots, unless the scan cannot show them."""
     if work.why_not("microbleeds"):
         return
+    work.detection = detect(lesion_inputs(work), DetectParams(threshold=work.settings.threshold))
+
+
+def lesion_inputs(work: Work) -> LesionInputs:
+    """Return what the detector is given of a scan that went down the road so far."""
     echoes, usable = work.echoes, work.local_field_ppm is not None
     # without phase the magnitude is what shows veins
     dark = work.swi if work.swi is not None else echoes.magnitude[work.reading_echo]
     vessel = vessel_likeness(work.chi_ppm, dark, work.need("mask"), work.grid)
-    work.detection = detect(
-        LesionInputs(
-            grid=work.grid,
-            brain_mask=work.need("mask"),
-            b0_t=echoes.b0_t,
-            reading_te_s=work.reading_te_s,
-            magnitude=echoes.magnitude[work.reading_echo],
-            swi=work.swi,
-            r2star=work.r2star,
-            local_field_ppm=work.local_field_ppm,
-            field_noise_ppm=work.field_noise_ppm,
-            field_mask=work.local_mask,
-            chi_ppm=work.chi_ppm,
-            vessel=vessel,
-            region_of=work.regions.at if work.regions is not None and work.regions.ok else None,
-            sign_trusted=usable and work.sign_trusted,
-        ),
-        DetectParams(threshold=work.settings.threshold),
+    return LesionInputs(
+        grid=work.grid,
+        brain_mask=work.need("mask"),
+        b0_t=echoes.b0_t,
+        reading_te_s=work.reading_te_s,
+        magnitude=echoes.magnitude[work.reading_echo],
+        swi=work.swi,
+        r2star=work.r2star,
+        local_field_ppm=work.local_field_ppm,
+        total_field_ppm=work.total_field_ppm if usable else None,
+        field_noise_ppm=work.field_noise_ppm,
+        field_mask=work.local_mask,
+        chi_ppm=work.chi_ppm,
+        vessel=vessel,
+        region_of=work.regions.at if work.regions is not None and work.regions.ok else None,
+        sign_trusted=usable and work.sign_trusted,
     )
 
 
