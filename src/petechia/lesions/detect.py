@@ -185,7 +185,7 @@ def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured],
     dark = _covered(voids, near.grid)
     sources = _places_and_radii(voids, near.grid)
     voids, features = _shortlist(near, voids, dark, relative, params)
-    fits = _moments(near, features, sources, dark, signal, params)
+    fits = _moments(near, voids, features, sources, dark, signal, params)
     out = []
     for void, f, fit in zip(voids, features, fits, strict=True):
         seed = tuple(int(n) for n in np.rint(f.shape.centre_vox) + corner)
@@ -368,6 +368,7 @@ def _tube_chi(
 
 def _moments(
     inputs: LesionInputs,
+    voids: Sequence[Void],
     features: Sequence[Features],
     sources: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     dark: npt.NDArray[np.bool_],
@@ -396,6 +397,9 @@ def _moments(
         params.moment,
         np.arange(len(features)),
         edge[tuple(places.round().astype(int).T)],
+        inputs.chi_ppm,
+        field_mask,
+        np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
     )[: len(features)]
 
 
