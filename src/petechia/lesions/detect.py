@@ -52,7 +52,7 @@ class DetectParams:
 
     threshold: float = 0.5
     finders: tuple[str, ...] = ("radial_symmetry", "blob", "dipole_match", "chi_peak")
-    most_findings: int = 150
+    most_findings: int = 500
     signal: SignalParams = field(default_factory=SignalParams)
     void: VoidParams = field(default_factory=VoidParams)
     shortlist: ShortlistParams = field(default_factory=ShortlistParams)
@@ -184,7 +184,13 @@ def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured],
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
     sources = _places_and_radii(voids, near.grid)
+    seen = len(voids)
     voids, features = _shortlist(near, voids, dark, relative, params)
+    if len(voids) < seen:
+        says.append(
+            f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
+            "the others continue as veins or lie at the surface."
+        )
     fits = _moments(near, voids, features, sources, dark, signal, params)
     out = []
     for void, f, fit in zip(voids, features, fits, strict=True):
@@ -220,7 +226,7 @@ def _shortlist(
         worth(shape, tube, symmetric[n], relative.texture, grid.voxel_mm3)
         for n, shape, tube in zip(likely, shapes, tubes, strict=True)
     ]
-    kept = best(scores, p.most)
+    kept = best(scores, p.most, p.sure)
     log.info("%d voids, %d shaped, %d on the shortlist", len(voids), len(some), len(kept))
     chosen = [some[n] for n in kept]
     shapes, tubes = [shapes[n] for n in kept], [tubes[n] for n in kept]
