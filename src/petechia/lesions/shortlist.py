@@ -40,7 +40,7 @@ class ShortlistParams:
 
     most_shaped: int = 1000
     most: int = 150
-    sure: float = 1.0
+    sure: float = 2.5
 
     def __post_init__(self) -> None:
         if not 1 <= self.most <= self.most_shaped:
