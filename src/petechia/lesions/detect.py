@@ -15,15 +15,16 @@ from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
-from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify, log_odds
+from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify
 from petechia.lesions.context import contexts
 from petechia.lesions.criteria import CriteriaParams, lesion_criteria, mars_grade
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
 from petechia.lesions.shape import Shape, in_plane_diameter, measure_shape
+from petechia.lesions.shortlist import ShortlistParams, best, symmetric_depth, worth
 from petechia.lesions.siderosis import Sheet, SiderosisParams, find_siderosis, why_not
-from petechia.lesions.signal import SignalParams, relative_signal
+from petechia.lesions.signal import RelativeSignal, SignalParams, relative_signal
 from petechia.lesions.tube import Tube, TubeParams, continuation
 from petechia.lesions.void import Void, VoidParams, grow_voids
 
@@ -48,9 +49,7 @@ class DetectParams:
     most_findings : int
         At most so many findings stay in the table: every named lesion and mimic first, then
         veins, edges and what is undetermined, the most probable first.
-    most_measured : int
-        At most so many voids get a moment, the most probable by shape first.
-    signal, void, tube, moment, classify, criteria
+    signal, void, shortlist, tube, moment, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
         Settings of the search for superficial siderosis; None: no search, the default until it
@@ -59,10 +58,10 @@ class DetectParams:
 
     threshold: float = 0.5
     finders: tuple[str, ...] = ("radial_symmetry", "blob", "dipole_match", "chi_peak")
-    most_findings: int = 150
-    most_measured: int = 500
+    most_findings: int = 500
     signal: SignalParams = field(default_factory=SignalParams)
     void: VoidParams = field(default_factory=VoidParams)
+    shortlist: ShortlistParams = field(default_factory=ShortlistParams)
     tube: TubeParams = field(default_factory=TubeParams)
     moment: MomentParams = field(default_factory=MomentParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
@@ -76,10 +75,10 @@ class DetectParams:
                 where="DetectParams.threshold",
                 mend="Give a probability between 0 and 1.",
             )
-        if min(self.most_findings, self.most_measured) < 1:
+        if self.most_findings < 1:
             raise ParameterError(
-                f"most_findings={self.most_findings}, most_measured={self.most_measured}",
-                where="DetectParams",
+                f"{self.most_findings} findings",
+                where="DetectParams.most_findings",
                 mend="Give 1 or more.",
             )
         if not self.finders:
@@ -258,9 +257,15 @@ def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured],
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
-    shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid, near.csf) for v in voids]
-    features = _describe(near, voids, shapes, signal, texture, params)
-    fits = _moments(near, features, dark, signal, params)
+    sources = _places_and_radii(voids, near.grid)
+    seen = len(voids)
+    voids, features = _shortlist(near, voids, dark, relative, params)
+    if len(voids) < seen:
+        says.append(
+            f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
+            "the others continue as veins or lie at the surface."
+        )
+    fits = _moments(near, voids, features, sources, dark, signal, params)
     around = contexts([void.body + corner for void in voids], inputs)
     out = []
     for void, f, fit, context in zip(voids, features, fits, around, strict=True):
@@ -275,6 +280,41 @@ def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured],
             )
         )
     return out, says
+
+
+def _shortlist(
+    inputs: LesionInputs,
+    voids: list[Void],
+    dark: npt.NDArray[np.bool_],
+    relative: RelativeSignal,
+    params: DetectParams,
+) -> tuple[list[Void], list[Features]]:
+    """Return the voids that are worth measuring, and what the images say of each."""
+    p, signal, mask, grid = params.shortlist, relative.value, inputs.brain_mask, inputs.grid
+    symmetric = symmetric_depth(signal, mask, voids, grid)
+    likely = best(symmetric, p.most_shaped)
+    some = [voids[n] for n in likely]
+    shapes = [measure_shape(v, signal, mask, dark, grid, inputs.csf) for v in some]
+    loss = np.clip(1 - signal, 0, 1)
+    tubes = [continuation(loss, mask, s, grid, params.tube) for s in shapes]
+    scores = [
+        worth(shape, tube, symmetric[n], relative.texture, grid.voxel_mm3)
+        for n, shape, tube in zip(likely, shapes, tubes, strict=True)
+    ]
+    kept = best(scores, p.most, p.sure)
+    log.info("%d voids, %d shaped, %d on the shortlist", len(voids), len(some), len(kept))
+    chosen = [some[n] for n in kept]
+    shapes, tubes = [shapes[n] for n in kept], [tubes[n] for n in kept]
+    return chosen, _describe(inputs, chosen, shapes, tubes, relative.texture, params)
+
+
+def _places_and_radii(
+    voids: Sequence[Void], grid: Grid
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return centre [voxels] and radius [mm] of every void, also of those not measured."""
+    centres = np.array([v.body.mean(axis=0) for v in voids]).reshape(-1, 3)
+    volumes = np.array([len(v.body) for v in voids]) * grid.voxel_mm3
+    return centres, np.cbrt(3 * volumes / (4 * np.pi))
 
 
 def _missing(inputs: LesionInputs) -> list[str]:
@@ -361,16 +401,15 @@ def _describe(
     inputs: LesionInputs,
     voids: Sequence[Void],
     shapes: Sequence[Shape],
-    signal: npt.NDArray[np.float32],
+    tubes: Sequence[Tube],
     texture: float,
     params: DetectParams,
 ) -> list[Features]:
     """Return what magnitude, susceptibility and vessel map say of each void."""
-    loss = np.clip(1 - signal, 0, 1)
     field_mask = inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
     phase = "none" if not inputs.has_field else "signed" if inputs.sign_trusted else "unsigned"
     out = []
-    for void, shape in zip(voids, shapes, strict=True):
+    for void, shape, tube in zip(voids, shapes, tubes, strict=True):
         at = tuple(void.body.T)
         chi_mean, tube_chi = None, None
         if inputs.chi_ppm is not None and field_mask[at].mean() > 0.5:
@@ -380,7 +419,7 @@ def _describe(
             Features(
                 shape=shape,
                 noise=texture,
-                tube=continuation(loss, inputs.brain_mask, shape, inputs.grid, params.tube),
+                tube=tube,
                 tube_chi=tube_chi,
                 vessel=None if inputs.vessel is None else float(inputs.vessel[at].mean()),
                 phase=phase,
@@ -410,31 +449,39 @@ def _tube_chi(
 
 def _moments(
     inputs: LesionInputs,
+    voids: Sequence[Void],
     features: Sequence[Features],
+    sources: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     dark: npt.NDArray[np.bool_],
     signal: npt.NDArray[np.float32],
     params: DetectParams,
 ) -> list[MomentFit | None]:
-    """Fit the voids that could be microbleeds by their shape."""
-    none: list[MomentFit | None] = [None] * len(features)
+    """Fit every candidate; all voids, `sources`, count as its neighbours."""
     if inputs.local_field_ppm is None or not features:
-        return none
-    plain = [sum(log_odds(replace(f, phase="none"), params.classify).values()) for f in features]
-    wanted = np.sort(np.argsort(-np.asarray(plain), kind="stable")[: params.most_measured])
+        return [None] * len(features)
+    centres = np.array([f.shape.centre_vox for f in features])
+    radii = np.array([f.shape.radius_mm for f in features])
+    # candidates come first, then all voids but those that are candidates
+    gap = np.abs(sources[0][:, None] - centres[None]).max(axis=-1)
+    others = gap.min(axis=1) > 1e-6
     field_mask = inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
     usable = field_mask & ~dark & (signal > 0.5)
     edge = distance_inside_mm(field_mask, inputs.grid)
+    places = np.concatenate([centres, sources[0][others]])
     return fit_moments(
         inputs.local_field_ppm,
         inputs.field_noise_ppm,
         usable,
-        np.array([f.shape.centre_vox for f in features]),
-        np.array([f.shape.radius_mm for f in features]),
+        places,
+        np.concatenate([radii, sources[1][others]]),
         inputs.grid,
         params.moment,
-        wanted,
-        edge[tuple(np.array([f.shape.centre_vox for f in features]).round().astype(int).T)],
-    )
+        np.arange(len(features)),
+        edge[tuple(places.round().astype(int).T)],
+        inputs.chi_ppm,
+        field_mask,
+        np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
+    )[: len(features)]
 
 
 def _findings(
