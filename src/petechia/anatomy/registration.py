@@ -113,6 +113,7 @@ class Registration:
         nearest: bool = True,
         grid: Grid | None = None,
         outside: float = 0.0,
+        where: Mask | None = None,
     ) -> npt.NDArray[Any]:
         """Return a volume of the template on the scan's grid.
 
@@ -126,13 +127,15 @@ class Registration:
             Another grid of the same world as the scan's.
         outside : float
             Value beyond the template.
+        where : (I, J, K) ndarray of bool, optional
+            Voxels of the target that are asked for; others may hold `outside`.
         """
         self.template_grid.require(volume, "volume")
         target = grid or self.scan_grid
         matrix = np.linalg.inv(self.template_grid.affine) @ self.matrix @ target.affine
         values = volume if nearest else np.asarray(volume, dtype=np.float32)
         if self.displacement_vox is not None:
-            return self._warped(values, matrix, target, nearest, outside)
+            return self._warped(values, matrix, target, nearest, outside, where)
         out = ndimage.affine_transform(
             values,
             matrix[:3, :3],
@@ -151,20 +154,19 @@ class Registration:
         target: Grid,
         nearest: bool,
         outside: float,
+        where: Mask | None,
     ) -> npt.NDArray[Any]:
         """Sample through the displacement, a slab of the target at a time."""
-        out = np.empty(target.shape, dtype=values.dtype)
-        j, k = np.meshgrid(*(np.arange(n) for n in target.shape[1:]), indexing="ij")
-        for i in range(target.shape[0]):
-            place = np.stack([np.full_like(j, i), j, k]).reshape(3, -1)
-            there = matrix[:3, :3] @ place + matrix[:3, 3:]
-            step = [
-                ndimage.map_coordinates(part, there, order=1, mode="nearest")
-                for part in cast("Volume", self.displacement_vox)
-            ]
-            out[i] = ndimage.map_coordinates(
+        out = np.full(target.shape, outside, dtype=values.dtype)
+        wanted = np.ones(target.shape, dtype=bool) if where is None else where
+        field = cast("Volume", self.displacement_vox)
+        for i in np.flatnonzero(wanted.any(axis=(1, 2))):
+            j, k = np.nonzero(wanted[i])
+            there = matrix[:3, :3] @ np.stack([np.full_like(j, i), j, k]) + matrix[:3, 3:]
+            step = [ndimage.map_coordinates(part, there, order=1, mode="nearest") for part in field]
+            out[i, j, k] = ndimage.map_coordinates(
                 values, there + step, order=0 if nearest else 1, mode="constant", cval=outside
-            ).reshape(j.shape)
+            )
         return out
 
 
@@ -287,7 +289,7 @@ def _searched(
 
 def whole(head: Mask) -> bool:
     """Return whether a head is cut by no more than one face of the view, as at the neck."""
-    faces = [np.take(head, end, axis=axis).mean() for axis in range(3) for end in (0, -1)]
+    faces = [float(np.take(head, end, axis=axis).mean()) for axis in range(3) for end in (0, -1)]
     return sum(face > CUT for face in faces) < 2
 
 
