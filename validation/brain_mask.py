@@ -84,14 +84,14 @@ def cortex_of(scan: SimulatedScan) -> np.ndarray:
     return lobar & ~fluid & (distance_inside_mm(brain, grid) < CORTEX_MM)
 
 
-def scored(scan: SimulatedScan) -> dict[str, float | str]:
+def scored(scan: SimulatedScan, sites: bool) -> dict[str, float | str]:
     """Return how well the mask of a scan agrees with the truth."""
     grid, true = scan.echoes.grid, scan.truth.maps["desc-brain_mask"] > 0
     there = template()
     begin = time.process_time()
     found = brain_mask(scan.echoes.magnitude, grid, there)
     seconds = time.process_time() - begin
-    if found.registration:  # how long it takes to name the sites, too
+    if sites and found.registration:  # how long it takes to name the sites, too
         fit = deform(found.registration, combined(scan.echoes.magnitude, grid), found.mask, there)
         label_regions(fit, there, found.mask, grid)
     sites_s = time.process_time() - begin - seconds
@@ -230,7 +230,7 @@ def measure(work: Path, protocols: list[str], person: int, seed: int, *, full: b
         kept = work / f"{name}_{person}{'_full' if full else ''}.json"
         if not kept.exists():
             scan = simulated(name, seed + person, full=full)
-            kept.write_text(json.dumps(scored(scan)), encoding="utf-8")
+            kept.write_text(json.dumps(scored(scan, sites=full)), encoding="utf-8")
             print(kept.stem, kept.read_text(encoding="utf-8"), flush=True)
 
 
@@ -275,7 +275,7 @@ def lines(work: Path) -> Iterator[str]:
             f"{np.median(get['h95']):.1f}", f"{get['h95'].max():.1f}", f"{get['slice'].max():.1f}",
             f"{inside:.0f}/{get['n'].sum():.0f}", f"{np.median(get['cortex']):.3f}",
             f"{get['cortex'].min():.3f}", f"{np.median(get['seconds']):.0f}",
-            f"{np.median(get['sites_s']):.0f}",
+            f"{np.median(get['sites_s']):.0f}" if end else "-",
         ]  # fmt: skip
         yield f"| {' | '.join(cells)} |"
     bad = work / "bad.json"
