@@ -280,7 +280,7 @@ def lines(work: Path) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
     bad = work / "bad.json"
     if bad.exists():
-        yield ""
+        yield "\nBad inputs; when some are missing, the measurement was stopped before its end.\n"
         yield "| input | method | Dice | Hausdorff 95 mm | brain lost % | what is said |"
         yield "|---" * 6 + "|"
         for name, row in json.loads(bad.read_text(encoding="utf-8")).items():
