@@ -102,3 +102,27 @@ def test_bad_input_is_named(template):
         register(np.zeros(grid.shape, np.float32), grid, template)
     with pytest.raises(ParameterError, match="bins = 0"):
         RegistrationParams(bins=0)
+
+
+def test_an_affine_fit_that_goes_astray_is_taken_in_shorter_steps_or_given_up(
+    make_head, template, monkeypatch
+):
+    # a head can be flattened onto the midline, from where the optimiser does not come back
+    from petechia.anatomy import registration
+
+    head = make_head(spacing_mm=(6.0, 6.0, 6.0))
+    honest, flat, asked = registration.optimise, np.diag([0.2, 1.0, 1.0, 1.0]), []
+
+    def astray(scan, there, matrix, kind, *, step=1.0, **others):
+        asked.append(step)
+        if step > longest:
+            return matrix @ flat
+        return honest(scan, there, matrix, kind, step=step, **others)
+
+    monkeypatch.setattr(registration, "optimise", astray)
+    longest = 0.2
+    assert registration.register(head.magnitude, head.grid, template).ok
+    assert asked == [0.4, 0.1]
+    longest = 0.0
+    fit = registration.register(head.magnitude, head.grid, template)
+    assert np.linalg.svd(fit.matrix[:3, :3])[1].min() > 0.5

@@ -85,7 +85,14 @@ def metric(scan: Fixed, there: Moving, matrix: Matrix) -> float:
 
 
 def optimise(
-    scan: Fixed, there: Moving, matrix: Matrix, kind: str, *, bins: int, iterations: int
+    scan: Fixed,
+    there: Moving,
+    matrix: Matrix,
+    kind: str,
+    *,
+    bins: int,
+    iterations: int,
+    step: float = 1.0,
 ) -> Matrix:
     """Return the map of most mutual information near a first one.
 
@@ -101,10 +108,12 @@ def optimise(
         Of the joint histogram.
     iterations : int
         At most so many steps.
+    step : float
+        The first of them [smallest side of a voxel].
     """
     method = _method(scan, bins)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=float(min(scan.grid.spacing_mm)),
+        learningRate=step * float(min(scan.grid.spacing_mm)),
         minStep=0.02,
         numberOfIterations=iterations,
         relaxationFactor=0.6,

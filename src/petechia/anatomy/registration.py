@@ -18,6 +18,9 @@ from petechia.anatomy.compared import (
     flattened,
     sampled,
 )
+from petechia.anatomy.compared import (
+    agreement as how_well,
+)
 from petechia.anatomy.head import head_mask
 from petechia.anatomy.optimise import one_thread, optimise
 from petechia.anatomy.starts import RIVAL, find_start
@@ -32,6 +35,8 @@ __all__ = ["Registration", "RegistrationParams", "flattened", "register", "whole
 Volume = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
+STEPS = (0.4, 0.1)
+"""First steps of an affine fit, in voxels; the shorter one where the longer leads astray."""
 SIZES = (1.0, 1.25, 1.6)
 """How many times larger heads are taken to be; the larger ones when as they are they do not fit."""
 CUT = 0.33
@@ -233,7 +238,6 @@ def _registered(
         return _refused(np.eye(4), grid, template, says)
     there = Moving.at(template, params.affine_mm)
     head = head_mask(magnitude, grid)
-    steps = {"bins": params.bins, "iterations": params.iterations}
     if initial is None:
         found = _searched(magnitude, head, grid, template, params)
         if mask is None or not found.ok:
@@ -248,7 +252,7 @@ def _registered(
     judged = _judged(matrix, scan, there, grid, template, params)
     if mask is None:
         return judged
-    matrix = optimise(scan, there, matrix, "affine", **steps)
+    matrix = _stretched(scan, there, matrix, params)
     closer = _judged(matrix, scan, there, grid, template, params)
     return closer if closer.ok or not judged.ok else judged
 
@@ -274,7 +278,7 @@ def _searched(
         if start.agreement > agreement:
             agreement = start.agreement
             if rival <= RIVAL * agreement:
-                matrix = optimise(scan, near, start.matrix @ larger, "affine", **steps)
+                matrix = _stretched(scan, near, start.matrix @ larger, params)
                 fit = _judged(matrix, scan, near, grid, template, params, size)
                 if fit.ok:
                     return fit
@@ -285,6 +289,23 @@ def _searched(
         f"otherwise ({rival:.2f}), so that left and right are not known: not registered"
     )
     return _refused(np.eye(4), grid, template, says)
+
+
+def _stretched(scan: Fixed, there: Moving, matrix: Matrix, params: RegistrationParams) -> Matrix:
+    """Return the affine map of most agreement near a first one.
+
+    A first step that is too long can flatten a head onto the template's midline, where the
+    optimiser stays: a map that agrees less than the one it came from is tried again in
+    shorter steps, and given up at last.
+    """
+    before = how_well(scan, there, matrix, params.bins)
+    for step in STEPS:
+        fit = optimise(
+            scan, there, matrix, "affine", bins=params.bins, iterations=params.iterations, step=step
+        )
+        if how_well(scan, there, fit, params.bins) >= before:
+            return fit
+    return matrix
 
 
 def whole(head: Mask) -> bool:
