@@ -15,10 +15,20 @@ from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
-from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify, log_odds
+from petechia.lesions.classify import (
+    ClassifyParams,
+    Features,
+    Verdict,
+    classify,
+    log_odds,
+    name_void,
+    unlikely,
+)
 from petechia.lesions.criteria import CriteriaParams, lesion_criteria, mars_grade
+from petechia.lesions.features import Described, Spot, describe
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.model import Model
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
 from petechia.lesions.shape import Shape, measure_shape
 from petechia.lesions.signal import SignalParams, relative_signal
@@ -39,6 +49,8 @@ class DetectParams:
     ----------
     threshold : float
         Operating point: a finding of class microbleed counts from this probability on.
+    classification : str
+        Row of `petechia.lesions.classification.METHODS` that names voids when there is a model.
     finders : tuple of str
         Rows of `petechia.lesions.candidates.METHODS`; those whose arrays are missing are
         left out.
@@ -47,14 +59,18 @@ class DetectParams:
         veins, edges and what is undetermined, the most probable first.
     most_measured : int
         At most so many voids get a moment, the most probable by shape first.
+    most_described : int
+        At most so many voids are shown to the model, the most probable by the rules first.
     signal, void, tube, moment, classify, criteria
         Settings of the stages.
     """
 
     threshold: float = 0.5
+    classification: str = "combined"
     finders: tuple[str, ...] = ("radial_symmetry", "blob", "dipole_match", "chi_peak")
     most_findings: int = 150
     most_measured: int = 500
+    most_described: int = 300
     signal: SignalParams = field(default_factory=SignalParams)
     void: VoidParams = field(default_factory=VoidParams)
     tube: TubeParams = field(default_factory=TubeParams)
@@ -113,7 +129,9 @@ class Measured:
     verdict: Verdict
 
 
-def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detection:
+def detect(
+    inputs: LesionInputs, params: DetectParams | None = None, model: Model | None = None
+) -> Detection:
     """Find, measure and name dark spots.
 
     Finders propose places in every image there is; places grow into voids on the
@@ -126,6 +144,8 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
         Arrays of one scan.
     params : DetectParams
         Settings.
+    model : Model, optional
+        The trained classifier; None names by the rules, whose probabilities are not calibrated.
 
     Returns
     -------
@@ -139,7 +159,7 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
     if not np.any(inputs.magnitude[inputs.brain_mask] > 0):
         text = "The magnitude is zero throughout the brain mask."
         return Detection(findings=(), labels=labels, says=(text,))
-    measured, says = measure(inputs, p)
+    measured, says = measure(inputs, p, model)
     kept = sorted(measured, key=_by_probability)
     if len(kept) > p.most_findings:
         # veins and edges are many: they make room, not a calcification or a macrobleed
@@ -173,32 +193,104 @@ def _by_probability(measured: Measured) -> tuple[float, ...]:
     return (-round(verdict.probability, 3), -total, *measured.void.seed_vox.tolist())
 
 
-def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured], list[str]]:
-    """Return every void with its features and verdict, in voxels of the whole volume."""
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Seen:
+    """Every void of a scan, measured, before it is named.
+
+    Attributes
+    ----------
+    near : LesionInputs
+        The inputs, cut to the brain.
+    corner : (3,) ndarray of int
+        Where the cut begins.
+    signal, signal_swi : (I, J, K) ndarray of float32
+        Magnitude and SWI relative to their surroundings; None without SWI.
+    texture : float
+        Spread of `signal` in undisturbed tissue.
+    voids : tuple of Void
+        In voxels of the cut.
+    features : tuple of Features
+        In step.
+    says : tuple of str
+        What the inputs cannot answer.
+    """
+
+    near: LesionInputs
+    corner: npt.NDArray[np.int64]
+    signal: npt.NDArray[np.float32]
+    signal_swi: npt.NDArray[np.float32] | None
+    texture: float
+    voids: tuple[Void, ...]
+    features: tuple[Features, ...]
+    says: tuple[str, ...]
+
+    def describe(self, chosen: Sequence[int]) -> Described:
+        """Return what the model is told of some of the voids."""
+        spots = [
+            Spot(
+                void=self.voids[n], shape=f.shape, tube=f.tube, tube_chi=f.tube_chi, fit=f.fit,
+                region=f.region,
+            )
+            for n, f in ((n, self.features[n]) for n in chosen)
+        ]  # fmt: skip
+        centres = np.array([f.shape.centre_vox for f in self.features]).reshape(-1, 3)
+        return describe(self.near, self.signal, self.signal_swi, self.texture, spots, centres)
+
+    def likeliest(self, most: int, params: ClassifyParams) -> list[int]:
+        """Return the voids that the rules think likeliest, in the voids' order."""
+        totals = [sum(log_odds(f, params).values()) for f in self.features]
+        order = np.argsort(-np.round(totals, 6), kind="stable")
+        return sorted(order[:most].tolist())
+
+
+def look(inputs: LesionInputs, params: DetectParams) -> Seen:
+    """Find every void and measure it: shape, continuation, moment, place."""
     near, corner = _crop(inputs)
-    says = _missing(inputs)
     relative = relative_signal(near.magnitude, near.brain_mask, near.grid, params.signal)
-    found = _propose(near, relative.value, params)
-    places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
     signal, texture = relative.value, relative.texture
+    signal_swi = None
+    if near.swi is not None:
+        signal_swi = relative_signal(near.swi, near.brain_mask, near.grid, params.signal).value
+    found = _propose(near, signal, params)
+    places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
     shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid) for v in voids]
     features = _describe(near, voids, shapes, signal, texture, params)
     fits = _moments(near, features, dark, signal, params)
-    out = []
-    for void, f, fit in zip(voids, features, fits, strict=True):
-        seed = tuple(int(n) for n in np.rint(f.shape.centre_vox) + corner)
-        region = inputs.region_of((seed[0], seed[1], seed[2])) if inputs.region_of else None
-        f = replace(f, fit=fit, region=region)
-        out.append(
-            Measured(
-                void=_shift(void, corner),
-                features=f,
-                verdict=classify(f, params.classify),
+    told = []
+    for f, fit in zip(features, fits, strict=True):
+        i, j, k = (int(n) for n in np.rint(f.shape.centre_vox) + corner)
+        region = inputs.region_of((i, j, k)) if inputs.region_of else None
+        told.append(replace(f, fit=fit, region=region))
+    return Seen(
+        near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
+        voids=tuple(voids), features=tuple(told), says=tuple(_missing(inputs)),
+    )  # fmt: skip
+
+
+def measure(
+    inputs: LesionInputs, params: DetectParams, model: Model | None = None
+) -> tuple[list[Measured], list[str]]:
+    """Return every void with its features and verdict, in voxels of the whole volume."""
+    seen = look(inputs, params)
+    says = list(seen.says)
+    verdicts = [classify(f, params.classify) for f in seen.features]
+    if model is not None:
+        chosen = seen.likeliest(params.most_described, params.classify)
+        told = seen.describe(chosen)
+        opinion = model.judge(told, params.classification)
+        says += opinion.says
+        verdicts = [unlikely(v) for v in verdicts]
+        for row, n in enumerate(chosen):
+            verdicts[n] = name_void(
+                seen.features[n], opinion.of(row), model.least_probability, params.classify
             )
-        )
+    out = [
+        Measured(void=_shift(void, seen.corner), features=f, verdict=verdict)
+        for void, f, verdict in zip(seen.voids, seen.features, verdicts, strict=True)
+    ]
     return out, says
 
 
