@@ -4,7 +4,7 @@ The probability is a logistic sum of a few measured features. Its weights were s
 on simulated scans: it ranks findings, but it is not calibrated.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from petechia.lesions.tube import Tube
 
 CLEAR = 3.0
 """A sign is clear when the moment is at least so many times its error."""
+FORBIDDEN, NOT_SHOWN = 0.02, 0.001
+"""Probability at most: of what the field forbids, of what the model was not shown."""
 IRON_NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "dentate", "basal_ganglia")
 
 
@@ -288,7 +290,69 @@ def _field_words(f: Features, sign: str) -> str:
     return f"{told} over {fit.n_border} border voxels, moment {size}: {sign.replace('_', ' ')}"
 
 
-def name_void(*a): ...
+
+def unlikely(verdict: Verdict) -> Verdict:
+    """Return the verdict of the rules on a void that the model was not shown.
+
+    The rules found hundreds of others likelier: it is no microbleed, with next to no
+    probability of one.
+    """
+    if verdict.class_ not in ("microbleed", "macrobleed"):
+        return replace(verdict, probability=min(verdict.probability, NOT_SHOWN))
+    return replace(verdict, class_="undetermined", probability=NOT_SHOWN)
 
 
-def unlikely(v): ...
+def name_void(
+    f: Features,
+    opinion: tuple[float, dict[str, float], str],
+    least_probability: float,
+    params: ClassifyParams | None = None,
+) -> Verdict:
+    """Name a void by what the model thinks of it, within what the field forbids.
+
+    A clear negative moment is a calcification, whatever the model thinks. Else a probability of
+    at least `least_probability` is a microbleed, or a macrobleed above 10 mm; else the likeliest
+    other class. Blood and calcium are not told apart by the model where the sign is unknown.
+
+    Parameters
+    ----------
+    f : Features
+        What was measured.
+    opinion : tuple of probability, shares of other classes, reasons
+        Of the model.
+    least_probability : float
+        The lowest operating point.
+    params : ClassifyParams
+        Settings of the rules, whose terms order what is equally probable.
+    """
+    probability, others, reasons = opinion
+    sign = sign_of(f)
+    terms = log_odds(f, params)
+    why = f"model: {reasons}" if reasons else ""
+    if sign == "diamagnetic":
+        class_, why = "calcification", "negative moment"
+        probability = min(probability, FORBIDDEN)
+    elif round(f.shape.diameter_mm, 1) > LARGEST_MM and (
+        probability >= least_probability or _first(others) == "macrobleed"
+    ):
+        class_, why = "macrobleed", f"wider than {LARGEST_MM:g} mm"
+        probability = min(probability, FORBIDDEN)
+    elif probability >= least_probability:
+        class_ = "microbleed"
+    else:
+        if sign == "not_assessed" or sign == "paramagnetic":
+            others = others | {"calcification": 0.0}
+        if round(f.shape.diameter_mm, 1) <= LARGEST_MM:
+            others = others | {"macrobleed": 0.0}
+        class_ = _first(others)
+    return Verdict(
+        class_=class_,
+        sign=sign,
+        probability=probability,
+        evidence=explain(f, sign, why),
+        terms=terms,
+    )
+
+
+def _first(shares: dict[str, float]) -> str:
+    return max(shares, key=lambda name: shares[name])

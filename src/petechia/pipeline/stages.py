@@ -33,6 +33,7 @@ from petechia.phase.offsets import remove_offsets
 from petechia.phase.quality import highpass_evidence
 from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
+from petechia.pipeline.detector import detector, threshold
 from petechia.pipeline.referenced import referenced
 from petechia.pipeline.work import Work
 from petechia.qsm.handedness import susceptibility_evidence
@@ -415,7 +416,11 @@ def detect_stage(work: Work) -> None:
             region_of=work.regions.at if work.regions is not None and work.regions.ok else None,
             sign_trusted=usable and work.sign_trusted,
         ),
-        DetectParams(threshold=work.settings.threshold),
+        DetectParams(
+            threshold=threshold(work.settings.operating_point),
+            classification=work.settings.classification,
+        ),
+        detector(),
     )
 
 
