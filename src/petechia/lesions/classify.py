@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from petechia.errors import ParameterError
+from petechia.lesions.context import Context
 from petechia.lesions.criteria import LARGEST_MM
 from petechia.lesions.inputs import RegionLike
 from petechia.lesions.moment import MomentFit
@@ -46,6 +47,8 @@ class Features:
         Mean susceptibility over the void [ppm].
     region : RegionLike or None
         Where it lies.
+    context : Context or None
+        What it lies near or in.
     voxel_mm3 : float
         Volume of a voxel [mm^3].
     radians_per_ppm : float
@@ -61,6 +64,7 @@ class Features:
     phase: str = "none"
     chi_ppm: float | None = None
     region: RegionLike | None = None
+    context: Context | None = None
     voxel_mm3: float = 1.0
     radians_per_ppm: float = 16.0
 
@@ -268,7 +272,27 @@ def explain(f: Features, sign: str, why: str) -> str:
     parts.append(f"{100 * s.parenchyma_fraction:.0f} % of its border in parenchyma")
     if s.outside_fraction > 0.1:
         parts.append(f"{100 * s.outside_fraction:.0f} % of its border outside the brain mask")
+    if f.context is not None:
+        parts += context_words(f.context)
     return "; ".join(parts)
+
+
+def context_words(context: Context) -> list[str]:
+    """Return what is remarkable about where a void lies, in words and numbers."""
+    parts = []
+    if context.continues:
+        parts.append(f"a tube of {context.vein_beyond_mm:.0f} mm runs on beyond it")
+    elif context.to_vein_mm is not None and context.to_vein_mm <= 3.0:
+        parts.append(f"{context.to_vein_mm:.1f} mm from a vein")
+    if context.in_sulcus:
+        parts.append("in a sulcus")
+    if context.structure:
+        parts.append(f"at the place of the {context.structure.replace('_', ' ')}")
+    elif context.to_ventricle_mm is not None and context.to_ventricle_mm <= 2.0:
+        parts.append("at a ventricle")
+    if context.to_air_mm is not None and context.to_air_mm <= 5.0:
+        parts.append(f"{context.to_air_mm:.1f} mm from an air cavity")
+    return parts
 
 
 def _field_words(f: Features, sign: str) -> str:

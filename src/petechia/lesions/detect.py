@@ -24,10 +24,11 @@ from petechia.lesions.classify import (
     name_void,
     unlikely,
 )
+from petechia.lesions.context import contexts
 from petechia.lesions.criteria import CriteriaParams, lesion_criteria, mars_grade
 from petechia.lesions.features import Described, Spot, describe
 from petechia.lesions.findings import Finding
-from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.model import Model
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
 from petechia.lesions.shape import Shape, measure_shape
@@ -256,14 +257,15 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
-    shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid) for v in voids]
+    shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid, near.csf) for v in voids]
     features = _describe(near, voids, shapes, signal, texture, params)
     fits = _moments(near, features, dark, signal, params)
+    around = contexts([void.body for void in voids], near)
     told = []
-    for f, fit in zip(features, fits, strict=True):
+    for f, fit, context in zip(features, fits, around, strict=True):
         i, j, k = (int(n) for n in np.rint(f.shape.centre_vox) + corner)
         region = inputs.region_of((i, j, k)) if inputs.region_of else None
-        told.append(replace(f, fit=fit, region=region))
+        told.append(replace(f, fit=fit, region=region, context=context))
     return Seen(
         near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
         voids=tuple(voids), features=tuple(told), says=tuple(_missing(inputs)),
@@ -314,16 +316,13 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
     high = np.minimum(np.array([s.stop for s in box]) + margin, inputs.grid.shape)
     i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     arrays: dict[str, Any] = {}
-    for name in (
-        "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "field_noise_ppm",
-        "field_mask", "chi_ppm", "vessel",
-    ):  # fmt: skip
+    for name in ARRAYS:
         array = getattr(inputs, name)
         if array is None:
             continue
         kind = bool if name.endswith("mask") else np.float32
         arrays[name] = np.ascontiguousarray(array[i, j, k], dtype=kind)
-    return replace(inputs, grid=inputs.grid.cut((i, j, k)), **arrays), low
+    return replace(inputs, grid=inputs.grid.cut((i, j, k)), structures=None, **arrays), low
 
 
 def _shift(void: Void, corner: npt.NDArray[np.int64]) -> Void:

@@ -1,6 +1,6 @@
 """What the detector is given: arrays on one grid, and how far they can be trusted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,12 @@ from petechia.errors import ParameterError
 
 Volume = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
+ARRAYS = (
+    "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "total_field_ppm",
+    "field_noise_ppm", "field_mask", "chi_ppm", "vessel", "vein_length_mm", "csf",
+    "ventricle_mask", "air_mask",
+)  # fmt: skip
+"""Names of the arrays of `LesionInputs`."""
 
 
 class RegionLike(Protocol):
@@ -51,6 +57,8 @@ class LesionInputs:
         Susceptibility-weighted image; relaxation rate [1/s].
     local_field_ppm : (I, J, K) ndarray of float, or None
         Field after background removal, positive = higher frequency [ppm]. None: no phase.
+    total_field_ppm : (I, J, K) ndarray of float, or None
+        Field before background removal, of the same sign [ppm].
     field_noise_ppm : (I, J, K) ndarray of float, or None
         Its standard deviation; equal weights are used without [ppm].
     field_mask : (I, J, K) ndarray of bool, or None
@@ -59,6 +67,14 @@ class LesionInputs:
         Susceptibility, referenced [ppm].
     vessel : (I, J, K) ndarray of float, or None
         Likeness to a vein, 0 to 1.
+    vein_length_mm : (I, J, K) ndarray of float, or None
+        Length of the tube that a voxel belongs to, 0 outside tubes [mm].
+    csf : (I, J, K) ndarray of float, or None
+        Share of fluid, 0 to 1.
+    ventricle_mask, air_mask : (I, J, K) ndarray of bool, or None
+        Ventricles; air cavities of the head.
+    structures : mapping of str to (I, J, K) ndarray of bool, or None
+        Where calcium and iron are normal: "pallidum", "choroid_plexus", "pineal".
     region_of : callable, or None
         (i, j, k) -> an object with `name`, `site`, `side`, `compartment`, or None.
     sign_trusted : bool
@@ -73,18 +89,21 @@ class LesionInputs:
     swi: Volume | None = None
     r2star: Volume | None = None
     local_field_ppm: Volume | None = None
+    total_field_ppm: Volume | None = None
     field_noise_ppm: Volume | None = None
     field_mask: Mask | None = None
     chi_ppm: Volume | None = None
     vessel: Volume | None = None
+    vein_length_mm: Volume | None = None
+    csf: Volume | None = None
+    ventricle_mask: Mask | None = None
+    air_mask: Mask | None = None
+    structures: Mapping[str, Mask] | None = None
     region_of: RegionOf | None = None
     sign_trusted: bool = True
 
     def __post_init__(self) -> None:
-        for name in (
-            "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "field_noise_ppm",
-            "field_mask", "chi_ppm", "vessel",
-        ):  # fmt: skip
+        for name in ARRAYS:
             array = getattr(self, name)
             if array is None:
                 continue
@@ -96,6 +115,8 @@ class LesionInputs:
                     mend="Give the reading echo alone, or combine the echoes first.",
                 )
             require_finite(array, f"LesionInputs.{name}")
+        for name, mask in (self.structures or {}).items():
+            self.grid.require(mask, f"LesionInputs.structures[{name!r}]")
         if not 0 < self.reading_te_s < 0.5:
             raise ParameterError(
                 f"reading echo time of {self.reading_te_s} s",

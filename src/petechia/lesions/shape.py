@@ -42,7 +42,7 @@ class Shape:
     homogeneity : float
         1 less twice the spread inside the void over its depth, 0 to 1.
     parenchyma_fraction : float
-        Share of the layer around that is undisturbed brain.
+        Share of the layer around that is undisturbed brain: no void, no fluid, not outside.
     outside_fraction : float
         Share of that layer that lies outside the brain mask.
     depth : float
@@ -64,7 +64,9 @@ class Shape:
     depth: float
 
 
-def measure_shape(void: Void, signal: Volume, mask: Mask, dark: Mask, grid: Grid) -> Shape:
+def measure_shape(
+    void: Void, signal: Volume, mask: Mask, dark: Mask, grid: Grid, csf: Volume | None = None
+) -> Shape:
     """Measure one void.
 
     Parameters
@@ -79,6 +81,9 @@ def measure_shape(void: Void, signal: Volume, mask: Mask, dark: Mask, grid: Grid
         All voids and tails: not parenchyma.
     grid : Grid
         Geometry.
+    csf : (I, J, K) ndarray of float, optional
+        Share of fluid, 0 to 1; without it, what is much brighter than the void's
+        surroundings is taken for fluid.
     """
     body, spacing = void.body, grid.spacing_mm
     volume = len(body) * grid.voxel_mm3
@@ -87,9 +92,8 @@ def measure_shape(void: Void, signal: Volume, mask: Mask, dark: Mask, grid: Grid
     inside[tuple((body - low).T)] = True
     layer = _layer(inside, spacing)
     near, brain = signal[box], mask[box]
-    undisturbed = (
-        brain & ~dark[box] & (near > 0.7 * void.background) & (near < 1.4 * void.background)
-    )
+    fluid = near >= 1.4 * void.background if csf is None else csf[box] > 0.5
+    undisturbed = brain & ~dark[box] & (near > 0.7 * void.background) & ~fluid
     n_layer = max(int(layer.sum()), 1)
     spread = float(np.std(signal[tuple(body.T)]))
     depth_signal = max(void.background - void.least, 1e-6)

@@ -14,8 +14,11 @@ from petechia.anatomy.ghosting import ghosting
 from petechia.anatomy.head import head_mask, noise_level
 from petechia.anatomy.regions import label_regions
 from petechia.anatomy.registration import register
+from petechia.anatomy.sites import VENTRICLE_LABELS
+from petechia.anatomy.surroundings import air_cavities, structure_masks, template_structures
 from petechia.anatomy.template import Template, template_from
-from petechia.anatomy.veins import vessel_likeness
+from petechia.anatomy.tissue import tissue_map
+from petechia.anatomy.tracking import track_veins
 from petechia.assets.store import load_arrays
 from petechia.contrast.combine import combine_magnitude
 from petechia.contrast.highpass import homodyne, unwrapped_highpass
@@ -391,36 +394,73 @@ def regions_stage(work: Work) -> None:
     )
 
 
+def tissue_stage(work: Work) -> None:
+    """Tell fluid and veins on the scan itself, and where air and normal calcium are."""
+    echoes, grid, mask = work.echoes, work.grid, work.need("mask")
+    prior_csf = prior_ventricles = None
+    if work.registration is not None and work.registration.ok and work.regions is not None:
+        arrays = load_arrays("template")
+        there = work.registration.template_grid
+        prior_csf = work.registration.to_scan(arrays["csf"], nearest=False, grid=grid)
+        prior_ventricles = np.isin(work.regions.labels, VENTRICLE_LABELS)
+        places = template_structures(arrays["cerebra"], arrays["regions"], there)
+        work.structures = structure_masks(work.registration.to_scan(places, grid=grid))
+    work.tissue = tissue_map(
+        echoes.magnitude,
+        mask,
+        grid,
+        r2star=work.r2star,
+        prior_csf=prior_csf,
+        prior_ventricles=prior_ventricles,
+    )
+    work.cite("fluid", "two classes", f"first and last echo and R2*. {work.tissue.says}", "")
+    # without phase the magnitude is what shows veins
+    dark = work.swi if work.swi is not None else echoes.magnitude[work.reading_echo]
+    work.veins = track_veins(work.chi_ppm, dark, mask, grid)
+    work.cite(
+        "veins",
+        "tracked tubes",
+        "likeness to a tube at three widths, followed both ways",
+        "10.1007/BFb0056195",
+    )
+    work.air = air_cavities(echoes.magnitude[0], mask, grid)
+
+
 def detect_stage(work: Work) -> None:
     """Find, measure and name dark spots, unless the scan cannot show them."""
     if work.why_not("microbleeds"):
         return
+    params = DetectParams(
+        threshold=threshold(work.settings.operating_point),
+        classification=work.settings.classification,
+    )
+    work.detection = detect(lesion_inputs(work), params, detector())
+
+
+def lesion_inputs(work: Work) -> LesionInputs:
+    """Return what the detector is given of a scan that went down the road so far."""
     echoes, usable = work.echoes, work.local_field_ppm is not None
-    # without phase the magnitude is what shows veins
-    dark = work.swi if work.swi is not None else echoes.magnitude[work.reading_echo]
-    vessel = vessel_likeness(work.chi_ppm, dark, work.need("mask"), work.grid)
-    work.detection = detect(
-        LesionInputs(
-            grid=work.grid,
-            brain_mask=work.need("mask"),
-            b0_t=echoes.b0_t,
-            reading_te_s=work.reading_te_s,
-            magnitude=echoes.magnitude[work.reading_echo],
-            swi=work.swi,
-            r2star=work.r2star,
-            local_field_ppm=work.local_field_ppm,
-            field_noise_ppm=work.field_noise_ppm,
-            field_mask=work.local_mask,
-            chi_ppm=work.chi_ppm,
-            vessel=vessel,
-            region_of=work.regions.at if work.regions is not None and work.regions.ok else None,
-            sign_trusted=usable and work.sign_trusted,
-        ),
-        DetectParams(
-            threshold=threshold(work.settings.operating_point),
-            classification=work.settings.classification,
-        ),
-        detector(),
+    return LesionInputs(
+        grid=work.grid,
+        brain_mask=work.need("mask"),
+        b0_t=echoes.b0_t,
+        reading_te_s=work.reading_te_s,
+        magnitude=echoes.magnitude[work.reading_echo],
+        swi=work.swi,
+        r2star=work.r2star,
+        local_field_ppm=work.local_field_ppm,
+        total_field_ppm=work.total_field_ppm if usable else None,
+        field_noise_ppm=work.field_noise_ppm,
+        field_mask=work.local_mask,
+        chi_ppm=work.chi_ppm,
+        vessel=work.veins.likeness if work.veins is not None else None,
+        vein_length_mm=work.veins.length_mm if work.veins is not None else None,
+        csf=work.tissue.csf if work.tissue is not None and work.tissue.told else None,
+        ventricle_mask=work.tissue.ventricles if work.tissue is not None else None,
+        air_mask=work.air,
+        structures=work.structures,
+        region_of=work.regions.at if work.regions is not None and work.regions.ok else None,
+        sign_trusted=usable and work.sign_trusted,
     )
 
 
@@ -436,9 +476,10 @@ STAGES: dict[str, Stage] = {
     "r2star": Stage(run=r2star_stage, after=("unwrap",), writes=("r2star", "t2star", "s0")),
     "swi": Stage(run=swi_stage, after=("unwrap", "invert"), writes=("swi", "mip")),
     "regions": Stage(run=regions_stage, after=("mask",), writes=("regions",)),
+    "tissue": Stage(run=tissue_stage, after=("invert", "r2star", "swi", "regions")),
     "detect": Stage(
         run=detect_stage,
-        after=("invert", "r2star", "swi", "regions"),
+        after=("tissue",),
         writes=("findings", "microbleeds", "summary", "report"),
     ),
 }

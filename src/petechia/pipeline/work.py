@@ -1,5 +1,6 @@
 """What is known about one scan while it goes down the road."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy.typing as npt
 from petechia.anatomy.brainmask import BrainMask
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.registration import Registration
+from petechia.anatomy.tissue import Tissue
+from petechia.anatomy.tracking import Veins
 from petechia.core.echoes import Echoes, reading_echo
 from petechia.core.grid import Grid
 from petechia.files.scan import Scan
@@ -62,6 +65,10 @@ class Work:
     mip: Volume | None = None
     registration: Registration | None = None
     regions: Regions | None = None
+    tissue: Tissue | None = None
+    veins: Veins | None = None
+    air: Mask | None = None
+    structures: Mapping[str, Mask] | None = None
     detection: Detection | None = None
 
     @property
