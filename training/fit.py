@@ -52,9 +52,7 @@ class Examples:
     table, label, rules, moment, sign_z, diameter, scan
         In step; `scan` is an index of `facts`.
     cubes : ndarray of float16
-        Of the rows of `cube_row`.
-    cube_row : ndarray of int
-        Rows that have a cube.
+        In step.
     facts : list of dict
         Of each scan, with `visible_moment`: the visible microbleeds.
     """
@@ -67,7 +65,6 @@ class Examples:
     diameter: npt.NDArray[np.float64]
     scan: npt.NDArray[np.int64]
     cubes: npt.NDArray[np.float16]
-    cube_row: npt.NDArray[np.int64]
     facts: list[dict[str, Any]]
 
 
@@ -78,21 +75,19 @@ def read_examples(work: Path) -> Examples:
     if not paths:
         raise SystemExit(f"{folder}: no examples. Run training/examples.py first.")
     columns: dict[str, list[Any]] = {k: [] for k in (
-        "table", "label", "rules", "moment", "sign_z", "diameter", "scan", "cubes", "cube_row"
+        "table", "label", "rules", "moment", "sign_z", "diameter", "scan", "cubes"
     )}  # fmt: skip
-    facts, n = [], 0
+    facts = []
     for number, path in enumerate(paths):
         with np.load(path, allow_pickle=False) as stored:
             told = json.loads(str(stored["facts"]))
             told["visible_moment"] = stored["visible_moment"].tolist()
-            told["in_gate"] = stored["in_gate"].tolist()
+            told["reached"] = stored["reached"].tolist()
             for name in ("table", "label", "rules", "moment", "sign_z", "diameter", "cubes"):
                 columns[name].append(stored[name])
             size = len(stored["label"])
-            columns["cube_row"].append(n + np.flatnonzero(stored["has_cube"]))
         columns["scan"].append(np.full(size, number))
         facts.append(told)
-        n += size
     return Examples(**{k: np.concatenate(v) for k, v in columns.items()}, facts=facts)
 
 
@@ -294,7 +289,7 @@ def cross_validated(
     poor, poor_label, poor_row = degraded(e.table, e.label)
     row_fold = fold[e.scan]
     trees, trees_poor = np.zeros(len(e.table)), np.zeros(len(poor))
-    seen, seen_poor = np.full(len(e.table), np.nan), np.full(len(poor), np.nan)
+    seen = np.full(len(e.table), np.nan)
     for k in range(FOLDS):
         begin = time.time()
         train = row_fold != k
@@ -307,20 +302,17 @@ def cross_validated(
     if network:
         from network import answers, train_network
 
-        label, at = e.label[e.cube_row], e.cube_row
-        hard = (label == 0) | (trees[at] > -6.0) | np.isin(label, (1, CALCIUM, 4, 6))
+        label = e.label
+        hard = (label == 0) | (trees > -6.0) | np.isin(label, (1, CALCIUM, 4, 6))
         for k in range(FOLDS):
             begin = time.time()
-            rows = np.flatnonzero((row_fold[at] != k) & (label >= 0))
+            rows = np.flatnonzero((row_fold != k) & (label >= 0))
             net = train_network(e.cubes, label, hard, rows, seed * 10 + k, epochs)
             networks.append(net)
-            held = np.flatnonzero(row_fold[at] == k)
-            seen[at[held]] = answers(net, e.cubes[held])
+            held = np.flatnonzero(row_fold == k)
+            seen[held] = answers(net, e.cubes[held])
             print(f"fold {k}: network {time.time() - begin:.0f} s", flush=True)
-    # what has no cube is so unlikely that the trees may speak alone
-    seen = np.where(np.isfinite(seen), seen, np.minimum(trees, -4.0))
     evidence = np.stack([trees, seen], axis=1)
-    del seen_poor
     return (
         OutOfFold(
             evidence=evidence, with_phase=e.table[:, PHASE] > 1, label=e.label,

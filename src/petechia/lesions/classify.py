@@ -4,7 +4,7 @@ The probability is a logistic sum of a few measured features. Its weights were s
 on simulated scans: it ranks findings, but it is not calibrated.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from petechia.lesions.tube import Tube
 
 CLEAR = 3.0
 """A sign is clear when the moment is at least so many times its error."""
-FORBIDDEN, NOT_SHOWN = 0.02, 0.001
-"""Probability at most: of what the field forbids, of what the model was not shown."""
+FORBIDDEN = 0.02
+"""Probability at most of what the field or its size forbids."""
 IRON_NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "dentate", "basal_ganglia")
 
 
@@ -313,17 +313,6 @@ def _field_words(f: Features, sign: str) -> str:
     told = f"field {seen}" if seen else "field"
     return f"{told} over {fit.n_border} border voxels, moment {size}: {sign.replace('_', ' ')}"
 
-
-
-def unlikely(verdict: Verdict) -> Verdict:
-    """Return the verdict of the rules on a void that the model was not shown.
-
-    The rules found hundreds of others likelier: it is no microbleed, with next to no
-    probability of one.
-    """
-    if verdict.class_ not in ("microbleed", "macrobleed"):
-        return replace(verdict, probability=min(verdict.probability, NOT_SHOWN))
-    return replace(verdict, class_="undetermined", probability=NOT_SHOWN)
 
 
 def name_void(

@@ -15,15 +15,7 @@ from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
-from petechia.lesions.classify import (
-    ClassifyParams,
-    Features,
-    Verdict,
-    classify,
-    log_odds,
-    name_void,
-    unlikely,
-)
+from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify, name_void
 from petechia.lesions.context import contexts
 from petechia.lesions.criteria import CriteriaParams, lesion_criteria, mars_grade
 from petechia.lesions.features import Described, Spot, describe
@@ -32,7 +24,8 @@ from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.model import Model
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
 from petechia.lesions.shape import Shape, measure_shape
-from petechia.lesions.signal import SignalParams, relative_signal
+from petechia.lesions.shortlist import ShortlistParams, best, symmetric_depth, worth
+from petechia.lesions.signal import RelativeSignal, SignalParams, relative_signal
 from petechia.lesions.tube import Tube, TubeParams, continuation
 from petechia.lesions.void import Void, VoidParams, grow_voids
 
@@ -58,11 +51,7 @@ class DetectParams:
     most_findings : int
         At most so many findings stay in the table: every named lesion and mimic first, then
         veins, edges and what is undetermined, the most probable first.
-    most_measured : int
-        At most so many voids get a moment, the most probable by shape first.
-    most_described : int
-        At most so many voids are shown to the model, the most probable by the rules first.
-    signal, void, tube, moment, classify, criteria
+    signal, void, shortlist, tube, moment, classify, criteria
         Settings of the stages.
     """
 
@@ -70,10 +59,9 @@ class DetectParams:
     classification: str = "combined"
     finders: tuple[str, ...] = ("radial_symmetry", "blob", "dipole_match", "chi_peak")
     most_findings: int = 150
-    most_measured: int = 500
-    most_described: int = 300
     signal: SignalParams = field(default_factory=SignalParams)
     void: VoidParams = field(default_factory=VoidParams)
+    shortlist: ShortlistParams = field(default_factory=ShortlistParams)
     tube: TubeParams = field(default_factory=TubeParams)
     moment: MomentParams = field(default_factory=MomentParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
@@ -86,10 +74,10 @@ class DetectParams:
                 where="DetectParams.threshold",
                 mend="Give a probability between 0 and 1.",
             )
-        if min(self.most_findings, self.most_measured) < 1:
+        if self.most_findings < 1:
             raise ParameterError(
-                f"most_findings={self.most_findings}, most_measured={self.most_measured}",
-                where="DetectParams",
+                f"{self.most_findings} findings",
+                where="DetectParams.most_findings",
                 mend="Give 1 or more.",
             )
         if not self.finders:
@@ -196,7 +184,7 @@ def _by_probability(measured: Measured) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Seen:
-    """Every void of a scan, measured, before it is named.
+    """The voids of a scan that are worth it, measured, before they are named.
 
     Attributes
     ----------
@@ -212,6 +200,8 @@ class Seen:
         In voxels of the cut.
     features : tuple of Features
         In step.
+    centres_vox : (M, 3) ndarray of float
+        Centres of all voids, also of those that are not on the shortlist.
     says : tuple of str
         What the inputs cannot answer.
     """
@@ -223,25 +213,21 @@ class Seen:
     texture: float
     voids: tuple[Void, ...]
     features: tuple[Features, ...]
+    centres_vox: npt.NDArray[np.float64]
     says: tuple[str, ...]
 
-    def describe(self, chosen: Sequence[int]) -> Described:
-        """Return what the model is told of some of the voids."""
+    def describe(self) -> Described:
+        """Return what the model is told of the voids."""
         spots = [
             Spot(
-                void=self.voids[n], shape=f.shape, tube=f.tube, tube_chi=f.tube_chi, fit=f.fit,
-                region=f.region,
+                void=void, shape=f.shape, tube=f.tube, tube_chi=f.tube_chi, fit=f.fit,
+                region=f.region, context=f.context,
             )
-            for n, f in ((n, self.features[n]) for n in chosen)
+            for void, f in zip(self.voids, self.features, strict=True)
         ]  # fmt: skip
-        centres = np.array([f.shape.centre_vox for f in self.features]).reshape(-1, 3)
-        return describe(self.near, self.signal, self.signal_swi, self.texture, spots, centres)
-
-    def likeliest(self, most: int, params: ClassifyParams) -> list[int]:
-        """Return the voids that the rules think likeliest, in the voids' order."""
-        totals = [sum(log_odds(f, params).values()) for f in self.features]
-        order = np.argsort(-np.round(totals, 6), kind="stable")
-        return sorted(order[:most].tolist())
+        return describe(
+            self.near, self.signal, self.signal_swi, self.texture, spots, self.centres_vox
+        )
 
 
 def look(inputs: LesionInputs, params: DetectParams) -> Seen:
@@ -257,10 +243,10 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
-    shapes = [measure_shape(v, signal, near.brain_mask, dark, near.grid, near.csf) for v in voids]
-    features = _describe(near, voids, shapes, signal, texture, params)
-    fits = _moments(near, features, dark, signal, params)
-    around = contexts([void.body for void in voids], near)
+    sources = _places_and_radii(voids, near.grid)
+    voids, features = _shortlist(near, voids, dark, relative, params)
+    fits = _moments(near, features, sources, dark, signal, params)
+    around = contexts([void.body + corner for void in voids], inputs)
     told = []
     for f, fit, context in zip(features, fits, around, strict=True):
         i, j, k = (int(n) for n in np.rint(f.shape.centre_vox) + corner)
@@ -268,32 +254,66 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
         told.append(replace(f, fit=fit, region=region, context=context))
     return Seen(
         near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
-        voids=tuple(voids), features=tuple(told), says=tuple(_missing(inputs)),
+        voids=tuple(voids), features=tuple(told), centres_vox=sources[0],
+        says=tuple(_missing(inputs)),
     )  # fmt: skip
 
 
 def measure(
     inputs: LesionInputs, params: DetectParams, model: Model | None = None
 ) -> tuple[list[Measured], list[str]]:
-    """Return every void with its features and verdict, in voxels of the whole volume."""
+    """Return the likeliest voids with features and verdict, in voxels of the whole volume."""
     seen = look(inputs, params)
     says = list(seen.says)
-    verdicts = [classify(f, params.classify) for f in seen.features]
-    if model is not None:
-        chosen = seen.likeliest(params.most_described, params.classify)
-        told = seen.describe(chosen)
-        opinion = model.judge(told, params.classification)
+    if model is None:
+        verdicts = [classify(f, params.classify) for f in seen.features]
+    else:
+        opinion = model.judge(seen.describe(), params.classification)
         says += opinion.says
-        verdicts = [unlikely(v) for v in verdicts]
-        for row, n in enumerate(chosen):
-            verdicts[n] = name_void(
-                seen.features[n], opinion.of(row), model.least_probability, params.classify
-            )
+        verdicts = [
+            name_void(f, opinion.of(n), model.least_probability, params.classify)
+            for n, f in enumerate(seen.features)
+        ]
     out = [
         Measured(void=_shift(void, seen.corner), features=f, verdict=verdict)
         for void, f, verdict in zip(seen.voids, seen.features, verdicts, strict=True)
     ]
     return out, says
+
+
+def _shortlist(
+    inputs: LesionInputs,
+    voids: list[Void],
+    dark: npt.NDArray[np.bool_],
+    relative: RelativeSignal,
+    params: DetectParams,
+) -> tuple[list[Void], list[Features]]:
+    """Return the voids that are worth measuring, and what the images say of each."""
+    p, signal, mask, grid = params.shortlist, relative.value, inputs.brain_mask, inputs.grid
+    symmetric = symmetric_depth(signal, mask, voids, grid)
+    likely = best(symmetric, p.most_shaped)
+    some = [voids[n] for n in likely]
+    shapes = [measure_shape(v, signal, mask, dark, grid, inputs.csf) for v in some]
+    loss = np.clip(1 - signal, 0, 1)
+    tubes = [continuation(loss, mask, s, grid, params.tube) for s in shapes]
+    scores = [
+        worth(shape, tube, symmetric[n], relative.texture, grid.voxel_mm3)
+        for n, shape, tube in zip(likely, shapes, tubes, strict=True)
+    ]
+    kept = best(scores, p.most)
+    log.info("%d voids, %d shaped, %d on the shortlist", len(voids), len(some), len(kept))
+    chosen = [some[n] for n in kept]
+    shapes, tubes = [shapes[n] for n in kept], [tubes[n] for n in kept]
+    return chosen, _describe(inputs, chosen, shapes, tubes, relative.texture, params)
+
+
+def _places_and_radii(
+    voids: Sequence[Void], grid: Grid
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return centre [voxels] and radius [mm] of every void, also of those not measured."""
+    centres = np.array([v.body.mean(axis=0) for v in voids]).reshape(-1, 3)
+    volumes = np.array([len(v.body) for v in voids]) * grid.voxel_mm3
+    return centres, np.cbrt(3 * volumes / (4 * np.pi))
 
 
 def _missing(inputs: LesionInputs) -> list[str]:
@@ -380,16 +400,15 @@ def _describe(
     inputs: LesionInputs,
     voids: Sequence[Void],
     shapes: Sequence[Shape],
-    signal: npt.NDArray[np.float32],
+    tubes: Sequence[Tube],
     texture: float,
     params: DetectParams,
 ) -> list[Features]:
     """Return what magnitude, susceptibility and vessel map say of each void."""
-    loss = np.clip(1 - signal, 0, 1)
     field_mask = inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
     phase = "none" if not inputs.has_field else "signed" if inputs.sign_trusted else "unsigned"
     out = []
-    for void, shape in zip(voids, shapes, strict=True):
+    for void, shape, tube in zip(voids, shapes, tubes, strict=True):
         at = tuple(void.body.T)
         chi_mean, tube_chi = None, None
         if inputs.chi_ppm is not None and field_mask[at].mean() > 0.5:
@@ -399,7 +418,7 @@ def _describe(
             Features(
                 shape=shape,
                 noise=texture,
-                tube=continuation(loss, inputs.brain_mask, shape, inputs.grid, params.tube),
+                tube=tube,
                 tube_chi=tube_chi,
                 vessel=None if inputs.vessel is None else float(inputs.vessel[at].mean()),
                 phase=phase,
@@ -430,30 +449,34 @@ def _tube_chi(
 def _moments(
     inputs: LesionInputs,
     features: Sequence[Features],
+    sources: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     dark: npt.NDArray[np.bool_],
     signal: npt.NDArray[np.float32],
     params: DetectParams,
 ) -> list[MomentFit | None]:
-    """Fit the voids that could be microbleeds by their shape."""
-    none: list[MomentFit | None] = [None] * len(features)
+    """Fit every candidate; all voids, `sources`, count as its neighbours."""
     if inputs.local_field_ppm is None or not features:
-        return none
-    plain = [sum(log_odds(replace(f, phase="none"), params.classify).values()) for f in features]
-    wanted = np.sort(np.argsort(-np.asarray(plain), kind="stable")[: params.most_measured])
+        return [None] * len(features)
+    centres = np.array([f.shape.centre_vox for f in features])
+    radii = np.array([f.shape.radius_mm for f in features])
+    # candidates come first, then all voids but those that are candidates
+    gap = np.abs(sources[0][:, None] - centres[None]).max(axis=-1)
+    others = gap.min(axis=1) > 1e-6
     field_mask = inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
     usable = field_mask & ~dark & (signal > 0.5)
     edge = distance_inside_mm(field_mask, inputs.grid)
+    places = np.concatenate([centres, sources[0][others]])
     return fit_moments(
         inputs.local_field_ppm,
         inputs.field_noise_ppm,
         usable,
-        np.array([f.shape.centre_vox for f in features]),
-        np.array([f.shape.radius_mm for f in features]),
+        places,
+        np.concatenate([radii, sources[1][others]]),
         inputs.grid,
         params.moment,
-        wanted,
-        edge[tuple(np.array([f.shape.centre_vox for f in features]).round().astype(int).T)],
-    )
+        np.arange(len(features)),
+        edge[tuple(places.round().astype(int).T)],
+    )[: len(features)]
 
 
 def _findings(

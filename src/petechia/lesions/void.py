@@ -44,7 +44,7 @@ class VoidParams:
     least_depth_sd: float = 3.0
     half: float = 0.5
     reach_mm: float = 12.0
-    merge: float = 0.3
+    merge: float = 0.1
     body_radii: float = 2.2
 
     def __post_init__(self) -> None:

@@ -89,7 +89,7 @@ def test_cubes_do_not_depend_on_how_the_volume_is_stored():
 @pytest.fixture(scope="module")
 def told(phantom):
     seen = look(phantom.inputs(), DetectParams())
-    return seen, seen.describe(range(len(seen.voids)))
+    return seen, seen.describe()
 
 
 def test_every_number_is_there_or_said_to_be_missing(told):
@@ -102,7 +102,7 @@ def test_every_number_is_there_or_said_to_be_missing(told):
     # the phantom has no chi, no SWI, no second echo, no regions, no maps of tissue
     for name in ("form_depth", "dark_shell_0", "glcm_contrast", "edge_mm", "log_voxel"):
         assert name not in missing
-    assert {"chi_shell_0", "csf_here", "deep", "decay_shell_0"} <= missing
+    assert {"chi_shell_0", "csf_around", "deep", "decay_shell_0"} <= missing
 
 
 def test_what_needs_phase_is_missing_without(phantom):
@@ -111,7 +111,7 @@ def test_what_needs_phase_is_missing_without(phantom):
         ({"sign_trusted": False}, SIGNED_NAMES),
     ):
         seen = look(replace(phantom.inputs(), **change), DetectParams())
-        table = seen.describe([0, 1]).table
+        table = seen.describe().table
         for name in gone:
             assert np.isnan(table[:, NAMES.index(name)]).all(), name
         assert np.isfinite(table[:, NAMES.index("form_depth")]).all()
@@ -119,7 +119,7 @@ def test_what_needs_phase_is_missing_without(phantom):
 
 def test_nothing_described_is_an_empty_table(told):
     seen, _ = told
-    empty = seen.describe([])
+    empty = replace(seen, voids=(), features=()).describe()
     assert empty.table.shape == (0, len(NAMES))
     assert empty.cubes.shape == (0, len(CHANNELS), SIDE, SIDE, SIDE)
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 from petechia.core.grid import Grid
 from petechia.core.morphology import distance_inside_mm
 from petechia.core.units import radians_per_ppm
+from petechia.lesions.context import Context
 from petechia.lesions.features import curvature, form, intensity, magnetic, patches, radial, texture
 from petechia.lesions.features.patches import BALL, CHANNELS, PER_PPM, Cubes, cut_cubes
 from petechia.lesions.inputs import LesionInputs, RegionLike
@@ -36,7 +37,10 @@ TUBE_NAMES = ("tube_through", "tube_one_way", "tube_chi_through", "tube_chi_one_
               "vessel_near")  # fmt: skip
 PLACE_NAMES = ("edge_mm", "deep", "infratentorial", "lobar", "nucleus", "neighbours",
                "nearest_mm")  # fmt: skip
-TISSUE_NAMES = ("csf_here", "csf_around", "vein_length_mm")
+TISSUE_NAMES = (
+    "to_surface_mm", "to_sulcus_mm", "to_ventricle_mm", "to_vein_mm", "to_air_mm",
+    "vein_beyond_mm", "csf_around", "in_sulcus", "in_pallidum", "in_choroid_plexus", "in_pineal",
+)  # fmt: skip
 SCAN_NAMES = ("log_b0_te", "log_voxel", "in_plane_mm", "thickness_ratio", "phase", "multi_echo",
               "noise")  # fmt: skip
 NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "red", "dentate", "basal_ganglia")
@@ -93,8 +97,8 @@ class Spot:
         Continuation in magnitude and susceptibility.
     fit : MomentFit or None
         Of the field around.
-    region : RegionLike or None
-        Where it lies.
+    region, context : RegionLike, Context, or None
+        Where it lies, and beside what.
     """
 
     void: Void
@@ -103,6 +107,7 @@ class Spot:
     tube_chi: Tube | None = None
     fit: MomentFit | None = None
     region: RegionLike | None = None
+    context: Context | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -164,7 +169,7 @@ def describe(
         np.stack([_grey(cube) for cube in dark]),
         _tubes(inputs, spots),
         _places(inputs, spots, np.asarray(all_centres_vox)),
-        _tissues(inputs, spots),
+        _tissues(spots),
         np.tile(_scan(inputs, noise), (len(spots), 1)),
     ]
     table = np.concatenate(blocks, axis=1).astype(np.float32)
@@ -282,27 +287,11 @@ def _places(inputs: LesionInputs, spots: Sequence[Spot], centres: Floats) -> Flo
     return np.asarray(rows, dtype=np.float64)
 
 
-def _tissues(inputs: LesionInputs, spots: Sequence[Spot]) -> Floats:
-    """Return what optional maps say; NaN without them."""
-    csf = getattr(inputs, "csf", None)
-    length = getattr(inputs, "vein_length_mm", None)
-    rows = []
-    for s in spots:
-        at = tuple(s.void.body.T)
-        here = around = long = np.nan
-        if csf is not None:
-            here = float(csf[at].mean())
-            i, j, k = np.rint(s.shape.centre_vox).astype(int)
-            reach = np.maximum(1, np.rint(4.0 / inputs.grid.spacing_mm)).astype(int)
-            box = tuple(
-                slice(max(c - int(r), 0), c + int(r) + 1)
-                for c, r in zip((i, j, k), reach, strict=True)
-            )
-            around = float(csf[box].mean())
-        if length is not None:
-            long = float(length[at].max())
-        rows.append([here, around, min(long, 100.0)])
-    return np.asarray(rows, dtype=np.float64)
+def _tissues(spots: Sequence[Spot]) -> Floats:
+    """Return what the maps of fluid, veins and air say; NaN without them."""
+    missing = dict.fromkeys(TISSUE_NAMES, float("nan"))
+    told = [missing if s.context is None else s.context.features() for s in spots]
+    return np.array([[row[name] for name in TISSUE_NAMES] for row in told])
 
 
 def _scan(inputs: LesionInputs, noise: float) -> Floats:

@@ -1,0 +1,491 @@
+"""Measure detection alone, on simulated scans whose imaging is kept.
+
+usage: python validation/detection.py WORK [--people 1] [--seed 9600] [--protocol NAME ...]
+       [--light] [--microbleeds 30] [--calcifications 10] [--again] [--table FILE]
+       python validation/detection.py WORK --datasets RAW:OUT ... [--again] [--table FILE]
+
+Each scan is simulated and goes down the road up to the detector once; what the detector is given
+is kept in WORK/inputs, so that a change of the detector is measured in half a minute a scan
+(--again). With --datasets the inputs come from datasets that are there: RAW with its truth, OUT
+made by `petechia run --save-intermediates`. With --light voxels are twice as large along every
+encoded axis. Seeds from 9600 were never used to set anything.
+
+How lesions are counted. Only visible ones (a void in the truth) are asked for. A microbleed has a
+candidate when a measured void overlaps its own or lies within 2 mm of its centre. Moment and size
+are read from the finding that overlaps it most, of candidates that are one to one with a lesion.
+Detection matches counted findings one to one within 5 mm or a slice; what meets an invisible
+microbleed counts neither way. Probabilities are judged over all findings.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from acceptance import lightened
+
+from petechia.anatomy.regions import Regions
+from petechia.anatomy.sites import REGIONS
+from petechia.apps.cli.run import cores
+from petechia.core.grid import Grid
+from petechia.core.matching import distances_mm, one_to_one
+from petechia.core.morphology import bounding_box, distance_inside_mm
+from petechia.evaluate.calibration import brier_score, calibration_error
+from petechia.files.find import find_scans
+from petechia.files.nifti import read_nifti
+from petechia.lesions.detect import DetectParams, detect
+from petechia.lesions.inputs import ARRAYS, LesionInputs
+from petechia.pipeline.evaluation_files import find_sides
+from petechia.pipeline.evaluation_read import read_table
+from petechia.pipeline.provenance import threads
+from petechia.pipeline.settings import Settings
+from petechia.pipeline.simulated import simulate_dataset
+from petechia.pipeline.stages import lesion_inputs, walk
+from petechia.pipeline.work import Work
+from petechia.simulate.patient import SimulationParams
+from petechia.simulate.protocols import PROTOCOLS
+
+MARGIN_MM = 15.0
+STRATA = ((0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, np.inf))
+COUNTED_WITHIN_MM, CANDIDATE_WITHIN_MM = 5.0, 2.0
+CLEAR = 5.0
+"""A sign must be told when the moment is at least so many times its error."""
+ALL = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Case:
+    """What the detector is given of one scan, and the truth on the same grid."""
+
+    inputs: LesionInputs
+    labels: np.ndarray
+    lesions: list[dict[str, str]]
+
+
+def keep(path: Path, case: Case, regions: np.ndarray) -> None:
+    """Write a case, cut to the brain and a margin."""
+    inputs = case.inputs
+    margin = np.ceil(MARGIN_MM / inputs.grid.spacing_mm).astype(int)
+    box = tuple(
+        slice(max(s.start - m, 0), min(s.stop + m, n))
+        for s, m, n in zip(bounding_box(inputs.brain_mask), margin, inputs.grid.shape, strict=True)
+    )
+    arrays = {name: getattr(inputs, name) for name in ARRAYS}
+    arrays = {k: v[box] for k, v in arrays.items() if v is not None}
+    arrays = {k: v if v.dtype == bool else v.astype(np.float32) for k, v in arrays.items()}
+    grid = inputs.grid.cut(box)
+    facts = {
+        "affine": grid.affine.tolist(),
+        "b0_t": inputs.b0_t,
+        "reading_te_s": inputs.reading_te_s,
+        "sign_trusted": bool(inputs.sign_trusted),
+        "lesions": case.lesions,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    np.savez(
+        part,
+        facts=np.array(json.dumps(facts)),
+        truth_labels=case.labels[box].astype(np.int16),
+        region_labels=regions[box].astype(np.int16),
+        **arrays,
+    )
+    part.replace(path)
+
+
+def load(path: Path) -> Case:
+    """Read a case that `keep` wrote."""
+    with np.load(path) as kept:
+        arrays = {name: kept[name] for name in kept.files}
+    facts = json.loads(str(arrays.pop("facts")))
+    labels, regions = arrays.pop("truth_labels"), arrays.pop("region_labels")
+    grid = Grid(labels.shape, np.array(facts["affine"]))
+    known = {f.name for f in fields(LesionInputs)}
+    where = Regions(labels=regions, table=REGIONS, grid=grid, ok=bool(regions.any()), says="")
+    inputs = LesionInputs(
+        grid=grid,
+        b0_t=facts["b0_t"],
+        reading_te_s=facts["reading_te_s"],
+        sign_trusted=facts["sign_trusted"],
+        region_of=where.at if where.ok else None,
+        **{k: v for k, v in arrays.items() if k in known},
+    )
+    return Case(inputs=inputs, labels=labels, lesions=facts["lesions"])
+
+
+def simulated(
+    work: Path, name: str, protocol: str, seed: int, counts: tuple[int, int], *, light: bool
+) -> Path:
+    """Return the kept inputs of one simulated person, made when they are not there."""
+    path = work / "inputs" / f"{name}.npz"
+    if path.exists():
+        return path
+    table = dict(PROTOCOLS)
+    if light:
+        PROTOCOLS.update({k: lightened(v) for k, v in table.items()})
+    root = work / "raw" / name
+    params = SimulationParams(
+        protocol=protocol, n_microbleeds=counts[0], n_calcifications=counts[1]
+    )
+    with threads(cores()):
+        simulate_dataset(root, params, seed=seed)
+        PROTOCOLS.update(table)
+        start = Work(scan=next(iter(find_scans(root))).load(), settings=Settings())
+        walk(start, ["invert", "r2star", "swi", "regions"])
+        inputs = lesion_inputs(start)
+    labels, lesions = truth_of(root)
+    regions = start.regions.labels if start.regions is not None and start.regions.ok else None
+    keep(
+        path,
+        Case(inputs=inputs, labels=labels, lesions=lesions),
+        np.zeros(inputs.grid.shape) if regions is None else regions,
+    )
+    return path
+
+
+def truth_of(root: Path) -> tuple[np.ndarray, list[dict[str, str]]]:
+    """Return true labels and rows of the only scan of a dataset."""
+    side = next(s for s in find_sides(root / "derivatives" / "truth", None, truth=True))
+    if side.labels is None or side.table is None:
+        raise SystemExit(f"{root}: no true lesions")
+    return read_nifti(side.labels).only.round().astype(np.int16), read_table(side.table)
+
+
+def from_datasets(work: Path, raw: Path, out: Path) -> Path:
+    """Return the kept inputs of a dataset that was run, made when they are not there."""
+    path = work / "inputs" / f"{raw.name}.npz"
+    if path.exists():
+        return path
+    scan = next(iter(find_scans(raw))).load()
+    (mask_file,) = out.rglob("*_desc-brain_mask.nii.gz")
+    stem = mask_file.name.removesuffix("_desc-brain_mask.nii.gz")
+    brain = read_nifti(mask_file).only > 0.5
+    work_on = Work(scan=scan, settings=Settings())
+    work_on.mask = brain
+    names = {
+        "swi": "_swi", "r2star": "_R2starmap", "local_field_ppm": "_desc-local_fieldmap",
+        "total_field_ppm": "_desc-totalfield", "field_noise_ppm": "_desc-fieldnoise",
+        "chi_ppm": "_Chimap",
+    }  # fmt: skip
+    for attribute, ending in names.items():
+        for file in out.rglob(f"{stem}{ending}.nii.gz"):
+            setattr(work_on, attribute, read_nifti(file).only.astype(np.float32))
+    if work_on.local_field_ppm is not None:
+        work_on.local_mask = work_on.local_field_ppm != 0
+    (summary,) = out.rglob("*_desc-petechia_summary.json")
+    checks = json.loads(summary.read_text(encoding="utf-8"))["fitness"]
+    work_on.sign_trusted = any(
+        c["check"].startswith("handedness") and c["status"] == "ok" for c in checks
+    )
+    inputs = lesion_inputs(work_on)
+    (regions,) = out.rglob(f"{stem}_desc-regions_dseg.nii.gz")
+    labels, lesions = truth_of(raw)
+    keep(path, Case(inputs=inputs, labels=labels, lesions=lesions), read_nifti(regions).only)
+    return path
+
+
+def measured(case: Case, params: DetectParams | None = None) -> dict[str, Any]:
+    """Detect, and return what became of every lesion and what every finding was."""
+    begin = time.perf_counter()
+    found = detect(case.inputs, params or DetectParams(most_findings=ALL))
+    seconds = time.perf_counter() - begin
+    grid, labels = case.inputs.grid, case.labels
+    edge = distance_inside_mm(case.inputs.brain_mask, grid)
+    places = np.array([[f.x_mm, f.y_mm, f.z_mm] for f in found.findings]).reshape(-1, 3)
+    true_mm = np.array(
+        [[float(r[a]) for a in ("x_mm", "y_mm", "z_mm")] for r in case.lesions]
+    ).reshape(-1, 3)
+    away = distances_mm(true_mm, places)
+    overlap = np.zeros(away.shape)
+    both = (labels > 0) & (found.labels > 0)
+    np.add.at(overlap, (labels[both] - 1, found.labels[both] - 1), 1)
+    chosen = _own(overlap, away)
+    size = np.bincount(found.labels.ravel(), minlength=len(places) + 1)[1:]
+    true_size = np.bincount(labels.ravel(), minlength=len(true_mm) + 1)[1:]
+    lesions = []
+    for n, row in enumerate(case.lesions):
+        m = chosen.get(n)
+        f = None if m is None else found.findings[m]
+        at = np.clip(np.rint(grid.to_index(true_mm[n])).astype(int), 0, np.array(grid.shape) - 1)
+        near = away[n].min() if len(places) else np.inf
+        told: dict[str, Any] = {
+            "class": row["class"],
+            "visible": row["visible"] == "1",
+            "true_moment": float(row["moment_ppm_mm3"]),
+            "true_diameter": float(row["apparent_diameter_mm"]),
+            "edge_mm": float(edge[tuple(at)]),
+            "candidate": bool(overlap[n].any() or near <= CANDIDATE_WITHIN_MM),
+        }
+        if f is not None and m is not None:
+            told |= {
+                "found_class": f.class_,
+                "sign": f.sign,
+                "probability": f.probability,
+                "moment": f.moment_ppm_mm3,
+                "se": f.moment_se_ppm_mm3,
+                "diameter": f.diameter_mm,
+                "dice": float(2 * overlap[n, m] / max(size[m] + true_size[n], 1)),
+            }
+        lesions.append(told)
+    return {
+        "seconds": seconds,
+        "candidates": len(found.findings),
+        "lesions": lesions,
+        **_detected(case, found.findings, true_mm, places),
+    }
+
+
+def _own(overlap: np.ndarray, away: np.ndarray) -> dict[int, int]:
+    """Return which finding is whose: the largest overlap first, then the nearest in 2 mm."""
+    if not overlap.size:
+        return {}
+    score = np.where(overlap > 0, overlap + 1.0, np.where(away <= 2.0, 1.0 / (1.0 + away), 0.0))
+    own: dict[int, int] = {}
+    for flat in np.argsort(-score, axis=None, kind="stable"):
+        n, m = np.unravel_index(flat, score.shape)
+        if score[n, m] <= 0:
+            break
+        if int(n) not in own and int(m) not in own.values():
+            own[int(n)] = int(m)
+    return own
+
+
+def _detected(
+    case: Case, findings: Sequence[Any], true_mm: np.ndarray, places: np.ndarray
+) -> dict[str, Any]:
+    """Return hits by lesion, false positives, and probabilities with their truth."""
+    radius = max(COUNTED_WITHIN_MM, float(case.inputs.grid.spacing_mm.max()))
+    bleed = np.array([r["class"] == "microbleed" for r in case.lesions], dtype=bool)
+    shown = np.array([r["visible"] == "1" for r in case.lesions], dtype=bool)
+    asked, hidden = bleed & shown, bleed & ~shown
+    counted = np.array([f.counted for f in findings], dtype=bool)
+    hits = one_to_one(true_mm[asked], places[counted], radius)
+    hit = np.zeros(len(bleed), dtype=bool)
+    hit[np.flatnonzero(asked)[hits.hit]] = True
+    false = places[counted][~hits.good]
+    excused = _near(false, true_mm[hidden], radius)
+    on_calcium = _near(
+        false, true_mm[np.array([r["class"] == "calcification" for r in case.lesions])], radius
+    )
+    # every finding with a probability takes part, the surest first
+    p = np.array([f.probability for f in findings])
+    said = one_to_one(true_mm[asked], places, radius).good
+    judged = said | ~_near(places, true_mm[hidden], radius)
+    return {
+        "hit": hit.tolist(),
+        "false": int((~excused).sum()),
+        "false_calcification": int((on_calcium & ~excused).sum()),
+        "p": p[judged].round(4).tolist(),
+        "y": said[judged].astype(int).tolist(),
+    }
+
+
+def _near(places: np.ndarray, others: np.ndarray, radius_mm: float) -> np.ndarray:
+    """Return which places lie within a radius of any other."""
+    if not len(places) or not len(others):
+        return np.zeros(len(places), dtype=bool)
+    return np.asarray((distances_mm(others, places) <= radius_mm).any(axis=0))
+
+
+def lines(scans: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield the tables, a row for each protocol and for all."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name, scan in scans.items():
+        groups.setdefault(name.rsplit("_", 1)[0], []).append(scan)
+    if len(groups) > 1:
+        groups["all"] = list(scans.values())
+    tables: tuple[tuple[str, tuple[str, ...], Callable[..., list[str]]], ...] = (
+        (
+            "Candidates: visible microbleeds with one, by moment (ppm mm3)",
+            (*_names(), "all", "a scan", "most", "seconds"),
+            candidate_cells,
+        ),
+        (
+            "Moment: median error / 90th percentile in %, 95 % interval covers, lesions",
+            (*_names(), "median of found/true within 4 mm of the edge", "beyond"),
+            moment_cells,
+        ),
+        (
+            "Sign where the moment is 5 errors and more: right/wrong/unclear, of all visible",
+            ("blood", "calcium", "blood, any error", "calcium, any error"),
+            sign_cells,
+        ),
+        (
+            "Void against the true one",
+            ("Dice, median", "Dice, 10 %", "diameter, median error mm", "90 % of errors below"),
+            size_cells,
+        ),
+        (
+            "Detection: counted, by moment",
+            (*_names(), "false a scan", "of these calcium", "ECE, 0.05 < p < 0.95", "Brier", "n"),
+            detection_cells,
+        ),
+    )
+    for title, columns, cells in tables:
+        yield f"\n{title}\n"
+        yield "| protocol | scans | " + " | ".join(columns) + " |"
+        yield "|---" * (len(columns) + 2) + "|"
+        for name, group in groups.items():
+            yield f"| {name} | {len(group)} | " + " | ".join(cells(group)) + " |"
+
+
+def _names() -> tuple[str, ...]:
+    return tuple(f"{a:g}-{b:g}" if np.isfinite(b) else f">{a:g}" for a, b in STRATA)
+
+
+def _lesions(group: list[dict[str, Any]], kind: str = "microbleed") -> list[dict[str, Any]]:
+    """Return the visible lesions of a class, with whether they were counted."""
+    return [
+        lesion | {"hit": hit}
+        for scan in group
+        for lesion, hit in zip(scan["lesions"], scan["hit"], strict=True)
+        if lesion["visible"] and lesion["class"] == kind
+    ]
+
+
+def _within(lesions: list[dict[str, Any]], low: float, high: float) -> list[dict[str, Any]]:
+    return [x for x in lesions if low <= abs(x["true_moment"]) < high]
+
+
+def _share(lesions: list[dict[str, Any]], key: str) -> str:
+    return f"{sum(x[key] for x in lesions)}/{len(lesions)}" if lesions else "-"
+
+
+def candidate_cells(group: list[dict[str, Any]]) -> list[str]:
+    """Return how many microbleeds have a candidate, and the cost."""
+    own = _lesions(group)
+    count = [s["candidates"] for s in group]
+    part = np.mean([x["candidate"] for x in own]) if own else float("nan")
+    return [
+        *[_share(_within(own, *s), "candidate") for s in STRATA],
+        f"{part:.3f}", f"{np.mean(count):.0f}", str(max(count)),
+        f"{np.median([s['seconds'] for s in group]):.0f}",
+    ]  # fmt: skip
+
+
+def moment_cells(group: list[dict[str, Any]]) -> list[str]:
+    """Return errors and coverage by stratum, of microbleeds and calcifications."""
+    own = [*_lesions(group), *_lesions(group, "calcification")]
+    own = [x for x in own if x.get("moment") is not None]
+    cells = []
+    for stratum in STRATA:
+        some = _within(own, *stratum)
+        if not some:
+            cells.append("-")
+            continue
+        true, found, se = (np.array([x[k] for x in some]) for k in ("true_moment", "moment", "se"))
+        off = np.abs(found - true)
+        middle, high = 100 * np.quantile(off / abs(true), (0.5, 0.9))
+        covers = np.mean(off <= 1.96 * se)
+        cells.append(f"{middle:.0f} / {high:.0f}, {covers:.2f}, {len(some)}")
+    for at_edge in (True, False):
+        ratio = [
+            x["moment"] / x["true_moment"]
+            for x in own
+            if abs(x["true_moment"]) >= 1 and (x["edge_mm"] < 4) == at_edge
+        ]
+        cells.append(f"{np.median(ratio):.2f} ({len(ratio)})" if ratio else "-")
+    return cells
+
+
+def sign_cells(group: list[dict[str, Any]]) -> list[str]:
+    """Return right, wrong and unclear signs, where they must be told and in all."""
+    cells = []
+    for clear in (True, False):
+        for kind in ("microbleed", "calcification"):
+            own = [x for x in _lesions(group, kind) if x.get("moment") is not None]
+            if clear:
+                own = [x for x in own if abs(x["moment"]) >= CLEAR * x["se"]]
+            right = "paramagnetic" if kind == "microbleed" else "diamagnetic"
+            wrong = "diamagnetic" if kind == "microbleed" else "paramagnetic"
+            told = [sum(x["sign"] == s for x in own) for s in (right, wrong, "unclear")]
+            cells.append("/".join(map(str, told)))
+    return cells
+
+
+def size_cells(group: list[dict[str, Any]]) -> list[str]:
+    """Return how well the voids agree with the true ones."""
+    own = [x for x in _lesions(group) if "dice" in x]
+    if not own:
+        return ["-"] * 4
+    dice = np.array([x["dice"] for x in own])
+    off = np.array([x["diameter"] - x["true_diameter"] for x in own])
+    return [
+        f"{np.median(dice):.2f}", f"{np.quantile(dice, 0.1):.2f}",
+        f"{np.median(off):+.2f}", f"{np.quantile(abs(off), 0.9):.2f}",
+    ]  # fmt: skip
+
+
+def detection_cells(group: list[dict[str, Any]]) -> list[str]:
+    """Return sensitivity, false positives and calibration."""
+    own = _lesions(group)
+    p = np.concatenate([s["p"] for s in group])
+    y = np.concatenate([s["y"] for s in group])
+    undecided = (p > 0.05) & (p < 0.95)
+    return [
+        *[_share(_within(own, *s), "hit") for s in STRATA],
+        f"{np.mean([s['false'] for s in group]):.2f}",
+        f"{np.mean([s['false_calcification'] for s in group]):.2f}",
+        f"{calibration_error(p[undecided], y[undecided]):.3f}" if undecided.any() else "-",
+        f"{brier_score(p, y):.4f}",
+        str(int(undecided.sum())),
+    ]
+
+
+def main() -> None:
+    """Simulate or read, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--people", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=9600)
+    parser.add_argument("--protocol", action="append", default=[])
+    parser.add_argument("--microbleeds", type=int, default=30)
+    parser.add_argument("--calcifications", type=int, default=10)
+    parser.add_argument("--light", action="store_true")
+    parser.add_argument("--datasets", action="append", default=[], metavar="RAW:OUT")
+    parser.add_argument("--again", action="store_true", help="measure once more")
+    parser.add_argument("--table", type=Path)
+    args = parser.parse_args()
+    scans: dict[str, dict[str, Any]] = {}
+    for name, make in _cases(args):
+        kept = args.work / "detection" / f"{name}.json"
+        if args.again or not kept.exists():
+            case = load(make())
+            with threads(cores()):
+                told = measured(case)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(told), encoding="utf-8")
+        scans[name] = json.loads(kept.read_text(encoding="utf-8"))
+    text = [f"{datetime.now(UTC):%Y-%m-%d}, {len(scans)} scans.", *lines(scans)]
+    print("\n".join(text))
+    if args.table:
+        args.table.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def _cases(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Path]]]:
+    """Yield the name of each scan and how its inputs are had."""
+    for pair in args.datasets:
+        raw, _, out = pair.partition(":")
+        yield Path(raw).name, lambda r=raw, o=out: from_datasets(args.work, Path(r), Path(o))
+    if args.datasets:
+        return
+    counts = (args.microbleeds, args.calcifications)
+    ending = ("-light" if args.light else "") + ("" if counts[0] else "-clean")
+    for protocol in args.protocol or ["demo_light"]:
+        for person in range(args.people):
+            name = f"{protocol}{ending}_{args.seed + person}"
+            yield (
+                name,
+                lambda n=name, p=protocol, s=args.seed + person: simulated(
+                    args.work, n, p, s, counts, light=args.light
+                ),
+            )
+
+
+if __name__ == "__main__":
+    main()
