@@ -189,13 +189,16 @@ def fit_other(table: np.ndarray, label: np.ndarray, seed: int) -> Trees:
 
 
 def fit_joint(
-    evidence: np.ndarray, with_phase: np.ndarray, label: np.ndarray
+    evidence: np.ndarray, with_phase: np.ndarray, label: np.ndarray, *, same: bool = False
 ) -> npt.NDArray[np.float64]:
-    """Return constant and slopes of the log-odds, without and with phase."""
+    """Return constant and slopes of the log-odds, without and with phase, or the same for both."""
     out = np.zeros((2, evidence.shape[1] + 1))
     for phase in (False, True):
-        rows = (with_phase == phase) & (label >= 0)
+        rows = ((with_phase == phase) | same) & (label >= 0)
         x, y = np.clip(evidence[rows], -15, 15), label[rows] == 0
+        if y.all() or not y.any():  # nothing to learn from: take the evidence as it is
+            out[int(phase)] = [0.0, *np.full(evidence.shape[1], 1.0 / evidence.shape[1])]
+            continue
         fitted = LogisticRegression(C=10.0, max_iter=1000).fit(x, y)
         out[int(phase)] = [fitted.intercept_[0], *fitted.coef_[0]]
     return out
@@ -286,7 +289,7 @@ def cross_validated(
     e: Examples, fold: np.ndarray, seed: int, epochs: int, network: bool
 ) -> tuple[OutOfFold, list[Any]]:
     """Return the evidence of trees and network out of fold, and the networks."""
-    poor, poor_label, poor_row = degraded(e.table, e.label)
+    poor, _, poor_row = degraded(e.table, e.label)
     row_fold = fold[e.scan]
     trees, trees_poor = np.zeros(len(e.table)), np.zeros(len(poor))
     seen = np.full(len(e.table), np.nan)

@@ -129,7 +129,7 @@ def train_network(
     steps = epochs * max(per_epoch // 64, 1)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=3e-3, total_steps=steps + 1, pct_start=0.2
+        optimiser, max_lr=3e-3, total_steps=max(steps + 1, 10), pct_start=0.2
     )
     done = 0
     for _ in range(epochs):
