@@ -326,12 +326,41 @@ def lines(scans: dict[str, dict[str, Any]]) -> Iterator[str]:
             detection_cells,
         ),
     )
+    yield from steadiness(scans)
     for title, columns, cells in tables:
         yield f"\n{title}\n"
         yield "| protocol | scans | " + " | ".join(columns) + " |"
         yield "|---" * (len(columns) + 2) + "|"
         for name, group in groups.items():
             yield f"| {name} | {len(group)} | " + " | ".join(cells(group)) + " |"
+
+
+def steadiness(scans: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield how much the moment of one lesion changes from protocol to protocol."""
+    people: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for name, scan in scans.items():
+        protocol, _, person = name.rpartition("_")
+        if not protocol.startswith("random"):
+            people.setdefault(person, {})[protocol] = scan["lesions"]
+    off: dict[tuple[float, float], list[float]] = {s: [] for s in STRATA}
+    for told in people.values():
+        # of one seed the lesions are the same under every protocol
+        for same in zip(*told.values(), strict=True) if len(told) > 1 else ():
+            moments = [x["moment"] for x in same if x["visible"] and x.get("moment") is not None]
+            if len(moments) > 1:
+                middle = float(np.median(moments))
+                for s in STRATA:
+                    if s[0] <= abs(same[0]["true_moment"]) < s[1]:
+                        off[s] += [abs(m / middle - 1) for m in moments]
+    if any(off.values()):
+        yield "\nThe same lesion under other protocols: off its median by, median / 90 % in %\n"
+        yield "| " + " | ".join(_names()) + " |"
+        yield "|---" * len(STRATA) + "|"
+        cells = [
+            f"{100 * np.median(v):.0f} / {100 * np.quantile(v, 0.9):.0f}" if v else "-"
+            for v in off.values()
+        ]
+        yield "| " + " | ".join(cells) + " |"
 
 
 def _names() -> tuple[str, ...]:

@@ -245,7 +245,7 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     dark = _covered(voids, near.grid)
     sources = _places_and_radii(voids, near.grid)
     voids, features = _shortlist(near, voids, dark, relative, params)
-    fits = _moments(near, features, sources, dark, signal, params)
+    fits = _moments(near, voids, features, sources, dark, signal, params)
     around = contexts([void.body + corner for void in voids], inputs)
     told = []
     for f, fit, context in zip(features, fits, around, strict=True):
@@ -448,6 +448,7 @@ def _tube_chi(
 
 def _moments(
     inputs: LesionInputs,
+    voids: Sequence[Void],
     features: Sequence[Features],
     sources: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     dark: npt.NDArray[np.bool_],
@@ -476,6 +477,9 @@ def _moments(
         params.moment,
         np.arange(len(features)),
         edge[tuple(places.round().astype(int).T)],
+        inputs.chi_ppm,
+        field_mask,
+        np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
     )[: len(features)]
 
 

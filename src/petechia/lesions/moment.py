@@ -1,18 +1,22 @@
 """The magnetic moment of a source from the local field around its void."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
+from petechia.core.kernels import forward_field
 from petechia.errors import InputError, ParameterError
 from petechia.lesions.dipole import means_and_slopes
 
 Floats = npt.NDArray[np.float64]
+Box = tuple[slice, slice, slice]
 FEWEST_VOXELS = 20
 ROUNDS = 10
+RING_MM, PAD_MM = 2.0, 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,12 @@ class MomentParams:
     anatomy : float
         Noise that the fields of tissue and veins add, in robust standard deviations of the
         whole local field: without it, far voxels of low noise drown those near the source.
+    map_share : float
+        With a susceptibility map, this share of the field that the map gives to all but the
+        source itself is taken off: veins and tissue around are no noise then. Less than all,
+        since the map errs, too; set on simulated scans.
+    own_margin_mm : float
+        What the map shows within the void and so far around is the source itself [mm].
     error_scale : float
         Factor on the error from the residuals, for structure whose correlation reaches
         beyond its neighbours; set on simulated scans.
@@ -46,6 +56,13 @@ class MomentParams:
     relative_error : float
         Part of the moment added to its error, for what residuals cannot show (unwrapping,
         background removal, extent of the source).
+    anatomy_ppm_mm3 : float
+        Part of the error that does not depend on the moment: tissue of another susceptibility
+        where the source lies looks like a part of it [ppm mm^3].
+    tail_error : float
+        Part of the moment added to its error when all of the dark region lies beyond the
+        void's body: a plate or a chain is no point, and the body is not all of it. The
+        sign's significance does not count it.
     edge_error, edge_mm : float
         The same at the edge of the filtered field, and the distance over which it fades to
         a third: a spherical-mean filter takes part of the dipole there. Towards zero only,
@@ -58,10 +75,14 @@ class MomentParams:
     neighbours: int = 6
     shift_sd_mm: float = 0.2
     model_error: float = 0.07
-    anatomy: float = 1.0
-    error_scale: float = 1.8
+    anatomy: float = 0.7
+    map_share: float = 0.6
+    own_margin_mm: float = 1.0
+    error_scale: float = 2.2
     huber: float = 2.0
-    relative_error: float = 0.05
+    relative_error: float = 0.12
+    anatomy_ppm_mm3: float = 0.2
+    tail_error: float = 0.5
     edge_error: float = 0.5
     edge_mm: float = 5.0
 
@@ -78,13 +99,17 @@ class MomentParams:
                 self.neighbours,
                 self.anatomy,
                 self.error_scale,
+                self.own_margin_mm,
+                self.anatomy_ppm_mm3,
+                self.tail_error,
             )
             < 0
+            or not 0 <= self.map_share <= 1
         ):
             raise ParameterError(
                 f"{self}",
                 where="MomentParams",
-                mend="Reaches, shift_sd_mm and huber above 0; the others at least 0.",
+                mend="Reaches, shift_sd_mm, huber above 0; others at least 0; map_share to 1.",
             )
 
 
@@ -97,8 +122,8 @@ class MomentFit:
     moment_ppm_mm3, se_ppm_mm3 : float
         Magnetic moment, signed, and its standard error [ppm mm^3].
     significance : float
-        The moment over its error without what the edge of the field adds, signed: whether
-        its sign can be told.
+        The moment, signed, over its error without what edge and tails add and with half of
+        what tissue adds: whether its sign can be told.
     place_vox : tuple of float
         Fitted centre of the source [voxel indices].
     n_border : int
@@ -130,6 +155,9 @@ def fit_moments(
     params: MomentParams | None = None,
     wanted: npt.NDArray[np.int_] | None = None,
     edge_mm: npt.NDArray[np.floating] | None = None,
+    chi_ppm: npt.NDArray[np.floating] | None = None,
+    field_mask: npt.NDArray[np.bool_] | None = None,
+    tails: npt.NDArray[np.floating] | None = None,
 ) -> list[MomentFit | None]:
     r"""Fit each source as a magnetised sphere seen from outside.
 
@@ -162,6 +190,13 @@ def fit_moments(
         Only these sources are fitted; the others still count as neighbours.
     edge_mm : (N,) ndarray of float, optional
         Distance of each source to the edge of the filtered field [mm]; None: far away.
+    chi_ppm : (I, J, K) ndarray of float, optional
+        Susceptibility, of any reference: the field of what surrounds a source is taken off
+        by it [ppm].
+    field_mask : (I, J, K) ndarray of bool, optional
+        Where `chi_ppm` counts; everywhere when None.
+    tails : (N,) ndarray of float, optional
+        Share of each dark region that lies beyond the void's body, 0 to 1; None: nothing.
 
     Returns
     -------
@@ -197,19 +232,28 @@ def fit_moments(
     field = np.ascontiguousarray(local_field_ppm, dtype=np.float32)
     noise = _noise_floor(field_noise_ppm, field, usable, grid, p.anatomy)
     spacing = grid.spacing_mm
+    around = None if chi_ppm is None else _Around.of(chi_ppm, field_mask, grid)
     out: list[MomentFit | None] = [None] * len(places)
     chosen = range(len(places)) if wanted is None else [int(n) for n in wanted]
     for n in chosen:
         reach = max(p.reach_radii * radii[n], radii[n] + p.reach_margin_mm)
         # the nearest ring of voxels must be in reach on coarse grids, too
         reach = max(min(reach, p.reach_max_mm), 2.0 * float(spacing.max()))
-        border = _gather(field, noise, usable, places[n], reach, spacing)
+        box = _box(places[n], reach, grid)
+        near = field[box]
+        if around is not None and p.map_share > 0:
+            own = radii[n] + p.own_margin_mm
+            near = near - p.map_share * around.field(box, places[n], own, reach)
+        border = _gather(
+            near, noise[box], usable[box], places[n] - [s.start for s in box], reach, spacing
+        )
         others = _neighbours(n, places * spacing, radii, reach, p.neighbours)
         if len(border.value) < max(FEWEST_VOXELS, len(others) + 13):
             continue
         prior = np.hypot(p.shift_sd_mm, 0.2 * np.maximum(radii[n], spacing))
         edge = 0.0 if edge_mm is None else p.edge_error * float(np.exp(-edge_mm[n] / p.edge_mm))
-        out[n] = _fit_one(border, others, places[n], prior, edge, grid, p)
+        tail = 0.0 if tails is None else p.tail_error * float(tails[n])
+        out[n] = _fit_one(border, others, places[n], prior, float(np.hypot(edge, tail)), grid, p)
     return out
 
 
@@ -254,6 +298,49 @@ def _neighbours(
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Around:
+    """A susceptibility map and its field: the field of all but a ball can be had."""
+
+    chi: npt.NDArray[np.float32]
+    whole: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.bool_]
+    grid: Grid
+
+    @classmethod
+    def of(
+        cls,
+        chi_ppm: npt.NDArray[np.floating],
+        mask: npt.NDArray[np.bool_] | None,
+        grid: Grid,
+    ) -> Self | None:
+        grid.require(chi_ppm, "chi_ppm")
+        inside = np.ones(grid.shape, dtype=bool) if mask is None else mask
+        if not inside.any():
+            return None
+        chi = np.where(inside, chi_ppm, 0).astype(np.float32)
+        # the reference makes no field inside, but a step at the edge
+        whole = forward_field((chi - chi[inside].mean()) * inside, grid, PAD_MM)
+        return cls(chi=chi, whole=whole, mask=inside, grid=grid)
+
+    def field(
+        self, box: Box, centre_vox: Floats, own_mm: float, reach_mm: float
+    ) -> npt.NDArray[np.float32]:
+        """Return in `box` the field of what lies beyond `own_mm` of the centre [ppm]."""
+        wide = _box(centre_vox, max(own_mm + RING_MM, reach_mm), self.grid)
+        away = _distance(wide, centre_vox, self.grid)
+        chi, mask = self.chi[wide], self.mask[wide]
+        own = mask & (away <= own_mm)
+        ring = mask & (away > own_mm) & (away <= own_mm + RING_MM)
+        level = float(np.median(chi[ring])) if ring.any() else 0.0
+        source = np.where(own, chi - np.float32(level), 0).astype(np.float32)
+        rest = self.whole[wide] - forward_field(source, self.grid.cut(wide), 2 * own_mm)
+        inner = tuple(
+            slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, wide, strict=True)
+        )
+        return np.asarray(rest[inner], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Border:
     """Usable voxels around one void: offsets [mm], field, noise [ppm], place in a box."""
 
@@ -264,6 +351,25 @@ class _Border:
     box: tuple[int, ...]
 
 
+def _box(centre_vox: Floats, reach_mm: float, grid: Grid) -> Box:
+    """Return the part of the volume within reach, at least one voxel."""
+    span = reach_mm / grid.spacing_mm
+    last = np.asarray(grid.shape) - 1
+    low = np.clip(np.ceil(centre_vox - span), 0, last).astype(int)
+    high = np.clip(np.floor(centre_vox + span), low, last).astype(int)
+    i, j, k = (slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+    return (i, j, k)
+
+
+def _distance(box: Box, centre_vox: Floats, grid: Grid) -> Floats:
+    """Return the distance of every voxel of a box from a place [mm]."""
+    x, y, z = (
+        ((np.arange(s.start, s.stop) - c) * d) ** 2
+        for s, c, d in zip(box, centre_vox, grid.spacing_mm, strict=True)
+    )
+    return np.asarray(np.sqrt(x[:, None, None] + y[None, :, None] + z[None, None, :]))
+
+
 def _gather(
     field: npt.NDArray[np.float32],
     noise: npt.NDArray[np.float32],
@@ -272,22 +378,18 @@ def _gather(
     reach_mm: float,
     spacing_mm: Floats,
 ) -> _Border:
-    """Return the usable voxels within reach."""
-    low = np.maximum(np.ceil(centre_vox - reach_mm / spacing_mm), 0).astype(int)
-    high = np.minimum(np.floor(centre_vox + reach_mm / spacing_mm) + 1, field.shape).astype(int)
-    box = tuple(slice(int(a), max(int(a), int(b))) for a, b in zip(low, high, strict=True))
+    """Return the usable voxels of a box that lie within reach."""
     axes = [
-        (np.arange(s.start, s.stop) - c) * d
-        for s, c, d in zip(box, centre_vox, spacing_mm, strict=True)
+        (np.arange(n) - c) * d for n, c, d in zip(field.shape, centre_vox, spacing_mm, strict=True)
     ]
     x, y, z = (
         a.reshape(f) for a, f in zip(axes, ((-1, 1, 1), (1, -1, 1), (1, 1, -1)), strict=True)
     )
-    index = np.nonzero(usable[box] & (x * x + y * y + z * z <= reach_mm**2))
+    index = np.nonzero(usable & (x * x + y * y + z * z <= reach_mm**2))
     return _Border(
         offset=np.stack([a[n] for a, n in zip(axes, index, strict=True)], axis=1),
-        value=field[box][index].astype(np.float64),
-        sigma=noise[box][index].astype(np.float64),
+        value=field[index].astype(np.float64),
+        sigma=noise[index].astype(np.float64),
         index=index,
         box=tuple(len(a) for a in axes),
     )
@@ -298,7 +400,7 @@ def _fit_one(
     others_mm: Floats,
     place_vox: Floats,
     prior_sd_mm: Floats,
-    edge_error: float,
+    unseen_error: float,
     grid: Grid,
     params: MomentParams,
 ) -> MomentFit | None:
@@ -342,15 +444,18 @@ def _fit_one(
     variance = _variance(gain, _correlation(residual / sd, border), border)
     if not np.isfinite(moment) or not variance > 0:
         return None
-    error = float(np.hypot(params.error_scale * np.sqrt(variance), params.relative_error * moment))
+    shared = params.error_scale**2 * variance + (params.relative_error * moment) ** 2
+    error = float(np.hypot(np.sqrt(shared), params.anatomy_ppm_mm3))
+    # three errors are asked of a sign: tissue adds to a source more often than it turns one
+    for_sign = float(np.hypot(np.sqrt(shared), 0.5 * params.anatomy_ppm_mm3))
     plain, _ = _solve(rest, value, weight, np.zeros(0), np.zeros(0))
     without = float((weight * (value - rest @ plain) ** 2).sum())
     poles, equator = _poles_and_equator(value - rest @ solution[1:-3], offset - shift, b0_dir)
     i, j, k = (place_vox + shift / spacing_mm).tolist()
     return MomentFit(
         moment_ppm_mm3=moment,
-        se_ppm_mm3=float(np.hypot(error, edge_error * moment)),
-        significance=moment / error,
+        se_ppm_mm3=float(np.hypot(error, unseen_error * moment)),
+        significance=moment / for_sign,
         place_vox=(i, j, k),
         n_border=len(value),
         explained=float(np.clip(1 - (weight * residual**2).sum() / max(without, 1e-30), 0, 1)),

@@ -82,8 +82,8 @@ def symmetric_depth(
     seeds = np.array([v.seed_vox for v in voids])
     reach = np.array([2 * v.inscribed_mm + 1.5 for v in voids])
     rise: Floats = _rises(signal, mask, seeds, reach, grid.spacing_mm, AXES)
-    second: Floats = np.sort(rise, axis=1)[:, 1]
-    return second / np.array([v.background for v in voids])
+    background = np.array([v.background for v in voids])
+    return np.asarray(np.sort(rise, axis=1)[:, 1] / background, dtype=np.float64)
 
 
 def worth(shape: Shape, tube: Tube, symmetric: float, texture: float, voxel_mm3: float) -> float:
