@@ -218,7 +218,7 @@ def classify(f: Features, params: ClassifyParams | None = None) -> Verdict:
     elif probability >= p.least_probability:
         class_, why = "microbleed", ""
     else:
-        class_, why = _otherwise(f, sign)
+        class_, why = _otherwise(f)
     return Verdict(
         class_=class_,
         sign=sign,
@@ -228,12 +228,11 @@ def classify(f: Features, params: ClassifyParams | None = None) -> Verdict:
     )
 
 
-def _otherwise(f: Features, sign: str) -> tuple[str, str]:
+def _otherwise(f: Features) -> tuple[str, str]:
     """Return the strongest explanation of what is not a microbleed."""
     s = f.shape
     region = f"{f.region.name} {f.region.site}".lower() if f.region else ""
     nucleus = any(name in region for name in IRON_NUCLEI)
-    sheet = s.flatness > 2.5 and s.volume_mm3 > 30 and sign == "paramagnetic"
     scores = {
         ("vessel", "continues as a tube"): max(
             ramp(f.through, 0.3, 0.6),
@@ -245,9 +244,6 @@ def _otherwise(f: Features, sign: str) -> tuple[str, str]:
         ("iron", "faint, in an iron-rich nucleus"): 0.9
         * nucleus
         * max(ramp(-s.depth, -0.7, -0.4), ramp(-f.compactness, -0.7, -0.35)),
-        ("siderosis", "sheet along the surface"): 0.95
-        * sheet
-        * ramp(s.outside_fraction, 0.02, 0.15),
     }
     best = max(scores, key=lambda name: scores[name])
     return best if scores[best] > 0.4 else ("undetermined", "no explanation stands out")
@@ -353,7 +349,9 @@ def name_void(
     elif probability >= least_probability:
         class_ = "microbleed"
     else:
-        if sign == "not_assessed" or sign == "paramagnetic":
+        # siderosis is told of whole sheets, not of a void
+        others = others | {"siderosis": 0.0}
+        if sign in ("not_assessed", "paramagnetic"):
             others = others | {"calcification": 0.0}
         if round(f.shape.diameter_mm, 1) <= LARGEST_MM:
             others = others | {"macrobleed": 0.0}

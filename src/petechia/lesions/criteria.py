@@ -12,6 +12,8 @@ from petechia.lesions.findings import CLASSES, Finding
 
 LARGEST_MM = 10.0
 """A microbleed is at most so wide; wider is a macrobleed."""
+FOCAL_SULCI = 3
+"""Superficial siderosis in up to so many sulci is focal."""
 SITES = (
     "frontal", "parietal", "temporal", "occipital", "insula", "basal_ganglia", "thalamus",
     "internal_capsule", "external_capsule", "corpus_callosum", "deep_periventricular_wm",
@@ -135,6 +137,16 @@ def count_bin(count: int) -> str:
     return "0" if count == 0 else "1-4" if count < 5 else ">=5"
 
 
+def extent(n_sulci: int) -> str:
+    """Return how far superficial siderosis reaches: "none", "focal" or "disseminated".
+
+    References
+    ----------
+    Linn et al. 2010, 10.1212/WNL.0b013e3181dad605
+    """
+    return "none" if n_sulci == 0 else "focal" if n_sulci <= FOCAL_SULCI else "disseminated"
+
+
 def count_distribution(probabilities: Sequence[float]) -> npt.NDArray[np.float64]:
     """Return P(count = 0 .. n) of independent findings: the Poisson-binomial law, exact."""
     law = np.ones(1)
@@ -173,6 +185,7 @@ def summarise(findings: Sequence[Finding], params: CriteriaParams | None = None)
     probabilities = [round(f.probability, 3) for f in findings if f.class_ == "microbleed"]
     moments = [f.moment_ppm_mm3 for f in counted if f.moment_ppm_mm3 is not None]
     judged = [f.criteria for f in counted if f.criteria]
+    sheets = sum(f.class_ == "siderosis" for f in findings)
     return {
         "counts": {
             "total": len(counted),
@@ -199,6 +212,7 @@ def summarise(findings: Sequence[Finding], params: CriteriaParams | None = None)
             },
             "largest_diameter_mm": max((round(f.diameter_mm, 1) for f in counted), default=None),
             "total_moment_ppm_mm3": round(sum(moments), 2) if moments else None,
+            "superficial_siderosis": {"sulci": sheets, "extent": extent(sheets)},
         },
     }
 

@@ -23,14 +23,16 @@ from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.model import Model
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
-from petechia.lesions.shape import Shape, measure_shape
+from petechia.lesions.shape import Shape, in_plane_diameter, measure_shape
 from petechia.lesions.shortlist import ShortlistParams, best, symmetric_depth, worth
+from petechia.lesions.siderosis import Sheet, SiderosisParams, find_siderosis
 from petechia.lesions.signal import RelativeSignal, SignalParams, relative_signal
 from petechia.lesions.tube import Tube, TubeParams, continuation
 from petechia.lesions.void import Void, VoidParams, grow_voids
 
 log = logging.getLogger(__name__)
 CROP_MARGIN_MM = 6.0
+ROUND = 0.7
 COMMON = ("vessel", "air_tissue", "undetermined")
 """Classes of which a brain holds hundreds."""
 
@@ -51,7 +53,7 @@ class DetectParams:
     most_findings : int
         At most so many findings stay in the table: every named lesion and mimic first, then
         veins, edges and what is undetermined, the most probable first.
-    signal, void, shortlist, tube, moment, classify, criteria
+    signal, void, shortlist, tube, moment, classify, criteria, siderosis
         Settings of the stages.
     """
 
@@ -66,6 +68,7 @@ class DetectParams:
     moment: MomentParams = field(default_factory=MomentParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
+    siderosis: SiderosisParams = field(default_factory=SiderosisParams)
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -165,9 +168,66 @@ def detect(
             "No spot in the brain mask is darker than its surroundings by "
             f"{100 * p.void.least_depth:.0f} % and {p.void.least_depth_sd:g} times the texture."
         )
+    sheets = find_siderosis(inputs, p.siderosis, p.signal)
+    kept = _without_sheets(kept, sheets, inputs.grid)
+    findings = _findings(kept, inputs, p)
     for n, m in enumerate(kept):
         labels[tuple(m.void.body.T)] = n + 1
-    return Detection(findings=_findings(kept, inputs, p), labels=labels, says=tuple(says))
+    for n, sheet in enumerate(sheets, start=len(kept) + 1):
+        at = tuple(sheet.body.T)
+        labels[at] = np.where(labels[at] == 0, n, labels[at])
+    findings += tuple(
+        _siderosis(len(kept) + n, f"siderosis {n}", sheet, inputs)
+        for n, sheet in enumerate(sheets, start=1)
+    )
+    return Detection(findings=findings, labels=labels, says=tuple(says))
+
+
+def _without_sheets(
+    kept: Sequence[Measured], sheets: Sequence[Sheet], grid: Grid
+) -> list[Measured]:
+    """Leave out what is a piece of a sheet and not round: it is told with the sheet."""
+    inside = np.zeros(grid.shape, dtype=bool)
+    for sheet in sheets:
+        inside[tuple(sheet.body.T)] = True
+    return [
+        m
+        for m in kept
+        if m.features.shape.sphericity >= ROUND or inside[tuple(m.void.body.T)].mean() <= 0.5
+    ]
+
+
+def _siderosis(index: int, name: str, sheet: Sheet, inputs: LesionInputs) -> Finding:
+    """Return the row of a sheet: for the reader, never counted."""
+    body = sheet.body
+    x, y, z = inputs.grid.to_mm(body.mean(axis=0)).tolist()
+    middle = body[np.argmin(((body - body.mean(axis=0)) ** 2).sum(axis=1))].tolist()
+    region = inputs.region_of((middle[0], middle[1], middle[2])) if inputs.region_of else None
+    return Finding(
+        index=index,
+        name=name,
+        class_="siderosis",
+        sign="paramagnetic" if sheet.chi_ppm is not None else "unclear",
+        probability=0.0,
+        counted=False,
+        mars="n/a",
+        x_mm=x,
+        y_mm=y,
+        z_mm=z,
+        volume_mm3=sheet.volume_mm3,
+        diameter_mm=in_plane_diameter(body, inputs.grid),
+        moment_ppm_mm3=None,
+        moment_se_ppm_mm3=None,
+        chi_mean_ppm=sheet.chi_ppm,
+        side=region.side if region else "n/a",
+        site=region.site if region else "n/a",
+        compartment=region.compartment if region else "n/a",
+        parenchyma_fraction=None,
+        sphericity=None,
+        margin_sharpness=None,
+        homogeneity=None,
+        evidence=sheet.evidence(),
+    )
 
 
 def _by_probability(measured: Measured) -> tuple[float, ...]:

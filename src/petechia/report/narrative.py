@@ -157,6 +157,16 @@ def model_note(data: ReportData) -> str:
     return f"Probabilities are not calibrated: take them as a ranking. {says}".strip()
 
 
+def _siderosis(data: ReportData, foci: int) -> str:
+    """Return the words on dark sheets along the cortex."""
+    if not foci:
+        return "no dark sheet along the cortex was found; the search can miss it"
+    told = (data.summary.get("criteria") or {}).get("superficial_siderosis") or {}
+    reach = f", {told['extent']}" if told.get("extent") else ""
+    sulci = "1 sulcus" if foci == 1 else f"{foci} sulci"
+    return f"suspected in {sulci}{reach}: dark sheets along the cortex, for the reader to judge"
+
+
 def other_markers(data: ReportData, entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """Return the markers a microbleed report is asked for, and what this one says of them."""
     kinds = [entry.kind for entry in entries]
@@ -165,11 +175,7 @@ def other_markers(data: ReportData, entries: Sequence[Entry]) -> list[tuple[str,
     else:
         n, foci = kinds.count("macrobleed"), kinds.count("siderosis")
         blood = str(n) if n else "none among the findings"
-        siderosis = (
-            f"{count_of('siderosis', foci)} among the findings; sulci were not counted"
-            if foci
-            else "none among the findings; the search is made for spots and can miss it"
-        )
+        siderosis = _siderosis(data, foci)
     return [
         ("Macrobleeds above 10 mm", blood),
         ("Cortical superficial siderosis", siderosis),
