@@ -41,13 +41,13 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
     yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"
     yield "\n## Out of fold\n"
     yield (
-        "People kept out of training, threshold of `balanced`. Found: visible microbleeds counted, of "
-        "all in the brain mask, by moment [ppm mm3]. Without a sign, calcifications count neither way. "
-        "ECE: expected calibration error over 0.05 < p < 0.95.\n"
+        "People kept out of training, threshold of `balanced`. Found: visible microbleeds "
+        "counted, of all in the brain mask, by moment [ppm mm3]. Without a sign, calcifications "
+        "count neither way. ECE: expected calibration error over 0.05 < p < 0.95.\n"
     )
     yield (
-        "| row, scans | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 | ECE "
-        "| Brier skill |"
+        "| row, scans | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 "
+        "| ECE | Brier skill |"
     )
     yield "|---" * 11 + "|"
     for name, m in card["out_of_fold"].items():
@@ -62,10 +62,12 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
     yield (
         "\n## Limits\n\n"
-        "- Simulated scans only: their veins, mimics and noise are a model's. Expect less on real ones.\n"
-        "- Many scans of one person share anatomy, though not pose and protocol; rows are not independent.\n"
-        "- The brain masks of training are true ones with a disturbed edge, and its regions are the "
-        "true ones: errors of the mask and of registration are underrepresented.\n"
+        "- Simulated scans only: their veins, mimics and noise are a model's. Expect less on real "
+        "ones.\n"
+        "- Scans of one person share anatomy, though not pose and protocol; rows are not "
+        "independent.\n"
+        "- The brain masks of training are true ones with a disturbed edge, and its regions are "
+        "the true ones: errors of the mask and of registration are underrepresented.\n"
         "- Probabilities hold for the mix of lesions in training (half of the people have 40 to 65 "
         "microbleeds); where hardly anybody has any, fewer of the undecided findings are real."
     )

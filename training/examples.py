@@ -1,6 +1,6 @@
 """Turn kept scans into examples: what the classifier is told of each void, and what it is.
 
-usage: python training/examples.py WORK
+usage: python training/examples.py WORK [--match NAMES]
 
 For every scan of `heads.py` the detector looks at the whole scan, and once more without its
 phase. An example is a row of features, a cube, and a label; what the features are is named by
@@ -33,7 +33,7 @@ from petechia.lesions.inputs import LesionInputs
 from petechia.pipeline.provenance import threads
 
 IGNORED = -1
-"""Label of what is neither right nor wrong: a second void of a lesion, a lesion that is invisible."""
+"""Label of what is neither right nor wrong: a lesion's second void, an invisible lesion."""
 VEIN_SHARE = 0.12
 """A void holds a vein when its voxels are blood by so much on average."""
 EDGE_MM = 3.0
@@ -114,7 +114,9 @@ def labels_of(seen: Seen, kept: Kept) -> tuple[npt.NDArray[np.int64], npt.NDArra
     rows = {int(r["index"]): r for r in kept.facts["lesions"]}
     true, veins = a["truth_labels"], a["truth_veins"]
     edge = ndimage.distance_transform_edt(a["truth_brain"] > 0, sampling=grid.spacing_mm)
-    centres = {n: grid.to_index([float(r[k]) for k in ("x_mm", "y_mm", "z_mm")]) for n, r in rows.items()}
+    centres = {
+        n: grid.to_index([float(r[k]) for k in ("x_mm", "y_mm", "z_mm")]) for n, r in rows.items()
+    }
     label = np.full(len(seen.voids), IGNORED, dtype=np.int64)
     owner = np.zeros(len(seen.voids), dtype=np.int64)
     share = np.zeros(len(seen.voids))
@@ -195,25 +197,26 @@ def _z(f: Features) -> float:
     return f.fit.significance if f.fit is not None and f.phase == "signed" else float("nan")
 
 
-def make_missing(work: Path) -> Iterator[str]:
-    """Make the examples that are not there; yield what was made."""
+def make_missing(work: Path, match: str = "*") -> Iterator[str]:
+    """Make the examples that are not there, whole looks first; yield what was made."""
     params = DetectParams()
     folder = work / f"examples_{pipeline_hash()}"
     folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted((work / "scans").glob("*.npz")):
-        if path.name.endswith(".part.npz"):
-            continue
-        for variant in VARIANTS:
+    paths = sorted(p for p in (work / "scans").glob(f"{match}.npz") if ".part" not in p.name)
+    for variant in VARIANTS:
+        for path in paths:
             out = folder / f"{path.stem}.{variant}.npz"
-            if out.exists():
+            if out.exists() or (variant == "no_phase" and not _also(path.stem)):
                 continue
             kept = read_kept(path)
-            if variant == "no_phase" and ("swi" not in kept.arrays or not _also(path.stem)):
+            if variant == "no_phase" and "swi" not in kept.arrays:
                 continue
             made = examples_of(kept, variant, params)
             facts = {k: v for k, v in kept.facts.items() if k != "lesions"} | {
-                "variant": variant, "scan": path.stem, "spacing_mm": kept.grid.spacing_mm.tolist(),
-            }  # fmt: skip
+                "variant": variant,
+                "scan": path.stem,
+                "spacing_mm": kept.grid.spacing_mm.tolist(),
+            }
             part = out.with_suffix(".part.npz")
             np.savez(part, facts=np.array(json.dumps(facts)), **made)
             part.rename(out)
@@ -232,9 +235,10 @@ def main() -> None:
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
+    parser.add_argument("--match", default="*", help="names of kept scans, with wildcards")
     args = parser.parse_args()
     with threads(1):
-        for text in make_missing(args.work):
+        for text in make_missing(args.work, args.match):
             print(text, flush=True)
 
 

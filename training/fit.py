@@ -34,7 +34,9 @@ from petechia.lesions.trees import Trees
 FOLDS = 3
 STRATA = ((0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, np.inf))
 PHASE = NAMES.index("phase")
-WITHOUT_PHASE = [n for n, name in enumerate(NAMES) if name in PHASE_NAMES or name.startswith("dark_swi_")]
+WITHOUT_PHASE = [
+    n for n, name in enumerate(NAMES) if name in PHASE_NAMES or name.startswith("dark_swi_")
+]
 WITHOUT_SIGN = [n for n, name in enumerate(NAMES) if name in SIGNED_NAMES]
 WITHOUT_DECAY = [n for n, name in enumerate(NAMES) if name.startswith("decay_")]
 CALCIUM = CLASSES.index("calcification")
@@ -215,9 +217,7 @@ class OutOfFold:
     real: np.ndarray
 
 
-def metrics(
-    p: np.ndarray, e: Examples, scans: Sequence[int], threshold: float
-) -> dict[str, Any]:
+def metrics(p: np.ndarray, e: Examples, scans: Sequence[int], threshold: float) -> dict[str, Any]:
     """Return how predictions did on some scans: counts that can be summed."""
     found, asked = np.zeros(len(STRATA)), np.zeros(len(STRATA))
     false = clean_false = clean = good = total = 0.0
@@ -373,7 +373,7 @@ def main() -> None:
     for n in range(len(NAMES) - 7):
         low[n], high[n] = core_low[n], core_high[n]
     outside = [
-        float((((e.table[e.scan == s] < low) | (e.table[e.scan == s] > high))).mean())
+        float(((e.table[e.scan == s] < low) | (e.table[e.scan == s] > high)).mean())
         for s in range(len(e.facts))
     ]
     np.savez_compressed(

@@ -80,9 +80,7 @@ def varied(
     for channel, share in (("dark_swi", 0.15), ("chi", 0.1), ("field", 0.1), ("decay", 0.3)):
         gone[:, CHANNELS.index(channel)] |= rng.random(n) < share
     out[torch.as_tensor(gone)] = 0
-    signless = torch.as_tensor(no_phase) | (
-        out[:, PHASE[1:]].abs().amax(dim=(1, 2, 3, 4)) == 0
-    )
+    signless = torch.as_tensor(no_phase) | (out[:, PHASE[1:]].abs().amax(dim=(1, 2, 3, 4)) == 0)
     weight = torch.where(signless & (label == CLASSES.index("calcification")), 0.0, 1.0)
     return out, weight
 

@@ -54,7 +54,8 @@ def line(name: str, m: dict[str, Any]) -> str:
     clean = "-" if m["false_a_clean_scan"] is None else f"{m['false_a_clean_scan']:.2f}"
     skill = "-" if m["brier_skill"] is None else f"{m['brier_skill']:.2f}"
     cells = [name, str(m["scans"]), *share, f"{m['false_a_scan']:.2f}", clean, f"{m['f1']:.3f}"]
-    return f"| {' | '.join([*cells, f'{m["ece"]:.3f}', skill])} |"
+    ece = f"{m['ece']:.3f}"
+    return f"| {' | '.join([*cells, ece, skill])} |"
 
 
 def blob_network(e: Examples, fold: np.ndarray, seed: int, epochs: int) -> np.ndarray:
@@ -93,7 +94,9 @@ def radial_baseline(work: Path, e: Examples, most: int) -> dict[str, Any]:
         inputs = inputs_of(kept, "no_phase")
         signal = relative_signal(inputs.magnitude, inputs.brain_mask, inputs.grid).value
         found = radial_symmetry(signal, inputs.brain_mask, inputs.grid, RadialSymmetryParams())
-        rows = [r for r in kept.facts["lesions"] if r["class"] == "microbleed" and int(r["visible"])]
+        rows = [
+            r for r in kept.facts["lesions"] if r["class"] == "microbleed" and int(r["visible"])
+        ]
         true = np.array([[float(r[k]) for k in ("x_mm", "y_mm", "z_mm")] for r in rows])
         index = np.rint(inputs.grid.to_index(true.reshape(-1, 3))).astype(int)
         inside = ((index >= 0) & (index < inputs.grid.shape)).all(axis=1)
@@ -135,10 +138,17 @@ def left_out(e: Examples, seed: int) -> Iterator[str]:
             test = held & (family[e.scan] == name)
             for without, out in ((False, known), (True, unknown)):
                 train = ~held & ~(without & (family[e.scan] == name))
-                out[test] = fit_bleed(e.table[train], e.label[train], seed).scores(e.table[test])[:, 0]
+                out[test] = fit_bleed(e.table[train], e.label[train], seed).scores(e.table[test])[
+                    :, 0
+                ]
         for text, out in (("trained on it too", known), ("never trained on it", unknown)):
-            p = joined(out[:, None], phase, fit_joint(out[:, None], phase, np.where(
-                np.isin(e.scan, scans), label, -1), same=True))
+            p = joined(
+                out[:, None],
+                phase,
+                fit_joint(
+                    out[:, None], phase, np.where(np.isin(e.scan, scans), label, -1), same=True
+                ),
+            )
             yield line(f"trees, {name}: {text}", at_allowed(p, e, scans))
 
 
@@ -153,7 +163,11 @@ def table(work: Path, seed: int, epochs: int, scans: int) -> Iterator[str]:
     label = np.where(~phase & (e.label == CALCIUM), -1, e.label)
     yield HEAD
     yield "|---" * 11 + "|"
-    names = {"combined": "ours", "trees": "ours without network", "network": "ours without features"}
+    names = {
+        "combined": "ours",
+        "trees": "ours without network",
+        "network": "ours without features",
+    }
     for row, name in names.items():
         if f"p_{row}" in kept:
             yield line(name, at_allowed(kept[f"p_{row}"], e, whole))
@@ -173,8 +187,8 @@ def table(work: Path, seed: int, epochs: int, scans: int) -> Iterator[str]:
     r = radial_baseline(work, e, scans)
     yield ""
     yield (
-        f"Radial symmetry with the one threshold that is best for these very scans: F1 {r['f1']:.3f}, "
-        f"sensitivity {r['sensitivity']:.2f}, {r['false']:.1f} false a scan ({r['scans']} scans, "
+        "Radial symmetry with the one threshold that is best for these very scans: "
+        f"F1 {r['f1']:.3f}, sensitivity {r['sensitivity']:.2f}, {r['false']:.1f} false a scan ({r['scans']} scans, "
         f"{r['lesions']} visible microbleeds)."
     )
 

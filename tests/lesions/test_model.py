@@ -95,9 +95,9 @@ def test_reasons_add_up_to_the_score():
 
 
 def test_arrays_that_are_not_a_model_are_refused():
+    arrays = stump(0, 0, 0, 0).arrays("bleed_")
+    arrays.pop("bleed_value")
     with pytest.raises(InputError, match=r"no bleed_value"):
-        arrays = stump(0, 0, 0, 0).arrays("bleed_")
-        arrays.pop("bleed_value")
         Trees.from_arrays(arrays, "bleed_")
 
 

@@ -310,7 +310,6 @@ def _field_words(f: Features, sign: str) -> str:
     return f"{told} over {fit.n_border} border voxels, moment {size}: {sign.replace('_', ' ')}"
 
 
-
 def name_void(
     f: Features,
     opinion: tuple[float, dict[str, float], str],

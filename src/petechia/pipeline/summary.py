@@ -20,9 +20,9 @@ from petechia.pipeline.work import Work
 from petechia.report.data import RESEARCH_USE
 
 CALIBRATED = (
-    "Probabilities are calibrated on simulated scans of people kept out of training (expected "
-    "calibration error {ece} over findings between 0.05 and 0.95). Not validated on scans of people "
-    "with microbleeds."
+    "Probabilities are calibrated on simulated scans of people kept out of training "
+    "(expected calibration error {ece} over findings between 0.05 and 0.95). Not validated on "
+    "scans of people with microbleeds."
 )
 
 
