@@ -188,8 +188,8 @@ def table(work: Path, seed: int, epochs: int, scans: int) -> Iterator[str]:
     yield ""
     yield (
         "Radial symmetry with the one threshold that is best for these very scans: "
-        f"F1 {r['f1']:.3f}, sensitivity {r['sensitivity']:.2f}, {r['false']:.1f} false a scan ({r['scans']} scans, "
-        f"{r['lesions']} visible microbleeds)."
+        f"F1 {r['f1']:.3f}, sensitivity {r['sensitivity']:.2f}, {r['false']:.1f} false a scan "
+        f"({r['scans']} scans, {r['lesions']} visible microbleeds)."
     )
 
 
