@@ -45,11 +45,12 @@ from petechia.pipeline.evaluation_read import read_table
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.simulated import simulate_dataset
-from petechia.pipeline.stages import lesion_inputs, walk
+from petechia.pipeline.stages import lesion_inputs, tissue_stage, walk
 from petechia.pipeline.work import Work
 from petechia.simulate.patient import SimulationParams
 from petechia.simulate.protocols import PROTOCOLS
 
+STRUCTURE = "structure_"
 MARGIN_MM = 15.0
 STRATA = ((0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, np.inf))
 COUNTED_WITHIN_MM, CANDIDATE_WITHIN_MM = 5.0, 2.0
@@ -78,6 +79,8 @@ def keep(path: Path, case: Case, regions: np.ndarray) -> None:
     arrays = {name: getattr(inputs, name) for name in ARRAYS}
     arrays = {k: v[box] for k, v in arrays.items() if v is not None}
     arrays = {k: v if v.dtype == bool else v.astype(np.float32) for k, v in arrays.items()}
+    for name, where in (inputs.structures or {}).items():
+        arrays[f"{STRUCTURE}{name}"] = where[box]
     grid = inputs.grid.cut(box)
     facts = {
         "affine": grid.affine.tolist(),
@@ -106,12 +109,14 @@ def load(path: Path) -> Case:
     labels, regions = arrays.pop("truth_labels"), arrays.pop("region_labels")
     grid = Grid(labels.shape, np.array(facts["affine"]))
     known = {f.name for f in fields(LesionInputs)}
+    structures = {k.removeprefix(STRUCTURE): v for k, v in arrays.items() if STRUCTURE in k}
     where = Regions(labels=regions, table=REGIONS, grid=grid, ok=bool(regions.any()), says="")
     inputs = LesionInputs(
         grid=grid,
         b0_t=facts["b0_t"],
         reading_te_s=facts["reading_te_s"],
         sign_trusted=facts["sign_trusted"],
+        structures=structures or None,
         region_of=where.at if where.ok else None,
         **{k: v for k, v in arrays.items() if k in known},
     )
@@ -136,7 +141,7 @@ def simulated(
         simulate_dataset(root, params, seed=seed)
         PROTOCOLS.update(table)
         start = Work(scan=next(iter(find_scans(root))).load(), settings=Settings())
-        walk(start, ["invert", "r2star", "swi", "regions"])
+        walk(start, ["invert", "r2star", "swi", "regions", "tissue"])
         inputs = lesion_inputs(start)
     labels, lesions = truth_of(root)
     regions = start.regions.labels if start.regions is not None and start.regions.ok else None
@@ -182,6 +187,7 @@ def from_datasets(work: Path, raw: Path, out: Path) -> Path:
     work_on.sign_trusted = any(
         c["check"].startswith("handedness") and c["status"] == "ok" for c in checks
     )
+    tissue_stage(work_on)
     inputs = lesion_inputs(work_on)
     (regions,) = out.rglob(f"{stem}_desc-regions_dseg.nii.gz")
     labels, lesions = truth_of(raw)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from petechia.anatomy.brainmask import BrainMaskParams, brain_mask, combined, skull_free
 from petechia.core.grid import Grid
@@ -24,8 +25,87 @@ def test_a_known_brain_is_found(make_head, template, codes, spacing_mm, shading)
     assert found.method == "template"
     assert found.registration.ok
     truth = close_mm(head.brain, head.grid, 4.0)
-    assert dice(found.mask, truth) > 0.95
-    assert (found.mask & head.brain).sum() > 0.985 * head.brain.sum()
+    # the averaged template has no crisp bone: a millimetre or two of its blur is let in
+    assert dice(found.mask, truth) > 0.93
+    assert (found.mask & head.brain).sum() > 0.995 * head.brain.sum()
+
+
+@pytest.fixture(scope="module")
+def plain(make_head):
+    """A head of 4 mm, shared by the ways in which an input can be bad."""
+    return make_head("RAS", (4.0, 4.0, 4.0), shading=0.2)
+
+
+def elsewhere(grid, change):
+    whole = np.eye(4)
+    whole[:3, :3] = change
+    return Grid(grid.shape, whole @ grid.affine)
+
+
+def pitched(degrees):
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+
+@pytest.mark.parametrize(
+    "change", [0.75 * np.eye(3), pitched(40.0)], ids=["infant", "pitched by 40 degrees"]
+)
+def test_a_small_or_turned_head_is_found(plain, template, change):
+    found = brain_mask(plain.magnitude, elsewhere(plain.grid, change), template)
+    assert found.method == "template"
+    assert dice(found.mask, plain.brain) > 0.9
+    assert found.mask[plain.brain].mean() > 0.985
+
+
+def test_half_a_head_is_found(plain, template):
+    box = (slice(0, plain.grid.shape[0] // 2), *(slice(0, n) for n in plain.grid.shape[1:]))
+    found = brain_mask(plain.magnitude[box], plain.grid.cut(box), template)
+    assert found.method == "template"
+    assert dice(found.mask, plain.brain[box]) > 0.9
+
+
+def test_a_thin_slab_is_found_and_says_that_it_was_not_registered(plain, template):
+    middle = int(np.argwhere(plain.brain)[:, 2].mean())
+    box = (*(slice(0, n) for n in plain.grid.shape[:2]), slice(middle, middle + 5))
+    found = brain_mask(plain.magnitude[box], plain.grid.cut(box), template)
+    assert found.method == "morphology"
+    assert "not registered" in found.says[0]
+    assert found.mask[plain.brain[box]].mean() > 0.97
+    assert dice(found.mask, plain.brain[box]) > 0.9
+
+
+def test_slices_ten_times_as_thick_as_fine(make_head, template):
+    head = make_head("RAS", (1.4, 1.4, 14.0), shading=0.2)
+    found = brain_mask(head.magnitude, head.grid, template)
+    assert found.method == "template"
+    assert dice(found.mask, head.brain) > 0.9
+
+
+def test_of_a_stripped_head_all_is_kept_and_no_more(plain, template):
+    found = brain_mask(plain.magnitude * plain.brain, plain.grid, template)
+    assert dice(found.mask, close_mm(plain.brain, plain.grid, 4.0)) > 0.98
+    assert found.mask[plain.brain].mean() > 0.99
+
+
+@pytest.mark.parametrize("coils", [1, 16])
+@pytest.mark.parametrize("zeros", [False, True], ids=["everywhere", "in an ellipse"])
+def test_noise_is_refused(template, coils, zeros):
+    grid = Grid((48, 55, 45), np.diag([4.0, 4.0, 4.0, 1.0]))
+    parts = np.random.default_rng(0).normal(0, 20, (2 * coils, *grid.shape))
+    noise = np.sqrt((parts**2).sum(axis=0)).astype(np.float32)
+    if zeros:
+        away = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in grid.shape), indexing="ij"))
+        noise *= (away**2).sum(axis=0) < 0.8
+    with pytest.raises(InputError, match=r"looks like noise|no brain in the magnitude"):
+        brain_mask(noise, grid, template)
+
+
+def test_noise_under_a_shade_is_refused(template):
+    grid = Grid((48, 55, 45), np.diag([4.0, 4.0, 4.0, 1.0]))
+    noise = np.hypot(*np.random.default_rng(0).normal(0, 20, (2, *grid.shape)))
+    shade = np.exp(np.linspace(-1, 1, 55))[None, :, None]
+    with pytest.raises(InputError, match="looks like noise"):
+        brain_mask((noise * shade).astype(np.float32), grid, template)
 
 
 def test_dark_lesions_stay_inside(make_head, template):
@@ -73,14 +153,19 @@ def test_a_crop_with_noise_beside_it_is_cut_there(template):
 
 
 def test_a_head_that_does_not_fit_says_so(template):
-    """Nonsense of the size of a head: no error, but a warning and no regions."""
+    """Nonsense of the size of a head is refused, or gets a warning and no regions."""
     grid = Grid((60, 70, 50), np.diag([3.0, 3.0, 3.5, 1.0]))
     middle = (np.array(grid.shape) / 2) * grid.spacing_mm
     away = np.linalg.norm(
         np.moveaxis(np.indices(grid.shape), 0, -1) * grid.spacing_mm - middle, axis=-1
     )
     rng = np.random.default_rng(0)
-    ball = ((away < 75) * 100 + np.abs(rng.normal(0, 3, grid.shape))).astype(np.float32)
+    noise = np.abs(rng.normal(0, 3, grid.shape))
+    ball = ((away < 75) * 100 + noise).astype(np.float32)
+    with pytest.raises(InputError, match="all the same"):  # a phantom
+        brain_mask(ball, grid, template)
+    lumps = ndimage.gaussian_filter(rng.normal(0, 1, grid.shape), 4.0)
+    ball = ((away < 75) * 100 * np.exp(0.3 * lumps / lumps.std()) + noise).astype(np.float32)
     found = brain_mask(ball, grid, template)
     assert found.method == "morphology"
     assert not found.registration.ok
@@ -129,8 +214,6 @@ def test_a_real_head_gives_a_brain(real_data, template):
     volume_ml = found.mask.sum() * grid.voxel_mm3 / 1000
     assert 1250 < volume_ml < 1700
     # bone is dark: the shell 3 to 9 mm outside must be far darker than the rim inside
-    from scipy import ndimage
-
     out = ndimage.distance_transform_edt(~found.mask, sampling=grid.spacing_mm)
     rim = found.mask & (ndimage.distance_transform_edt(found.mask, sampling=grid.spacing_mm) < 6)
     upper = np.zeros_like(found.mask)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from petechia.anatomy.registration import RegistrationParams, correlation, register
+from petechia.anatomy.compared import correlation
+from petechia.anatomy.registration import RegistrationParams, register
 from petechia.core.grid import Grid
 from petechia.errors import InputError, ParameterError
 

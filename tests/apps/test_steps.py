@@ -255,6 +255,7 @@ def test_swi_and_its_projection(petechia, files):
 def test_mask_of_a_crop_says_how_it_was_found(petechia, files):
     said = petechia("mask", echoes(files, "m"), files / "found.nii.gz")
     assert said.code == 0, said.err
+    assert "mL of brain, found by: crop" in said.out
     assert "no whole head" in said.out
     image = nib.load(files / "found.nii.gz")
     assert image.get_data_dtype() == np.uint8

@@ -161,3 +161,12 @@ def test_a_row_has_stated_digits_and_one_line():
     assert row["counted"] == "1"
     assert row["chi_mean_ppm"] == row["source_x_mm"] == row["criteria"] == "n/a"
     assert row["evidence"] == "round; no tube continues"
+
+
+def test_a_sphere_of_2_mm_and_1_ppm_holds_3_ug_of_iron():
+    blood = replace(ONE, moment_ppm_mm3=4.189, moment_se_ppm_mm3=0.0)
+    assert blood.iron_ug == pytest.approx((3.232, 0.3 * 3.232), rel=1e-3)
+    assert blood.row()["iron_ug"] == "3.23"
+    for other in ({"class_": "calcification"}, {"sign": "unclear"}, {"moment_ppm_mm3": None}):
+        assert replace(blood, **other).iron_ug is None
+        assert replace(blood, **other).row()["iron_se_ug"] == "n/a"

@@ -12,6 +12,7 @@ from petechia.errors import GridMismatchError, InputError, ParameterError
 from petechia.lesions.criteria import COMPARTMENTS, SITES
 from petechia.lesions.detect import COMMON, DetectParams, _by_probability, detect
 from petechia.lesions.findings import CLASSES, COLUMNS, SIGNS
+from petechia.lesions.inputs import LesionInputs
 
 CONTRACT = tomllib.loads((Path(petechia.files.__file__).parent / "contract.toml").read_text())[
     "findings"
@@ -289,5 +290,39 @@ def test_bad_input_is_named(phantom):
         DetectParams(finders=("frangi",))
     with pytest.raises(ParameterError, match=r"operating point 1\.5"):
         DetectParams(threshold=1.5)
-    with pytest.raises(ParameterError, match="most_findings=0"):
+    with pytest.raises(ParameterError, match="0 findings"):
         DetectParams(most_findings=0)
+
+
+def test_noise_is_not_blood():
+    """A volume of noise alone: nothing is counted, and no sign is clear beyond chance."""
+    rng = np.random.default_rng(3)
+    grid = Grid((33, 35, 31))
+    inputs = LesionInputs(
+        grid=grid,
+        brain_mask=np.ones(grid.shape, dtype=bool),
+        b0_t=3.0,
+        reading_te_s=0.02,
+        magnitude=np.hypot(*rng.normal(size=(2, *grid.shape))).astype(np.float32),
+        local_field_ppm=rng.normal(0, 0.3, grid.shape).astype(np.float32),
+        field_noise_ppm=np.full(grid.shape, 0.3, dtype=np.float32),
+    )
+    found = detect(inputs)
+    assert not any(f.counted for f in found.findings)
+    told = [f for f in found.findings if f.moment_ppm_mm3 is not None]
+    clear = [f for f in told if f.sign in ("paramagnetic", "diamagnetic")]
+    assert len(clear) <= 0.05 * max(len(told), 20)
+
+
+def test_missing_slices_are_no_lesions(phantom):
+    """Slices of zeros are neither found nor do they hide what lies elsewhere."""
+    magnitude = phantom.magnitude.copy()
+    magnitude[:, :, 20:22] = 0
+    found = detect(replace(phantom.inputs(), magnitude=magnitude))
+    lost = np.zeros(phantom.grid.shape, dtype=bool)
+    lost[:, :, 20:22] = True
+    for f in found.findings:
+        body = found.labels == f.index
+        assert not (f.counted and (body & lost).any())
+    for sphere in phantom.objects[:3]:
+        assert at(found, phantom.grid, sphere.centre_vox).counted

@@ -5,10 +5,12 @@
 3. Along each outward normal of the first guess the boundary is moved to where tissue ends and
    the dark skull begins. Costs of neighbouring normals are averaged, so that one dark lesion or
    one bright sinus at the surface does not move it, and a quadratic term holds it near the guess.
-4. Every hole is filled: dark lesions stay inside.
+4. On the scan's own voxels, to 1 mm, the boundary follows the signal by a millimetre or two.
+5. Every hole is filled: dark lesions stay inside.
 
 A crop without skull keeps all its tissue. Without a template, or when it cannot be registered,
-the brain is the largest piece of tissue that an erosion separates from the scalp.
+the brain is the largest piece of tissue that an erosion separates from the scalp. Noise without
+a head, and what is too large or too small for a brain, is refused.
 """
 
 import logging
@@ -42,6 +44,20 @@ Volume = npt.NDArray[np.float32]
 
 LARGEST_BRAIN_MM3 = 1.9e6
 """With its fluid; a larger piece of tissue still hangs together with the neck."""
+BELIEVED_MM3 = (2.0e4, 2.5e6)
+"""What morphology alone finds must be this large to be called a brain."""
+CAP_MM, LARGEST_CAP_MM2 = 6.0, 6000.0
+"""The uppermost millimetres of a head, and the largest cut through them; larger, and the view
+ends below the vertex."""
+HEAD_MM = 100.0
+"""A view at least so wide along two axes could hold a head."""
+BLOCK_MM = 20.0
+"""Blocks over which noise is told from tissue."""
+NOISE_RATIO, LOW_RATIO = 2.6, 4.0
+"""Mean over standard deviation of a block: 1.9 for the magnitude of pure noise, in blocks of a
+few dozen voxels up to 2.3. Where a wide view shows no air, less than 4 is noise over a head."""
+LEAST_STRUCTURE = 0.05
+"""Blocks of a head differ by more than this part of their mean; those of noise do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +75,12 @@ class BrainMaskParams:
         smaller outwards, where thin bone lets scalp and orbit in.
     smooth_mm : float
         Over what distance neighbouring normals share their costs [mm].
+    fine_mm : float
+        Voxels on which the boundary follows the signal in the end [mm].
+    follow_in_mm, follow_out_mm : float
+        How far it does [mm].
+    margin_mm : float
+        Kept around the brain, so that the cortex at its surface stays inside [mm].
     """
 
     work_mm: float = 2.0
@@ -67,6 +89,10 @@ class BrainMaskParams:
     hold_in_mm: float = 5.0
     hold_out_mm: float = 3.5
     smooth_mm: float = 4.0
+    fine_mm: float = 1.0
+    follow_in_mm: float = 1.0
+    follow_out_mm: float = 1.5
+    margin_mm: float = 0.3
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -128,11 +154,13 @@ def brain_mask(
     Raises
     ------
     InputError
-        For an image that is empty or not finite.
+        For an image that is empty, not finite or noise, or in which no brain can be told.
     """
     chosen = params or BrainMaskParams()
     image = combined(magnitude, grid)
-    if skull_free(image, grid):
+    crop = skull_free(image, grid)
+    _require_tissue(image, grid, crop)
+    if crop:
         mask = _crop_tissue(image, grid)
         says = "The field of view holds no whole head: all tissue above the noise is the mask."
         found = BrainMask(mask=mask, method="crop", says=(says,), registration=None)
@@ -144,13 +172,35 @@ def brain_mask(
         found = BrainMask(mask=mask, method="morphology", says=(says,), registration=None)
     else:
         found = _by_template(image, grid, template, chosen)
-    if not found.mask.any():
-        raise InputError(
-            "no brain was found in the magnitude",
-            where="brain_mask",
-            mend="Check the image, or give a mask of your own.",
-        )
+    _require_brain(found, image, grid)
     return found
+
+
+def _require_brain(found: BrainMask, image: Volume, grid: Grid) -> None:
+    """Raise `InputError` for a mask that is empty, or from morphology and not like a brain."""
+    size = float(found.mask.sum() * grid.voxel_mm3)
+    why = "" if size else "nothing was found."
+    if found.method == "morphology" and size:
+        low, high = BELIEVED_MM3
+        if not low <= size <= high:
+            why = f"what was found has {size / 1000:.0f} mL."
+        elif _all_the_same(image * found.mask, grid):
+            why = "what was found is all the same, as noise or a phantom is."
+    if why:
+        raise InputError(
+            " ".join(("there is no brain in the magnitude:", why, *found.says[:1])),
+            where="brain_mask",
+            mend="Check the image and the orientation in its header, or give a mask of your own.",
+        )
+
+
+def _all_the_same(image: Volume, grid: Grid) -> bool:
+    """Return whether blocks differ by no more than the voxels within them let expect."""
+    mean, spread, n = block_statistics(image, grid)
+    if len(mean) < 4:
+        return False
+    expected = 2.0 * float((spread / np.sqrt(n)).mean())
+    return bool(mean.std() < min(expected, LEAST_STRUCTURE * float(mean.mean())))
 
 
 def combined(magnitude: npt.NDArray[np.floating], grid: Grid) -> Volume:
@@ -168,6 +218,45 @@ def skull_free(image: Volume, grid: Grid) -> bool:
     small = coarse_grid(grid, 2.0)
     root = np.sqrt(np.asarray(to_grid(image, grid, small), dtype=np.float32).clip(0))
     return bool(extent[1] < 100.0 or air_fraction(root) < 0.10)
+
+
+def _require_tissue(image: Volume, grid: Grid, crop: bool) -> None:
+    """Raise `InputError` for noise: of one coil by its statistics, of many by its sameness."""
+    mean, spread, _ = block_statistics(image, grid)
+    if len(mean) == 0:
+        return
+    best = float(np.percentile(mean / np.maximum(spread, 1e-6 * mean), 95))
+    wide = np.sort(grid.spacing_mm * grid.shape)[1] >= HEAD_MM
+    same = crop and wide and float(mean.std()) < LEAST_STRUCTURE * float(mean.mean())
+    if best < (LOW_RATIO if crop and wide else NOISE_RATIO) or same:
+        raise InputError(
+            f"the magnitude looks like noise: its mean is {best:.1f} standard deviations, and "
+            f"its blocks differ by {mean.std() / mean.mean():.0%}",
+            where="brain_mask",
+            mend="Check that this is the magnitude and not the phase, or give a mask of your own.",
+        )
+
+
+def block_statistics(
+    image: Volume, grid: Grid
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int]:
+    """Return the mean and standard deviation of blocks of `BLOCK_MM`, and their voxels.
+
+    Blocks are a third of the view where that is less. Only those without zeros, the brighter
+    half; both arrays are empty when there are none, or when blocks have less than 20 voxels.
+    """
+    side = np.minimum(np.rint(BLOCK_MM / grid.spacing_mm), np.array(grid.shape) // 3)
+    side = np.maximum(side, 1).astype(int)
+    i, j, k = (n // s for n, s in zip(grid.shape, side, strict=True))
+    a, b, c = side
+    cut = image[: i * a, : j * b, : k * c].reshape(i, a, j, b, k, c)
+    blocks = cut.transpose(0, 2, 4, 1, 3, 5).reshape(i * j * k, -1)
+    blocks = blocks[(blocks > 0).all(axis=1)]
+    if blocks.shape[1] < 20 or len(blocks) == 0:
+        return np.empty(0), np.empty(0), blocks.shape[1]
+    mean, spread = blocks.mean(axis=1, dtype=np.float64), blocks.std(axis=1, dtype=np.float64)
+    bright = mean >= np.median(mean)
+    return mean[bright], spread[bright], blocks.shape[1]
 
 
 def _crop_tissue(image: Volume, grid: Grid) -> Mask:
@@ -194,12 +283,15 @@ def _by_template(
             registration=replace(fit, scan_grid=grid),
         )
     depth = signed_distance_mm(close_mm(template.brain, template.grid, 4.0), template.grid)
-    floor = template.grid.to_mm((0, 0, np.argwhere(template.brain)[:, 2].min()))[2]
-    inside = refine(work, small, *_guess(fit, depth, small), floor + 6.0, params)
-    fit = register(work, small, template, mask=inside, initial=fit)
-    inside = refine(work, small, *_guess(fit, depth, small), floor + 6.0, params)
+    floor = template.grid.to_mm((0, 0, np.argwhere(template.brain)[:, 2].min()))[2] + 6.0
+    surface = refine(work, small, *_guess(fit, depth, small), floor, params)
+    fit = register(work, small, template, mask=surface < 0, initial=fit)
+    distance, height = _guess(fit, depth, small)
+    surface = refine(work, small, distance, height, floor, params)
+    level = brain_level(work, surface, small, deep_mm=3.0, width_mm=8.0)
+    bone = bone_threshold(work / level, surface)
     return BrainMask(
-        mask=fill_holes(smooth_to(inside, small, grid)),
+        mask=followed(image, grid, surface, level, bone, small, params),
         method="template",
         says=(fit.says,),
         registration=replace(fit, scan_grid=grid),
@@ -228,7 +320,7 @@ def refine(
     height: Volume,
     floor_mm: float,
     params: BrainMaskParams,
-) -> Mask:
+) -> Volume:
     """Move the surface `distance` = 0 to where tissue ends.
 
     Parameters
@@ -248,14 +340,16 @@ def refine(
 
     Returns
     -------
-    brain : (I, J, K) ndarray of bool
-        Filled, one piece.
+    surface : (I, J, K) ndarray of float32
+        Signed distance to it, negative in the brain, which is filled and one piece [mm].
     """
-    evidence = tissue_evidence(image, distance, grid)
+    level = brain_level(image, distance, grid)
+    ratio = image / level
+    evidence = tissue_evidence(ratio, bone_threshold(ratio, distance))
     shell = (np.abs(distance) <= 0.75 * float(grid.spacing_mm.max())) & _interior(grid)
     points = np.argwhere(shell)
     if len(points) == 0:
-        return distance < 0
+        return distance
     steps = np.arange(-params.reach_in_mm, params.reach_out_mm + 0.5, 1.0)
     start = distance[shell]
     costs = _profile_costs(evidence, distance, points, start, steps, grid)
@@ -269,15 +363,24 @@ def refine(
         ~shell, sampling=grid.spacing_mm, return_distances=False, return_indices=True
     )
     shift = ndimage.gaussian_filter(moved[tuple(nearest)], 2.0 / grid.spacing_mm)
-    moved_in = open_mm(distance - shift < 0, grid, 3.0)  # no spikes along thin bone
-    return fill_holes(largest_component(moved_in))
+    surface = distance - shift
+    brain = open_mm(surface < 0, grid, 3.0)  # no spikes along thin bone
+    brain = fill_holes(largest_component(brain))
+    least = np.float32(0.25)  # on the right side of the surface, at least
+    signed = np.where(brain, np.minimum(surface, -least), np.maximum(surface, least))
+    return np.asarray(signed, dtype=np.float32)
 
 
-def tissue_evidence(image: Volume, distance: Volume, grid: Grid) -> Volume:
-    """Return +1 where signal is like that of the brain nearby, -1 where it is like bone."""
-    core = distance < -6.0
+def brain_level(
+    image: Volume, distance: Volume, grid: Grid, deep_mm: float = 6.0, width_mm: float = 14.0
+) -> Volume:
+    """Return the signal of the brain nearby, carried on outwards; above 0.
+
+    Of what lies `deep_mm` below the surface, smoothed by a Gaussian of `width_mm`.
+    """
+    core = distance < -deep_mm
     top = np.percentile(image[core], 98) if core.any() else float(image.max())
-    sigma = 14.0 / grid.spacing_mm
+    sigma = width_mm / grid.spacing_mm
     weight = ndimage.gaussian_filter(core.astype(np.float32), sigma)
     level = ndimage.gaussian_filter(np.minimum(image, top) * core, sigma)
     far = weight < 1e-3  # the deep level is carried on outwards where the window sees none
@@ -285,11 +388,83 @@ def tissue_evidence(image: Volume, distance: Volume, grid: Grid) -> Volume:
     if far.any() and not far.all():
         places = ndimage.distance_transform_edt(far, return_distances=False, return_indices=True)
         level = level[tuple(places)]
-    ratio = image / np.maximum(level, np.finfo(np.float32).tiny)
+    return np.asarray(np.maximum(level, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def bone_threshold(ratio: Volume, distance: Volume) -> float:
+    """Return which part of the brain's signal is half way to that of the bone around it."""
     skull = ratio[(distance > 3.0) & (distance < 10.0)]
     dark = float(np.percentile(skull, 20)) if skull.size else 0.1
-    threshold = float(np.clip(dark + 0.5 * (1 - dark), 0.3, 0.65))
+    return float(np.clip(dark + 0.5 * (1 - dark), 0.3, 0.65))
+
+
+def tissue_evidence(ratio: Volume, threshold: float) -> Volume:
+    """Return +1 where signal is like that of the brain nearby, -1 where it is like bone."""
     return np.asarray(np.clip((ratio - threshold) / 0.2, -1, 1), dtype=np.float32)
+
+
+def followed(
+    image: Volume,
+    grid: Grid,
+    surface: Volume,
+    level: Volume,
+    threshold: float,
+    small: Grid,
+    params: BrainMaskParams,
+) -> Mask:
+    """Let a surface found on coarse voxels follow the signal of the scan's own.
+
+    Parameters
+    ----------
+    image : (I, J, K) ndarray of float32
+        Magnitude on `grid`.
+    grid : Grid
+        Of the scan.
+    surface, level : (A, B, C) ndarray of float32
+        Signed distance, negative in the brain [mm], and signal of the brain nearby.
+    threshold : float
+        Which part of `level` is no longer tissue.
+    small : Grid
+        Of `surface` and `level`.
+    params : BrainMaskParams
+        Settings.
+
+    Returns
+    -------
+    brain : (I, J, K) ndarray of bool
+        Filled; voxels of signal 0 around it are left out, for they were stripped.
+    """
+    fine = coarse_grid(grid, params.fine_mm)
+    box = _box(surface < 4.0, small, fine)
+    near = fine.cut(box)
+    source = image if fine.shape == grid.shape else to_grid(image, grid, fine)
+    seen = np.asarray(source, dtype=np.float32)[box]
+    nearby = np.asarray(to_grid(level, small, near), dtype=np.float32)
+    ratio = np.asarray(seen / nearby, dtype=np.float32)
+    evidence = ndimage.gaussian_filter(tissue_evidence(ratio, threshold), 0.6 / near.spacing_mm)
+    away = np.asarray(to_grid(surface, small, near))
+    # outwards to an edge only: where no bone is near, what is bright may be scalp or dura
+    reach = 2 * np.rint((params.follow_out_mm + 0.5) / near.spacing_mm).astype(int) + 1
+    dark = ndimage.minimum_filter(np.where(away > 0, evidence, 1), tuple(reach)) < 0
+    out = np.where(dark, params.follow_out_mm, 0)
+    away -= evidence * np.where(evidence > 0, out, params.follow_in_mm) + params.margin_mm
+    if (seen == 0).mean() > 0.01:
+        away[~fill_holes(close_mm(seen > 0, near, 4.0))] = 4.0
+    whole = np.full(fine.shape, 4.0, dtype=np.float32)
+    whole[box] = away
+    if fine.shape != grid.shape:
+        whole = np.asarray(to_grid(whole, fine, grid), dtype=np.float32)
+    return fill_holes(largest_component(whole < 0))
+
+
+def _box(mask: Mask, source: Grid, target: Grid) -> tuple[slice, slice, slice]:
+    """Return the box of `target` that holds the voxels of `mask` on the same field of view."""
+    step = np.array(target.shape) / np.array(source.shape)
+    low, high = np.argwhere(mask).min(axis=0), np.argwhere(mask).max(axis=0) + 1
+    start = np.floor(low * step).astype(int)
+    stop = np.minimum(np.ceil(high * step).astype(int), target.shape)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    return i, j, k
 
 
 def _interior(grid: Grid) -> Mask:
@@ -322,7 +497,7 @@ def _profile_costs(
     begun = np.cumsum(np.pad(bone, ((0, 0), (0, 1))), axis=1) > 0
     seen = np.where(begun, -1.0, seen)
     # dark signal inside the guess may be a lesion or a sinus void: half its weight
-    seen = np.where((steps < 0) & (seen < 0), 0.5 * seen, seen)
+    seen = np.where((steps < 0) & (seen < 0), 0.25 * seen, seen)
     return -np.cumsum(seen, axis=1) * 0.5
 
 
@@ -362,12 +537,17 @@ def _by_morphology(image: Volume, grid: Grid) -> Mask:
 
 
 def _cranium(head: Mask, grid: Grid) -> Mask:
-    """Return where a brain can be: an ellipsoid larger than any, under the top of the head."""
+    """Return where a brain can be: an ellipsoid larger than any, under the top of the head.
+
+    Where the view ends below that top, the height is not known and the ellipse goes on.
+    """
     places = grid.to_mm(np.argwhere(head))
     top = np.percentile(places[:, 2], 99.5)
     upper = places[places[:, 2] > top - 90.0]
+    cap_mm2 = (places[:, 2] > places[:, 2].max() - CAP_MM).sum() * grid.voxel_mm3 / CAP_MM
     centre = np.array([*upper[:, :2].mean(axis=0), top - 75.0])
     i, j, k = grid.shape
     world = grid.to_mm(np.stack(np.meshgrid(*map(np.arange, (i, j, k)), indexing="ij"), axis=-1))
-    reach = ((world - centre) / (80.0, 100.0, 80.0)) ** 2
+    tall = 1e6 if cap_mm2 > LARGEST_CAP_MM2 else 80.0
+    reach = ((world - centre) / (80.0, 100.0, tall)) ** 2
     return cast("Mask", reach.sum(axis=-1) <= 1.0)

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from petechia.anatomy.registration import Registration, demons, flattened
+from petechia.anatomy.compared import flattened
+from petechia.anatomy.optimise import demons
+from petechia.anatomy.registration import Registration
 from petechia.anatomy.sites import REGIONS
 from petechia.anatomy.template import Template
 from petechia.core.checks import require_between

@@ -106,6 +106,7 @@ def mars_regions(
     brain: Mask,
     grid: Grid,
     params: ParcellationParams | None = None,
+    left: Mask | None = None,
 ) -> Labels:
     """Return the MARS site of every voxel of a template's brain.
 
@@ -121,6 +122,8 @@ def mars_regions(
         Geometry; world coordinates must be the template's (midline at x = 0).
     params : ParcellationParams, optional
         Distances.
+    left : (I, J, K) ndarray of bool, optional
+        The left half, where it is known better than by x < 0.
 
     Returns
     -------
@@ -137,7 +140,8 @@ def mars_regions(
         grid.require(array, name)
     out = np.zeros(grid.shape, dtype=np.int16)
     x_mm = _world(grid, 0)
-    sides = {"left": x_mm < 0, "right": x_mm >= 0}
+    half = x_mm < 0 if left is None else left
+    sides = {"left": half, "right": ~half}
     for side, half in sides.items():
         _label_grey(out, cerebra, half, side, grid, chosen)
     _label_white(out, cerebra, np.asarray(white) > 0.5, brain, sides, grid, chosen)

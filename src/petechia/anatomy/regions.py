@@ -14,6 +14,8 @@ from petechia.core.morphology import Mask
 
 NEAR_MM = 3.0
 """A lesion this near to a region, but outside of all, belongs to it."""
+LEAST_OVERLAP = 0.75
+"""Dice of a segmentation's brain and the scan's below which it is another's, or elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -95,14 +97,62 @@ def label_regions(
         With `ok` False and all labels 0 when the registration is not believable.
     """
     grid.require(brain_mask, "brain_mask")
-    labels = np.zeros(grid.shape, dtype=np.int16)
+    found = np.zeros(grid.shape, dtype=np.int16)
     if registration.ok:
         found = registration.to_scan(template.regions, nearest=True, grid=grid)
-        if (found > 0).any():
-            places = ndimage.distance_transform_edt(
-                found == 0, sampling=grid.spacing_mm, return_distances=False, return_indices=True
-            )
-            labels = np.where(brain_mask, found[tuple(places)], 0).astype(np.int16)
+    labels = _filled(found, brain_mask, grid)
     ok = bool(labels.any())
     says = registration.says if ok else f"No regions: {registration.says}."
     return Regions(labels=labels, table=REGIONS, grid=grid, ok=ok, says=says)
+
+
+def regions_from_segmentation(
+    segmentation: npt.NDArray[np.int16],
+    segmentation_grid: Grid,
+    brain_mask: Mask,
+    grid: Grid,
+    motion: npt.NDArray[np.float64] | None = None,
+) -> Regions:
+    """Return the MARS regions of a scan from those of a segmentation of the same person.
+
+    Parameters
+    ----------
+    segmentation : (L, M, N) ndarray of int16
+        Labels of `REGIONS`, as `segmentation.regions_of_segmentation` gives them.
+    segmentation_grid : Grid
+        Its geometry.
+    brain_mask : (I, J, K) ndarray of bool
+        Brain of the scan.
+    grid : Grid
+        The scan's geometry.
+    motion : (4, 4) ndarray of float, optional
+        Scan RAS to segmentation RAS [mm]; scanner coordinates are taken as shared without it.
+
+    Returns
+    -------
+    Regions
+        With `ok` False when the two brains overlap by a Dice of less than 0.75.
+    """
+    grid.require(brain_mask, "brain_mask")
+    segmentation_grid.require(segmentation, "segmentation")
+    to = np.linalg.inv(segmentation_grid.affine)
+    to = to @ (np.eye(4) if motion is None else motion) @ grid.affine
+    found = ndimage.affine_transform(
+        segmentation, to[:3, :3], to[:3, 3], grid.shape, order=0, mode="constant"
+    )
+    dice = 2 * (brain_mask & (found > 0)).sum() / max(brain_mask.sum() + (found > 0).sum(), 1)
+    ok = bool(dice >= LEAST_OVERLAP)
+    labels = _filled(found, brain_mask, grid) if ok else np.zeros(grid.shape, dtype=np.int16)
+    says = f"the segmentation's brain and the scan's overlap by a Dice of {dice:.2f}"
+    says = f"from a segmentation of the same person; {says}" if ok else f"No regions: {says}."
+    return Regions(labels=labels, table=REGIONS, grid=grid, ok=ok, says=says)
+
+
+def _filled(found: npt.NDArray[np.int16], brain_mask: Mask, grid: Grid) -> npt.NDArray[np.int16]:
+    """Return the labels in the brain, those that it lacks taken from the nearest."""
+    if not (found > 0).any():
+        return np.zeros(grid.shape, dtype=np.int16)
+    places = ndimage.distance_transform_edt(
+        found == 0, sampling=grid.spacing_mm, return_distances=False, return_indices=True
+    )
+    return np.where(brain_mask, found[tuple(places)], 0).astype(np.int16)

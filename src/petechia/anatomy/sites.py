@@ -7,7 +7,8 @@ plexus, not parenchyma.
 
 References
 ----------
-Gregoire et al. 2009, 10.1212/WNL.0b013e3181c34a7d
+Gregoire et al. 2009, 10.1212/WNL.0b013e3181c34a7d (MARS);
+Cordonnier et al. 2009, 10.1161/STROKEAHA.108.526996 (BOMBS)
 """
 
 from dataclasses import dataclass
@@ -28,6 +29,25 @@ COMPARTMENT_OF = {
     "cerebellum": "infratentorial",
 }
 """Site to compartment, in the order of the contract."""
+
+BOMBS_OF = {
+    "frontal": "cortex or subcortical white matter",
+    "parietal": "cortex or subcortical white matter",
+    "temporal": "cortex or subcortical white matter",
+    "occipital": "cortex or subcortical white matter",
+    "insula": "cortex or subcortical white matter",
+    "basal_ganglia": "basal ganglia grey matter",
+    "thalamus": "thalamus",
+    "internal_capsule": "internal and external capsule",
+    "external_capsule": "internal and external capsule",
+    "corpus_callosum": "subcortical white matter",
+    "deep_periventricular_wm": "subcortical white matter",
+    "brainstem": "brainstem",
+    "cerebellum": "cerebellum",
+}
+"""MARS site to the location of the Brain Observer MicroBleed Scale. BOMBS parts cortex and the
+grey-white junction from subcortical white matter, which a MARS lobe holds together, and has no
+location of its own for callosum and periventricular white matter."""
 
 SIDES = ("left", "right", "midline", "n/a")
 

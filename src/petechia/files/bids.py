@@ -14,14 +14,16 @@ would overwrite each other: the second gets its suffix added to `acq`, and a not
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from petechia.errors import FileError, ParameterError
+from petechia.files.beside import find_beside
 from petechia.files.bids_names import Named, name_of, parse_name
 from petechia.files.echo_parts import Image
 from petechia.files.images import scan_ref
 from petechia.files.nifti import is_nifti
-from petechia.files.scan import ScanName, ScanRef
+from petechia.files.scan import Beside, ScanName, ScanRef
 from petechia.files.sidecars import (
     DIFFERENCE,
     IMAGINARY,
@@ -103,7 +105,15 @@ def find_bids_scans(
         refs = [ref for name in groups for ref in _fieldmaps(name, groups[name], phase_scale)]
     if not refs:
         raise _nothing_found(dataset, seen)
-    return sorted(_unlike(refs), key=lambda ref: ref.name.prefix)
+    found = sorted(_unlike(refs), key=lambda ref: ref.name.prefix)
+    return [replace(ref, beside=_beside(dataset, ref)) for ref in found]
+
+
+def _beside(dataset: Path, ref: ScanRef) -> Beside:
+    """Return what lies beside a scan, but for images that are the scan itself."""
+    beside = find_beside(dataset, ref.name)
+    own = {str(path) for path in ref.paths}
+    return replace(beside, t1w=None if str(beside.t1w) in own else beside.t1w)
 
 
 # --- walking

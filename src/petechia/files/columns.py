@@ -50,6 +50,11 @@ _TEXT: dict[str, tuple[str, str | None]] = {
     "source_x_mm": ("To the right; fitted place of the magnetic source", "mm"),
     "source_y_mm": ("To the front; fitted place of the magnetic source", "mm"),
     "source_z_mm": ("Upwards; fitted place of the magnetic source", "mm"),
+    "iron_ug": (
+        "Mass of iron if all of it is hemosiderin; blood of a clear sign only",
+        "ug",
+    ),
+    "iron_se_ug": ("Standard error of iron_ug, with 30 % for the conversion", "ug"),
     "volume_mm3": ("Volume of the label; {size}", "mm^3"),
     "diameter_mm": ("Diameter; {size}", "mm"),
     "moment_ppm_mm3": ("{moment}", "ppm mm^3"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from petechia.core.echoes import Echoes
@@ -110,6 +111,28 @@ class Scan:
     nifti_header: Any = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Files of the same person and session that tell anatomy better; None where there is none.
+
+    Attributes
+    ----------
+    t1w, t2w : Path or None
+        Anatomical images.
+    segmentation : Path or None
+        By FreeSurfer or SynthSeg.
+    """
+
+    t1w: Path | None = None
+    t2w: Path | None = None
+    segmentation: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All that there are."""
+        return tuple(p for p in (self.t1w, self.t2w, self.segmentation) if p is not None)
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ScanRef:
     """A scan that was found but not yet read: cheap to list, to count, to send away.
@@ -122,3 +145,4 @@ class ScanRef:
     kind: str
     paths: tuple[str, ...] = field(default=())
     load: Callable[[], Scan]
+    beside: Beside = field(default_factory=Beside)

@@ -212,7 +212,9 @@ def summarise(findings: Sequence[Finding], params: CriteriaParams | None = None)
             },
             "largest_diameter_mm": max((round(f.diameter_mm, 1) for f in counted), default=None),
             "total_moment_ppm_mm3": round(sum(moments), 2) if moments else None,
-            "superficial_siderosis": {"sulci": sheets, "extent": extent(sheets)},
+            "superficial_siderosis": (
+                {"sulci": sheets, "extent": extent(sheets)} if sheets else None
+            ),
         },
     }
 

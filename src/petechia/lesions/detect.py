@@ -53,14 +53,17 @@ class DetectParams:
     most_findings : int
         At most so many findings stay in the table: every named lesion and mimic first, then
         veins, edges and what is undetermined, the most probable first.
-    signal, void, shortlist, tube, moment, classify, criteria, siderosis
+    signal, void, shortlist, tube, moment, classify, criteria
         Settings of the stages.
+    siderosis : SiderosisParams or None
+        Settings of the search for superficial siderosis; None: no search, since it finds far too
+        many false foci.
     """
 
     threshold: float = 0.5
     classification: str = "combined"
     finders: tuple[str, ...] = ("radial_symmetry", "blob", "dipole_match", "chi_peak")
-    most_findings: int = 150
+    most_findings: int = 500
     signal: SignalParams = field(default_factory=SignalParams)
     void: VoidParams = field(default_factory=VoidParams)
     shortlist: ShortlistParams = field(default_factory=ShortlistParams)
@@ -68,7 +71,7 @@ class DetectParams:
     moment: MomentParams = field(default_factory=MomentParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
-    siderosis: SiderosisParams = field(default_factory=SiderosisParams)
+    siderosis: SiderosisParams | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -168,7 +171,7 @@ def detect(
             "No spot in the brain mask is darker than its surroundings by "
             f"{100 * p.void.least_depth:.0f} % and {p.void.least_depth_sd:g} times the texture."
         )
-    sheets = find_siderosis(inputs, p.siderosis, p.signal)
+    sheets = find_siderosis(inputs, p.siderosis, p.signal) if p.siderosis else []
     kept = _without_sheets(kept, sheets, inputs.grid)
     findings = _findings(kept, inputs, p)
     for n, m in enumerate(kept):
@@ -293,6 +296,7 @@ class Seen:
 def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     """Find every void and measure it: shape, continuation, moment, place."""
     near, corner = _crop(inputs)
+    says = _missing(inputs)
     relative = relative_signal(near.magnitude, near.brain_mask, near.grid, params.signal)
     signal, texture = relative.value, relative.texture
     signal_swi = None
@@ -304,7 +308,13 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
     sources = _places_and_radii(voids, near.grid)
+    seen = len(voids)
     voids, features = _shortlist(near, voids, dark, relative, params)
+    if len(voids) < seen:
+        says.append(
+            f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
+            "the others continue as veins or lie at the surface."
+        )
     fits = _moments(near, voids, features, sources, dark, signal, params)
     around = contexts([void.body + corner for void in voids], inputs)
     told = []
@@ -315,7 +325,7 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     return Seen(
         near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
         voids=tuple(voids), features=tuple(told), centres_vox=sources[0],
-        says=tuple(_missing(inputs)),
+        says=tuple(says),
     )  # fmt: skip
 
 
@@ -360,7 +370,7 @@ def _shortlist(
         worth(shape, tube, symmetric[n], relative.texture, grid.voxel_mm3)
         for n, shape, tube in zip(likely, shapes, tubes, strict=True)
     ]
-    kept = best(scores, p.most)
+    kept = best(scores, p.most, p.sure)
     log.info("%d voids, %d shaped, %d on the shortlist", len(voids), len(some), len(kept))
     chosen = [some[n] for n in kept]
     shapes, tubes = [shapes[n] for n in kept], [tubes[n] for n in kept]

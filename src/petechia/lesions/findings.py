@@ -1,5 +1,6 @@
 """One finding, in the words and digits of the output contract."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,7 +15,7 @@ DIGITS: Mapping[str, int] = MappingProxyType(
         "probability": 3, "x_mm": 2, "y_mm": 2, "z_mm": 2, "volume_mm3": 2, "diameter_mm": 1,
         "moment_ppm_mm3": 2, "moment_se_ppm_mm3": 2, "chi_mean_ppm": 3,
         "parenchyma_fraction": 2, "sphericity": 2, "margin_sharpness": 2, "homogeneity": 2,
-        "source_x_mm": 2, "source_y_mm": 2, "source_z_mm": 2,
+        "source_x_mm": 2, "source_y_mm": 2, "source_z_mm": 2, "iron_ug": 2, "iron_se_ug": 2,
     }
 )  # fmt: skip
 """Digits after the point of each number in the table."""
@@ -25,8 +26,14 @@ COLUMNS = (
     "evidence",
 )  # fmt: skip
 """The contract's columns, in order."""
-EXTRA_COLUMNS = ("source_x_mm", "source_y_mm", "source_z_mm", "criteria")
+EXTRA_COLUMNS = (
+    "source_x_mm", "source_y_mm", "source_z_mm", "iron_ug", "iron_se_ug", "criteria",
+)  # fmt: skip
 """Columns that follow the contract's."""
+IRON_PPM_MM3_UG = 1.296
+"""Moment of 1 ug of iron in ferritin or hemosiderin at 37 C [ppm mm^3]."""
+IRON_ERROR = 0.3
+"""How far that number may be off: blood of another stage is not hemosiderin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +77,23 @@ class Finding:
     criteria: Mapping[str, str] = field(default_factory=dict)
     source_mm: tuple[float, float, float] | None = None
 
+    @property
+    def iron_ug(self) -> tuple[float, float] | None:
+        """Mass of iron and its standard error [ug]; None but for blood whose sign is clear.
+
+        Taken as hemosiderin: fresher blood has another moment for its iron.
+        """
+        moment, error = self.moment_ppm_mm3, self.moment_se_ppm_mm3
+        blood = self.class_ in ("microbleed", "macrobleed") and self.sign == "paramagnetic"
+        if not blood or moment is None or error is None:
+            return None
+        mass = moment / IRON_PPM_MM3_UG
+        return mass, math.hypot(error / IRON_PPM_MM3_UG, IRON_ERROR * mass)
+
     def row(self) -> dict[str, str]:
         """Return the row of the table: contract columns first, then the extra ones."""
         source = self.source_mm or (None, None, None)
-        extra = dict(zip(("source_x_mm", "source_y_mm", "source_z_mm"), source, strict=True))
+        extra = dict(zip(EXTRA_COLUMNS, (*source, *(self.iron_ug or (None, None))), strict=False))
         out = {}
         for column in (*COLUMNS, *EXTRA_COLUMNS):
             if column == "criteria":

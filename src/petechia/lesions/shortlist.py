@@ -33,11 +33,14 @@ class ShortlistParams:
     most_shaped : int
         At most so many voids have their shape measured, those of greatest symmetric depth.
     most : int
-        At most so many of them become candidates, the best by `worth`.
+        So many of them become candidates, the best by `worth`.
+    sure : float
+        What is worth so much becomes one all the same: a brain may hold 200 microbleeds.
     """
 
     most_shaped: int = 1000
     most: int = 150
+    sure: float = 2.5
 
     def __post_init__(self) -> None:
         if not 1 <= self.most <= self.most_shaped:
@@ -58,8 +61,8 @@ def symmetric_depth(
 
     On each of 13 lines through the darkest voxel the brightest voxel within twice the void's
     inscribed radius and 1.5 mm (at least one voxel) is looked for on either side; the lesser
-    rise counts, and of the 13 lines the second worst: a vein stays dark along itself, and
-    one neighbour does not spoil a lone spot.
+    rise counts, and of the 13 lines the mean of the two worst: a vein stays dark along itself,
+    and one neighbour does not spoil a lone spot.
 
     Parameters
     ----------
@@ -83,7 +86,7 @@ def symmetric_depth(
     reach = np.array([2 * v.inscribed_mm + 1.5 for v in voids])
     rise: Floats = _rises(signal, mask, seeds, reach, grid.spacing_mm, AXES)
     background = np.array([v.background for v in voids])
-    return np.asarray(np.sort(rise, axis=1)[:, 1] / background, dtype=np.float64)
+    return np.asarray(np.sort(rise, axis=1)[:, :2].mean(axis=1) / background, dtype=np.float64)
 
 
 def worth(shape: Shape, tube: Tube, symmetric: float, texture: float, voxel_mm3: float) -> float:
@@ -118,10 +121,11 @@ def worth(shape: Shape, tube: Tube, symmetric: float, texture: float, voxel_mm3:
     )
 
 
-def best(scores: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:
-    """Return the places of the `count` highest scores, in their own order."""
-    order = np.argsort(-np.round(np.asarray(scores, dtype=np.float64), 6), kind="stable")
-    return np.sort(order[:count])
+def best(scores: npt.ArrayLike, count: int, sure: float = np.inf) -> npt.NDArray[np.int64]:
+    """Return the places of the `count` highest scores and of all above `sure`, in order."""
+    rounded = np.round(np.asarray(scores, dtype=np.float64), 6)
+    order = np.argsort(-rounded, kind="stable")
+    return np.sort(order[: max(count, int((rounded > sure).sum()))])
 
 
 def _ramp(value: float, low: float, high: float) -> float:

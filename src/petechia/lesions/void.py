@@ -31,9 +31,12 @@ class VoidParams:
         The void ends where this share of the depth is left.
     reach_mm : float
         No void grows farther than this from its seed [mm].
-    merge : float
+    merge, merge_far : float
         Two seeds are one void when the ridge between them rises less than this share of
-        the shallower depth.
+        the shallower depth; the second for seeds farther apart than `near_mm`, which are
+        more often two.
+    near_mm : float
+        Seeds so near, or within 1.5 of the largest side of a voxel, are near [mm].
     body_radii : float
         Voxels farther from the core than this many of its inscribed radii are tails
         (veins that run into the void), not body.
@@ -44,7 +47,9 @@ class VoidParams:
     least_depth_sd: float = 3.0
     half: float = 0.5
     reach_mm: float = 12.0
-    merge: float = 0.1
+    merge: float = 0.3
+    merge_far: float = 0.1
+    near_mm: float = 3.0
     body_radii: float = 2.2
 
     def __post_init__(self) -> None:
@@ -52,12 +57,14 @@ class VoidParams:
             min(self.snap_mm, self.reach_mm, self.body_radii) <= 0
             or not 0 < self.least_depth < 1
             or not 0 < self.half < 1
-            or not 0 <= self.merge < 1
+            or not 0 <= self.merge_far <= self.merge < 1
+            or self.near_mm < 0
         ):
             raise ParameterError(
                 f"{self}",
                 where="VoidParams",
-                mend="Distances above 0; least_depth, half and merge between 0 and 1.",
+                mend="Distances above 0; least_depth, half and merge between 0 and 1; merge_far "
+                "at most merge.",
             )
 
 
@@ -152,9 +159,9 @@ def grow_voids(
         return []
     threshold = least + (1 - p.half) * (background - least)
     threshold = np.minimum(threshold, background - np.minimum(1.5 * texture, 0.5 * depth[deep]))
-    labels, parent = _flood(
-        signal, mask, seeds, threshold, background, p.reach_mm, spacing, p.merge
-    )
+    near = max(p.near_mm, 1.5 * float(spacing.max()))
+    merge = (p.merge, p.merge_far, near)
+    labels, parent = _flood(signal, mask, seeds, threshold, background, p.reach_mm, spacing, merge)
     boxes = ndimage.find_objects(labels, len(seeds))
     out = []
     for n, box in enumerate(boxes):
@@ -311,7 +318,11 @@ def _flood(  # type: ignore[no-untyped-def]
                 shallow = own if least[own] > least[there] else there
                 deep = there if shallow == own else own
                 rise = level - least[shallow]
-                if rise < merge * (background[shallow] - least[shallow]):
+                gap = 0.0
+                for a in range(3):
+                    gap += ((seeds[own, a] - seeds[there, a]) * spacing[a]) ** 2
+                share = merge[0] if gap <= merge[2] * merge[2] else merge[1]
+                if rise < share * (background[shallow] - least[shallow]):
                     parent[shallow] = deep
             continue
         if level >= threshold[own]:

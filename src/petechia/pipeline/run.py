@@ -133,7 +133,7 @@ def _down_the_road(
         scan = ref.load()
     for note in scan.notes:
         LOG.info("read: %s", note)
-    work = Work(scan=scan, settings=settings)
+    work = Work(scan=scan, settings=settings, beside=ref.beside)
     work.given_mask, work.given_field_ppm = given_volumes(options.mask, options.field, scan)
 
     @contextmanager
@@ -149,7 +149,7 @@ def _down_the_road(
         _forget(tree.path("summary", ref.name))
     keys = {key for name in options.steps or STAGES for key in STAGES[name].writes}
     provenance = {
-        "fingerprint": fingerprint(_hashes(scan), settings, _given_hashes(options)),
+        "fingerprint": fingerprint(_hashes(scan), settings, _given_hashes(options, ref)),
         "software": software(),
     }
     with meter.stage("write"):
@@ -184,8 +184,9 @@ def _hashes(scan: Scan) -> list[str]:
     return [source.sha256 for source in scan.sources]
 
 
-def _given_hashes(options: Options) -> list[str]:
-    return [sha256_of(path) for path in (options.mask, options.field) if path is not None]
+def _given_hashes(options: Options, ref: ScanRef) -> list[str]:
+    given = (options.mask, options.field, *ref.beside.paths)
+    return [sha256_of(path) for path in given if path is not None]
 
 
 def _report_name(tree: OutputTree, name: ScanName) -> str:
@@ -212,7 +213,7 @@ def _finished(
         return None
     if set(now) != set(then):  # an archive, or changed files: only reading can tell
         now = _hashes(ref.load())
-    same = summary.get("fingerprint") == fingerprint(now, settings, _given_hashes(options))
+    same = summary.get("fingerprint") == fingerprint(now, settings, _given_hashes(options, ref))
     return summary if same else None
 
 

@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from petechia.anatomy.brainmask import BrainMask, brain_mask
-from petechia.anatomy.deformation import deform
 from petechia.anatomy.ghosting import ghosting
 from petechia.anatomy.head import head_mask, noise_level
-from petechia.anatomy.regions import label_regions
-from petechia.anatomy.registration import register
 from petechia.anatomy.sites import VENTRICLE_LABELS
 from petechia.anatomy.surroundings import air_cavities, structure_masks, template_structures
 from petechia.anatomy.template import Template, template_from
@@ -38,6 +35,7 @@ from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
 from petechia.pipeline.detector import detector, threshold
 from petechia.pipeline.referenced import referenced
+from petechia.pipeline.sites import HOW, find_sites
 from petechia.pipeline.work import Work
 from petechia.qsm.handedness import susceptibility_evidence
 from petechia.qsm.noise import chi_noise
@@ -378,18 +376,17 @@ def regions_stage(work: Work) -> None:
     """Bring the atlas onto the scan."""
     magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
     there, mask = template(), work.need("mask")
-    work.registration = (work.brain.registration if work.brain else None) or register(
-        magnitude, work.grid, there, mask=mask
-    )
-    work.registration = deform(work.registration, magnitude, mask, there)
-    work.regions = label_regions(work.registration, there, mask, work.grid)
+    fit = work.brain.registration if work.brain else None
+    found = find_sites(magnitude, mask, work.grid, there, work.beside, fit)
+    work.registration, work.regions = found.registration, found.regions
+    work.warnings += found.left_out
     work.checks.append(
         fitness.check_sites(work.regions.ok, f"{work.registration.quality:.2f}", work.regions.says)
     )
     work.cite(
         "anatomical sites",
-        "registration to ICBM 2009c",
-        "mutual information, then demons; CerebrA labels grouped into MARS sites",
+        HOW[found.by][0],
+        f"{HOW[found.by][1]}; labels grouped into MARS sites",
         "10.1038/s41597-020-0557-9",
     )
 

@@ -14,7 +14,7 @@ from petechia.anatomy.tissue import Tissue
 from petechia.anatomy.tracking import Veins
 from petechia.core.echoes import Echoes, reading_echo
 from petechia.core.grid import Grid
-from petechia.files.scan import Scan
+from petechia.files.scan import Beside, Scan
 from petechia.lesions.detect import Detection
 from petechia.pipeline.fitness import Check, forbidden
 from petechia.pipeline.settings import Settings
@@ -35,6 +35,7 @@ class Work:
     given_mask: Mask | None = None
     given_field_ppm: Volume | None = None
     given_reference: Mask | None = None
+    beside: Beside = field(default_factory=Beside)
 
     checks: list[Check] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -160,7 +160,7 @@ def model_note(data: ReportData) -> str:
 def _siderosis(data: ReportData, foci: int) -> str:
     """Return the words on dark sheets along the cortex."""
     if not foci:
-        return "no dark sheet along the cortex was found; the search can miss it"
+        return "not assessed: no search for it was made"
     told = (data.summary.get("criteria") or {}).get("superficial_siderosis") or {}
     reach = f", {told['extent']}" if told.get("extent") else ""
     sulci = "1 sulcus" if foci == 1 else f"{foci} sulci"

@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             found = brain_mask(magnitude, image.grid, template())
             mask = found.mask
+            size_ml = mask.sum() * image.grid.voxel_mm3 / 1000
+            print(f"{size_ml:.0f} mL of brain, found by: {found.method}")
             for line in found.says:
                 print(line)
         if phases:

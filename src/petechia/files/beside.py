@@ -1,0 +1,108 @@
+"""T1w and T2w scans and segmentations that lie beside a gradient echo, and reading them.
+
+Looked for: `sub-X[/ses-Y]/anat/*_T1w.nii[.gz]` and `*_T2w` of the same subject and session;
+and in every dataset below `derivatives/` (and `sourcedata/freesurfer`) FreeSurfer's
+`sub-X[_ses-Y]/mri/` with `aparc.DKTatlas+aseg.mgz`, `aparc+aseg.mgz` or SynthSeg's
+`synthseg.mgz`, or a BIDS `*_dseg` of that session whose `desc` or `seg` tells of aparc, aseg
+or SynthSeg. Of several the first in that order, then by name.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.grid import Grid
+from petechia.errors import FileError, InputError
+from petechia.files.nifti import is_nifti, read_nifti, stem_of
+from petechia.files.scan import Beside, ScanName
+
+FREESURFER = (
+    "aparc.DKTatlas+aseg.mgz", "aparc.DKTatlas+aseg.nii.gz", "aparc+aseg.mgz",
+    "aparc+aseg.nii.gz", "synthseg.mgz", "synthseg.nii.gz",
+)  # fmt: skip
+WORDS = ("aparc", "aseg", "synthseg", "freesurfer")
+"""What a `desc` or `seg` that tells of FreeSurfer's numbers holds."""
+MGH = (".mgz", ".mgh")
+
+
+def find_beside(dataset: Path, name: ScanName) -> Beside:
+    """Return what lies beside a scan of a raw BIDS dataset.
+
+    Parameters
+    ----------
+    dataset : Path
+        Root.
+    name : ScanName
+        Of the gradient echo; its subject and session count.
+    """
+    own = dataset / name.folder
+    return Beside(
+        t1w=_first(own, "_T1w"),
+        t2w=_first(own, "_T2w"),
+        segmentation=next(_segmentations(dataset, name), None),
+    )
+
+
+def _first(folder: Path, suffix: str) -> Path | None:
+    """Return the first image with a suffix; parts of a complex image are none."""
+    found = (p for p in _listed(folder) if stem_of(p.name).endswith(suffix))
+    return next((p for p in found if is_nifti(p.name) and "_part-" not in p.name), None)
+
+
+def _segmentations(dataset: Path, name: ScanName) -> Iterator[Path]:
+    labels = [f"{key}-{value}" for key, value in name.entities if key in ("sub", "ses")]
+    places = [dataset / "derivatives", *_listed(dataset / "derivatives")]
+    places.append(dataset / "sourcedata" / "freesurfer")
+    for place in places:
+        mri = place / "_".join(labels) / "mri"
+        yield from (mri / file for file in FREESURFER if (mri / file).is_file())
+    for place in places:
+        for path in _listed(place.joinpath(*labels, "anat")):
+            stem = stem_of(path.name)
+            told = [p for p in stem.split("_") if p.startswith(("desc-", "seg-"))]
+            named = any(word in part.lower() for part in told for word in WORDS)
+            if named and is_nifti(path.name) and stem.endswith("_dseg") and "_space-" not in stem:
+                yield path
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def read_segmentation(path: Path) -> tuple[npt.NDArray[np.int32], Grid]:
+    """Return the numbers of a segmentation and its grid; NIfTI or FreeSurfer's `.mgz`.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    InputError
+        If it is not one volume of whole numbers.
+    """
+    if path.name.lower().endswith(MGH):
+        try:
+            image: Any = nib.load(path)
+            values = np.asarray(image.dataobj)
+            grid = Grid(values.shape[:3], np.asarray(image.affine))
+        except Exception as error:
+            raise FileError(
+                f"cannot be read ({type(error).__name__}: {error})",
+                where=str(path),
+                mend="Give FreeSurfer's file again, or convert it to NIfTI.",
+            ) from error
+        values = values.reshape(values.shape[:3]) if values.ndim == 4 else values
+    else:
+        volume = read_nifti(path)
+        values, grid = volume.only, volume.grid
+    whole = np.rint(values)
+    if values.ndim != 3 or not np.allclose(values, whole):
+        raise InputError(
+            "not a volume of whole numbers",
+            where=str(path),
+            mend="A segmentation holds labels: give it as it was made, not interpolated.",
+        )
+    return whole.astype(np.int32), grid

@@ -1,0 +1,147 @@
+"""Where everything is: by the best anatomy there is beside a scan, else by the scan itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from petechia.anatomy.companion import LEAST_PEAK, through_companion, to_companion
+from petechia.anatomy.deformation import deform
+from petechia.anatomy.regions import Regions, label_regions, regions_from_segmentation
+from petechia.anatomy.registration import Registration, register
+from petechia.anatomy.segmentation import regions_of_segmentation
+from petechia.anatomy.template import Template
+from petechia.core.grid import Grid
+from petechia.core.morphology import Mask
+from petechia.errors import PetechiaError, UnfitError
+from petechia.files.beside import read_segmentation
+from petechia.files.nifti import read_nifti
+from petechia.files.scan import Beside
+
+LEAST_ALIKE = 0.6
+"""Part of the brain at which a segmentation and the scan's own affine fit name one site."""
+HOW = {
+    "segmentation": ("segmentation", "a segmentation of the same person, by MARS's sites"),
+    "T1w": ("registration to ICBM 2009c by way of the T1w scan", "rigid, affine, then demons"),
+    "T2w": ("registration to ICBM 2009c by way of the T2w scan", "rigid, affine, then demons"),
+    "own": ("registration to ICBM 2009c", "mutual information, then demons"),
+}
+"""By what sites were found: for the methods text of the report."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Sites:
+    """Where everything is, and how it was found.
+
+    Attributes
+    ----------
+    registration : Registration
+        Scan to template.
+    regions : Regions
+        The labels.
+    by : str
+        A key of `HOW`.
+    left_out : tuple of str
+        What lay beside the scan and was not used, and why.
+    """
+
+    registration: Registration
+    regions: Regions
+    by: str
+    left_out: tuple[str, ...] = ()
+
+
+def find_sites(
+    magnitude: np.ndarray,
+    mask: Mask,
+    grid: Grid,
+    template: Template,
+    beside: Beside,
+    fit: Registration | None = None,
+) -> Sites:
+    """Find the registration and the regions of a scan.
+
+    A segmentation of the same person comes first, then a T1w scan, then a T2w scan, then the
+    scan's own contrast. What lies beside but does not fit the scan is left out, and said.
+
+    Parameters
+    ----------
+    magnitude : (I, J, K) ndarray of float
+        Echoes combined.
+    mask : (I, J, K) ndarray of bool
+        Brain.
+    grid : Grid
+        Geometry.
+    template : Template
+        What is registered to.
+    beside : Beside
+        What else there is of the person.
+    fit : Registration, optional
+        The scan's affine fit, where the brain mask has made one.
+    """
+    fit = fit or register(magnitude, grid, template, mask=mask)
+    left_out: list[str] = []
+    if beside.segmentation is not None:
+        try:
+            regions = _segmented(beside, magnitude, mask, grid, fit)
+        except PetechiaError as error:
+            left_out.append(f"{beside.segmentation.name} was not used: {error.what}.")
+        else:
+            why = regions.says if not regions.ok else _doubt(regions, fit, template, mask)
+            if not why:
+                return Sites(registration=fit, regions=regions, by="segmentation")
+            left_out.append(f"{beside.segmentation.name} was not used: {why.rstrip('.')}.")
+    for name, path in (("T1w", beside.t1w), ("T2w", beside.t2w)):
+        if path is None:
+            continue
+        try:
+            found = _companion(fit, magnitude, mask, path, template, name)
+        except PetechiaError as error:
+            found = error.what
+        if isinstance(found, Registration):
+            regions = label_regions(found, template, mask, grid)
+            return Sites(registration=found, regions=regions, by=name, left_out=tuple(left_out))
+        left_out.append(f"{path.name} was not used: {found}.")
+    fit = deform(fit, magnitude, mask, template)
+    regions = label_regions(fit, template, mask, grid)
+    return Sites(registration=fit, regions=regions, by="own", left_out=tuple(left_out))
+
+
+def _companion(
+    fit: Registration, magnitude: np.ndarray, mask: Mask, path: Path, there: Template, name: str
+) -> Registration | str:
+    image = read_nifti(path)
+    return through_companion(fit, magnitude, mask, image.only, image.grid, there, name)
+
+
+def _segmented(
+    beside: Beside, magnitude: np.ndarray, mask: Mask, grid: Grid, fit: Registration
+) -> Regions:
+    """Return regions by a segmentation; a T1w scan beside it tells how the head has moved."""
+    labels, own = read_segmentation(cast("Path", beside.segmentation))
+    motion = None
+    if beside.t1w is not None:
+        image = read_nifti(beside.t1w)
+        found, peak = to_companion(magnitude, grid, image.only, image.grid)
+        motion = found if peak >= LEAST_PEAK else None
+    if motion is None and not fit.ok:
+        raise UnfitError(
+            f"nothing tells whether it lies where the scan does ({fit.says})",
+            where="segmentation",
+            mend="Give the T1w scan that it was made from, too.",
+        )
+    sites = regions_of_segmentation(labels, own)
+    return regions_from_segmentation(sites, own, mask, grid, motion)
+
+
+def _doubt(regions: Regions, fit: Registration, template: Template, mask: Mask) -> str:
+    """Return why sites by a segmentation are doubted; nothing when the scan's own fit agrees."""
+    if not fit.ok:
+        return ""
+    own = label_regions(fit, template, mask, regions.grid).labels
+    both = (own > 0) & (regions.labels > 0)
+    alike = float(np.mean(own[both] == regions.labels[both])) if both.any() else 0.0
+    if alike >= LEAST_ALIKE:
+        return ""
+    return f"only {alike:.0%} of its sites are where the scan's own fit puts them"

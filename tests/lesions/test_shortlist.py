@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from petechia.core.grid import Grid
+from petechia.errors import ParameterError
+from petechia.lesions.detect import DetectParams, detect
+from petechia.lesions.shape import measure_shape
+from petechia.lesions.shortlist import ShortlistParams, best, symmetric_depth, worth
+from petechia.lesions.tube import continuation
+from petechia.lesions.void import grow_voids
+
+SHAPE = (31, 33, 29)
+BALL, ROD = (9.0, 16.0, 14.0), (22.0, 16.0, 14.0)
+
+
+def scene(spacing=(1.0, 1.0, 1.0), along=(0.0, 0.3, 1.0)):
+    """A dark ball of 1.5 mm and a rod as wide, long and as dark, in smooth tissue."""
+    grid = Grid.from_spacing(SHAPE, spacing)
+    at = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), -1) * spacing
+    ball = np.linalg.norm(at - np.multiply(BALL, spacing), axis=-1)
+    u = np.divide(along, np.linalg.norm(along))
+    r = at - np.multiply(ROD, spacing)
+    rod = np.linalg.norm(r - (r @ u)[..., None] * u, axis=-1)
+    near = np.minimum(ball, rod)
+    signal = (1 - 0.8 * np.clip(2.0 - near, 0, 1)).astype(np.float32)
+    return signal, np.ones(SHAPE, dtype=bool), grid
+
+
+def judged(signal, mask, grid):
+    """Return symmetric depth and worth of the ball and of the rod."""
+    voids = grow_voids(signal, 0.02, mask, np.array([BALL, ROD]), grid)
+    assert len(voids) == 2
+    depth = symmetric_depth(signal, mask, voids, grid)
+    dark = signal < 0.6
+    out = []
+    for void, d in zip(voids, depth, strict=True):
+        shape = measure_shape(void, signal, mask, dark, grid)
+        tube = continuation(1 - signal, mask, shape, grid)
+        out.append((float(d), worth(shape, tube, float(d), 0.02, grid.voxel_mm3)))
+    return out
+
+
+@pytest.mark.parametrize("along", [(0, 0, 1), (0, 1, 0), (0, 1, 1)])
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (0.7, 0.9, 1.4)])
+def test_a_spot_is_worth_more_than_a_vein(spacing, along):
+    (ball, spot), (rod, vein) = judged(*scene(spacing, along))
+    assert ball == pytest.approx(0.8, abs=0.05)
+    assert rod < 0.65 * ball
+    assert spot > vein + 3
+
+
+def test_the_order_does_not_depend_on_how_the_volume_is_stored():
+    signal, mask, grid = scene()
+    told = judged(signal, mask, grid)
+    voids = grow_voids(signal, 0.02, mask, np.array([BALL, ROD]), grid)
+    depth = symmetric_depth(signal, mask, voids, grid)
+    turned = np.ascontiguousarray(signal.transpose(2, 0, 1)[::-1])
+    places = [np.array([SHAPE[2] - 1 - p[2], p[0], p[1]]) for p in (BALL, ROD)]
+    there = Grid(turned.shape)
+    voids = grow_voids(turned, 0.02, np.ones(turned.shape, bool), np.array(places), there)
+    again = symmetric_depth(turned, np.ones(turned.shape, bool), voids, there)
+    assert again == pytest.approx(depth, abs=1e-6)
+    assert depth == pytest.approx([d for d, _ in told])
+
+
+def test_beyond_the_mask_nothing_rises():
+    signal, mask, grid = scene()
+    mask[:8] = False
+    voids = grow_voids(signal, 0.02, mask, np.array([BALL]), grid)
+    assert symmetric_depth(signal, mask, voids, grid)[0] < 0.5
+    assert symmetric_depth(signal, mask, [], grid).shape == (0,)
+
+
+def test_best_keeps_the_order_and_all_that_is_sure():
+    assert best([3.0, 1.0, 2.0, 2.0], 2).tolist() == [0, 2]
+    assert best([3.0, 1.0, 2.0, 2.0], 1, sure=1.5).tolist() == [0, 2, 3]
+    assert best([], 5).tolist() == []
+
+
+def test_a_short_list_keeps_the_lesions_and_says_what_it_left(phantom):
+    params = DetectParams(shortlist=ShortlistParams(most=4, sure=np.inf))
+    few = detect(phantom.inputs(), params)
+    assert len(few.findings) == 4
+    assert any("dark spots were seen; the 4 most" in text for text in few.says)
+    assert sum(f.counted for f in few.findings) == 3
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(ParameterError, match="most=9, most_shaped=3"):
+        ShortlistParams(most=9, most_shaped=3)

@@ -1,0 +1,104 @@
+"""The best anatomy beside a scan is used, and what does not fit is said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from petechia.anatomy.regions import Regions
+from petechia.anatomy.registration import Registration
+from petechia.core.grid import Grid
+from petechia.files.scan import Beside
+from petechia.files.writing import write_nifti
+from petechia.pipeline import sites
+from petechia.pipeline.stages import template
+
+GRID = Grid.from_spacing((12, 12, 12), (4.0, 4.0, 4.0))
+MASK = np.ones(GRID.shape, bool)
+IMAGE = np.ones(GRID.shape, np.float32)
+
+
+@pytest.fixture
+def fit():
+    return Registration(
+        matrix=np.eye(4), scan_grid=GRID, template_grid=template().grid,
+        quality=0.8, ok=True, says="own fit",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def beside(tmp_path):
+    for name in ("t1w", "t2w", "seg"):
+        write_nifti(tmp_path / f"{name}.nii.gz", IMAGE, GRID)
+    return Beside(
+        t1w=tmp_path / "t1w.nii.gz",
+        t2w=tmp_path / "t2w.nii.gz",
+        segmentation=tmp_path / "seg.nii.gz",
+    )
+
+
+def found(fit, beside):
+    return sites.find_sites(IMAGE, MASK, GRID, template(), beside, fit)
+
+
+@pytest.fixture
+def answers(monkeypatch, fit):
+    """What each way says, without the work; an own fit is taken as it is."""
+    told = {"T1w": "no fit (T1w)", "T2w": "no fit (T2w)"}
+
+    def companion(own, magnitude, mask, image, grid, there, name):
+        return told[name]
+
+    monkeypatch.setattr(sites, "through_companion", companion)
+    monkeypatch.setattr(sites, "deform", lambda registration, *_: registration)
+    return told
+
+
+def test_alone_the_scan_is_registered_itself(fit, answers):
+    out = found(fit, Beside())
+    assert (out.by, out.left_out) == ("own", ())
+    assert out.registration is fit
+
+
+def test_what_does_not_fit_is_left_out_in_order_and_said(fit, answers, beside):
+    out = found(fit, beside)
+    assert out.by == "own"
+    assert [line.split()[0] for line in out.left_out] == ["seg.nii.gz", "t1w.nii.gz", "t2w.nii.gz"]
+    assert "cortical parcels" in out.left_out[0]
+    assert "no fit (T2w)" in out.left_out[2]
+
+
+def test_t1w_comes_before_t2w(fit, answers, beside):
+    better = replace(fit, says="by way")
+    answers["T1w"] = answers["T2w"] = better
+    out = found(fit, replace(beside, segmentation=None))
+    assert (out.by, out.left_out) == ("T1w", ())
+    assert out.registration is better
+    answers["T1w"] = "no fit"
+    assert found(fit, replace(beside, segmentation=None)).by == "T2w"
+
+
+def test_a_segmentation_comes_first(fit, answers, beside, monkeypatch):
+    labels = np.ones(GRID.shape, np.int16)
+    good = Regions(labels=labels, table=(), grid=GRID, ok=True, says="from a segmentation")
+    monkeypatch.setattr(sites, "_segmented", lambda *_: good)
+    monkeypatch.setattr(sites, "label_regions", lambda *_: good)
+    out = found(fit, beside)
+    assert out.by == "segmentation"
+    assert out.regions is good
+    elsewhere = replace(good, labels=np.where(MASK, 2, 0).astype(np.int16))
+    monkeypatch.setattr(sites, "label_regions", lambda *_: elsewhere)
+    out = found(fit, beside)
+    assert out.by == "own"
+    assert "only 0% of its sites" in out.left_out[0]
+
+
+def test_a_segmentation_of_a_scan_that_fits_nothing_needs_its_t1w(fit, answers, beside):
+    out = found(replace(fit, ok=False, says="turned"), replace(beside, t1w=None, t2w=None))
+    assert out.by == "own"
+    assert "nothing tells whether it lies where the scan does (turned)" in out.left_out[0]
+
+
+def test_every_way_has_its_words(fit, answers):
+    assert set(sites.HOW) == {"segmentation", "T1w", "T2w", "own"}
+    assert found(fit, Beside()).by in sites.HOW
