@@ -39,6 +39,15 @@ WITHOUT_PHASE = [
 ]
 WITHOUT_SIGN = [n for n, name in enumerate(NAMES) if name in SIGNED_NAMES]
 WITHOUT_DECAY = [n for n, name in enumerate(NAMES) if name.startswith("decay_")]
+SPEAK_FOR = (
+    "field_signed_significance", "field_explained", "map_dipole_near", "form_sphericity",
+    "form_parenchyma", "dark_round_3", "dark_round_5", "dark_round_7",
+)  # fmt: skip
+SPEAK_AGAINST = (
+    "form_outside", "tube_through", "tube_one_way", "tube_chi_through", "tube_chi_one_way",
+)  # fmt: skip
+TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES]
+"""What anatomy and physics say of the direction, so that no simulator can teach the contrary."""
 CALCIUM = CLASSES.index("calcification")
 ASSETS = Path(__file__).parents[1] / "src" / "petechia" / "assets" / "data"
 POINTS_FALSE = {"screening": 2.0, "balanced": 0.5, "counting": 0.2}
@@ -128,12 +137,23 @@ def degraded(
     return np.concatenate(tables), np.concatenate(labels), np.concatenate(rows)
 
 
-def grown(table: np.ndarray, label: np.ndarray, weight: np.ndarray, seed: int, most: int) -> Any:
-    """Return a fitted forest of the library; a column that is missing everywhere is never asked."""
+def grown(
+    table: np.ndarray,
+    label: np.ndarray,
+    weight: np.ndarray,
+    seed: int,
+    most: int,
+    trend: Sequence[int] | None = None,
+) -> Any:
+    """Return a fitted forest of the library; a column that is missing everywhere is never asked.
+
+    `trend` is +1 or -1 for columns whose larger values may only speak for, or against.
+    """
     table = np.where(np.isnan(table).all(axis=0), 0, table)
     model = HistGradientBoostingClassifier(
         max_iter=most, learning_rate=0.05, max_leaf_nodes=16, min_samples_leaf=25,
         l2_regularization=5.0, max_features=0.3, early_stopping=False, random_state=seed,
+        monotonic_cst=trend,
     )  # fmt: skip
     return model.fit(table, label, sample_weight=weight)
 
@@ -175,13 +195,13 @@ def plain(model: Any, classes: Sequence[int] | None = None) -> Trees:
     )  # fmt: skip
 
 
-def fit_bleed(table: np.ndarray, label: np.ndarray, seed: int, most: int = 260) -> Trees:
+def fit_bleed(table: np.ndarray, label: np.ndarray, seed: int, most: int = 220) -> Trees:
     """Return trees for microbleed against the rest, on whole and poorer scans."""
     poor, poor_label, _ = degraded(table, label)
     x, y = np.concatenate([table, poor]), np.concatenate([label, poor_label])
     weight = np.concatenate([np.ones(len(table)), np.full(len(poor), 0.4)])
     known = y >= 0
-    return plain(grown(x[known], (y[known] == 0).astype(int), weight[known], seed, most))
+    return plain(grown(x[known], (y[known] == 0).astype(int), weight[known], seed, most, TREND))
 
 
 def fit_other(table: np.ndarray, label: np.ndarray, seed: int) -> Trees:

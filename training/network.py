@@ -13,12 +13,13 @@ from petechia.lesions.findings import CLASSES
 
 PHASE = [CHANNELS.index(c) for c in ("dark_swi", "field", "chi")]
 N_CLASSES = len(CLASSES)
+WIDTH = 12
 
 
 class Network(nn.Module):
     """Four convolutions; the middle of the last map and its mean tell the class."""
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
 
         def step(a: int, b: int, stride: int = 1, pad: int = 1) -> nn.Sequential:
@@ -100,7 +101,7 @@ def train_network(
     rows: npt.NDArray[np.int64],
     seed: int,
     epochs: int,
-    width: int = 16,
+    width: int = WIDTH,
 ) -> Network:
     """Train one network on some rows.
 
