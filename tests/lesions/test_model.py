@@ -119,7 +119,7 @@ def test_the_model_judges_and_says_why():
     assert probability == pytest.approx(1 / (1 + np.exp(-4)))
     assert max(shares, key=shares.get) == "vessel"
     assert sum(shares.values()) == pytest.approx(1)
-    assert why == "form depth for"
+    assert why == "form: depth for it"
     assert opinion.says == ()
 
 
@@ -171,8 +171,8 @@ def test_a_clear_negative_moment_is_never_counted_whatever_the_model_thinks():
 
 
 def test_the_model_names_the_rest():
-    assert name_void(BLOOD, (0.3, SHARES, "x for"), 0.2).class_ == "microbleed"
-    assert "model: x for" in name_void(BLOOD, (0.3, SHARES, "x for"), 0.2).evidence
+    assert name_void(BLOOD, (0.3, SHARES, "x for it"), 0.2).class_ == "microbleed"
+    assert "model: x for it" in name_void(BLOOD, (0.3, SHARES, "x for it"), 0.2).evidence
     # a clear positive moment is no calcium; nor is calcium told without a sign
     assert name_void(BLOOD, (0.1, SHARES, ""), 0.2).class_ == "vessel"
     blind = replace(BLOOD, fit=None, phase="none")
@@ -196,7 +196,7 @@ def test_a_model_detects_on_a_phantom(phantom):
     assert all(f.class_ == "microbleed" and f.sign != "diamagnetic" for f in counted)
     for f in detection.findings:
         assert f.class_ in CLASSES
-        assert "model: form depth" in f.evidence or f.class_ in ("calcification", "macrobleed")
+        assert "model: form: depth" in f.evidence or f.class_ in ("calcification", "macrobleed")
     calcium = phantom.grid.to_mm(phantom.objects[3].centre_vox)
     near = [
         f for f in detection.findings

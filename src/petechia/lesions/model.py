@@ -150,7 +150,7 @@ class Model:
         """Return the features that speak loudest for and against, in words."""
         share = self.bleed.reasons(row)
         loud = [n for n in np.argsort(-np.abs(share), kind="stable")[:most] if share[n]]
-        told = (f"{words(NAMES[n])} {'for' if share[n] > 0 else 'against'}" for n in loud)
+        told = (f"{words(NAMES[n])} {'for' if share[n] > 0 else 'against'} it" for n in loud)
         return ", ".join(told)
 
     def unlike(self, told: Described) -> tuple[str, ...]:
@@ -195,8 +195,33 @@ SCAN_WORDS = (
 )
 
 
+FAMILY_WORDS = {
+    "form": "form", "field": "fit of the field", "map": "field and susceptibility around",
+    "dark_swi": "SWI", "dark": "magnitude", "chi": "susceptibility", "decay": "decay",
+    "grey": "grey levels", "glcm": "texture", "glrlm": "texture", "tube": "continuation",
+    "in": "place", "to": "place", "log": "scan",
+}  # fmt: skip
+PART_WORDS = {
+    "shell": "in shell", "uneven": "unevenness at mm", "round": "roundness within mm",
+    "ray": "strongest ray", "through": "on both sides", "curve": "curvature at mm",
+    "axis": "axes within mm", "one way": "on one side",
+}  # fmt: skip
+
+
 def words(name: str) -> str:
-    """Return the name of a feature as it is read: `dark_shell_0` as "dark shell 0"."""
+    """Return the name of a feature as it is read.
+
+    Examples
+    --------
+    >>> words("dark_round_5")
+    'magnitude: roundness within mm 5'
+    """
+    for family in sorted(FAMILY_WORDS, key=len, reverse=True):
+        if name.startswith(f"{family}_"):
+            rest = name.removeprefix(f"{family}_").replace("_", " ")
+            for part, told in PART_WORDS.items():
+                rest = rest.replace(part, told)
+            return f"{FAMILY_WORDS[family]}: {rest}"
     return name.replace("_", " ")
 
 
