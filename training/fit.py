@@ -459,7 +459,7 @@ def install(out: Path) -> None:
         text = text.rstrip("\n") + (
             f'\n\n[{name}]\nfile = "{target}"\n'
             f'sha256 = "{hashlib.sha256(content).hexdigest()}"\nbytes = {len(content)}\n'
-            'licence = "Apache-2.0"\n'
+            'licence = "LICENSES/Apache-2.0.txt"\n'
             'source = "training/fit.py on simulated scans (training/README.md)"\n'
         )
     manifest.write_text(text, encoding="utf-8")
