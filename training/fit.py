@@ -40,7 +40,8 @@ WITHOUT_PHASE = [
 WITHOUT_SIGN = [n for n, name in enumerate(NAMES) if name in SIGNED_NAMES]
 WITHOUT_DECAY = [n for n, name in enumerate(NAMES) if name.startswith("decay_")]
 SPEAK_FOR = (
-    "field_signed_significance", "field_explained", "map_dipole_near", "form_sphericity",
+    "field_signed_significance", "field_explained", "field_log_moment", "map_dipole_near",
+    "form_sphericity",
     "form_parenchyma", "dark_round_3", "dark_round_5", "dark_round_7",
 )  # fmt: skip
 SPEAK_AGAINST = (
@@ -49,9 +50,11 @@ SPEAK_AGAINST = (
 TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES]
 """What anatomy and physics say of the direction, so that no simulator can teach the contrary."""
 CALCIUM = CLASSES.index("calcification")
+MACRO = CLASSES.index("macrobleed")
 ASSETS = Path(__file__).parents[1] / "src" / "petechia" / "assets" / "data"
-POINTS_FALSE = {"screening": 2.0, "balanced": 0.5, "counting": 0.2}
-"""False findings a scan that each operating point may make, out of fold."""
+POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
+"""False findings that each operating point may make, out of fold: a scan, and a scan of somebody
+without microbleeds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +207,15 @@ def fit_bleed(table: np.ndarray, label: np.ndarray, seed: int, most: int = 220) 
     return plain(grown(x[known], (y[known] == 0).astype(int), weight[known], seed, most, TREND))
 
 
+def told_by_size(e: Examples) -> npt.NDArray[np.int64]:
+    """Return labels without what the rule of 10 mm names, whatever the model thinks.
+
+    Macrobleeds look like very large microbleeds: as examples of the contrary they would teach
+    the wrong thing.
+    """
+    return np.where((e.diameter > 10.04) & np.isin(e.label, (0, MACRO)), -1, e.label)
+
+
 def fit_other(table: np.ndarray, label: np.ndarray, seed: int) -> Trees:
     """Return trees for the other classes of what is no microbleed."""
     some = label > 0
@@ -275,7 +287,7 @@ def metrics(p: np.ndarray, e: Examples, scans: Sequence[int], threshold: float) 
         "false_a_scan": round(false / max(len(scans), 1), 3),
         "clean_scans": int(clean),
         "false_a_clean_scan": round(clean_false / clean, 3) if clean else None,
-        "f1": round(2 * good / max(good + false + total, 1), 3),
+        "f1": round(float(2 * good / max(good + false + total, 1)), 3),
         "ece": round(calibration_error(p_all[undecided], y_all[undecided]), 3),
         "undecided": int(undecided.sum()),
         "brier_skill": round(brier_skill(p_all, y_all), 3) if y_all.any() else None,
@@ -294,14 +306,24 @@ def family_of(fact: dict[str, Any]) -> str:
 def operating_points(p: np.ndarray, e: Examples, scans: Sequence[int]) -> dict[str, float]:
     """Return the lowest threshold, in hundredths, that keeps to the false findings allowed.
 
+    Over all scans, over those of people with few microbleeds or none, and over those with none.
     Never below 0.1, and rising from screening to counting.
     """
     grid = np.round(np.arange(0.10, 0.96, 0.01), 2)
-    false = [metrics(p, e, scans, t)["false_a_scan"] for t in grid]
+    few = [s for s in scans if len(e.facts[s]["visible_moment"]) < 8]
+    over_all = [metrics(p, e, scans, t)["false_a_scan"] for t in grid]
+    over_few = [metrics(p, e, few, t) for t in grid] if few else []
     out, least = {}, 0.1
-    for name, allowed in POINTS_FALSE.items():
-        good = [t for t, f in zip(grid, false, strict=True) if f <= allowed and t >= least]
-        least = float(good[0]) if good else 0.95
+    for name, (allowed, clean) in POINTS_FALSE.items():
+        good = [
+            float(t)
+            for n, t in enumerate(grid)
+            if t >= least
+            and over_all[n] <= allowed
+            and (not few or over_few[n]["false_a_scan"] <= allowed)
+            and (not few or (over_few[n]["false_a_clean_scan"] or 0.0) <= clean)
+        ]
+        least = good[0] if good else 0.95
         out[name] = round(least, 2)
     return out
 
@@ -310,14 +332,15 @@ def cross_validated(
     e: Examples, fold: np.ndarray, seed: int, epochs: int, network: bool
 ) -> tuple[OutOfFold, list[Any]]:
     """Return the evidence of trees and network out of fold, and the networks."""
-    poor, _, poor_row = degraded(e.table, e.label)
+    known = told_by_size(e)
+    poor, _, poor_row = degraded(e.table, known)
     row_fold = fold[e.scan]
     trees, trees_poor = np.zeros(len(e.table)), np.zeros(len(poor))
     seen = np.full(len(e.table), np.nan)
     for k in range(FOLDS):
         begin = time.time()
         train = row_fold != k
-        forest = fit_bleed(e.table[train], e.label[train], seed)
+        forest = fit_bleed(e.table[train], known[train], seed)
         trees[~train] = forest.scores(e.table[~train])[:, 0]
         of_fold = row_fold[poor_row] == k
         trees_poor[of_fold] = forest.scores(poor[of_fold])[:, 0]
@@ -326,7 +349,7 @@ def cross_validated(
     if network:
         from network import answers, train_network
 
-        label = e.label
+        label = known
         hard = (label == 0) | (trees > -6.0) | np.isin(label, (1, CALCIUM, 4, 6))
         for k in range(FOLDS):
             begin = time.time()
@@ -362,7 +385,8 @@ def main() -> None:
           flush=True)  # fmt: skip
     # without phase, a calcification is neither right nor wrong
     signless = e.table[:, PHASE] < 2
-    label = np.where(signless & (e.label == CALCIUM), -1, e.label)
+    known = told_by_size(e)
+    label = np.where(signless & (known == CALCIUM), -1, known)
     found, networks = cross_validated(e, fold, args.seed, args.epochs, not args.no_network)
     joint = {"trees": fit_joint(found.evidence[:, :1], found.with_phase, label)}
     if networks:
@@ -388,7 +412,7 @@ def main() -> None:
         print(name, line, flush=True)
     out = args.work / "model"
     out.mkdir(exist_ok=True)
-    bleed, other = fit_bleed(e.table, e.label, args.seed), fit_other(e.table, e.label, args.seed)
+    bleed, other = fit_bleed(e.table, known, args.seed), fit_other(e.table, e.label, args.seed)
     low, high = (np.nanmin(e.table, axis=0), np.nanmax(e.table, axis=0))
     core_low, core_high = np.nanpercentile(e.table, [0.1, 99.9], axis=0)
     for n in range(len(NAMES) - 7):
