@@ -175,11 +175,11 @@ def table(work: Path, seed: int, epochs: int, scans: int) -> Iterator[str]:
     best = kept.get("p_combined", kept["p_trees"])
     yield line("ours, scans that are also looked at without phase", at_allowed(best, e, pairs))
     yield line("ours without phase, the same scans", at_allowed(best, e, some))
+    yield from left_out(e, kept["evidence"][:, 0], seed)
     if epochs:
         blobs = blob_network(e, fold, seed, epochs)[:, None]
         p = joined(blobs, phase, fit_joint(blobs, phase, label))
         yield line("plain network trained on Gaussian blobs", at_allowed(p, e, whole))
-    yield from left_out(e, kept["evidence"][:, 0], seed)
     r = radial_baseline(work, e, scans)
     yield ""
     yield (
@@ -202,8 +202,8 @@ def main() -> None:
     for told in table(args.work, args.seed, args.blob_epochs, args.scans):
         print(told, flush=True)
         text.append(told)
-    if args.table:
-        args.table.write_text("\n".join(text) + "\n", encoding="utf-8")
+        if args.table:  # what is there is kept when it is stopped
+            args.table.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
