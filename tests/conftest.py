@@ -101,7 +101,7 @@ def noise_dataset(tmp_path):
         size = (n_echoes, *shape)
         for subject in subjects:
             echoes = Echoes(
-                magnitude=rng.uniform(100, 1000, size).astype(np.float32),
+                magnitude=rng.uniform(400, 1000, size).astype(np.float32),
                 phase_rad=rng.uniform(-np.pi, np.pi, size).astype(np.float32),
                 te_s=tuple(0.01 * (n + 1) for n in range(n_echoes)),
                 b0_t=3.0,

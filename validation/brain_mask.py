@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from petechia.anatomy.brainmask import brain_mask, combined
+from petechia.anatomy.deformation import deform
+from petechia.anatomy.regions import label_regions
 from petechia.anatomy.resample import coarse_grid, to_grid
 from petechia.anatomy.sites import REGIONS
 from petechia.assets.store import load_arrays
@@ -82,12 +84,17 @@ def cortex_of(scan: SimulatedScan) -> np.ndarray:
     return lobar & ~fluid & (distance_inside_mm(brain, grid) < CORTEX_MM)
 
 
-def scored(scan: SimulatedScan) -> dict[str, float | str]:
+def scored(scan: SimulatedScan, sites: bool) -> dict[str, float | str]:
     """Return how well the mask of a scan agrees with the truth."""
     grid, true = scan.echoes.grid, scan.truth.maps["desc-brain_mask"] > 0
+    there = template()
     begin = time.process_time()
-    found = brain_mask(scan.echoes.magnitude, grid, template())
+    found = brain_mask(scan.echoes.magnitude, grid, there)
     seconds = time.process_time() - begin
+    if sites and found.registration:  # how long it takes to name the sites, too
+        fit = deform(found.registration, combined(scan.echoes.magnitude, grid), found.mask, there)
+        label_regions(fit, there, found.mask, grid)
+    sites_s = time.process_time() - begin - seconds
     places = np.array([[row[c] for c in ("x_mm", "y_mm", "z_mm")] for row in scan.truth.lesions])
     score = score_mask(found.mask, true, grid, places)
     return {
@@ -99,6 +106,7 @@ def scored(scan: SimulatedScan) -> dict[str, float | str]:
         "n": len(places),
         "cortex": float(found.mask[cortex_of(scan)].mean()),
         "seconds": seconds,
+        "sites_s": sites_s,
     }
 
 
@@ -222,7 +230,7 @@ def measure(work: Path, protocols: list[str], person: int, seed: int, *, full: b
         kept = work / f"{name}_{person}{'_full' if full else ''}.json"
         if not kept.exists():
             scan = simulated(name, seed + person, full=full)
-            kept.write_text(json.dumps(scored(scan)), encoding="utf-8")
+            kept.write_text(json.dumps(scored(scan, sites=full)), encoding="utf-8")
             print(kept.stem, kept.read_text(encoding="utf-8"), flush=True)
 
 
@@ -246,15 +254,15 @@ def measure_bad(work: Path, seed: int) -> None:
     told(oldest, Known(combined(old.echoes.magnitude, old.echoes.grid), brain, old.echoes.grid))
 
 
-def lines(work: Path, *, full: bool) -> Iterator[str]:
+def lines(work: Path) -> Iterator[str]:
     """Yield the tables of what was measured so far."""
     yield (
         "| protocol | scans | Dice median | Dice min | Hausdorff 95 mm, median | most "
-        "| largest voxel mm | lesion centres inside | cortex inside, median | min | seconds |"
+        "| largest voxel mm | lesion centres inside | cortex inside, median | min | seconds, "
+        "mask | deformable fit and labels |"
     )
-    yield "|---" * 11 + "|"
-    for name in ALL:
-        end = "_full" if full else ""
+    yield "|---" * 12 + "|"
+    for name, end in ((name, end) for end in ("", "_full") for name in ALL):
         files = sorted(p for p in work.glob("*.json") if re.fullmatch(rf"{name}_\d+{end}", p.stem))
         rows = [json.loads(f.read_text(encoding="utf-8")) for f in files]
         if not rows:
@@ -262,15 +270,17 @@ def lines(work: Path, *, full: bool) -> Iterator[str]:
         get = {key: np.array([row[key] for row in rows]) for key in rows[0] if key != "method"}
         inside = (get["lesions"] * get["n"]).sum()
         cells = [
-            name, f"{len(rows)}", f"{np.median(get['dice']):.3f}", f"{get['dice'].min():.3f}",
+            name + (", own voxels" if end else ""), f"{len(rows)}",
+            f"{np.median(get['dice']):.3f}", f"{get['dice'].min():.3f}",
             f"{np.median(get['h95']):.1f}", f"{get['h95'].max():.1f}", f"{get['slice'].max():.1f}",
             f"{inside:.0f}/{get['n'].sum():.0f}", f"{np.median(get['cortex']):.3f}",
             f"{get['cortex'].min():.3f}", f"{np.median(get['seconds']):.0f}",
+            f"{np.median(get['sites_s']):.0f}" if end else "-",
         ]  # fmt: skip
         yield f"| {' | '.join(cells)} |"
     bad = work / "bad.json"
     if bad.exists():
-        yield ""
+        yield "\nBad inputs; when some are missing, the measurement was stopped before its end.\n"
         yield "| input | method | Dice | Hausdorff 95 mm | brain lost % | what is said |"
         yield "|---" * 6 + "|"
         for name, row in json.loads(bad.read_text(encoding="utf-8")).items():
@@ -297,21 +307,24 @@ def main() -> None:
         for person in range(args.people):
             measure(args.work, args.protocol or list(ALL), person, args.seed, full=args.full)
         written(args)
-        measure_bad(args.work, args.seed)
+        if not args.full:
+            measure_bad(args.work, args.seed)
     print(written(args))
 
 
 def written(args: argparse.Namespace) -> str:
     """Return the tables of what was measured so far; write them where that is asked for."""
     command = f"python validation/brain_mask.py WORK --people {args.people} --seed {args.seed}"
-    command += " --full" if args.full else ""
-    size = "of their own size" if args.full else "made twice as large where below 1.5 mm"
+    own = sorted({p.stem.rsplit("_", 2)[0] for p in args.work.glob("*_full.json")})
+    more = [f"{command} --full --protocol {name}" for name in own]
     text = "\n".join(
         (
-            f"{datetime.now(UTC):%Y-%m-%d}: `{command}`\n",
-            f"Voxels {size}; seconds are of one processor. 30 microbleeds and 10 calcifications a "
-            "scan. Cortex: tissue of the lobes within 6 mm of the true surface of the brain.\n",
-            *lines(args.work, full=args.full),
+            f"{datetime.now(UTC):%Y-%m-%d}\n",
+            *(f"    {line}" for line in (command, *more)),
+            "\nVoxels are made twice as large where below 1.5 mm, unless the protocol's own are "
+            "named; seconds are of one processor. 30 microbleeds and 10 calcifications a scan. "
+            "Cortex: tissue of the lobes within 6 mm of the true surface of the brain.\n",
+            *lines(args.work),
         )
     )
     if args.table:

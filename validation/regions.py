@@ -419,20 +419,31 @@ def main() -> None:
         ]
         for name in names
     }
+    written(args, scans)
+    if not args.skip_bad:
+        spoiled(args.work, args.seed)
+    print(written(args, scans))
+
+
+def written(args: argparse.Namespace, scans: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the tables of what was measured so far; write them where that is asked for."""
     command = f"python validation/regions.py WORK --people {args.people} --seed {args.seed}"
     text = [f"# Sites: {datetime.now(UTC):%Y-%m-%d}", "", f"    {command}", ""]
     text += [*"\n\n".join(__doc__.split("\n\n")[2:]).strip().splitlines(), "", *lines(scans)]
-    if not args.skip_bad:
-        found = spoiled(args.work, args.seed)
+    place = args.work / "regions" / "bad.json"
+    if place.exists():
+        found: dict[str, list[str]] = json.loads(place.read_text(encoding="utf-8"))
         counts = {
             v: sum(row[0] == v for row in found.values()) for v in ("right", "refused", "wrong")
         }
-        text += ["", f"Bad inputs: {', '.join(f'{n} {v}' for v, n in counts.items())}.", ""]
+        of = f"{len(found)} of {len(BAD) + 1} measured"
+        counted = ", ".join(f"{n} {v}" for v, n in counts.items())
+        text += ["", f"Bad inputs, {of}: {counted}.", ""]
         text += ["| input | verdict | why |", "|---|---|---|"]
         text += [f"| {name} | {verdict} | {why} |" for name, (verdict, why) in found.items()]
-    print("\n".join(text))
     if args.table:
         args.table.write_text("\n".join(text) + "\n", encoding="utf-8")
+    return "\n".join(text)
 
 
 if __name__ == "__main__":

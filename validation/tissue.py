@@ -1,9 +1,10 @@
 """Measure fluid, veins and superficial siderosis against known truth, on simulated heads.
 
 usage: python validation/tissue.py WORK [--people 2] [--seed 9500] [--protocol demo_light ...]
-       [--table FILE]
+       [--only-siderosis] [--table FILE]
 
-Every other person has three patches of superficial siderosis. The whole road is run. What is
+Every other person has three patches of superficial siderosis. The whole road is run; with
+--only-siderosis it ends before the detector, and siderosis alone is looked for. What is
 finished in WORK is not done again. The seeds were never used to set anything.
 
 Truth. Fluid: where the true R2* is nearer to that of fluid than to the median of the brain.
@@ -29,6 +30,7 @@ from petechia.apps.cli.run import cores
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_nifti
 from petechia.lesions.context import contexts
+from petechia.lesions.siderosis import find_siderosis, why_not
 from petechia.pipeline.evaluation_files import Side, find_sides
 from petechia.pipeline.evaluation_read import read_table
 from petechia.pipeline.provenance import threads
@@ -125,22 +127,32 @@ def void_scores(work: Work, truth: dict[str, np.ndarray], kind: dict[int, str]) 
 
 def siderosis_scores(
     work: Work, truth: dict[str, np.ndarray], rows: list[dict[str, str]]
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Return how many visible patches were hit, and how many findings hit none."""
     true = truth["labels"].round().astype(int)
     patches = [int(r["index"]) for r in rows if r["class"] == "siderosis" and r["visible"] == "1"]
-    detection = work.need("detection")
-    found = [f.index for f in detection.findings if f.class_ == "siderosis"]
-    near = {n: ndimage.binary_dilation(detection.labels == n, iterations=2) for n in found}
+    inputs = lesion_inputs(work)
+    refused = why_not(inputs)
+    if refused is not None:
+        print(f"siderosis not assessed: {refused}")
+    find_siderosis(inputs)  # again: the first time compiles
+    start = time.process_time()
+    near = []
+    for sheet in find_siderosis(inputs):
+        body = np.zeros(true.shape, dtype=bool)
+        body[tuple(sheet.body.T)] = True
+        near.append(ndimage.binary_dilation(body, iterations=2))
     return {
+        "siderosis_assessed": int(refused is None),
         "patches": len(patches),
-        "patches_hit": sum(any((true[m] == p).any() for m in near.values()) for p in patches),
-        "foci": len(found),
-        "foci_false": sum(not np.isin(true[m], patches).any() for m in near.values()),
+        "patches_hit": sum(any((true[m] == p).any() for m in near) for p in patches),
+        "foci": len(near),
+        "foci_false": sum(not np.isin(true[m], patches).any() for m in near),
+        "siderosis_cpu_s": time.process_time() - start,
     }
 
 
-def measured(root: Path) -> dict[str, Any]:
+def measured(root: Path, only_siderosis: bool) -> dict[str, Any]:
     """Run the road on the first scan of a dataset and return all scores."""
     scan = next(iter(find_scans(root))).load()
     side: Side = next(s for s in find_sides(root / "derivatives" / "truth", None, truth=True))
@@ -158,7 +170,9 @@ def measured(root: Path) -> dict[str, Any]:
         yield
         seconds[name] = time.process_time() - start
 
-    walk(work, ["detect"], around)
+    walk(work, ["tissue" if only_siderosis else "detect"], around)
+    if only_siderosis:
+        return siderosis_scores(work, truth, rows)
     STAGES["tissue"].run(work)  # again: the first time compiles
     start = time.process_time()
     STAGES["tissue"].run(work)
@@ -171,12 +185,14 @@ def measured(root: Path) -> dict[str, Any]:
     }
 
 
-def scored(work: Path, protocol: str, person: int, seed: int) -> dict[str, Any]:
+def scored(
+    work: Path, protocol: str, person: int, seed: int, only_siderosis: bool
+) -> dict[str, Any]:
     """Measure one head, unless that was done before."""
-    kept = work / "tissue" / f"{protocol}_{person}.json"
+    kept = work / ("siderosis" if only_siderosis else "tissue") / f"{protocol}_{person}.json"
     if not kept.exists():
         with threads(cores()):
-            found = measured(simulated(work, protocol, person, seed))
+            found = measured(simulated(work, protocol, person, seed), only_siderosis)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(found, indent=1), encoding="utf-8")
     table: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
@@ -191,6 +207,8 @@ def lines(heads: dict[str, dict[str, Any]]) -> Iterator[str]:
     for name in numbers:
         cells = (f"{h[name]:.3g}" for h in heads.values())
         yield f"| {name} | " + " | ".join(cells) + " |"
+    if not any("bleed_beyond_mm" in h for h in heads.values()):
+        return
     bleeds, veins = (
         np.concatenate([np.asarray(h[name], dtype=float) for h in heads.values()])
         for name in ("bleed_beyond_mm", "vein_beyond_mm")
@@ -217,14 +235,19 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=2)
     parser.add_argument("--seed", type=int, default=9500)
     parser.add_argument("--protocol", action="append", default=[])
+    parser.add_argument("--only-siderosis", action="store_true")
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
     heads = {
-        f"{protocol} {args.seed + person}": scored(args.work, protocol, person, args.seed)
+        f"{protocol} {args.seed + person}": scored(
+            args.work, protocol, person, args.seed, args.only_siderosis
+        )
         for protocol in args.protocol or ["demo_light"]
         for person in range(args.people)
     }
     asked = " ".join(f"--protocol {p}" for p in args.protocol)
+    if args.only_siderosis:
+        asked += " --only-siderosis"
     command = f"python validation/tissue.py WORK --people {args.people} --seed {args.seed} {asked}"
     text = [
         f"{datetime.now(UTC):%Y-%m-%d}, {len(heads)} heads: `{command.strip()}`\n",

@@ -25,9 +25,9 @@ def test_a_known_brain_is_found(make_head, template, codes, spacing_mm, shading)
     assert found.method == "template"
     assert found.registration.ok
     truth = close_mm(head.brain, head.grid, 4.0)
-    # the averaged template has no crisp bone: a millimetre or two of its blur is let in
-    assert dice(found.mask, truth) > 0.93
-    assert (found.mask & head.brain).sum() > 0.995 * head.brain.sum()
+    # a margin is kept, and the averaged template has no crisp bone: its blur is let in
+    assert dice(found.mask, truth) > 0.91
+    assert (found.mask & head.brain).sum() > 0.998 * head.brain.sum()
 
 
 @pytest.fixture(scope="module")

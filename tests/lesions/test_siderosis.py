@@ -1,16 +1,17 @@
 """A dark paramagnetic sheet at the cortex is told; veins, balls and calcium are not."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
-from petechia.lesions.criteria import extent
+from petechia.lesions.criteria import extent, summarise
 from petechia.lesions.detect import DetectParams, detect
 from petechia.lesions.inputs import LesionInputs
-from petechia.lesions.siderosis import SiderosisParams, find_siderosis
+from petechia.lesions.siderosis import SiderosisParams, find_siderosis, why_not
 
 GRID = Grid((60, 64, 40), np.diag([1.0, 1.0, 1.2, 1.0]))
 
@@ -23,6 +24,8 @@ def places():
 X, Y, Z = places()
 BRAIN = np.sqrt(X**2 + Y**2 + Z**2) < 23
 SULCUS = BRAIN & (np.abs(X) < 2)
+LOBE = SimpleNamespace(name="left frontal", site="frontal", side="left", compartment="lobar")
+DEEP = SimpleNamespace(name="left thalamus", site="thalamus", side="left", compartment="deep")
 BANK = BRAIN & (np.abs(X - 3) < 1.1) & (np.hypot(Y, Z) < 11)
 
 
@@ -34,6 +37,7 @@ def scan(dark, chi=0.15, seed=3, **more):
         "swi": image,
         "chi_ppm": (chi * dark + rng.normal(0, 0.01, GRID.shape)).astype(np.float32),
         "csf": SULCUS.astype(np.float32),
+        "region_of": lambda _: LOBE,
     }
     return LesionInputs(
         grid=GRID,
@@ -57,22 +61,56 @@ def test_a_sheet_on_the_bank_of_a_sulcus_is_told():
 def test_veins_balls_calcium_and_deep_sheets_are_not():
     vein = BRAIN & (np.hypot(X - 3, Z) < 1.2)
     ball = np.sqrt((X - 4) ** 2 + Y**2 + Z**2) < 3
-    deep = BRAIN & (np.abs(X - 10) < 1.1) & (np.hypot(Y, Z) < 11)
-    assert find_siderosis(scan(vein)) == []
-    assert find_siderosis(scan(ball)) == []
+    hematoma = np.sqrt((X - 6) ** 2 + Y**2 + Z**2) < 7
+    deep = BRAIN & (np.abs(X - 10) < 1.1) & (np.hypot(Y, Z) < 9)
+    for body in (vein, ball, hematoma, deep, np.zeros_like(BRAIN)):
+        assert find_siderosis(scan(body)) == []
     assert find_siderosis(scan(BANK, chi=-0.15)) == []
-    assert find_siderosis(scan(deep)) == []
-    assert find_siderosis(scan(np.zeros_like(BRAIN))) == []
 
 
-def test_without_susceptibility_nothing_is_claimed():
-    assert find_siderosis(scan(BANK, chi_ppm=None)) == []
-    assert find_siderosis(scan(BANK, sign_trusted=False)) == []
-    assert find_siderosis(replace(scan(BANK), brain_mask=np.zeros_like(BRAIN))) == []
+def test_one_kind_of_evidence_is_not_enough():
+    flat = np.random.default_rng(4).normal(0, 0.01, GRID.shape).astype(np.float32)
+    assert find_siderosis(scan(BANK, chi_ppm=flat)) == []
+    given = scan(BANK)
+    bright = np.where(BRAIN, 1 + 3 * flat, 0).astype(np.float32)
+    assert find_siderosis(replace(given, magnitude=bright)) == []
+    slow = np.where(BRAIN, 15 + 100 * flat, 0).astype(np.float32)
+    assert find_siderosis(replace(given, r2star=slow)) == []
+    assert len(find_siderosis(replace(given, r2star=slow + 30 * BANK))) == 1
+
+
+def test_a_sheet_outside_the_lobes_is_not():
+    assert find_siderosis(scan(BANK, region_of=lambda _: DEEP)) == []
+
+
+def test_what_a_scan_cannot_answer_has_a_reason():
+    assert why_not(scan(BANK)) is None
+    near_air = scan(BANK, air_mask=np.abs(X) < 14)
+    for given, words in (
+        (scan(BANK, chi_ppm=None), "without phase"),
+        (scan(BANK, sign_trusted=False), "sign"),
+        (scan(BANK, region_of=None), "lobes"),
+        (scan(BANK, csf=None), "fluid"),
+        (replace(scan(BANK), brain_mask=np.zeros_like(BRAIN)), "empty"),
+        (replace(scan(BANK), grid=Grid(GRID.shape, np.diag([1, 1, 5.0, 1]))), "5.0 mm"),
+        (near_air, "% of the cortex"),
+    ):
+        assert words in why_not(given)
+        assert find_siderosis(given) == []
+
+
+def test_the_summary_tells_none_from_not_assessed():
+    told = summarise(())["criteria"]["superficial_siderosis"]
+    assert told == {"sulci": 0, "extent": "none", "why_not": None}
+    told = summarise((), no_siderosis_search="no phase")["criteria"]["superficial_siderosis"]
+    assert told == {"sulci": None, "extent": "not assessed", "why_not": "no phase"}
 
 
 def test_near_air_nothing_is_looked_for():
-    assert find_siderosis(scan(BANK, air_mask=np.abs(X + 6) < 2)) == []
+    corner = (np.hypot(X - 3, Y) < 8) & (np.abs(Z) < 8)
+    given = scan(BANK, air_mask=corner)
+    assert why_not(given, SiderosisParams(least_seen=0.0)) is None
+    assert find_siderosis(given, SiderosisParams(least_seen=0.0)) == []
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -94,6 +132,7 @@ def test_it_is_a_finding_for_the_reader_and_never_counted():
     assert (found.labels == sheet.index).any()
     assert not any(f.counted for f in found.findings)
     assert [f.index for f in found.findings] == list(range(1, len(found.findings) + 1))
+    assert found.no_siderosis_search is None
 
 
 def test_extent_is_focal_up_to_three_sulci():
@@ -102,4 +141,4 @@ def test_extent_is_focal_up_to_three_sulci():
 
 def test_settings_that_cannot_be_are_refused():
     with pytest.raises(ParameterError, match="SiderosisParams"):
-        SiderosisParams(dark=1.5)
+        SiderosisParams(loss=1.5)

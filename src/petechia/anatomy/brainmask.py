@@ -5,7 +5,8 @@
 3. Along each outward normal of the first guess the boundary is moved to where tissue ends and
    the dark skull begins. Costs of neighbouring normals are averaged, so that one dark lesion or
    one bright sinus at the surface does not move it, and a quadratic term holds it near the guess.
-4. On the scan's own voxels, to 1 mm, the boundary follows the signal by a millimetre or two.
+4. A margin is added, for cortex that is lost cannot be counted; on the scan's own voxels, to
+   1 mm, the boundary follows the signal by a millimetre.
 5. Every hole is filled: dark lesions stay inside.
 
 A crop without skull keeps all its tissue. Without a template, or when it cannot be registered,
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.anatomy.head import air_fraction, head_mask, noise_level, smooth_to
-from petechia.anatomy.registration import Registration, flattened, register
+from petechia.anatomy.registration import Registration, flattened, register, whole
 from petechia.anatomy.resample import coarse_grid, to_grid
 from petechia.anatomy.template import Template
 from petechia.core.checks import require_finite, require_signal
@@ -49,6 +50,8 @@ BELIEVED_MM3 = (2.0e4, 2.5e6)
 CAP_MM, LARGEST_CAP_MM2 = 6.0, 6000.0
 """The uppermost millimetres of a head, and the largest cut through them; larger, and the view
 ends below the vertex."""
+HEAD_MM2, LEVEL_MM = 2.4e4, 80.0
+"""The largest level cut through a grown head, within so much of its top."""
 HEAD_MM = 100.0
 """A view at least so wide along two axes could hold a head."""
 BLOCK_MM = 20.0
@@ -56,6 +59,8 @@ BLOCK_MM = 20.0
 NOISE_RATIO, LOW_RATIO = 2.6, 4.0
 """Mean over standard deviation of a block: 1.9 for the magnitude of pure noise, in blocks of a
 few dozen voxels up to 2.3. Where a wide view shows no air, less than 4 is noise over a head."""
+FADE_MM = 5.0
+"""Over so much height above the foramen magnum the margin comes in."""
 LEAST_STRUCTURE = 0.05
 """Blocks of a head differ by more than this part of their mean; those of noise do not."""
 
@@ -80,7 +85,8 @@ class BrainMaskParams:
     follow_in_mm, follow_out_mm : float
         How far it does [mm].
     margin_mm : float
-        Kept around the brain, so that the cortex at its surface stays inside [mm].
+        Kept around the brain, so that the cortex at its surface stays inside, also where its
+        signal is gone; none at the foramen magnum [mm].
     """
 
     work_mm: float = 2.0
@@ -90,9 +96,9 @@ class BrainMaskParams:
     hold_out_mm: float = 3.5
     smooth_mm: float = 4.0
     fine_mm: float = 1.0
-    follow_in_mm: float = 1.0
-    follow_out_mm: float = 1.5
-    margin_mm: float = 0.3
+    follow_in_mm: float = 0.7
+    follow_out_mm: float = 1.0
+    margin_mm: float = 1.5
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -290,6 +296,7 @@ def _by_template(
     surface = refine(work, small, distance, height, floor, params)
     level = brain_level(work, surface, small, deep_mm=3.0, width_mm=8.0)
     bone = bone_threshold(work / level, surface)
+    surface = surface - params.margin_mm * np.clip((height - floor) / FADE_MM, 0, 1)
     return BrainMask(
         mask=followed(image, grid, surface, level, bone, small, params),
         method="template",
@@ -447,7 +454,7 @@ def followed(
     reach = 2 * np.rint((params.follow_out_mm + 0.5) / near.spacing_mm).astype(int) + 1
     dark = ndimage.minimum_filter(np.where(away > 0, evidence, 1), tuple(reach)) < 0
     out = np.where(dark, params.follow_out_mm, 0)
-    away -= evidence * np.where(evidence > 0, out, params.follow_in_mm) + params.margin_mm
+    away -= evidence * np.where(evidence > 0, out, params.follow_in_mm)
     if (seen == 0).mean() > 0.01:
         away[~fill_holes(close_mm(seen > 0, near, 4.0))] = 4.0
     whole = np.full(fine.shape, 4.0, dtype=np.float32)
@@ -539,15 +546,27 @@ def _by_morphology(image: Volume, grid: Grid) -> Mask:
 def _cranium(head: Mask, grid: Grid) -> Mask:
     """Return where a brain can be: an ellipsoid larger than any, under the top of the head.
 
+    It is smaller in a small head, told by its largest level cut where the view holds all of it.
     Where the view ends below that top, the height is not known and the ellipse goes on.
     """
     places = grid.to_mm(np.argwhere(head))
     top = np.percentile(places[:, 2], 99.5)
-    upper = places[places[:, 2] > top - 90.0]
     cap_mm2 = (places[:, 2] > places[:, 2].max() - CAP_MM).sum() * grid.voxel_mm3 / CAP_MM
-    centre = np.array([*upper[:, :2].mean(axis=0), top - 75.0])
+    size = 1.0 if cap_mm2 > LARGEST_CAP_MM2 else _size(head, places[:, 2], grid)
+    upper = places[places[:, 2] > top - 90.0 * size]
+    centre = np.array([*upper[:, :2].mean(axis=0), top - 75.0 * size])
     i, j, k = grid.shape
     world = grid.to_mm(np.stack(np.meshgrid(*map(np.arange, (i, j, k)), indexing="ij"), axis=-1))
     tall = 1e6 if cap_mm2 > LARGEST_CAP_MM2 else 80.0
-    reach = ((world - centre) / (80.0, 100.0, tall)) ** 2
+    reach = ((world - centre) / (80.0 * size, 100.0 * size, tall * size)) ** 2
     return cast("Mask", reach.sum(axis=-1) <= 1.0)
+
+
+def _size(head: Mask, height_mm: npt.NDArray[np.float64], grid: Grid) -> float:
+    """Return how large a head is in parts of a grown one's, at most 1; 1 for one that is cut."""
+    if not whole(head):
+        return 1.0
+    under = (height_mm.max() - height_mm) / CAP_MM  # the face makes it no larger: upper part only
+    counts = np.bincount(under[under < LEVEL_MM / CAP_MM].astype(int))
+    area_mm2 = float(counts.max()) * grid.voxel_mm3 / CAP_MM
+    return float(np.clip(np.sqrt(area_mm2 / HEAD_MM2), 0.5, 1.0))

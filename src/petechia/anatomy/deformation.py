@@ -17,9 +17,11 @@ from scipy import ndimage
 from petechia.anatomy.compared import flattened
 from petechia.anatomy.optimise import demons
 from petechia.anatomy.registration import Registration
+from petechia.anatomy.resample import coarse_grid, to_grid
 from petechia.anatomy.sites import REGIONS
 from petechia.anatomy.template import Template
 from petechia.core.checks import require_between
+from petechia.core.grid import Grid
 from petechia.core.morphology import Mask, bounding_box
 
 log = logging.getLogger(__name__)
@@ -47,8 +49,9 @@ class DeformationParams:
     ----------
     rounds : int
         How often the template's contrast is fitted anew.
-    steps : int
-        Steps of demons in a round.
+    steps, fine_steps : int
+        Steps of demons in a round on voxels twice the template's, and in each of the last two
+        rounds, on its own.
     stiffness_mm : float
         Standard deviation of the Gaussian that smooths the displacement [mm].
     coarse_mm : float
@@ -63,13 +66,16 @@ class DeformationParams:
 
     rounds: int = 4
     steps: int = 12
+    fine_steps: int = 20
     stiffness_mm: float = 4.5
     coarse_mm: float = 4.0
     outlier: float = 3.0
     least_jacobian: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, high in (("rounds", 100), ("steps", 1000), ("stiffness_mm", 50)):
+        for name, high in (
+            ("rounds", 100), ("steps", 1000), ("fine_steps", 1000), ("stiffness_mm", 50)
+        ):  # fmt: skip
             require_between(
                 getattr(self, name), 1, high, f"DeformationParams.{name}", "See its docstring."
             )
@@ -113,11 +119,16 @@ def deform(
         return registration
     box = _around_brain(template)
     near = _cut(template, box)
-    scan = _Scan.of(registration, magnitude, mask, near)
-    field = np.zeros((3, *near.grid.shape), dtype=np.float32)
+    coarse = _coarsened(near, 2 * float(near.grid.spacing_mm.min()))
+    field = np.zeros((3, *coarse.grid.shape), dtype=np.float32)
+    scan, there = _Scan.of(registration, magnitude, mask, coarse), coarse
     for n in range(p.rounds):
         blur_mm = p.coarse_mm / 2**n if n < 2 else 0.0
-        field = _round(scan, near, field, blur_mm, p)
+        if n == max(p.rounds - 2, 0):  # the field is smooth: only its end needs fine voxels
+            field = _finer(field, coarse.grid, near.grid)
+            scan, there = _Scan.of(registration, magnitude, mask, near), near
+        steps = p.steps if there is coarse else p.fine_steps
+        field = _round(scan, there, field, blur_mm, steps, p)
     margins = [(s.start, n - s.stop) for s, n in zip(box, template.grid.shape, strict=True)]
     field = np.pad(field, [(0, 0), *margins], mode="edge")
     least = float(jacobian(field)[template.brain].min())
@@ -149,6 +160,22 @@ def _cut(template: Template, box: tuple[slice, slice, slice]) -> Template:
         regions=template.regions[box],
         grid=template.grid.cut(box),
     )
+
+
+def _coarsened(template: Template, spacing_mm: float) -> Template:
+    grid = template.grid
+    small = coarse_grid(grid, spacing_mm)
+    t1, t2 = (np.asarray(to_grid(v, grid, small)) for v in (template.t1, template.t2))
+    brain = np.asarray(to_grid(template.brain, grid, small, order=0))
+    regions = np.asarray(to_grid(template.regions, grid, small, order=0))
+    return Template(t1=t1, t2=t2, brain=brain, regions=regions, grid=small)
+
+
+def _finer(displacement_vox: Volume, source: Grid, target: Grid) -> Volume:
+    """Return a displacement in voxels of `source` in those of `target`, which has more."""
+    step = source.spacing_mm / target.spacing_mm
+    parts = [np.asarray(to_grid(part, source, target)) for part in displacement_vox]
+    return np.stack([part * d for part, d in zip(parts, step, strict=True)]).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -188,7 +215,7 @@ class _Scan:
 
 
 def _round(
-    scan: _Scan, template: Template, field: Volume, blur_mm: float, p: DeformationParams
+    scan: _Scan, template: Template, field: Volume, blur_mm: float, steps: int, p: DeformationParams
 ) -> Volume:
     """Fit the template's contrast to the scan, then let demons pull."""
     grid = template.grid
@@ -221,7 +248,7 @@ def _round(
         ndimage.gaussian_filter(volume / np.float32(spread), blur_mm / grid.spacing_mm)
         for volume in (goal, contrast)
     )
-    return demons(fixed, moving, field, grid, iterations=p.steps, stiffness_mm=p.stiffness_mm)
+    return demons(fixed, moving, field, grid, iterations=steps, stiffness_mm=p.stiffness_mm)
 
 
 def _terms(

@@ -10,7 +10,7 @@ from petechia.anatomy.registration import Registration
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS, Region
 from petechia.anatomy.template import Template
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask
+from petechia.core.morphology import Mask, bounding_box
 
 NEAR_MM = 3.0
 """A lesion this near to a region, but outside of all, belongs to it."""
@@ -99,7 +99,7 @@ def label_regions(
     grid.require(brain_mask, "brain_mask")
     found = np.zeros(grid.shape, dtype=np.int16)
     if registration.ok:
-        found = registration.to_scan(template.regions, nearest=True, grid=grid)
+        found = registration.to_scan(template.regions, nearest=True, grid=grid, where=brain_mask)
     labels = _filled(found, brain_mask, grid)
     ok = bool(labels.any())
     says = registration.says if ok else f"No regions: {registration.says}."
@@ -150,9 +150,12 @@ def regions_from_segmentation(
 
 def _filled(found: npt.NDArray[np.int16], brain_mask: Mask, grid: Grid) -> npt.NDArray[np.int16]:
     """Return the labels in the brain, those that it lacks taken from the nearest."""
-    if not (found > 0).any():
-        return np.zeros(grid.shape, dtype=np.int16)
+    out = np.zeros(grid.shape, dtype=np.int16)
+    if not (found > 0).any() or not brain_mask.any():
+        return out
+    box = bounding_box(brain_mask | (found > 0))
     places = ndimage.distance_transform_edt(
-        found == 0, sampling=grid.spacing_mm, return_distances=False, return_indices=True
+        found[box] == 0, sampling=grid.spacing_mm, return_distances=False, return_indices=True
     )
-    return np.where(brain_mask, found[tuple(places)], 0).astype(np.int16)
+    out[box] = np.where(brain_mask[box], found[box][tuple(places)], 0)
+    return out

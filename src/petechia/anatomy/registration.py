@@ -20,18 +20,22 @@ from petechia.anatomy.compared import (
 )
 from petechia.anatomy.head import head_mask
 from petechia.anatomy.optimise import one_thread, optimise
-from petechia.anatomy.starts import find_start
+from petechia.anatomy.starts import RIVAL, find_start
 from petechia.anatomy.template import Template
 from petechia.core.checks import require_finite, require_signal
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask, dilate_mm
 from petechia.errors import ParameterError
 
-__all__ = ["Registration", "RegistrationParams", "flattened", "register"]
+__all__ = ["Registration", "RegistrationParams", "flattened", "register", "whole"]
 
 Volume = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
+SIZES = (1.0, 1.25, 1.6)
+"""How many times larger heads are taken to be; the larger ones when as they are they do not fit."""
+CUT = 0.33
+"""A head that fills so much of a face of the view is cut there."""
 LEAST_COVERED = 0.25
 """Less of a brain in the field of view than this is not registered."""
 
@@ -109,6 +113,7 @@ class Registration:
         nearest: bool = True,
         grid: Grid | None = None,
         outside: float = 0.0,
+        where: Mask | None = None,
     ) -> npt.NDArray[Any]:
         """Return a volume of the template on the scan's grid.
 
@@ -122,13 +127,15 @@ class Registration:
             Another grid of the same world as the scan's.
         outside : float
             Value beyond the template.
+        where : (I, J, K) ndarray of bool, optional
+            Voxels of the target that are asked for; others may hold `outside`.
         """
         self.template_grid.require(volume, "volume")
         target = grid or self.scan_grid
         matrix = np.linalg.inv(self.template_grid.affine) @ self.matrix @ target.affine
         values = volume if nearest else np.asarray(volume, dtype=np.float32)
         if self.displacement_vox is not None:
-            return self._warped(values, matrix, target, nearest, outside)
+            return self._warped(values, matrix, target, nearest, outside, where)
         out = ndimage.affine_transform(
             values,
             matrix[:3, :3],
@@ -147,20 +154,19 @@ class Registration:
         target: Grid,
         nearest: bool,
         outside: float,
+        where: Mask | None,
     ) -> npt.NDArray[Any]:
         """Sample through the displacement, a slab of the target at a time."""
-        out = np.empty(target.shape, dtype=values.dtype)
-        j, k = np.meshgrid(*(np.arange(n) for n in target.shape[1:]), indexing="ij")
-        for i in range(target.shape[0]):
-            place = np.stack([np.full_like(j, i), j, k]).reshape(3, -1)
-            there = matrix[:3, :3] @ place + matrix[:3, 3:]
-            step = [
-                ndimage.map_coordinates(part, there, order=1, mode="nearest")
-                for part in cast("Volume", self.displacement_vox)
-            ]
-            out[i] = ndimage.map_coordinates(
+        out = np.full(target.shape, outside, dtype=values.dtype)
+        wanted = np.ones(target.shape, dtype=bool) if where is None else where
+        field = cast("Volume", self.displacement_vox)
+        for i in np.flatnonzero(wanted.any(axis=(1, 2))):
+            j, k = np.nonzero(wanted[i])
+            there = matrix[:3, :3] @ np.stack([np.full_like(j, i), j, k]) + matrix[:3, 3:]
+            step = [ndimage.map_coordinates(part, there, order=1, mode="nearest") for part in field]
+            out[i, j, k] = ndimage.map_coordinates(
                 values, there + step, order=0 if nearest else 1, mode="constant", cval=outside
-            ).reshape(j.shape)
+            )
         return out
 
 
@@ -229,24 +235,10 @@ def _registered(
     head = head_mask(magnitude, grid)
     steps = {"bins": params.bins, "iterations": params.iterations}
     if initial is None:
-        start = find_start(
-            Fixed.of(magnitude, head, grid, params.search_mm),
-            Moving.at(template, params.search_mm),
-            followed=params.starts,
-            **steps,
-        )
-        if start.contradicted:
-            return _refused(
-                start.matrix,
-                grid,
-                template,
-                "the template fits no better as the header says the head lies "
-                f"({start.agreement:.2f}) than otherwise ({start.rival:.2f}), so that left and "
-                "right are not known: not registered",
-            )
-        matrix = start.matrix
-        scan = Fixed.of(magnitude, head, grid, params.affine_mm)
-        matrix = optimise(scan, there, matrix, "affine", **steps)
+        found = _searched(magnitude, head, grid, template, params)
+        if mask is None or not found.ok:
+            return found
+        matrix = found.matrix
     else:
         matrix = initial.matrix
     scan = Fixed.of(magnitude, head, grid, params.affine_mm, mask)
@@ -259,6 +251,46 @@ def _registered(
     matrix = optimise(scan, there, matrix, "affine", **steps)
     closer = _judged(matrix, scan, there, grid, template, params)
     return closer if closer.ok or not judged.ok else judged
+
+
+def _searched(
+    magnitude: npt.NDArray[np.floating],
+    head: Mask,
+    grid: Grid,
+    template: Template,
+    params: RegistrationParams,
+) -> Registration:
+    """Return the affine fit from the best start; small heads are tried when no other fits."""
+    steps = {"bins": params.bins, "iterations": params.iterations}
+    there = Moving.at(template, params.search_mm)
+    near = Moving.at(template, params.affine_mm)
+    scan = Fixed.of(magnitude, head, grid, params.affine_mm)
+    agreement, rival, fit = 0.0, 0.0, None
+    for size in SIZES if whole(head) else SIZES[:1]:
+        larger = np.diag([size, size, size, 1.0])
+        seen = Fixed.of(magnitude, head, Grid(grid.shape, larger @ grid.affine), params.search_mm)
+        start = find_start(seen, there, followed=params.starts, **steps)
+        rival = max(rival, start.rival)
+        if start.agreement > agreement:
+            agreement = start.agreement
+            if rival <= RIVAL * agreement:
+                matrix = optimise(scan, near, start.matrix @ larger, "affine", **steps)
+                fit = _judged(matrix, scan, near, grid, template, params, size)
+                if fit.ok:
+                    return fit
+    if fit is not None and rival <= RIVAL * agreement:
+        return fit  # not believed, and it says why
+    says = (
+        f"the template fits no better as the header says the head lies ({agreement:.2f}) than "
+        f"otherwise ({rival:.2f}), so that left and right are not known: not registered"
+    )
+    return _refused(np.eye(4), grid, template, says)
+
+
+def whole(head: Mask) -> bool:
+    """Return whether a head is cut by no more than one face of the view, as at the neck."""
+    faces = [float(np.take(head, end, axis=axis).mean()) for axis in range(3) for end in (0, -1)]
+    return sum(face > CUT for face in faces) < 2
 
 
 def _refused(matrix: Matrix, grid: Grid, template: Template, says: str) -> Registration:
@@ -279,6 +311,7 @@ def _judged(
     grid: Grid,
     template: Template,
     params: RegistrationParams,
+    size: float = 1.0,
 ) -> Registration:
     """Return the registration with its quality and whether it can be believed."""
     plain = _refused(matrix, grid, template, "not yet judged")
@@ -294,7 +327,7 @@ def _judged(
     around = dilate_mm(brain, scan.grid, AROUND_MM)  # the skull tells where the brain is, even
     quality = _peak(matrix, scan, there, around, params)  # where tissues look alike
     plain = replace(plain, quality=quality)
-    if stretch.max() > 1.45 or stretch.min() < 0.7:
+    if stretch.max() > 1.45 * size or stretch.min() < 0.7 * size:
         says = f"the fit stretches the head by {stretch.min():.2f} to {stretch.max():.2f}"
     elif quality < params.accept:
         says = f"scan and template agree hardly better here than elsewhere ({quality:.2f})"

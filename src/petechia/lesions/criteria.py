@@ -172,8 +172,14 @@ def count_interval(probabilities: Sequence[float], level: float = 0.95) -> tuple
     return min(low, most), min(high, most)
 
 
-def summarise(findings: Sequence[Finding], params: CriteriaParams | None = None) -> dict[str, Any]:
+def summarise(
+    findings: Sequence[Finding],
+    params: CriteriaParams | None = None,
+    no_siderosis_search: str | None = None,
+) -> dict[str, Any]:
     """Return the summary's counts, category, bin, interval and criteria.
+
+    `no_siderosis_search` tells why superficial siderosis was not looked for; None: it was.
 
     Returns
     -------
@@ -212,9 +218,11 @@ def summarise(findings: Sequence[Finding], params: CriteriaParams | None = None)
             },
             "largest_diameter_mm": max((round(f.diameter_mm, 1) for f in counted), default=None),
             "total_moment_ppm_mm3": round(sum(moments), 2) if moments else None,
-            "superficial_siderosis": (
-                {"sulci": sheets, "extent": extent(sheets)} if sheets else None
-            ),
+            "superficial_siderosis": {
+                "sulci": None if no_siderosis_search else sheets,
+                "extent": "not assessed" if no_siderosis_search else extent(sheets),
+                "why_not": no_siderosis_search,
+            },
         },
     }
 

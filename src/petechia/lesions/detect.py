@@ -25,7 +25,7 @@ from petechia.lesions.model import Model
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
 from petechia.lesions.shape import Shape, in_plane_diameter, measure_shape
 from petechia.lesions.shortlist import ShortlistParams, best, symmetric_depth, worth
-from petechia.lesions.siderosis import Sheet, SiderosisParams, find_siderosis
+from petechia.lesions.siderosis import Sheet, SiderosisParams, find_siderosis, why_not
 from petechia.lesions.signal import RelativeSignal, SignalParams, relative_signal
 from petechia.lesions.tube import Tube, TubeParams, continuation
 from petechia.lesions.void import Void, VoidParams, grow_voids
@@ -56,8 +56,8 @@ class DetectParams:
     signal, void, shortlist, tube, moment, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
-        Settings of the search for superficial siderosis; None: no search, since it finds far too
-        many false foci.
+        Settings of the search for superficial siderosis; None: no search, the default until it
+        has been measured on heads kept apart.
     """
 
     threshold: float = 0.5
@@ -108,11 +108,14 @@ class Detection:
         0 where there is no finding.
     says : tuple of str
         What a reader must know: why there is nothing, what was cut, what was missing.
+    no_siderosis_search : str or None
+        Why superficial siderosis was not looked for; None when it was.
     """
 
     findings: tuple[Finding, ...]
     labels: npt.NDArray[np.int32]
     says: tuple[str, ...]
+    no_siderosis_search: str | None = "no search for it was made"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -183,7 +186,14 @@ def detect(
         _siderosis(len(kept) + n, f"siderosis {n}", sheet, inputs)
         for n, sheet in enumerate(sheets, start=1)
     )
-    return Detection(findings=findings, labels=labels, says=tuple(says))
+    return Detection(
+        findings=findings,
+        labels=labels,
+        says=tuple(says),
+        no_siderosis_search=(
+            why_not(inputs, p.siderosis) if p.siderosis else "no search for it was made"
+        ),
+    )
 
 
 def _without_sheets(

@@ -24,12 +24,16 @@ class SiderosisParams:
 
     Attributes
     ----------
-    dark, dark_sd : float
-        Least loss of signal, as a share and in units of texture; the larger one holds.
-    chi_ppm : float
-        Least susceptibility, where it is known [ppm].
+    loss : float
+        Least loss of signal in the magnitude at the reading echo, as a share.
+    chi_ppm, chi_sd : float
+        Least susceptibility [ppm], and least excess over the scan's own cortex in units of its
+        robust standard deviation; the larger one holds.
+    r2star_sd : float
+        Least excess of R2*, where it is known, in the same units.
     cortex_mm : float
-        Sheets lie so near to sulcal fluid or to the surface of the brain [mm].
+        Sheets lie so near to sulcal fluid or to the surface of the brain [mm]; wide, since fluid
+        beside iron is dark and not told as fluid.
     air_mm : float
         Nothing is looked for so near to an air cavity [mm].
     reach_mm : float
@@ -39,38 +43,50 @@ class SiderosisParams:
         fills more of a ball than a vein does, and in two directions.
     rim_mm3 : float
         A sheet goes on to dark voxels that have at least this volume around them [mm^3].
+    solid : float
+        Around half of a sheet's voxels the ball is filled by at most this share: a hematoma
+        fills more.
+    core_mm3 : float
+        Least volume of what is as flat as a sheet [mm^3].
     longest_mm, second_mm : float
         Least longest and second axis of a sheet [mm].
-    least_mm3 : float
-        Least volume [mm^3].
     tube, tube_share : float
         At most this share of a sheet may look like a vessel by more than `tube`.
     same_sulcus_mm : float
         Sheets nearer to each other than this are in one sulcus [mm].
+    thickest_mm : float
+        In voxels longer than this nothing is looked for [mm].
+    least_seen : float
+        Nothing is said when less than this share of the cortex can be looked at.
     """
 
-    dark: float = 0.2
-    dark_sd: float = 3.0
-    chi_ppm: float = 0.04
-    cortex_mm: float = 3.0
+    loss: float = 1 / 3
+    chi_ppm: float = 0.02
+    chi_sd: float = 3.0
+    r2star_sd: float = 2.0
+    cortex_mm: float = 5.0
     air_mm: float = 8.0
     reach_mm: float = 5.0
-    sheet_mm3: float = 110.0
+    sheet_mm3: float = 120.0
     sheet_ratio: float = 0.3
     rim_mm3: float = 60.0
-    longest_mm: float = 10.0
-    second_mm: float = 6.0
-    least_mm3: float = 100.0
+    solid: float = 0.5
+    core_mm3: float = 100.0
+    longest_mm: float = 12.0
+    second_mm: float = 10.0
     tube: float = 0.3
-    tube_share: float = 0.35
+    tube_share: float = 0.5
     same_sulcus_mm: float = 5.0
+    thickest_mm: float = 2.5
+    least_seen: float = 0.6
 
     def __post_init__(self) -> None:
-        if not (0 < self.dark < 1 and 0 <= self.tube_share <= 1):
+        shares = (self.solid, self.tube_share, self.least_seen)
+        if not (0 < self.loss < 1 and all(0 <= s <= 1 for s in shares)):
             raise ParameterError(
                 f"{self}",
                 where="SiderosisParams",
-                mend="dark and tube_share are shares between 0 and 1.",
+                mend="loss, solid, tube_share and least_seen are shares between 0 and 1.",
             )
 
 
@@ -117,15 +133,14 @@ def find_siderosis(
 ) -> list[Sheet]:
     """Return dark sheets along the cortex, one for each sulcus, the largest first.
 
-    Dark in the SWI (the magnitude without one), paramagnetic where susceptibility is known,
-    near sulcal fluid or the surface, far from air, wide as well as long, and not like a vessel.
+    Two kinds of evidence are asked for: a loss of signal, and susceptibility (with R2* where
+    it is known) far above that of the scan's own cortex. Then a form: flat, wide as well as
+    long, near sulcal fluid or the surface, in a lobe, far from air.
 
     Parameters
     ----------
     inputs : LesionInputs
-        Arrays of one scan. Without susceptibility of a trusted sign nothing is found: see
-        `searched`. Without `csf` only the surface of the brain tells the cortex;
-        without `vessel` veins are told by their width alone.
+        Arrays of one scan. Nothing is found where `why_not` gives a reason.
     params : SiderosisParams
         Settings.
     signal_params : SignalParams
@@ -133,100 +148,144 @@ def find_siderosis(
 
     Notes
     -----
-    Curved sheets in two banks of one sulcus are one. Thin sheets in voxels much thicker than
-    they are do not stand out. The falx and the tentorium can look alike.
+    Sheets in two banks of one sulcus, or in sulci that touch, are one: the count of sulci is
+    a lower bound. Thin sheets in voxels much thicker than they are do not stand out.
     """
     p = params or SiderosisParams()
-    if not inputs.brain_mask.any() or not searched(inputs):
+    if why_not(inputs, p) is not None or inputs.chi_ppm is None:
         return []
     box = bounding_box(inputs.brain_mask)
     grid, brain = inputs.grid.cut(box), inputs.brain_mask[box]
-    image = inputs.magnitude if inputs.swi is None else inputs.swi
-    relative = relative_signal(image[box], brain, grid, signal_params)
-    least = max(p.dark, p.dark_sd * relative.texture)
-    dark = brain & (relative.value < 1 - least) & _cortex(inputs, box, grid, p)
+    relative = relative_signal(inputs.magnitude[box], brain, grid, signal_params)
+    near = brain & _cortex(inputs, box, grid, p)
+    valid = brain & _field_mask(inputs)[box]
+    known = near & valid & (_from_fluid_mm(inputs, box, grid) > 0)  # cortex without its fluid
     chi = np.asarray(inputs.chi_ppm)[box]
-    known = chi != 0 if inputs.field_mask is None else inputs.field_mask[box]
-    dark &= ~known | (chi > p.chi_ppm)
-    parts, n = label_26(_sheets(dark, grid, p))
-    if n == 0:
-        return []
+    dark = valid & (relative.value < 1 - p.loss)
+    dark &= chi > max(p.chi_ppm, _above(chi[known], p.chi_sd))
+    if inputs.r2star is not None:
+        r2star = inputs.r2star[box]
+        dark &= r2star > _above(r2star[known], p.r2star_sd)
     vessel = None if inputs.vessel is None else inputs.vessel[box] > p.tube
     corner = np.array([s.start for s in box])
     sheets = [
-        part
-        for part in _split(parts)
-        if len(part) * grid.voxel_mm3 >= p.least_mm3
-        and _axes_mm(part, grid)[0] >= p.longest_mm
-        and _axes_mm(part, grid)[1] >= p.second_mm
-        and (vessel is None or vessel[tuple(part.T)].mean() <= p.tube_share)
-        and _is_lobar(part + corner, inputs)
+        sheet
+        for sheet in _sheets(dark, near, grid, p)
+        if (vessel is None or vessel[tuple(sheet.T)].mean() <= p.tube_share)
+        and _is_lobar(sheet + corner, inputs)
     ]
     found = []
     for body in _by_sulcus(sheets, grid, p.same_sulcus_mm):
         at = tuple(body.T)
         length, width, _ = _axes_mm(body, grid)
-        mean = float(chi[at][known[at]].mean()) if known[at].any() else None
         found.append(
             Sheet(
                 body=body + corner,
                 length_mm=length,
                 width_mm=width,
                 volume_mm3=len(body) * grid.voxel_mm3,
-                chi_ppm=mean,
+                chi_ppm=float(chi[at].mean()),
                 loss=float(1 - relative.value[at].mean()),
             )
         )
     return sorted(found, key=lambda s: (-round(s.volume_mm3, 3), *s.body[0].tolist()))
 
 
-def searched(inputs: LesionInputs) -> bool:
-    """Return whether siderosis can be looked for: not without susceptibility.
+def why_not(inputs: LesionInputs, params: SiderosisParams | None = None) -> str | None:
+    """Return why siderosis cannot be looked for in a scan; None when it can."""
+    p = params or SiderosisParams()
+    if not inputs.brain_mask.any():
+        return "the brain mask is empty"
+    if inputs.chi_ppm is None:
+        return "without phase, dropout and veins look like it"
+    if not inputs.sign_trusted:
+        return "the sign of the phase is not known, so iron is not told from calcium"
+    thick = float(inputs.grid.spacing_mm.max())
+    if thick > p.thickest_mm:
+        return f"voxels of {thick:.1f} mm are too long for a layer of 1 to 2 mm"
+    if inputs.region_of is None:
+        return "the lobes are not known"
+    if inputs.csf is None:
+        return "fluid could not be told, so sulci are not known"
+    box = bounding_box(inputs.brain_mask)
+    grid = inputs.grid.cut(box)
+    cortex = inputs.brain_mask[box] & (_from_fluid_mm(inputs, box, grid) <= p.cortex_mm)
+    seen = _cortex(inputs, box, grid, p) & _field_mask(inputs)[box]
+    share = float(seen[cortex].mean()) if cortex.any() else 0.0
+    if share < p.least_seen:
+        return f"only {100 * share:.0f} % of the cortex is free of dropout and near no air"
+    return None
 
-    In a magnitude alone, dropout at the skull base makes several sheets a head.
-    """
-    return inputs.chi_ppm is not None and inputs.sign_trusted
+
+def _above(values: npt.NDArray[np.floating], deviations: float) -> float:
+    """Return the median and so many robust standard deviations more."""
+    if not values.size:
+        return np.inf
+    middle = np.median(values)
+    return float(middle + deviations * 1.4826 * np.median(np.abs(values - middle)))
+
+
+def _field_mask(inputs: LesionInputs) -> Mask:
+    return inputs.brain_mask if inputs.field_mask is None else inputs.field_mask
 
 
 def _is_lobar(body: Voxels, inputs: LesionInputs) -> bool:
-    """Return whether most of some voxels lie in a lobe; True when regions are not known."""
+    """Return whether most of some voxels lie in a lobe."""
     if inputs.region_of is None:
-        return True
+        return False
     some = body[:: max(1, len(body) // 20)].tolist()
     regions = [inputs.region_of((i, j, k)) for i, j, k in some]
     return sum(r is not None and r.compartment == "lobar" for r in regions) > len(regions) / 2
 
 
-def _cortex(
-    inputs: LesionInputs, box: tuple[slice, slice, slice], grid: Grid, p: SiderosisParams
-) -> Mask:
-    """Return what is near a sulcus or the surface, and far from air."""
+def _from_fluid_mm(
+    inputs: LesionInputs, box: tuple[slice, slice, slice], grid: Grid
+) -> npt.NDArray[np.float32]:
+    """Return the distance to sulcal fluid or the outside of the brain [mm]."""
     outer = ~inputs.brain_mask[box]
     if inputs.csf is not None:
         sulci = inputs.csf[box] > 0.5
         if inputs.ventricle_mask is not None:
             sulci &= ~inputs.ventricle_mask[box]
         outer = outer | sulci
-    near = distance_inside_mm(~outer, grid) <= p.cortex_mm
+    return distance_inside_mm(~outer, grid)
+
+
+def _cortex(
+    inputs: LesionInputs, box: tuple[slice, slice, slice], grid: Grid, p: SiderosisParams
+) -> Mask:
+    """Return what is near a sulcus or the surface, and far from air."""
+    near = _from_fluid_mm(inputs, box, grid) <= p.cortex_mm
     if inputs.air_mask is not None and inputs.air_mask.any():
         near &= distance_inside_mm(~inputs.air_mask, inputs.grid)[box] > p.air_mm
-    return near
+    return np.asarray(near, dtype=bool)
 
 
-def _sheets(dark: Mask, grid: Grid, p: SiderosisParams) -> Mask:
-    """Return the dark voxels that lie in sheets."""
-    out = np.zeros_like(dark)
-    at = np.argwhere(dark)
+def _sheets(dark: Mask, near: Mask, grid: Grid, p: SiderosisParams) -> list[Voxels]:
+    """Return the voxels of each sheet among dark voxels near the surface.
+
+    What is dark elsewhere fills the balls as well: a hematoma at the surface is no sheet.
+    """
+    at = np.argwhere(dark & near)
     if not len(at):
-        return out
-    volume, ratio = _form(dark, at, grid.spacing_mm, p.reach_mm)
+        return []
+    volume, ratio = np.zeros((2, *dark.shape), dtype=np.float32)
+    volume[tuple(at.T)], ratio[tuple(at.T)] = _form(dark, at, grid.spacing_mm, p.reach_mm)
     core = (volume >= p.sheet_mm3) & (ratio >= p.sheet_ratio)
-    out[tuple(at[volume >= p.rim_mm3].T)] = True
-    parts, n = label_26(out)
-    held = np.zeros(n + 1, dtype=bool)
-    held[parts[tuple(at[core].T)]] = True
-    held[0] = False
-    return np.asarray(held[parts], dtype=bool)
+    parts, n = label_26(volume >= p.rim_mm3)
+    solid_mm3 = p.solid * 4 / 3 * np.pi * p.reach_mm**3
+    out = []
+    for body in _split(parts) if n else []:
+        inside = tuple(body.T)
+        longest, second, _ = _axes_mm(body, grid)
+        if (
+            core[inside].sum() * grid.voxel_mm3 >= p.core_mm3
+            and np.median(volume[inside]) <= solid_mm3
+            and longest >= p.longest_mm
+            and second >= p.second_mm
+        ):
+            out.append(body)
+    return out
 
 
 @compiled

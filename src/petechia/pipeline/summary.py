@@ -37,7 +37,10 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
     """Return the summary as plain values, ready for JSON."""
     why_not = work.why_not("microbleeds")
     findings = work.detection.findings if work.detection else ()
-    counted = summarise(findings)
+    no_search: str | None = "no search for it was made"
+    if work.detection:
+        no_search = work.detection.no_siderosis_search
+    counted = summarise(findings, no_siderosis_search=no_search)
     if why_not:
         counted |= {"category": "not_assessable", "count_interval_95": None}
     return {

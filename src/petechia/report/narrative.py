@@ -159,9 +159,12 @@ def model_note(data: ReportData) -> str:
 
 def _siderosis(data: ReportData, foci: int) -> str:
     """Return the words on dark sheets along the cortex."""
-    if not foci:
-        return "not assessed: no search for it was made"
     told = (data.summary.get("criteria") or {}).get("superficial_siderosis") or {}
+    if not foci:
+        why = "" if told.get("extent") == "none" else told.get("why_not") or "no search was made"
+        if why:
+            return f"not assessed: {plain(why)}"
+        return "no dark sheet along the cortex was found; small or faint ones can be missed"
     reach = f", {told['extent']}" if told.get("extent") else ""
     sulci = "1 sulcus" if foci == 1 else f"{foci} sulci"
     return f"suspected in {sulci}{reach}: dark sheets along the cortex, for the reader to judge"
