@@ -54,6 +54,11 @@ validate: $(VENV)/test.stamp
 	$(BIN)/python validation/contrast.py $(VALIDATE)/imaging/raw/demo_light_0 --table $(VALIDATE)/contrast.md
 	$(BIN)/python validation/acceptance.py $(VALIDATE)/acceptance --people 20 --light
 	$(BIN)/python validation/baseline.py $(VALIDATE)/baseline --people 3 --table $(VALIDATE)/baseline.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]'
+	$(BIN)/python training/heads.py $(VALIDATE)/training
+	$(BIN)/python training/examples.py $(VALIDATE)/training
+	$(BIN)/python training/fit.py $(VALIDATE)/training
+	$(BIN)/python validation/detector.py $(VALIDATE)/training --table $(VALIDATE)/detector.md
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache

@@ -40,6 +40,7 @@ from petechia.files.find import find_scans
 from petechia.files.nifti import read_nifti
 from petechia.lesions.detect import DetectParams, detect
 from petechia.lesions.inputs import ARRAYS, LesionInputs
+from petechia.pipeline.detector import detector, threshold
 from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.evaluation_read import read_table
 from petechia.pipeline.provenance import threads
@@ -198,7 +199,8 @@ def from_datasets(work: Path, raw: Path, out: Path) -> Path:
 def measured(case: Case, params: DetectParams | None = None) -> dict[str, Any]:
     """Detect, and return what became of every lesion and what every finding was."""
     begin = time.perf_counter()
-    found = detect(case.inputs, params or DetectParams(most_findings=ALL))
+    default = DetectParams(most_findings=ALL, threshold=threshold("balanced"))
+    found = detect(case.inputs, params or default, detector())
     seconds = time.perf_counter() - begin
     grid, labels = case.inputs.grid, case.labels
     edge = distance_inside_mm(case.inputs.brain_mask, grid)

@@ -115,7 +115,10 @@ def test_the_summary_tells_where_everything_came_from(tiny_dataset, tiny_output)
     assert all(megabytes > 10 for megabytes in summary["peak_memory_mb"].values())
     assert summary["software"]["petechia"] == summary["version"]
     assert summary["settings"]["method_settings"]["single_step"]["strength"] > 0
-    assert summary["model"]["calibrated"] is False
+    assert summary["model"]["calibrated"] is True
+    assert "simulated" in summary["model"]["says"]
+    points = summary["model"]["operating_points"]
+    assert summary["operating_point"]["threshold"] == points["balanced"]
     assert [check["check"] for check in summary["fitness"]][:3] == [
         "main field",
         "echo time",

@@ -1,6 +1,7 @@
 """Vendored data, handed out as arrays after their hash was checked.
 
-Names: `template`, the head every scan is registered to and simulated patients are grown from.
+Names: `template`, the head every scan is registered to and simulated patients are grown from;
+`detector`, `detector_network` and `detector_card`, the trained model of `training/`.
 """
 
 import hashlib

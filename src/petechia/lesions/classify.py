@@ -18,6 +18,8 @@ from petechia.lesions.tube import Tube
 
 CLEAR = 3.0
 """A sign is clear when the moment is at least so many times its error."""
+FORBIDDEN = 0.02
+"""Probability at most of what the field or its size forbids."""
 IRON_NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "dentate", "basal_ganglia")
 
 
@@ -306,3 +308,61 @@ def _field_words(f: Features, sign: str) -> str:
     size = f"{fit.moment_ppm_mm3:.2f} +- {fit.se_ppm_mm3:.2f} ppm mm3"
     told = f"field {seen}" if seen else "field"
     return f"{told} over {fit.n_border} border voxels, moment {size}: {sign.replace('_', ' ')}"
+
+
+def name_void(
+    f: Features,
+    opinion: tuple[float, dict[str, float], str],
+    least_probability: float,
+    params: ClassifyParams | None = None,
+) -> Verdict:
+    """Name a void by what the model thinks of it, within what the field forbids.
+
+    A clear negative moment is a calcification, whatever the model thinks. Else a probability of
+    at least `least_probability` is a microbleed, or a macrobleed above 10 mm; else the likeliest
+    other class. Blood and calcium are not told apart by the model where the sign is unknown.
+
+    Parameters
+    ----------
+    f : Features
+        What was measured.
+    opinion : tuple of probability, shares of other classes, reasons
+        Of the model.
+    least_probability : float
+        The lowest operating point.
+    params : ClassifyParams
+        Settings of the rules, whose terms order what is equally probable.
+    """
+    probability, others, reasons = opinion
+    sign = sign_of(f)
+    terms = log_odds(f, params)
+    why = f"model: {reasons}" if reasons else ""
+    if sign == "diamagnetic":
+        class_, why = "calcification", "negative moment"
+        probability = min(probability, FORBIDDEN)
+    elif round(f.shape.diameter_mm, 1) > LARGEST_MM and (
+        probability >= least_probability or _first(others) == "macrobleed"
+    ):
+        class_, why = "macrobleed", f"wider than {LARGEST_MM:g} mm"
+        probability = min(probability, FORBIDDEN)
+    elif probability >= least_probability:
+        class_ = "microbleed"
+    else:
+        # siderosis is told of whole sheets, not of a void
+        others = others | {"siderosis": 0.0}
+        if sign in ("not_assessed", "paramagnetic"):
+            others = others | {"calcification": 0.0}
+        if round(f.shape.diameter_mm, 1) <= LARGEST_MM:
+            others = others | {"macrobleed": 0.0}
+        class_ = _first(others)
+    return Verdict(
+        class_=class_,
+        sign=sign,
+        probability=probability,
+        evidence=explain(f, sign, why),
+        terms=terms,
+    )
+
+
+def _first(shares: dict[str, float]) -> str:
+    return max(shares, key=lambda name: shares[name])

@@ -185,10 +185,10 @@ def summarise(
     -------
     dict
         Keys `counts`, `category`, `count_bin`, `count_interval_95`, `criteria`. Counts are
-        sums of the column `counted`; the interval is over all of class microbleed.
+        sums of the column `counted`; the interval is over all findings, whatever their class.
     """
     counted = [f for f in findings if f.counted]
-    probabilities = [round(f.probability, 3) for f in findings if f.class_ == "microbleed"]
+    probabilities = [round(f.probability, 3) for f in findings]
     moments = [f.moment_ppm_mm3 for f in counted if f.moment_ppm_mm3 is not None]
     judged = [f.criteria for f in counted if f.criteria]
     sheets = sum(f.class_ == "siderosis" for f in findings)

@@ -15,11 +15,13 @@ from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
-from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify
+from petechia.lesions.classify import ClassifyParams, Features, Verdict, classify, name_void
 from petechia.lesions.context import contexts
 from petechia.lesions.criteria import CriteriaParams, lesion_criteria, mars_grade
+from petechia.lesions.features import Described, Spot, describe
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import ARRAYS, LesionInputs
+from petechia.lesions.model import Model
 from petechia.lesions.moment import MomentFit, MomentParams, fit_moments
 from petechia.lesions.shape import Shape, in_plane_diameter, measure_shape
 from petechia.lesions.shortlist import ShortlistParams, best, symmetric_depth, worth
@@ -43,6 +45,8 @@ class DetectParams:
     ----------
     threshold : float
         Operating point: a finding of class microbleed counts from this probability on.
+    classification : str
+        Row of `petechia.lesions.classification.METHODS` that names voids when there is a model.
     finders : tuple of str
         Rows of `petechia.lesions.candidates.METHODS`; those whose arrays are missing are
         left out.
@@ -57,6 +61,7 @@ class DetectParams:
     """
 
     threshold: float = 0.5
+    classification: str = "combined"
     finders: tuple[str, ...] = ("radial_symmetry", "blob", "dipole_match", "chi_peak")
     most_findings: int = 500
     signal: SignalParams = field(default_factory=SignalParams)
@@ -122,7 +127,9 @@ class Measured:
     verdict: Verdict
 
 
-def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detection:
+def detect(
+    inputs: LesionInputs, params: DetectParams | None = None, model: Model | None = None
+) -> Detection:
     """Find, measure and name dark spots.
 
     Finders propose places in every image there is; places grow into voids on the
@@ -135,6 +142,8 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
         Arrays of one scan.
     params : DetectParams
         Settings.
+    model : Model, optional
+        The trained classifier; None names by the rules, whose probabilities are not calibrated.
 
     Returns
     -------
@@ -148,7 +157,7 @@ def detect(inputs: LesionInputs, params: DetectParams | None = None) -> Detectio
     if not np.any(inputs.magnitude[inputs.brain_mask] > 0):
         text = "The magnitude is zero throughout the brain mask."
         return Detection(findings=(), labels=labels, says=(text,))
-    measured, says = measure(inputs, p)
+    measured, says = measure(inputs, p, model)
     kept = sorted(measured, key=_by_probability)
     if len(kept) > p.most_findings:
         # veins and edges are many: they make room, not a calcification or a macrobleed
@@ -246,14 +255,65 @@ def _by_probability(measured: Measured) -> tuple[float, ...]:
     return (-round(verdict.probability, 3), -total, *measured.void.seed_vox.tolist())
 
 
-def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured], list[str]]:
-    """Return every void with its features and verdict, in voxels of the whole volume."""
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Seen:
+    """The voids of a scan that are worth it, measured, before they are named.
+
+    Attributes
+    ----------
+    near : LesionInputs
+        The inputs, cut to the brain.
+    corner : (3,) ndarray of int
+        Where the cut begins.
+    signal, signal_swi : (I, J, K) ndarray of float32
+        Magnitude and SWI relative to their surroundings; None without SWI.
+    texture : float
+        Spread of `signal` in undisturbed tissue.
+    voids : tuple of Void
+        In voxels of the cut.
+    features : tuple of Features
+        In step.
+    centres_vox : (M, 3) ndarray of float
+        Centres of all voids, also of those that are not on the shortlist.
+    says : tuple of str
+        What the inputs cannot answer.
+    """
+
+    near: LesionInputs
+    corner: npt.NDArray[np.int64]
+    signal: npt.NDArray[np.float32]
+    signal_swi: npt.NDArray[np.float32] | None
+    texture: float
+    voids: tuple[Void, ...]
+    features: tuple[Features, ...]
+    centres_vox: npt.NDArray[np.float64]
+    says: tuple[str, ...]
+
+    def describe(self) -> Described:
+        """Return what the model is told of the voids."""
+        spots = [
+            Spot(
+                void=void, shape=f.shape, tube=f.tube, tube_chi=f.tube_chi, fit=f.fit,
+                region=f.region, context=f.context,
+            )
+            for void, f in zip(self.voids, self.features, strict=True)
+        ]  # fmt: skip
+        return describe(
+            self.near, self.signal, self.signal_swi, self.texture, spots, self.centres_vox
+        )
+
+
+def look(inputs: LesionInputs, params: DetectParams) -> Seen:
+    """Find every void and measure it: shape, continuation, moment, place."""
     near, corner = _crop(inputs)
     says = _missing(inputs)
     relative = relative_signal(near.magnitude, near.brain_mask, near.grid, params.signal)
-    found = _propose(near, relative.value, params)
-    places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
     signal, texture = relative.value, relative.texture
+    signal_swi = None
+    if near.swi is not None:
+        signal_swi = relative_signal(near.swi, near.brain_mask, near.grid, params.signal).value
+    found = _propose(near, signal, params)
+    places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
@@ -267,18 +327,37 @@ def measure(inputs: LesionInputs, params: DetectParams) -> tuple[list[Measured],
         )
     fits = _moments(near, voids, features, sources, dark, signal, params)
     around = contexts([void.body + corner for void in voids], inputs)
-    out = []
-    for void, f, fit, context in zip(voids, features, fits, around, strict=True):
-        seed = tuple(int(n) for n in np.rint(f.shape.centre_vox) + corner)
-        region = inputs.region_of((seed[0], seed[1], seed[2])) if inputs.region_of else None
-        f = replace(f, fit=fit, region=region, context=context)
-        out.append(
-            Measured(
-                void=_shift(void, corner),
-                features=f,
-                verdict=classify(f, params.classify),
-            )
-        )
+    told = []
+    for f, fit, context in zip(features, fits, around, strict=True):
+        i, j, k = (int(n) for n in np.rint(f.shape.centre_vox) + corner)
+        region = inputs.region_of((i, j, k)) if inputs.region_of else None
+        told.append(replace(f, fit=fit, region=region, context=context))
+    return Seen(
+        near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
+        voids=tuple(voids), features=tuple(told), centres_vox=sources[0],
+        says=tuple(says),
+    )  # fmt: skip
+
+
+def measure(
+    inputs: LesionInputs, params: DetectParams, model: Model | None = None
+) -> tuple[list[Measured], list[str]]:
+    """Return the likeliest voids with features and verdict, in voxels of the whole volume."""
+    seen = look(inputs, params)
+    says = list(seen.says)
+    if model is None:
+        verdicts = [classify(f, params.classify) for f in seen.features]
+    else:
+        opinion = model.judge(seen.describe(), params.classification)
+        says += opinion.says
+        verdicts = [
+            name_void(f, opinion.of(n), model.least_probability, params.classify)
+            for n, f in enumerate(seen.features)
+        ]
+    out = [
+        Measured(void=_shift(void, seen.corner), features=f, verdict=verdict)
+        for void, f, verdict in zip(seen.voids, seen.features, verdicts, strict=True)
+    ]
     return out, says
 
 

@@ -13,6 +13,7 @@ from petechia.contrast.relaxation import METHODS as RELAXATION
 from petechia.contrast.weighting import METHODS as WEIGHTING
 from petechia.core.methods import Method, choose
 from petechia.errors import FileError, ParameterError
+from petechia.lesions.classification import METHODS as CLASSIFICATION
 from petechia.phase.background import METHODS as BACKGROUND
 from petechia.phase.fieldmap import METHODS as FIELDMAP
 from petechia.phase.unwrap import METHODS as UNWRAP
@@ -25,11 +26,9 @@ FAMILIES: dict[str, Mapping[str, Method]] = {
     "inversion": INVERSION,
     "relaxation": RELAXATION,
     "weighting": WEIGHTING,
+    "classification": CLASSIFICATION,
 }
 """Settings whose values are rows of a METHODS table."""
-
-OPERATING_POINTS = {"screening": 0.3, "balanced": 0.5, "counting": 0.7}
-"""Probability from which a microbleed is counted."""
 
 PhaseSign = Literal["auto", "+1", "-1"]
 Highpass = Literal["unwrapped", "homodyne"]
@@ -45,7 +44,7 @@ class Settings:
     ----------
     preset : str
         Name of the preset these settings began with.
-    unwrap, fieldmap, background, inversion, relaxation, weighting : str
+    unwrap, fieldmap, background, inversion, relaxation, weighting, classification : str
         Rows of the METHODS tables.
     highpass : str
         High-pass phase of SWI: 'unwrapped' (unwrapped phase less its smooth part) or
@@ -59,7 +58,8 @@ class Settings:
     slab_mm : float
         Thickness of the minimum-intensity projection [mm], 1 to 50.
     operating_point : str
-        Which probability counts: screening 0.3, balanced 0.5, counting 0.7.
+        Which probability counts, as the model's card declares: screening misses least,
+        counting adds least that is false, balanced lies between.
     method_settings : mapping
         Settings of single methods: {"tv": {"iterations": 80}}.
     """
@@ -71,6 +71,7 @@ class Settings:
     inversion: str = "single_step"
     relaxation: str = "nonlinear"
     weighting: str = "swi"
+    classification: str = "combined"
     highpass: Highpass = "unwrapped"
     phase_sign: PhaseSign = "auto"
     reference: Reference = "brain"
@@ -106,11 +107,6 @@ class Settings:
         name = str(getattr(self, family))
         row = FAMILIES[family][name]
         return name, row, row.settings(**self.method_settings.get(name, {}))
-
-    @property
-    def threshold(self) -> float:
-        """Probability of the operating point."""
-        return OPERATING_POINTS[self.operating_point]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

@@ -33,6 +33,7 @@ from petechia.phase.offsets import remove_offsets
 from petechia.phase.quality import highpass_evidence
 from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
+from petechia.pipeline.detector import detector, threshold
 from petechia.pipeline.referenced import referenced
 from petechia.pipeline.sites import HOW, find_sites
 from petechia.pipeline.work import Work
@@ -426,7 +427,11 @@ def detect_stage(work: Work) -> None:
     """Find, measure and name dark spots, unless the scan cannot show them."""
     if work.why_not("microbleeds"):
         return
-    work.detection = detect(lesion_inputs(work), DetectParams(threshold=work.settings.threshold))
+    params = DetectParams(
+        threshold=threshold(work.settings.operating_point),
+        classification=work.settings.classification,
+    )
+    work.detection = detect(lesion_inputs(work), params, detector())
 
 
 def lesion_inputs(work: Work) -> LesionInputs:

@@ -251,7 +251,7 @@ def headline(summary: dict[str, Any]) -> str:
     counts, (low, high) = summary["counts"], summary["count_interval_95"]
     return (
         f"{counts['total']} microbleeds counted (95 % interval {low:g} to {high:g}; "
-        f"{counts['definite']} definite, {counts['possible']} possible; not calibrated); "
+        f"{counts['definite']} definite, {counts['possible']} possible); "
         f"{summary['category'].replace('_', ' ')}. Research use only."
     )
 

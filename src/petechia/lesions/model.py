@@ -1,0 +1,282 @@
+"""The trained classifier: trees on features, a network on cubes, and what joins them."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from petechia.core.methods import choose
+from petechia.errors import InputError, ParameterError
+from petechia.lesions.classification import METHODS
+from petechia.lesions.features import NAMES, Described, pipeline_hash
+from petechia.lesions.findings import CLASSES
+from petechia.lesions.trees import Trees
+
+Floats = npt.NDArray[np.float64]
+BATCH = 64
+OTHERS = CLASSES[1:]
+"""Classes besides microbleed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Opinion:
+    """What the model thinks of voids.
+
+    Attributes
+    ----------
+    probability : (N,) ndarray
+        Calibrated probability of a microbleed.
+    others : (N, 7) ndarray
+        Shares of the other classes, given that it is none.
+    reasons : tuple of str
+        The features that spoke loudest, in words.
+    says : tuple of str
+        What a reader must know of the scan as a whole.
+    """
+
+    probability: Floats
+    others: Floats
+    reasons: tuple[str, ...]
+    says: tuple[str, ...] = ()
+
+    def of(self, n: int) -> tuple[float, dict[str, float], str]:
+        """Return probability, shares of other classes and reasons of one void."""
+        shares = dict(zip(OTHERS, self.others[n].tolist(), strict=True))
+        return float(self.probability[n]), shares, self.reasons[n]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Model:
+    """All that training has made.
+
+    Attributes
+    ----------
+    card : dict
+        What it is, what it was trained on, how it did; `features` is the hash of its features.
+    bleed, other : Trees
+        Log-odds of a microbleed; scores of the other classes.
+    network : callable session or None
+        Log-odds from cubes; None when only trees are there.
+    joint : dict of str to (K,) ndarray
+        Of each row of the classification table: constant, slope of each log-odds.
+    low, high : (F,) ndarray
+        Range of each feature in training, for the check whether a scan is alike.
+    """
+
+    card: Mapping[str, Any]
+    bleed: Trees
+    other: Trees
+    network: Any
+    joint: Mapping[str, Floats]
+    low: npt.NDArray[np.float32]
+    high: npt.NDArray[np.float32]
+
+    @classmethod
+    def load(
+        cls, card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], network: bytes | None
+    ) -> Self:
+        """Return a model from its card, arrays and network.
+
+        Raises
+        ------
+        InputError
+            If it was trained on other features than this version makes.
+        """
+        trained, own = str(card.get("features")), pipeline_hash()
+        if trained != own:
+            raise InputError(
+                f"the model was trained on features {trained}, this version makes {own}",
+                where="model",
+                mend="Install the version that the model belongs to, or train it again "
+                "(training/README.md).",
+            )
+        return cls(
+            card=card,
+            bleed=Trees.from_arrays(arrays, "bleed_"),
+            other=Trees.from_arrays(arrays, "other_"),
+            network=None if network is None else _session(network),
+            joint={n: arrays[f"joint_{n}"] for n in METHODS if f"joint_{n}" in arrays},
+            low=arrays["low"],
+            high=arrays["high"],
+        )
+
+    @property
+    def operating_points(self) -> dict[str, float]:
+        """Probability from which a finding counts, by the name of the point."""
+        return {name: float(p) for name, p in self.card["operating_points"].items()}
+
+    @property
+    def least_probability(self) -> float:
+        """Below it nothing is called a microbleed: the lowest operating point."""
+        return min(self.operating_points.values())
+
+    def judge(self, told: Described, method: str = "combined") -> Opinion:
+        """Return what a row of the classification table thinks of voids."""
+        choose(METHODS, method, "Model.judge")
+        evidence = self.evidence(told, method)
+        weights = self.joint.get(method)
+        if weights is None:
+            raise ParameterError(
+                f"the model has no {method!r}",
+                where="Model.judge",
+                mend=f"It has {', '.join(sorted(self.joint))}.",
+            )
+        with_phase = np.nan_to_num(told.table[:, NAMES.index("phase")]) > 1
+        probability = joined(evidence, with_phase, weights)
+        scores = self.other.scores(told.table)
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return Opinion(
+            probability=probability,
+            others=scores / scores.sum(axis=1, keepdims=True),
+            reasons=tuple(self.reasons(row) for row in told.table),
+            says=self.unlike(told),
+        )
+
+    def evidence(self, told: Described, method: str) -> Floats:
+        """Return the log-odds (N, K) that a row of the classification table joins."""
+        found = METHODS[method]({"told": told, "model": self}, grid=None)[0]
+        return np.asarray(found, dtype=np.float64)
+
+    def seen(self, cubes: npt.NDArray[np.float32]) -> Floats:
+        """Return the network's log-odds of cubes."""
+        return run_network(self.network, cubes)
+
+    def reasons(self, row: npt.NDArray[np.float32], most: int = 3) -> str:
+        """Return the features that speak loudest for and against, in words."""
+        share = self.bleed.reasons(row)
+        loud = [n for n in np.argsort(-np.abs(share), kind="stable")[:most] if share[n]]
+        told = (f"{words(NAMES[n])} {'for' if share[n] > 0 else 'against'} it" for n in loud)
+        return ", ".join(told)
+
+    def unlike(self, told: Described) -> tuple[str, ...]:
+        """Return a warning when the scan is unlike those of training."""
+        if not len(told.table):
+            return ()
+        says = []
+        for name, text, unit in SCAN_WORDS:
+            n = NAMES.index(name)
+            value = float(told.table[0, n])
+            if np.isfinite(value) and not self.low[n] - 1e-4 <= value <= self.high[n] + 1e-4:
+                shown, low, high = (
+                    float(np.exp(v)) if name.startswith("log_") else float(v)
+                    for v in (value, self.low[n], self.high[n])
+                )
+                says.append(f"{text} {shown:.3g}{unit} (trained on {low:.3g} to {high:.3g})")
+        table = told.table
+        outside = (table < self.low) | (table > self.high)
+        share = float(outside.mean())  # what is missing lies nowhere
+        limit = float(self.card.get("outside_limit", 0.02))
+        if share > limit:
+            says.append(
+                f"{100 * share:.1f} % of what was measured lies outside the range of training "
+                f"(usual: below {100 * limit:.1f} %)"
+            )
+        if not says:
+            return ()
+        return (
+            "This scan is unlike those that the detector was trained on: "
+            + "; ".join(says)
+            + ". Take its probabilities with care.",
+        )
+
+
+SCAN_WORDS = (
+    ("log_b0_te", "B0 x TE", " T s"),
+    ("log_voxel", "voxel volume", " mm3"),
+    ("in_plane_mm", "finest voxel side", " mm"),
+    ("thickness_ratio", "thickest over finest voxel side", ""),
+    ("noise", "texture of the tissue", ""),
+)
+
+
+FAMILY_WORDS = {
+    "form": "form", "field": "fit of the field", "map": "field and susceptibility around",
+    "dark_swi": "SWI", "dark": "magnitude", "chi": "susceptibility", "decay": "decay",
+    "grey": "grey levels", "glcm": "texture", "glrlm": "texture", "tube": "continuation",
+    "in": "place", "to": "place", "log": "scan",
+}  # fmt: skip
+PART_WORDS = {
+    "shell": "in shell", "uneven": "unevenness at mm", "round": "roundness within mm",
+    "ray": "strongest ray", "through": "on both sides", "curve": "curvature at mm",
+    "axis": "axes within mm", "one way": "on one side",
+}  # fmt: skip
+
+
+def words(name: str) -> str:
+    """Return the name of a feature as it is read.
+
+    Examples
+    --------
+    >>> words("dark_round_5")
+    'magnitude: roundness within mm 5'
+    """
+    for family in sorted(FAMILY_WORDS, key=len, reverse=True):
+        if name.startswith(f"{family}_"):
+            rest = name.removeprefix(f"{family}_").replace("_", " ")
+            for part, told in PART_WORDS.items():
+                rest = rest.replace(part, told)
+            return f"{FAMILY_WORDS[family]}: {rest}"
+    return name.replace("_", " ")
+
+
+def joined(evidence: Floats, with_phase: npt.NDArray[np.bool_], weights: Floats) -> Floats:
+    """Return probabilities from log-odds: logistic, with slopes of their own without phase.
+
+    Parameters
+    ----------
+    evidence : (N, K) ndarray
+        Log-odds.
+    with_phase : (N,) ndarray of bool
+        Whether the sign of the field is known.
+    weights : (2, K + 1) ndarray
+        Constant and slopes, without and with phase.
+    """
+    chosen = weights[with_phase.astype(np.int64)]
+    total = chosen[:, 0] + (chosen[:, 1:] * np.clip(evidence, -15, 15)).sum(axis=1)
+    return np.asarray(1 / (1 + np.exp(-np.clip(total, -30, 30))), dtype=np.float64)
+
+
+def _session(network: bytes) -> Any:
+    """Return an inference session that keeps to the threads that numba was given."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(numba.get_num_threads())
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+
+def run_network(session: Any, cubes: npt.NDArray[np.float32]) -> Floats:
+    """Return the network's log-odds of cubes, the mean over four symmetries of the field."""
+    if session is None:
+        raise ParameterError(
+            "the model has no network", where="run_network", mend="Choose the row 'trees'."
+        )
+    name = session.get_inputs()[0].name
+    total = np.zeros(len(cubes))
+    for begin in range(0, len(cubes), BATCH):
+        batch = cubes[begin : begin + BATCH]
+        views = list(symmetries(batch))
+        scores = [session.run(None, {name: np.ascontiguousarray(v)})[0][:, 0] for v in views]
+        total[begin : begin + BATCH] = np.mean(scores, axis=0)
+    return total
+
+
+def symmetries(cubes: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    """Return four views that are as good: as it is, turned, mirrored, upside down.
+
+    The main field lies along the last axis; a quarter turn about it, a mirror and upside down
+    leave a dipole as it is. All sixteen would take four times as long.
+    """
+    turned = np.rot90(cubes, 1, axes=(2, 3))
+    return [cubes, turned[..., ::-1], cubes[:, :, ::-1], turned[:, :, ::-1, :, ::-1]]
+
+
+def arrays_of(content: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an `.npz` in memory."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}

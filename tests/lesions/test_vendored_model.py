@@ -1,0 +1,112 @@
+"""The model in the package, on a phantom that it was never shown."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from petechia.core.grid import Grid
+from petechia.lesions.detect import DetectParams, detect
+from petechia.pipeline.detector import card, detector
+
+PARAMS = DetectParams(threshold=0.5)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return detector()
+
+
+@pytest.fixture(scope="module")
+def found(phantom, model):
+    return detect(phantom.inputs(), PARAMS, model)
+
+
+def nearest(detection, place_mm):
+    """Return the finding nearest to a place [mm]."""
+    away = [
+        np.linalg.norm(np.subtract((f.x_mm, f.y_mm, f.z_mm), place_mm)) for f in detection.findings
+    ]
+    assert min(away) < 2.5
+    return detection.findings[int(np.argmin(away))]
+
+
+def stored_otherwise(phantom, order, flip):
+    """Return the same world in another array."""
+
+    def turned(volume):
+        return np.ascontiguousarray(np.flip(np.transpose(volume, order), flip))
+
+    shape = phantom.mask.shape
+    step = np.zeros((4, 4))
+    step[3, 3] = 1
+    for new, old in enumerate(order):
+        step[old, new] = -1 if new == flip else 1
+        step[old, 3] = shape[old] - 1 if new == flip else 0
+    return replace(
+        phantom,
+        grid=Grid(turned(phantom.mask).shape, phantom.grid.affine @ step),
+        **{n: turned(getattr(phantom, n)) for n in ("mask", "magnitude", "field_ppm", "noise_ppm")},
+    )
+
+
+@pytest.mark.parametrize(("order", "flip"), [((2, 0, 1), 1), ((1, 0, 2), 0)])
+def test_probabilities_do_not_depend_on_how_the_volume_is_stored(
+    phantom, model, found, order, flip
+):
+    other = detect(stored_otherwise(phantom, order, flip).inputs(), PARAMS, model)
+    for lesion in phantom.objects[:4]:
+        place = phantom.grid.to_mm(lesion.centre_vox)
+        one, two = nearest(found, place), nearest(other, place)
+        assert (one.class_, one.sign) == (two.class_, two.sign)
+        # a void's middle voxel may be another one: what hangs on it moves a little
+        assert one.probability == pytest.approx(two.probability, abs=0.15)
+
+
+def test_a_mirrored_head_has_the_same_probabilities(phantom, model, found):
+    """Left becomes right: other arrays under the same affine."""
+    mirrored = replace(
+        phantom,
+        **{
+            n: getattr(phantom, n)[::-1].copy()
+            for n in ("mask", "magnitude", "field_ppm", "noise_ppm")
+        },
+    )
+    other = detect(mirrored.inputs(), PARAMS, model)
+    width = phantom.mask.shape[0] - 1
+    for lesion in phantom.objects[:4]:
+        i, j, k = lesion.centre_vox
+        one = nearest(found, phantom.grid.to_mm((i, j, k)))
+        two = nearest(other, phantom.grid.to_mm((width - i, j, k)))
+        assert one.class_ == two.class_
+        assert one.probability == pytest.approx(two.probability, abs=0.15)
+
+
+@pytest.mark.parametrize("classification", ["trees", "network", "combined"])
+def test_calcium_is_never_counted(phantom, model, classification):
+    params = replace(PARAMS, classification=classification, threshold=0.05)
+    calcium = phantom.grid.to_mm(phantom.objects[3].centre_vox)
+    f = nearest(detect(phantom.inputs(), params, model), calcium)
+    assert (f.class_, f.counted) == ("calcification", False)
+    assert f.probability <= 0.02
+
+
+def test_missing_images_are_no_error(phantom, model):
+    blind = detect(phantom.inputs(phase=False), PARAMS, model)
+    assert all(f.sign == "not_assessed" for f in blind.findings)
+    assert not any(f.class_ == "calcification" for f in blind.findings)
+    unsigned = detect(phantom.inputs(sign_trusted=False), PARAMS, model)
+    assert all(f.moment_ppm_mm3 is None for f in unsigned.findings)
+
+
+def test_evidence_tells_the_model_s_reasons(found):
+    told = [f.evidence for f in found.findings if f.class_ not in ("calcification", "macrobleed")]
+    assert told
+    assert all(text.startswith("model: ") for text in told)
+
+
+def test_the_card_and_the_model_belong_together(model):
+    assert model.card is not None
+    assert set(model.joint) >= {"trees", card()["default"]}
+    total = sum(len(v.tobytes()) for v in model.bleed.arrays().values())
+    assert total < 8_000_000

@@ -1,0 +1,106 @@
+"""Training: trees as arrays are those of the library, networks as ONNX those of torch."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "training"
+NEED = "needs the extra `train`"
+
+
+def module(name):
+    if str(FOLDER) not in sys.path:
+        sys.path.insert(0, str(FOLDER))
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def fit():
+    pytest.importorskip("sklearn", reason=NEED)
+    return module("fit")
+
+
+@pytest.fixture(scope="module")
+def network():
+    pytest.importorskip("torch", reason=NEED)
+    return module("network")
+
+
+def table(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 6)).astype(np.float32)
+    x[rng.random(x.shape) < 0.1] = np.nan
+    y = (np.nan_to_num(x[:, 0]) + 0.3 * np.nan_to_num(x[:, 1]) > 0.2).astype(int)
+    return x, y
+
+
+def test_trees_as_arrays_score_as_the_library_s(fit):
+    x, y = table()
+    library = fit.grown(x, y, np.ones(len(y)), 3, 20)
+    ours = fit.plain(library)
+    assert np.allclose(ours.scores(x)[:, 0], library.decision_function(x), atol=1e-9)
+
+
+def test_trees_of_classes_leave_room_for_those_never_seen(fit):
+    x, y = table()
+    label = np.where(y == 1, 2, np.where(np.nan_to_num(x[:, 2]) > 0, 3, 5))
+    library = fit.grown(x, label, np.ones(len(y)), 3, 10)
+    ours = fit.plain(library, [1, 2, 3, 4, 5])
+    scores = ours.scores(x)
+    assert np.allclose(scores[:, [1, 2, 4]], library.decision_function(x), atol=1e-9)
+    assert (scores[:, [0, 3]] < -10).all()
+
+
+def test_the_same_seed_grows_the_same_trees(fit):
+    x, y = table()
+    one, two = (fit.plain(fit.grown(x, y, np.ones(len(y)), 3, 5)).arrays() for _ in range(2))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_a_poorer_scan_lacks_what_it_must(fit):
+    from petechia.lesions.features import NAMES
+    from petechia.lesions.findings import CLASSES
+
+    whole = np.ones((2, len(NAMES)), np.float32)
+    whole[:, NAMES.index("phase")] = 2
+    label = np.array([0, CLASSES.index("calcification")])
+    poor, told, row = fit.degraded(whole, label)
+    assert len(poor) == 6
+    assert row.tolist() == [0, 1] * 3
+    no_phase = poor[:2]
+    assert np.isnan(no_phase[:, NAMES.index("field_explained")]).all()
+    assert (no_phase[:, NAMES.index("phase")] == 0).all()
+    # calcium is neither right nor wrong where its sign cannot be seen
+    assert told.tolist() == [0, -1, 0, -1, 0, CLASSES.index("calcification")]
+
+
+def test_people_are_kept_apart(fit):
+    facts = [{"person": f"{n // 3}"} for n in range(30)]
+    fold = fit.folds_of(facts, 1)
+    assert all(len(set(fold[3 * n : 3 * n + 3])) == 1 for n in range(10))
+    assert set(fold) == set(range(fit.FOLDS))
+
+
+def test_a_tiny_network_is_made_again_and_is_the_same_as_onnx(network):
+    from petechia.lesions.features.patches import CHANNELS, SIDE
+    from petechia.lesions.model import _session, run_network
+
+    rng = np.random.default_rng(0)
+    cubes = rng.normal(0, 0.1, (160, len(CHANNELS), SIDE, SIDE, SIDE)).astype(np.float16)
+    label = np.arange(160) % 2 * 3
+    cubes[label == 0, 0, 8:12, 8:12, 8:12] += 1
+    hard, rows = np.ones(160, bool), np.arange(160)
+    one, two = (network.train_network(cubes, label, hard, rows, 5, 2, width=4) for _ in range(2))
+    a, b = (network.answers(n, cubes[:20]) for n in (one, two))
+    assert np.allclose(a, b, atol=1e-4)
+    content = network.to_onnx(network.Mean([one, two]).eval())
+    assert len(content) < 1_000_000
+    seen = run_network(_session(content), cubes[:20].astype(np.float32))
+    assert np.allclose(seen, 0.5 * (a + b), atol=1e-3)

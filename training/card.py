@@ -1,0 +1,83 @@
+"""Write the model card's page from the card in the package.
+
+usage: python training/card.py
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from petechia.assets.store import load_bytes, manifest
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "model-card.md"
+
+
+def lines(card: dict[str, Any]) -> Iterator[str]:
+    """Yield the page."""
+    told = card["trained_on"]
+    yield "# Model card\n"
+    yield f"**{card['name']}**, {card['licence']}. {card['limits']}\n"
+    yield (
+        "It gives the probability that a dark spot is a microbleed. Written by `training/card.py` "
+        "from the card in the package; how it was made: "
+        "`training/README.md`; how it works: [detection](../concepts/detection.md).\n"
+    )
+    yield "| what | |\n|---|---|"
+    yield f"| features | {card['features']} (hash of the list; another one is refused) |"
+    yield f"| default row | {card['default']} |"
+    for name in ("detector", "detector_network"):
+        if name in manifest():
+            entry = manifest()[name]
+            yield f"| {entry['file']} | {entry['bytes']} bytes, sha256 {entry['sha256'][:16]}... |"
+    points = ", ".join(f"{k} {v:.2f}" for k, v in card["operating_points"].items())
+    yield f"| operating points | {points} |"
+    yield (
+        f"| trained on | {told['scans']} simulated scans of {told['people']} people, "
+        f"{told['looks']} looks, {told['voids']} voids |"
+    )
+    classes = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in told["classes"].items())
+    yield f"| of which | {classes} |"
+    yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"
+    yield "\n## Out of fold\n"
+    yield (
+        "People kept out of training, threshold of `balanced`. Found: visible microbleeds "
+        "counted, of all in the brain mask, by moment [ppm mm3]. Without a sign, calcifications "
+        "count neither way. ECE: expected calibration error over 0.05 < p < 0.95.\n"
+    )
+    yield (
+        "| row, scans | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 "
+        "| ECE | Brier skill |"
+    )
+    yield "|---" * 11 + "|"
+    for name, m in card["out_of_fold"].items():
+        found = [f"{f}/{a}" for f, a in zip(m["found"], m["asked"], strict=True)]
+        clean = m["false_a_clean_scan"]
+        cells = [
+            name, str(m["scans"]), *found, f"{m['false_a_scan']:.2f}",
+            "-" if clean is None else f"{clean:.2f} ({m['clean_scans']})", f"{m['f1']:.3f}",
+            f"{m['ece']:.3f} ({m['undecided']})",
+            "-" if m["brier_skill"] is None else f"{m['brier_skill']:.2f}",
+        ]  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
+    yield (
+        "\n## Limits\n\n"
+        "- Simulated scans only: their veins, mimics and noise are a model's. Expect less on real "
+        "ones.\n"
+        "- Scans of one person share anatomy, though not pose and protocol; rows are not "
+        "independent.\n"
+        "- The brain masks of training are true ones with a disturbed edge, and its regions are "
+        "the true ones: errors of the mask and of registration are underrepresented.\n"
+        "- Probabilities hold for the mix of lesions in training (half of the people have 40 to 65 "
+        "microbleeds); where hardly anybody has any, fewer of the undecided findings are real."
+    )
+
+
+def main() -> None:
+    """Write the page."""
+    card = json.loads(load_bytes("detector_card"))
+    PAGE.write_text("\n".join(lines(card)) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Turn kept scans into examples: what the classifier is told of each void, and what it is.
+
+usage: python training/examples.py WORK [--match NAMES]
+
+For every scan of `heads.py` the detector looks at the whole scan, and once more without its
+phase. An example is a row of features, a cube, and a label; what the features are is named by
+their hash, and examples of another hash are made again.
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from petechia.anatomy.regions import Regions
+from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
+from petechia.anatomy.surroundings import air_cavities
+from petechia.anatomy.tissue import tissue_map
+from petechia.anatomy.tracking import track_veins
+from petechia.core.grid import Grid
+from petechia.lesions.classify import Features, log_odds
+from petechia.lesions.detect import DetectParams, Seen, look
+from petechia.lesions.features import pipeline_hash
+from petechia.lesions.findings import CLASSES
+from petechia.lesions.inputs import LesionInputs
+from petechia.pipeline.provenance import threads
+
+IGNORED = -1
+"""Label of what is neither right nor wrong: a lesion's second void, an invisible lesion."""
+VEIN_SHARE = 0.12
+"""A void holds a vein when its voxels are blood by so much on average."""
+EDGE_MM = 3.0
+VARIANTS = ("whole", "no_phase")
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A scan of `heads.py`."""
+
+    facts: dict[str, Any]
+    arrays: dict[str, npt.NDArray[Any]]
+    grid: Grid
+
+    @property
+    def thick(self) -> bool:
+        """Whether slices are 3 mm or more."""
+        return float(self.grid.spacing_mm.max()) >= 3.0
+
+
+def read_kept(path: Path) -> Kept:
+    """Read a scan."""
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "facts"}
+        facts = json.loads(str(stored["facts"]))
+    shape = arrays["brain_mask"].shape
+    return Kept(facts, arrays, Grid(shape, np.asarray(facts["affine"])))
+
+
+def inputs_of(kept: Kept, variant: str = "whole") -> LesionInputs:
+    """Return what the detector is given; maps made of others are made here."""
+    a, grid = kept.arrays, kept.grid
+    mask = a["brain_mask"].astype(bool)
+    phase = variant != "no_phase"
+    swi, chi = (a.get("swi"), a.get("chi_ppm")) if phase else (None, None)
+    dark = swi if swi is not None else a["magnitude"]
+    regions = Regions(
+        labels=a["truth_regions"].astype(np.int16), table=REGIONS, grid=grid, ok=True, says="true"
+    )
+    veins = track_veins(chi, dark, mask, grid)
+    echoes = np.stack([a["magnitude_first"], a.get("magnitude_last", a["magnitude"])])
+    if len(kept.facts["te_s"]) < 2:
+        echoes = a["magnitude"][None]
+    ventricles = np.isin(a["truth_regions"], VENTRICLE_LABELS)
+    tissue = tissue_map(echoes, mask, grid, r2star=a.get("r2star"), prior_ventricles=ventricles)
+    return LesionInputs(
+        grid=grid,
+        brain_mask=mask,
+        b0_t=float(kept.facts["b0_t"]),
+        reading_te_s=float(kept.facts["reading_te_s"]),
+        magnitude=a["magnitude"],
+        swi=swi,
+        r2star=a.get("r2star"),
+        local_field_ppm=a.get("local_field_ppm") if phase else None,
+        field_noise_ppm=a.get("field_noise_ppm") if phase else None,
+        field_mask=a["field_mask"].astype(bool) if phase and "field_mask" in a else None,
+        chi_ppm=chi,
+        total_field_ppm=a.get("total_field_ppm") if phase else None,
+        vessel=veins.likeness,
+        vein_length_mm=veins.length_mm,
+        csf=tissue.csf if tissue.told else None,
+        ventricle_mask=tissue.ventricles,
+        air_mask=air_cavities(a["magnitude_first"], mask, grid),
+        region_of=regions.at,
+        sign_trusted=phase and "local_field_ppm" in a,
+    )
+
+
+def labels_of(seen: Seen, kept: Kept) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return each void's class, as an index of `CLASSES` or `IGNORED`, and its lesion (0: none).
+
+    A void is the lesion whose true void it shares most voxels with, or whose centre lies within
+    1.5 mm or half a voxel of it; of several on one lesion the one with most counts and the others
+    are ignored. The rest is a vein where the voxels are venous blood, air and tissue at the edge
+    of the brain, and undetermined elsewhere.
+    """
+    a, grid, corner = kept.arrays, kept.grid, seen.corner
+    rows = {int(r["index"]): r for r in kept.facts["lesions"]}
+    true, veins = a["truth_labels"], a["truth_veins"]
+    edge = ndimage.distance_transform_edt(a["truth_brain"] > 0, sampling=grid.spacing_mm)
+    centres = {
+        n: grid.to_index([float(r[k]) for k in ("x_mm", "y_mm", "z_mm")]) for n, r in rows.items()
+    }
+    label = np.full(len(seen.voids), IGNORED, dtype=np.int64)
+    owner = np.zeros(len(seen.voids), dtype=np.int64)
+    share = np.zeros(len(seen.voids))
+    for n, void in enumerate(seen.voids):
+        at = void.body + corner
+        met = true[tuple(at.T)]
+        counts = np.bincount(met[met > 0].astype(np.int64)) if (met > 0).any() else np.zeros(1)
+        if counts.max() > 0:
+            owner[n], share[n] = int(counts.argmax()), float(counts.max())
+        else:
+            middle = at.mean(axis=0)
+            for index, place in centres.items():
+                reach = max(1.5, 0.5 * float(grid.spacing_mm.max()))
+                if np.linalg.norm((place - middle) * grid.spacing_mm) < reach:
+                    owner[n], share[n] = index, 0.5
+        if owner[n]:
+            continue
+        middle = tuple(np.rint(at.mean(axis=0)).astype(int))
+        if veins[tuple(at.T)].mean() > VEIN_SHARE:
+            label[n] = CLASSES.index("vessel")
+        elif edge[middle] < EDGE_MM or seen.features[n].shape.outside_fraction > 0.1:
+            label[n] = CLASSES.index("air_tissue")
+        else:
+            label[n] = CLASSES.index("undetermined")
+    for index in np.unique(owner[owner > 0]):
+        row = rows.get(int(index))
+        mine = np.flatnonzero(owner == index)
+        if row is None or not int(row["visible"]):
+            continue
+        kind = str(row["class"])
+        if kind in ("siderosis", "macrobleed", "iron"):  # of many voids each
+            label[mine] = CLASSES.index(kind)
+        elif kind in CLASSES:
+            label[mine[np.argmax(share[mine])]] = CLASSES.index(kind)
+    return label, owner
+
+
+def examples_of(kept: Kept, variant: str, params: DetectParams) -> dict[str, npt.NDArray[Any]]:
+    """Return table, cubes, labels and facts of one look at a scan."""
+    seen = look(inputs_of(kept, variant), params)
+    label, owner = labels_of(seen, kept)
+    told = seen.describe()
+    bleed = CLASSES.index("microbleed")
+    rows = {int(r["index"]): r for r in kept.facts["lesions"]}
+    visible = [n for n, r in rows.items() if r["class"] == "microbleed" and int(r["visible"])]
+    inside = kept.arrays["brain_mask"] > 0
+    reached = set(owner[label == bleed].tolist())
+    shape = np.asarray(kept.grid.shape)
+    listed, moments = [], []
+    for n in visible:
+        place = [float(rows[n][k]) for k in ("x_mm", "y_mm", "z_mm")]
+        at = np.rint(kept.grid.to_index(place)).astype(int)
+        if (at >= 0).all() and (at < shape).all() and inside[tuple(at)]:
+            listed.append(n)
+            moments.append(float(rows[n]["moment_ppm_mm3"]))
+    return {
+        "table": told.table,
+        "cubes": told.cubes.astype(np.float16),
+        "label": label,
+        "owner": owner,
+        "rules": np.array([sum(log_odds(f).values()) for f in seen.features]),
+        "place_mm": np.array(
+            [kept.grid.to_mm(v.body.mean(axis=0) + seen.corner) for v in seen.voids]
+        ).reshape(-1, 3),
+        "moment": np.array(
+            [abs(float(rows[n]["moment_ppm_mm3"])) if n in rows else 0.0 for n in owner]
+        ),
+        "diameter": np.array([f.shape.diameter_mm for f in seen.features]),
+        "sign_z": np.array([_z(f) for f in seen.features]),
+        "visible": np.array(listed),
+        "visible_moment": np.array(moments),
+        "reached": np.array([n in reached for n in listed], dtype=bool),
+        "n_voids": np.array(len(seen.centres_vox)),
+    }
+
+
+def _z(f: Features) -> float:
+    return f.fit.significance if f.fit is not None and f.phase == "signed" else float("nan")
+
+
+def make_missing(work: Path, match: str = "*") -> Iterator[str]:
+    """Make the examples that are not there, whole looks first; yield what was made."""
+    params = DetectParams()
+    folder = work / f"examples_{pipeline_hash()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = sorted(p for p in (work / "scans").glob(f"{match}.npz") if ".part" not in p.name)
+    for variant in VARIANTS:
+        for path in paths:
+            out = folder / f"{path.stem}.{variant}.npz"
+            if out.exists() or (variant == "no_phase" and not _also(path.stem)):
+                continue
+            kept = read_kept(path)
+            if variant == "no_phase" and "swi" not in kept.arrays:
+                continue
+            made = examples_of(kept, variant, params)
+            facts = {k: v for k, v in kept.facts.items() if k != "lesions"} | {
+                "variant": variant,
+                "scan": path.stem,
+                "spacing_mm": kept.grid.spacing_mm.tolist(),
+            }
+            part = out.with_suffix(".part.npz")
+            np.savez(part, facts=np.array(json.dumps(facts)), **made)
+            part.rename(out)
+            yield (
+                f"{out.name}: {int(made['n_voids'])} voids, {len(made['label'])} described, "
+                f"{int(made['reached'].sum())} of {len(made['visible'])} visible microbleeds"
+            )
+
+
+def _also(stem: str) -> bool:
+    """Return whether a scan is looked at without its phase, too: every third one."""
+    return int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 3 == 0
+
+
+def main() -> None:
+    """Make what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--match", default="*", help="names of kept scans, with wildcards")
+    args = parser.parse_args()
+    with threads(1):
+        for text in make_missing(args.work, args.match):
+            print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,493 @@
+"""Train, calibrate and write the detector's model from examples.
+
+usage: python training/fit.py WORK [--seed 1] [--epochs 12] [--no-network] [--install]
+
+Examples are those of `examples.py`. People are kept apart: everything that is told of the model
+(joining, operating points, metrics) comes from predictions on people not trained on. Written to
+WORK/model: detector.npz, detector.onnx, card.json, out_of_fold.npz. With --install they are put
+into the package and its manifest. The same seed and examples give the same trees to the last
+bit, and the same network on the same number of threads.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+
+from petechia.evaluate.calibration import brier_skill, calibration_error
+from petechia.lesions.features import NAMES, PHASE_NAMES, SIGNED_NAMES, pipeline_hash
+from petechia.lesions.findings import CLASSES
+from petechia.lesions.model import joined
+from petechia.lesions.trees import Trees
+
+FOLDS = 3
+STRATA = ((0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, np.inf))
+PHASE = NAMES.index("phase")
+WITHOUT_PHASE = [
+    n for n, name in enumerate(NAMES) if name in PHASE_NAMES or name.startswith("dark_swi_")
+]
+WITHOUT_SIGN = [n for n, name in enumerate(NAMES) if name in SIGNED_NAMES]
+WITHOUT_DECAY = [n for n, name in enumerate(NAMES) if name.startswith("decay_")]
+SPEAK_FOR = (
+    "field_signed_significance", "field_explained", "field_log_moment", "map_dipole_near",
+    "form_sphericity",
+    "form_parenchyma", "dark_round_3", "dark_round_5", "dark_round_7",
+)  # fmt: skip
+SPEAK_AGAINST = (
+    "form_outside", "tube_through", "tube_one_way", "tube_chi_through", "tube_chi_one_way",
+)  # fmt: skip
+TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES]
+"""What anatomy and physics say of the direction, so that no simulator can teach the contrary."""
+CALCIUM = CLASSES.index("calcification")
+MACRO = CLASSES.index("macrobleed")
+ASSETS = Path(__file__).parents[1] / "src" / "petechia" / "assets" / "data"
+POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
+"""False findings that each operating point may make, out of fold: a scan, and a scan of somebody
+without microbleeds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """All examples, scan after scan.
+
+    Attributes
+    ----------
+    table, label, rules, moment, sign_z, diameter, scan
+        In step; `scan` is an index of `facts`.
+    cubes : ndarray of float16
+        In step.
+    facts : list of dict
+        Of each scan, with `visible_moment`: the visible microbleeds.
+    """
+
+    table: npt.NDArray[np.float32]
+    label: npt.NDArray[np.int64]
+    rules: npt.NDArray[np.float64]
+    moment: npt.NDArray[np.float64]
+    sign_z: npt.NDArray[np.float64]
+    diameter: npt.NDArray[np.float64]
+    scan: npt.NDArray[np.int64]
+    cubes: npt.NDArray[np.float16]
+    facts: list[dict[str, Any]]
+
+
+def read_examples(work: Path) -> Examples:
+    """Read the examples of this version's features."""
+    folder = work / f"examples_{pipeline_hash()}"
+    paths = sorted(p for p in folder.glob("*.npz") if ".part" not in p.name)
+    if not paths:
+        raise SystemExit(f"{folder}: no examples. Run training/examples.py first.")
+    columns: dict[str, list[Any]] = {k: [] for k in (
+        "table", "label", "rules", "moment", "sign_z", "diameter", "scan", "cubes"
+    )}  # fmt: skip
+    facts = []
+    for number, path in enumerate(paths):
+        with np.load(path, allow_pickle=False) as stored:
+            told = json.loads(str(stored["facts"]))
+            told["visible_moment"] = stored["visible_moment"].tolist()
+            told["reached"] = stored["reached"].tolist()
+            for name in ("table", "label", "rules", "moment", "sign_z", "diameter", "cubes"):
+                columns[name].append(stored[name])
+            size = len(stored["label"])
+        columns["scan"].append(np.full(size, number))
+        facts.append(told)
+    return Examples(**{k: np.concatenate(v) for k, v in columns.items()}, facts=facts)
+
+
+def folds_of(facts: Sequence[dict[str, Any]], seed: int) -> npt.NDArray[np.int64]:
+    """Return the fold of each scan: all scans of a person are in one."""
+    people = sorted({f["person"] for f in facts})
+    order = np.random.default_rng([seed, 3]).permutation(len(people))
+    fold = {person: int(n % FOLDS) for person, n in zip(people, order, strict=True)}
+    return np.array([fold[f["person"]] for f in facts])
+
+
+def degraded(
+    table: npt.NDArray[np.float32], label: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return rows as a poorer scan would give them: no phase, no sign, no second echo.
+
+    Also their labels, calcifications without a sign being ignored, and the row each is made of.
+    """
+    signed, multi = table[:, PHASE] > 1, table[:, NAMES.index("multi_echo")] > 0
+    tables, labels, rows = [], [], []
+    for gone, of, phase in (
+        (WITHOUT_PHASE, signed, 0.0), (WITHOUT_SIGN, signed, 1.0), (WITHOUT_DECAY, multi, None),
+    ):  # fmt: skip
+        some = np.flatnonzero(of)
+        new = table[some].copy()
+        new[:, gone] = np.nan
+        told = label[some].copy()
+        if phase is None:
+            new[:, NAMES.index("multi_echo")] = 0
+        else:
+            new[:, PHASE] = phase
+            told[told == CALCIUM] = -1
+        tables.append(new)
+        labels.append(told)
+        rows.append(some)
+    return np.concatenate(tables), np.concatenate(labels), np.concatenate(rows)
+
+
+def grown(
+    table: np.ndarray,
+    label: np.ndarray,
+    weight: np.ndarray,
+    seed: int,
+    most: int,
+    trend: Sequence[int] | None = None,
+) -> Any:
+    """Return a fitted forest of the library; a column that is missing everywhere is never asked.
+
+    `trend` is +1 or -1 for columns whose larger values may only speak for, or against.
+    """
+    table = np.where(np.isnan(table).all(axis=0), 0, table)
+    model = HistGradientBoostingClassifier(
+        max_iter=most, learning_rate=0.05, max_leaf_nodes=16, min_samples_leaf=25,
+        l2_regularization=5.0, max_features=0.3, early_stopping=False, random_state=seed,
+        monotonic_cst=trend,
+    )  # fmt: skip
+    return model.fit(table, label, sample_weight=weight)
+
+
+def plain(model: Any, classes: Sequence[int] | None = None) -> Trees:
+    """Return a forest of the library as plain arrays.
+
+    `classes` gives the outputs that there must be, for labels the forest never saw a score of
+    -12.
+    """
+    parts: dict[str, list[Any]] = {k: [] for k in (
+        "feature", "threshold", "left", "right", "missing_left", "value"
+    )}  # fmt: skip
+    roots, column, start = [], [], 0
+    known = list(model.classes_)
+    for trees in model._predictors:
+        for k, tree in enumerate(trees):
+            nodes = tree.nodes
+            leaf = nodes["is_leaf"].astype(bool)
+            parts["feature"].append(np.where(leaf, -1, nodes["feature_idx"]).astype(np.int16))
+            parts["threshold"].append(np.where(leaf, 0, nodes["num_threshold"]).astype(np.float64))
+            parts["left"].append((nodes["left"] + start).astype(np.int32))
+            parts["right"].append((nodes["right"] + start).astype(np.int32))
+            parts["missing_left"].append(nodes["missing_go_to_left"].astype(bool))
+            parts["value"].append(np.where(leaf, nodes["value"], 0).astype(np.float64))
+            roots.append(start)
+            column.append(k if classes is None or len(known) == 2 else classes.index(known[k]))
+            start += len(nodes)
+    base = np.ravel(model._baseline_prediction).astype(np.float64)
+    if classes is None:
+        baseline = base
+    else:
+        baseline = np.full(len(classes), -12.0)
+        for k, value in zip(known, base, strict=True):
+            baseline[classes.index(k)] = value
+    return Trees(
+        baseline=baseline, root=np.array(roots, np.int32), column=np.array(column, np.int32),
+        **{k: np.concatenate(v) for k, v in parts.items()},
+    )  # fmt: skip
+
+
+def fit_bleed(table: np.ndarray, label: np.ndarray, seed: int, most: int = 220) -> Trees:
+    """Return trees for microbleed against the rest, on whole and poorer scans."""
+    poor, poor_label, _ = degraded(table, label)
+    x, y = np.concatenate([table, poor]), np.concatenate([label, poor_label])
+    weight = np.concatenate([np.ones(len(table)), np.full(len(poor), 0.4)])
+    known = y >= 0
+    return plain(grown(x[known], (y[known] == 0).astype(int), weight[known], seed, most, TREND))
+
+
+def told_by_size(e: Examples) -> npt.NDArray[np.int64]:
+    """Return labels without what the rule of 10 mm names, whatever the model thinks.
+
+    Macrobleeds look like very large microbleeds: as examples of the contrary they would teach
+    the wrong thing.
+    """
+    return np.where((e.diameter > 10.04) & np.isin(e.label, (0, MACRO)), -1, e.label)
+
+
+def fit_other(table: np.ndarray, label: np.ndarray, seed: int) -> Trees:
+    """Return trees for the other classes of what is no microbleed."""
+    some = label > 0
+    model = grown(table[some], label[some], np.ones(int(some.sum())), seed, 60)
+    return plain(model, list(range(1, len(CLASSES))))
+
+
+def fit_joint(
+    evidence: np.ndarray, with_phase: np.ndarray, label: np.ndarray, *, same: bool = False
+) -> npt.NDArray[np.float64]:
+    """Return constant and slopes of the log-odds, without and with phase, or the same for both."""
+    out = np.zeros((2, evidence.shape[1] + 1))
+    for phase in (False, True):
+        rows = ((with_phase == phase) | same) & (label >= 0)
+        x, y = np.clip(evidence[rows], -15, 15), label[rows] == 0
+        if y.all() or not y.any():  # nothing to learn from: take the evidence as it is
+            out[int(phase)] = [0.0, *np.full(evidence.shape[1], 1.0 / evidence.shape[1])]
+            continue
+        fitted = LogisticRegression(C=10.0, max_iter=1000).fit(x, y)
+        out[int(phase)] = [fitted.intercept_[0], *fitted.coef_[0]]
+    return out
+
+
+@dataclass
+class OutOfFold:
+    """Predictions on people not trained on: log-odds, with phase or not, labels, rows."""
+
+    evidence: np.ndarray
+    with_phase: np.ndarray
+    label: np.ndarray
+    row: np.ndarray
+    real: np.ndarray
+
+
+def metrics(p: np.ndarray, e: Examples, scans: Sequence[int], threshold: float) -> dict[str, Any]:
+    """Return how predictions did on some scans: counts that can be summed."""
+    found, asked = np.zeros(len(STRATA)), np.zeros(len(STRATA))
+    false = clean_false = clean = good = total = 0.0
+    ps, ys = [], []
+    for s in scans:
+        rows = np.flatnonzero(e.scan == s)
+        fact = e.facts[s]
+        unsigned = not (e.table[rows, PHASE] > 1).all()
+        q = np.where(e.sign_z[rows] <= -3, np.minimum(p[rows], 0.02), p[rows])
+        q = np.where(e.diameter[rows] > 10.04, np.minimum(q, 0.02), q)
+        label = e.label[rows]
+        forgiven = (label < 0) | (unsigned & (label == CALCIUM))
+        counted = q >= threshold
+        moments = np.asarray(fact["visible_moment"])
+        for n, (low, high) in enumerate(STRATA):
+            asked[n] += ((moments >= low) & (moments < high)).sum()
+            hit = counted & (label == 0)
+            found[n] += (hit & (e.moment[rows] >= low) & (e.moment[rows] < high)).sum()
+        good += (counted & (label == 0)).sum()
+        total += len(moments)
+        wrong = float((counted & (label != 0) & ~forgiven).sum())
+        false += wrong
+        if not len(moments):
+            clean += 1
+            clean_false += wrong
+        ps.append(q[~forgiven])
+        ys.append(label[~forgiven] == 0)
+    p_all, y_all = np.concatenate(ps), np.concatenate(ys)
+    undecided = (p_all > 0.05) & (p_all < 0.95)
+    return {
+        "scans": len(scans),
+        "found": found.astype(int).tolist(),
+        "asked": asked.astype(int).tolist(),
+        "false_a_scan": round(false / max(len(scans), 1), 3),
+        "clean_scans": int(clean),
+        "false_a_clean_scan": round(clean_false / clean, 3) if clean else None,
+        "f1": round(float(2 * good / max(good + false + total, 1)), 3),
+        "ece": round(calibration_error(p_all[undecided], y_all[undecided]), 3),
+        "undecided": int(undecided.sum()),
+        "brier_skill": round(brier_skill(p_all, y_all), 3) if y_all.any() else None,
+    }
+
+
+def family_of(fact: dict[str, Any]) -> str:
+    """Return the family of protocols that a scan belongs to."""
+    if fact["variant"] == "no_phase":
+        return "phase dropped"
+    if max(fact["spacing_mm"]) >= 3.0:
+        return "thick slices"
+    return "multi-echo" if len(fact["te_s"]) > 1 else "single-echo"
+
+
+def operating_points(p: np.ndarray, e: Examples, scans: Sequence[int]) -> dict[str, float]:
+    """Return the lowest threshold, in hundredths, that keeps to the false findings allowed.
+
+    Over all scans, over those of people with few microbleeds or none, and over those with none.
+    Never below 0.1, and rising from screening to counting.
+    """
+    grid = np.round(np.arange(0.10, 0.96, 0.01), 2)
+    few = [s for s in scans if len(e.facts[s]["visible_moment"]) < 8]
+    over_all = [metrics(p, e, scans, t)["false_a_scan"] for t in grid]
+    over_few = [metrics(p, e, few, t) for t in grid] if few else []
+    out, least = {}, 0.1
+    for name, (allowed, clean) in POINTS_FALSE.items():
+        good = [
+            float(t)
+            for n, t in enumerate(grid)
+            if t >= least
+            and over_all[n] <= allowed
+            and (not few or over_few[n]["false_a_scan"] <= allowed)
+            and (not few or (over_few[n]["false_a_clean_scan"] or 0.0) <= clean)
+        ]
+        least = good[0] if good else 0.95
+        out[name] = round(least, 2)
+    return out
+
+
+def cross_validated(
+    e: Examples, fold: np.ndarray, seed: int, epochs: int, network: bool
+) -> tuple[OutOfFold, list[Any]]:
+    """Return the evidence of trees and network out of fold, and the networks."""
+    known = told_by_size(e)
+    poor, _, poor_row = degraded(e.table, known)
+    row_fold = fold[e.scan]
+    trees, trees_poor = np.zeros(len(e.table)), np.zeros(len(poor))
+    seen = np.full(len(e.table), np.nan)
+    for k in range(FOLDS):
+        begin = time.time()
+        train = row_fold != k
+        forest = fit_bleed(e.table[train], known[train], seed)
+        trees[~train] = forest.scores(e.table[~train])[:, 0]
+        of_fold = row_fold[poor_row] == k
+        trees_poor[of_fold] = forest.scores(poor[of_fold])[:, 0]
+        print(f"fold {k}: trees {time.time() - begin:.0f} s", flush=True)
+    networks: list[Any] = []
+    if network:
+        from network import answers, train_network
+
+        label = known
+        hard = (label == 0) | (trees > -6.0) | np.isin(label, (1, CALCIUM, 4, 6))
+        for k in range(FOLDS):
+            begin = time.time()
+            rows = np.flatnonzero((row_fold != k) & (label >= 0))
+            net = train_network(e.cubes, label, hard, rows, seed * 10 + k, epochs)
+            networks.append(net)
+            held = np.flatnonzero(row_fold == k)
+            seen[held] = answers(net, e.cubes[held])
+            print(f"fold {k}: network {time.time() - begin:.0f} s", flush=True)
+    evidence = np.stack([trees, seen], axis=1)
+    return (
+        OutOfFold(
+            evidence=evidence, with_phase=e.table[:, PHASE] > 1, label=e.label,
+            row=np.arange(len(e.label)), real=np.ones(len(e.label), bool),
+        ),
+        networks,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Train, calibrate, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--no-network", action="store_true")
+    parser.add_argument("--install", action="store_true")
+    args = parser.parse_args()
+    begin = time.time()
+    e = read_examples(args.work)
+    fold = folds_of(e.facts, args.seed)
+    print(f"{len(e.facts)} looks, {len(e.label)} voids, {int((e.label == 0).sum())} microbleeds",
+          flush=True)  # fmt: skip
+    # without phase, a calcification is neither right nor wrong
+    signless = e.table[:, PHASE] < 2
+    known = told_by_size(e)
+    label = np.where(signless & (known == CALCIUM), -1, known)
+    found, networks = cross_validated(e, fold, args.seed, args.epochs, not args.no_network)
+    joint = {"trees": fit_joint(found.evidence[:, :1], found.with_phase, label)}
+    if networks:
+        joint["network"] = fit_joint(found.evidence[:, 1:], found.with_phase, label)
+        joint["combined"] = fit_joint(found.evidence, found.with_phase, label)
+    best = "combined" if networks else "trees"
+    columns = {"trees": [0], "network": [1], "combined": [0, 1]}
+    p = {
+        name: joined(found.evidence[:, columns[name]], found.with_phase, w)
+        for name, w in joint.items()
+    }
+    real = [n for n, f in enumerate(e.facts) if f["variant"] == "whole"]
+    points = operating_points(p[best], e, real)
+    table: dict[str, Any] = {}
+    for name, q in p.items():
+        for family in ("all", "multi-echo", "single-echo", "thick slices", "phase dropped"):
+            scans = real if family == "all" else [
+                n for n, f in enumerate(e.facts) if family_of(f) == family
+            ]  # fmt: skip
+            if scans:
+                table[f"{name}, {family}"] = metrics(q, e, scans, points["balanced"])
+    for name, line in table.items():
+        print(name, line, flush=True)
+    out = args.work / "model"
+    out.mkdir(exist_ok=True)
+    bleed, other = fit_bleed(e.table, known, args.seed), fit_other(e.table, e.label, args.seed)
+    low, high = (np.nanmin(e.table, axis=0), np.nanmax(e.table, axis=0))
+    core_low, core_high = np.nanpercentile(e.table, [0.1, 99.9], axis=0)
+    for n in range(len(NAMES) - 7):
+        low[n], high[n] = core_low[n], core_high[n]
+    outside = [
+        float(((e.table[e.scan == s] < low) | (e.table[e.scan == s] > high)).mean())
+        for s in range(len(e.facts))
+    ]
+    np.savez_compressed(
+        out / "detector.npz",
+        **bleed.arrays("bleed_"), **other.arrays("other_"),
+        **{f"joint_{name}": w for name, w in joint.items()},
+        low=low.astype(np.float32), high=high.astype(np.float32),
+    )  # fmt: skip
+    if networks:
+        from network import Mean, to_onnx
+
+        (out / "detector.onnx").write_bytes(to_onnx(Mean(networks).eval()))
+    elif (out / "detector.onnx").exists():
+        (out / "detector.onnx").unlink()
+    card = {
+        "name": f"petechia-detector-{datetime.now(UTC):%Y-%m-%d}",
+        "features": pipeline_hash(),
+        "classes": list(CLASSES),
+        "default": best,
+        "operating_points": points,
+        "outside_limit": round(float(np.quantile(outside, 0.98)) * 1.5, 4),
+        "trained_on": {
+            "looks": len(e.facts),
+            "scans": len(real),
+            "people": len({f["person"] for f in e.facts}),
+            "voids": len(e.label),
+            "classes": {c: int((e.label == n).sum()) for n, c in enumerate(CLASSES)},
+            "microbleeds_visible": int(sum(len(e.facts[s]["visible_moment"]) for s in real)),
+            "seed": args.seed,
+            "epochs": args.epochs if networks else 0,
+            "minutes": round((time.time() - begin) / 60, 1),
+        },
+        "out_of_fold": table,
+        "licence": "Apache-2.0",
+        "limits": "Trained and validated on simulated scans only. Research use only.",
+    }
+    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    np.savez_compressed(
+        out / "out_of_fold.npz", evidence=found.evidence, label=e.label, scan=e.scan,
+        rules=e.rules, moment=e.moment, **{f"p_{k}": v for k, v in p.items()},
+    )  # fmt: skip
+    print(points, f"{(time.time() - begin) / 60:.1f} minutes", flush=True)
+    if args.install:
+        install(out)
+
+
+def install(out: Path) -> None:
+    """Put a model into the package, and its hashes into the manifest."""
+    manifest = ASSETS / "MANIFEST.toml"
+    text = manifest.read_text(encoding="utf-8")
+    for name, file in (
+        ("detector", "detector.npz"), ("detector_network", "detector.onnx"),
+        ("detector_card", "card.json"),
+    ):  # fmt: skip
+        text = re.sub(rf"\n\[{name}\]\n(?:[^\[\n].*\n)*", "\n", text)
+        source = out / file
+        if not source.exists():
+            continue
+        content = source.read_bytes()
+        target = f"detector_{file}" if file == "card.json" else file
+        (ASSETS / target).write_bytes(content)
+        text = text.rstrip("\n") + (
+            f'\n\n[{name}]\nfile = "{target}"\n'
+            f'sha256 = "{hashlib.sha256(content).hexdigest()}"\nbytes = {len(content)}\n'
+            'licence = "LICENSES/Apache-2.0.txt"\n'
+            'source = "training/fit.py on simulated scans (training/README.md)"\n'
+        )
+    manifest.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

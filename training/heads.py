@@ -1,0 +1,250 @@
+"""Simulate scans to train the detector on, and keep what it is given, with the truth.
+
+usage: python training/heads.py WORK [--n 20] [--seed 20000]
+       python training/heads.py WORK --adopt OUTPUT RAW
+
+Person n is drawn from (seed, n) and scanned three times: the whole head on a light grid, a
+slab at full resolution twice, each by a protocol drawn at random. What is finished in WORK is
+not made again, so that it can be stopped and started. `--adopt` takes a scan that was run with
+`petechia run --save-intermediates` on a simulated dataset.
+
+A kept scan is one `.npz`: the arrays of `LesionInputs` before anything is looked for (others can
+be computed of them later) and the truth, cut to the brain.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from petechia.assets.store import load_arrays
+from petechia.core.grid import Grid
+from petechia.core.morphology import bounding_box
+from petechia.files.find import find_scans
+from petechia.files.nifti import read_nifti
+from petechia.files.output import OutputTree
+from petechia.files.scan import Header, Scan, ScanName
+from petechia.pipeline.evaluation_files import find_sides
+from petechia.pipeline.evaluation_read import read_table
+from petechia.pipeline.provenance import threads
+from petechia.pipeline.settings import Settings
+from petechia.pipeline.stages import walk
+from petechia.pipeline.work import Work
+from petechia.simulate.atlas import Atlas, atlas_from
+from petechia.simulate.heads import Heads
+from petechia.simulate.patient import SimulationParams, sample_patient, scan_patient
+from petechia.simulate.protocols import Protocol, random_protocol
+from petechia.simulate.variety import varied_params
+
+MARGIN_MM = 12.0
+SLAB_MM = 52.0
+FORM = 1
+"""Version of a kept scan."""
+KINDS = ("rich", "natural", "clean")
+SHARES = (0.55, 0.2, 0.25)
+
+
+def drawn_params(rng: np.random.Generator) -> tuple[str, SimulationParams]:
+    """Draw what a person has: much of everything, what patients have, or no microbleeds."""
+    kind = str(rng.choice(KINDS, p=SHARES))
+    if kind == "natural":
+        return kind, varied_params(rng)
+    return kind, SimulationParams(
+        n_microbleeds=0 if kind == "clean" else int(rng.integers(40, 66)),
+        n_calcifications=int(rng.integers(4, 16)),
+        clustered=float(rng.uniform(0.0, 0.25)),
+        elongated=float(rng.uniform(0.0, 0.3)),
+        n_macrobleeds=int(rng.random() < 0.2),
+        n_cavernomas=int(rng.random() < 0.15),
+        n_siderosis=int(rng.integers(0, 3)) if rng.random() < 0.3 else 0,
+        n_iron=int(rng.integers(0, 7)),
+        n_air_specks=int(rng.integers(0, 7)),
+    )
+
+
+def drawn_protocol(rng: np.random.Generator, part: int) -> Protocol:
+    """Draw a protocol: the whole head on a light grid (part 0), or a slab at full resolution."""
+    protocol = random_protocol(rng, light=part == 0)
+    if part == 0 or protocol.acquisition_type == "2D":
+        return protocol
+    i, j, _ = protocol.shape
+    slices = max(16, round(SLAB_MM / protocol.spacing_mm[2]))
+    return replace(
+        protocol,
+        shape=(i, j, slices),
+        centre_mm=(0.0, 0.0, float(rng.uniform(-45.0, 40.0))),
+        head_mm=1.5,
+    )
+
+
+def rough_mask(
+    brain: npt.NDArray[np.bool_], grid: Grid, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Return the true brain with an edge that wanders by about a millimetre, as found masks do."""
+    away = ndimage.distance_transform_edt(brain, sampling=grid.spacing_mm)
+    away -= ndimage.distance_transform_edt(~brain, sampling=grid.spacing_mm)
+    coarse = [max(2, int(n * d / 12.0)) for n, d in zip(grid.shape, grid.spacing_mm, strict=True)]
+    wander = rng.normal(rng.uniform(-0.6, 0.6), 1.0, coarse)
+    factors = np.asarray(grid.shape) / np.asarray(coarse)
+    smooth = ndimage.zoom(wander, factors, order=1, grid_mode=True, mode="nearest")
+    return np.asarray(away[tuple(map(slice, smooth.shape))] > smooth, dtype=bool)
+
+
+def kept_arrays(work: Work, truth: dict[str, npt.NDArray[Any]]) -> tuple[dict[str, Any], Grid]:
+    """Return the arrays of a scan that has walked the road, cut to the brain, and their grid."""
+    mask = work.need("mask")
+    margin = np.ceil(MARGIN_MM / work.grid.spacing_mm).astype(int)
+    box = tuple(
+        slice(max(s.start - int(m), 0), min(s.stop + int(m), n))
+        for s, m, n in zip(bounding_box(mask), margin, work.grid.shape, strict=True)
+    )
+    volumes = {
+        "brain_mask": mask,
+        "magnitude": work.echoes.magnitude[work.reading_echo],
+        "magnitude_first": work.echoes.magnitude[0],
+        "magnitude_last": work.echoes.magnitude[-1],
+        "swi": work.swi,
+        "r2star": work.r2star,
+        "local_field_ppm": work.local_field_ppm,
+        "total_field_ppm": work.total_field_ppm if work.local_field_ppm is not None else None,
+        "field_noise_ppm": work.field_noise_ppm,
+        "field_mask": work.local_mask,
+        "chi_ppm": work.chi_ppm,
+        **{f"truth_{name}": volume for name, volume in truth.items()},
+    }
+    arrays = {}
+    for name, volume in volumes.items():
+        if volume is None:
+            continue
+        wide = volume.dtype.kind == "f"
+        arrays[name] = np.ascontiguousarray(volume[box], dtype=np.float32 if wide else None)
+    return arrays, work.grid.cut(box)
+
+
+def save(path: Path, arrays: dict[str, Any], grid: Grid, facts: dict[str, Any]) -> None:
+    """Write one kept scan; a half-written one never gets its name."""
+    facts = {"form": FORM, "affine": grid.affine.tolist(), **facts}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    np.savez(part, facts=np.array(json.dumps(facts)), **arrays)
+    part.rename(path)
+
+
+def make(path: Path, person: int, part: int, seed: int, atlas: Atlas, heads: Heads) -> None:
+    """Simulate one scan, walk it to its maps, keep it."""
+    kind, params = drawn_params(np.random.default_rng([seed, person, 990]))
+    patient = heads_patient(params, seed, person, atlas)
+    protocol = drawn_protocol(np.random.default_rng([seed, person, part, 991]), part)
+    rng = np.random.default_rng([seed, person, part, 992])
+    scan = scan_patient(patient, protocol, atlas, rng, heads=heads)
+    work = Work(
+        scan=Scan(
+            echoes=scan.echoes, name=ScanName((("sub", f"{person:03d}"),)),
+            header=Header(**scan.header), kind="arrays", sources=(),
+        ),
+        settings=Settings(phase_sign="+1"),
+    )  # fmt: skip
+    brain = scan.truth.maps["desc-brain_mask"] > 0
+    work.given_mask = rough_mask(brain, scan.echoes.grid, rng)
+    walk(work, ["invert", "r2star", "swi"])
+    arrays, grid = kept_arrays(
+        work,
+        {
+            "labels": scan.truth.labels,
+            "brain": scan.truth.maps["desc-brain_mask"],
+            "veins": scan.truth.maps["desc-veins_probseg"].astype(np.float32),
+            "regions": scan.truth.maps["desc-regions_dseg"],
+        },
+    )
+    facts = {
+        "person": f"{seed}-{person}", "protocol": f"random_{part}", "kind": kind,
+        "b0_t": protocol.b0_t, "te_s": list(protocol.te_s),
+        "reading_te_s": work.reading_te_s, "acquisition_type": protocol.acquisition_type,
+        "lesions": scan.truth.lesions,
+    }  # fmt: skip
+    save(path, arrays, grid, facts)
+
+
+_LAST: dict[tuple[int, int], Any] = {}
+
+
+def heads_patient(params: SimulationParams, seed: int, person: int, atlas: Atlas) -> Any:
+    """Return the person, the same object for each of their scans: `Heads` knows them by it."""
+    key = (seed, person)
+    if key not in _LAST:
+        _LAST.clear()
+        _LAST[key] = sample_patient(params, atlas, np.random.default_rng([seed, person]))
+    return _LAST[key]
+
+
+def adopt(path: Path, output: Path, raw: Path, name: str) -> None:
+    """Keep a scan that `petechia run --save-intermediates` has made of a simulated dataset."""
+    ref = next(iter(find_scans(raw)))
+    scan = ref.load()
+    tree = OutputTree(output)
+    side = next(s for s in find_sides(raw / "derivatives" / "truth", None, truth=True))
+    if side.labels is None or side.table is None:
+        raise SystemExit(f"{raw}: no true lesions")
+    work = Work(scan=scan, settings=Settings())
+
+    def volume(key: str) -> Any:
+        at = tree.path(key, ref.name)
+        return read_nifti(at).only if at.exists() else None
+
+    work.mask = volume("brain_mask") > 0.5
+    work.swi, work.r2star = volume("swi"), volume("r2star")
+    work.local_field_ppm, work.chi_ppm = volume("local_field"), volume("chi")
+    if work.local_field_ppm is not None:
+        noise = next(output.rglob("*_desc-fieldnoise.nii.gz"), None)
+        work.field_noise_ppm = None if noise is None else read_nifti(noise).only
+        work.local_mask = work.local_field_ppm != 0
+        total = next(output.rglob("*_desc-totalfield.nii.gz"), None)
+        work.total_field_ppm = None if total is None else read_nifti(total).only
+    truth = {"labels": read_nifti(side.labels).only.round().astype(np.int16)}
+    for key, map_name in (("brain", "brain"), ("veins", "veins"), ("regions", "regions")):
+        found = read_nifti(side.maps[map_name]).only
+        truth[key] = found if key == "veins" else found.round().astype(np.int16)
+    arrays, grid = kept_arrays(work, truth)
+    person = name.rpartition("_")[2]
+    facts = {
+        "person": f"7100-{person}", "protocol": name, "kind": "adopted",
+        "b0_t": scan.echoes.b0_t, "te_s": list(scan.echoes.te_s),
+        "reading_te_s": work.reading_te_s, "acquisition_type": scan.header.acquisition_type,
+        "lesions": read_table(side.table),
+    }  # fmt: skip
+    save(path, arrays, grid, facts)
+
+
+def main() -> None:
+    """Make or adopt what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--n", type=int, default=20, help="people")
+    parser.add_argument("--seed", type=int, default=20000)
+    parser.add_argument("--adopt", nargs=2, type=Path, metavar=("OUTPUT", "RAW"))
+    args = parser.parse_args()
+    kept = args.work / "scans"
+    if args.adopt:
+        output, raw = args.adopt
+        path = kept / f"adopted_{raw.name}.npz"
+        if not path.exists():
+            adopt(path, output, raw, raw.name)
+        return
+    atlas, heads = atlas_from(load_arrays("template")), Heads(most=2)
+    with threads(1):
+        for person in range(args.n):
+            for part in range(3):
+                path = kept / f"{args.seed}_{person:03d}_{part}.npz"
+                if path.exists():
+                    continue
+                make(path, person, part, args.seed, atlas, heads)
+                print(path.name, flush=True)
+
+
+if __name__ == "__main__":
+    main()

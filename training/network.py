@@ -1,0 +1,174 @@
+"""The small 3-D network: how it is built, trained and written as ONNX. Needs the extra `train`."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from petechia.lesions.features.patches import CHANNELS, SIDE
+from petechia.lesions.findings import CLASSES
+
+PHASE = [CHANNELS.index(c) for c in ("dark_swi", "field", "chi")]
+N_CLASSES = len(CLASSES)
+WIDTH = 12
+
+
+class Network(nn.Module):
+    """Four convolutions; the middle of the last map and its mean tell the class."""
+
+    def __init__(self, width: int = WIDTH) -> None:
+        super().__init__()
+
+        def step(a: int, b: int, stride: int = 1, pad: int = 1) -> nn.Sequential:
+            return nn.Sequential(
+                nn.Conv3d(a, b, 3, stride=stride, padding=pad, bias=False),
+                nn.BatchNorm3d(b),
+                nn.ReLU(),
+            )
+
+        self.body = nn.Sequential(
+            step(len(CHANNELS), width, stride=2),
+            step(width, width + width // 2),
+            nn.MaxPool3d(2),
+            step(width + width // 2, 3 * width),
+            step(3 * width, 3 * width, pad=0),
+        )
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(6 * width, N_CLASSES))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (N, classes): log-odds of a microbleed first, then scores of other classes."""
+        y = self.body(x)
+        return self.head(torch.cat([y.mean(dim=(2, 3, 4)), y[:, :, 1, 1, 1]], dim=1))
+
+
+class Mean(nn.Module):
+    """Several networks as one: the mean of their answers."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the members."""
+        return torch.stack([m(x) for m in self.members]).mean(dim=0)
+
+
+def varied(
+    cubes: torch.Tensor, label: torch.Tensor, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a batch turned about the field, mirrored, shifted, scaled, and with images missing.
+
+    Also returns the weight of each example: calcifications tell nothing without phase.
+    """
+    n = len(cubes)
+    out = torch.rot90(cubes, int(rng.integers(4)), (2, 3))
+    flips = [axis for axis in (2, 4) if rng.random() < 0.5]
+    out = torch.flip(out, flips) if flips else out.clone()
+    shift = rng.integers(-1, 2, 3)
+    out = torch.roll(out, shift.tolist(), (2, 3, 4))
+    gain = torch.as_tensor(rng.uniform(0.8, 1.25, (n, len(CHANNELS), 1, 1, 1)), dtype=out.dtype)
+    gain[:, CHANNELS.index("brain")] = 1
+    out = out * gain
+    noise = torch.as_tensor(rng.uniform(0, 0.06, (n, 1, 1, 1, 1)), dtype=out.dtype)
+    here = (out.abs().amax(dim=(2, 3, 4), keepdim=True) > 0).to(out.dtype)  # not where missing
+    out = out + noise * here * torch.randn(out.shape)
+    gone = np.zeros((n, len(CHANNELS)), dtype=bool)
+    no_phase = rng.random(n) < 0.25
+    gone[np.ix_(no_phase, PHASE)] = True
+    for channel, share in (("dark_swi", 0.15), ("chi", 0.1), ("field", 0.1), ("decay", 0.3)):
+        gone[:, CHANNELS.index(channel)] |= rng.random(n) < share
+    out[torch.as_tensor(gone)] = 0
+    signless = torch.as_tensor(no_phase) | (out[:, PHASE[1:]].abs().amax(dim=(1, 2, 3, 4)) == 0)
+    weight = torch.where(signless & (label == CLASSES.index("calcification")), 0.0, 1.0)
+    return out, weight
+
+
+def loss_of(answer: torch.Tensor, label: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of microbleed against the rest, and a little of the classes."""
+    bleed = (label == 0).to(answer.dtype)
+    main = nn.functional.binary_cross_entropy_with_logits(answer[:, 0], bleed, reduction="none")
+    others = nn.functional.cross_entropy(answer[:, 1:], (label - 1).clamp(min=0), reduction="none")
+    return (weight * (main + 0.2 * (1 - bleed) * others)).mean()
+
+
+def train_network(
+    cubes: npt.NDArray[np.float16],
+    label: npt.NDArray[np.int64],
+    hard: npt.NDArray[np.bool_],
+    rows: npt.NDArray[np.int64],
+    seed: int,
+    epochs: int,
+    width: int = WIDTH,
+) -> Network:
+    """Train one network on some rows.
+
+    Parameters
+    ----------
+    cubes : (N, C, 20, 20, 20) ndarray of float16
+        Of all examples.
+    label : (N,) ndarray of int
+        Class.
+    hard : (N,) ndarray of bool
+        Examples seen in every epoch; of the others one in five.
+    rows : (M,) ndarray of int
+        Those to train on.
+    seed : int
+        Of weights, order and variation.
+    epochs : int
+        How often the hard examples are seen.
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng([seed, 7])
+    net = Network(width).train()
+    always, sometimes = rows[hard[rows]], rows[~hard[rows]]
+    per_epoch = len(always) + len(sometimes) // 5
+    steps = epochs * max(per_epoch // 64, 1)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=3e-3, total_steps=max(steps + 1, 10), pct_start=0.2
+    )
+    done = 0
+    for _ in range(epochs):
+        some = rng.choice(sometimes, len(sometimes) // 5, replace=False)
+        order = rng.permutation(np.concatenate([always, some]))
+        for begin in range(0, len(order) - 63, 64):
+            if done >= steps:
+                break
+            at = np.sort(order[begin : begin + 64])
+            x, y = torch.from_numpy(cubes[at].astype(np.float32)), torch.from_numpy(label[at])
+            x, weight = varied(x, y, rng)
+            optimiser.zero_grad()
+            loss_of(net(x), y, weight).backward()
+            optimiser.step()
+            rate.step()
+            done += 1
+    return net.eval()
+
+
+def answers(net: nn.Module, cubes: npt.NDArray[np.floating], views: int = 4) -> npt.NDArray:
+    """Return log-odds of a microbleed, the mean over `views` symmetries, as in the detector."""
+    from petechia.lesions.model import symmetries
+
+    out = np.zeros(len(cubes))
+    with torch.no_grad():
+        for begin in range(0, len(cubes), 128):
+            batch = cubes[begin : begin + 128].astype(np.float32)
+            seen = list(symmetries(batch))[:views]
+            found = [net(torch.from_numpy(np.ascontiguousarray(v)))[:, 0].numpy() for v in seen]
+            out[begin : begin + 128] = np.mean(found, axis=0)
+    return out
+
+
+def to_onnx(net: nn.Module) -> bytes:
+    """Return a network as ONNX, for any number of cubes."""
+    example = torch.zeros((2, len(CHANNELS), SIDE, SIDE, SIDE))
+    buffer = io.BytesIO()
+    program = torch.onnx.export(
+        net, (example,), dynamo=True, input_names=["cubes"], output_names=["scores"],
+        dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},), verbose=False,
+    )  # fmt: skip
+    program.save(buffer)
+    return buffer.getvalue()
