@@ -98,7 +98,7 @@ class BrainMaskParams:
     fine_mm: float = 1.0
     follow_in_mm: float = 0.7
     follow_out_mm: float = 1.0
-    margin_mm: float = 1.5
+    margin_mm: float = 0.5
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -116,6 +116,7 @@ def unwrap_stage(work: Work) -> None:
     echoes, grid, mask = work.echoes, work.grid, work.need("mask")
     if work.given_field_ppm is not None:
         work.total_field_ppm = work.given_field_ppm * mask
+        work.field_noise_ppm = _noise_of_magnitude(work)
         work.cite("field map", "given", "total field given by the user", "")
         return
     phase = work.echoes.phase_rad
@@ -155,6 +156,18 @@ def unwrap_stage(work: Work) -> None:
     work.total_field_ppm, work.field_noise_ppm, work.field_residual_rad = row(
         arrays, grid=grid, settings=params
     )
+
+
+def _noise_of_magnitude(work: Work) -> np.ndarray | None:
+    """Return the noise that a field read at the reading echo would have [ppm].
+
+    A given field brings none of its own; without one the dead rim would weigh like the brain.
+    """
+    if not work.noise_sd > 0:  # nor when it is not known
+        return None
+    signal = np.maximum(work.echoes.magnitude[work.reading_echo], np.float32(0.1 * work.noise_sd))
+    turn = radians_per_ppm(work.echoes.b0_t, work.reading_te_s)
+    return np.asarray(work.noise_sd / (turn * signal) * work.need("mask"), dtype=np.float32)
 
 
 def background_stage(work: Work) -> None:
