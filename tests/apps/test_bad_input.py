@@ -288,7 +288,7 @@ def test_a_volume_without_a_brain_is_told(petechia, noise_dataset, tmp_path):
         rewritten(image(raw, echo, "mag"), one_voxel)
     said = petechia("run", raw, tmp_path / "out")
     assert said.code == 2
-    assert "no brain was found in the magnitude" in said.err
+    assert "there is no brain in the magnitude" in said.err
 
 
 # --- DICOM
