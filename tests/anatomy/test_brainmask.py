@@ -26,7 +26,7 @@ def test_a_known_brain_is_found(make_head, template, codes, spacing_mm, shading)
     assert found.registration.ok
     truth = close_mm(head.brain, head.grid, 4.0)
     # a margin is kept, and the averaged template has no crisp bone: its blur is let in
-    assert dice(found.mask, truth) > 0.91
+    assert dice(found.mask, truth) > 0.94
     assert (found.mask & head.brain).sum() > 0.998 * head.brain.sum()
 
 
