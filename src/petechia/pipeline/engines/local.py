@@ -95,33 +95,53 @@ def local(
     params : LocalParams
         How many at once.
     lost : callable
-        Makes the outcome of an item whose process died (killed, out of memory). The
-        others go on in a new pool; the item that was running is not tried again.
+        Makes the outcome of an item whose process died (killed, out of memory). A dead
+        process takes its pool down, so nobody knows which of the items then running killed
+        it: each of them is tried once more, alone, and one that dies again is lost.
     """
     if params.n_procs == 1 or len(items) == 1:
         for item in items:
             yield item, job(item)
         return
-    waiting = list(items)
-    while waiting:
-        # one item a future, as many futures as workers: a dead pool loses only what ran
-        with _heard_ctrl_c() as heard, _pool(params.n_procs) as pool:
-            running: dict[Future[Outcome], Item] = {}
-            broken = False
-            while (waiting or running) and not broken:
-                while waiting and len(running) < params.n_procs:
-                    item = waiting.pop(0)
-                    running[pool.submit(job, item)] = item
-                done, _ = wait(running, timeout=LISTEN_S, return_when=FIRST_COMPLETED)
-                if heard:
-                    raise KeyboardInterrupt
-                for future in done:
-                    item = running.pop(future)
-                    try:
-                        outcome = future.result()
-                    except BrokenProcessPool:
-                        broken = True
-                        outcome = lost(item)
-                    yield item, outcome
-            for item in running.values():
-                yield item, lost(item)
+    with _heard_ctrl_c() as heard:
+        waiting = list(items)
+        suspects: list[Item] = []
+        while waiting:
+            for item, future in _outcomes(job, waiting, params.n_procs, heard):
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:
+                    suspects.append(item)
+                    continue
+                yield item, outcome
+        for suspect in suspects:
+            for item, future in _outcomes(job, [suspect], 1, heard):
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:
+                    outcome = lost(item)
+                yield item, outcome
+
+
+def _outcomes(
+    job: Callable[[Item], Outcome], waiting: list[Item], n_procs: int, heard: list[int]
+) -> Iterator[tuple[Item, Future[Outcome]]]:
+    """Yield items taken from `waiting` as their futures end, until a process of the pool dies."""
+    with _pool(n_procs) as pool:
+        # one item a future, as many futures as workers: a dead pool takes only what ran
+        running: dict[Future[Outcome], Item] = {}
+        broken = False
+        while running or (waiting and not broken):
+            while waiting and not broken and len(running) < n_procs:
+                try:
+                    future = pool.submit(job, waiting[0])
+                except BrokenProcessPool:
+                    broken = True
+                else:
+                    running[future] = waiting.pop(0)
+            done, _ = wait(running, timeout=LISTEN_S, return_when=FIRST_COMPLETED)
+            if heard:
+                raise KeyboardInterrupt
+            for future in done:
+                broken = broken or isinstance(future.exception(), BrokenProcessPool)
+                yield running.pop(future), future
