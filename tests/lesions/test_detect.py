@@ -10,9 +10,10 @@ import petechia.files
 from petechia.core.grid import Grid
 from petechia.errors import GridMismatchError, InputError, ParameterError
 from petechia.lesions.criteria import COMPARTMENTS, SITES
-from petechia.lesions.detect import COMMON, DetectParams, _by_probability, detect
+from petechia.lesions.detect import COMMON, _by_probability, detect
 from petechia.lesions.findings import CLASSES, COLUMNS, SIGNS
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.params import DetectParams
 
 CONTRACT = tomllib.loads((Path(petechia.files.__file__).parent / "contract.toml").read_text())[
     "findings"
