@@ -9,6 +9,7 @@ Implicit VR.
 
 import logging
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
@@ -154,7 +155,7 @@ class DimseClient:
             raise Refused(f"the server does not take this kind ({_name(file.sop_class)})")
         try:
             with quietly():
-                status = self._status(self._association.send_c_store(what))
+                status = self._status(self._ready().send_c_store(what))
         except (ValueError, AttributeError) as error:
             raise Refused(f"it cannot be encoded ({type(error).__name__})") from None
         if status in _RESOURCES:
@@ -179,7 +180,7 @@ class DimseClient:
         asked = _identifier(level, dict.fromkeys(wanted, "") | dict(keys))
         found: list[Answer] = []
         with quietly():
-            for reply, match in self._association.send_c_find(asked, FIND):
+            for reply, match in self._ready().send_c_find(asked, FIND):
                 status = self._status(reply)
                 if status in (0xFF00, 0xFF01):
                     if match is not None and len(found) < MAX_ANSWERS:
@@ -208,7 +209,7 @@ class DimseClient:
             return False
         asked = _identifier("IMAGE", _keys(instance))
         with quietly():
-            return self._retrieved(self._association.send_c_get(asked, GET))
+            return self._retrieved(self._ready().send_c_get(asked, GET))
 
     def _by_move(self, instance: Instance) -> None:
         self._listen()
@@ -217,7 +218,7 @@ class DimseClient:
             raise self._not_given("neither C-GET nor C-MOVE is offered")
         asked = _identifier("IMAGE", _keys(instance))
         with quietly():
-            replies = self._association.send_c_move(asked, self._access.calling_aet, MOVE)
+            replies = self._ready().send_c_move(asked, self._access.calling_aet, MOVE)
             if not self._retrieved(replies):
                 raise self._not_given("C-MOVE is refused")
 
@@ -307,7 +308,12 @@ class DimseClient:
             "contexts": contexts[:128],
             "ae_title": self._address.aet,
             "ext_neg": [self._net.build_role(kind, scp_role=True) for kind in provided],
-            "evt_handlers": [(self._net.evt.EVT_C_STORE, self._take)],
+            "evt_handlers": [
+                (self._net.evt.EVT_C_STORE, self._take),
+                (self._net.evt.EVT_CONN_OPEN, _at_once),
+                (self._net.evt.EVT_DATA_RECV, _at_once),
+                (self._net.evt.EVT_DATA_SENT, _at_once),
+            ],
         }
         if self._access.user is not None:
             words["ext_neg"].append(self._identity())
@@ -315,7 +321,9 @@ class DimseClient:
             words["tls_args"] = (self._tls, self._address.host)
         made = self._ae.associate(self._address.host, self._address.port, **words)
         if not made.is_established:
+            _drop(made)
             self._explain(made)
+        made._reactor_checkpoint = _Gate(made)
         self._association, self._proposed = made, key
 
     def _identity(self) -> Any:
@@ -380,7 +388,9 @@ class DimseClient:
     def _status(self, reply: Dataset) -> int:
         if "Status" not in reply:
             self._leave()
-            raise Passing("the server broke off or is silent, as some are to a title they do not know")
+            raise Passing(
+                "the server broke off or is silent, as some are to a title they do not know"
+            )
         return int(reply.Status)
 
     def _leave(self) -> None:
@@ -388,9 +398,53 @@ class DimseClient:
         if made is None:
             return
         if made.is_established:
+            made._reactor_checkpoint.hold()
             made.release()
         else:
             made.abort()
+        _drop(made)
+
+    def _ready(self) -> Any:
+        """Return the association with its own thread standing still, to make a request."""
+        self._association._reactor_checkpoint.hold()
+        return self._association
+
+
+class _Gate:
+    """The door at which the thread of an association waits while a request is under way.
+
+    pynetdicom's own lets that thread slip through when one request follows another at once, and
+    it then takes an answer that was meant for us: a match or an object would be lost without a
+    word. Through this one nobody passes after `hold` has returned and before `set`.
+    """
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self._thread, self._free = thread, threading.Condition()
+        self._open, self._waiting = True, False
+
+    def set(self) -> None:
+        with self._free:
+            self._open = True
+            self._free.notify_all()
+
+    def clear(self) -> None:
+        with self._free:
+            self._open = False
+
+    def wait(self) -> None:
+        with self._free:
+            self._waiting = True
+            self._free.notify_all()
+            while not self._open:
+                self._free.wait()
+            self._waiting = False
+
+    def hold(self) -> None:
+        """Close the door and return when the thread stands before it, or has ended."""
+        with self._free:
+            self._open = False
+            while not self._waiting and self._thread.is_alive():
+                self._free.wait(0.01)
 
 
 def _library() -> Any:
@@ -408,6 +462,29 @@ def _library() -> Any:
     _config.STORE_SEND_CHUNKED_DATASET = True
     logging.getLogger("pynetdicom").addHandler(logging.NullHandler())
     return pynetdicom
+
+
+def _drop(made: Any) -> None:
+    """Close the socket of an association that has ended, which pynetdicom may leave open."""
+    wrapped = made.dul.socket
+    if wrapped is not None and wrapped.socket is not None:
+        with suppress(OSError):
+            wrapped.socket.close()
+
+
+def _at_once(event: Any) -> None:
+    """Send small messages and acknowledge those that come at once; called by pynetdicom.
+
+    Else each message of two parts waits some 40 ms, on both sides, for an acknowledgement that
+    the other delays.
+    """
+    wrapped = event.assoc.dul.socket
+    if wrapped is None or wrapped.socket is None:
+        return
+    for option in ("TCP_NODELAY", "TCP_QUICKACK"):  # the second is Linux's, and wears off
+        if hasattr(socket, option):
+            with suppress(OSError):
+                wrapped.socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), 1)
 
 
 def _identifier(level: str, keys: Mapping[str, str]) -> Dataset:

@@ -1,13 +1,12 @@
 """A list of what has been moved, beside the files: one line is added for each fact.
 
-Lines are only ever appended and synced, so a kill costs the last one at most, and a fact that
-is not there is found out anew. One process at a time holds a ledger; the lock goes with the
+Lines are only ever appended, so a kill costs the last one at most, and a fact that is not there
+is found out anew. One process at a time holds a ledger; the lock goes with the
 process that has it, however that ends.
 """
 
 import fcntl
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,12 +56,11 @@ class Ledger:
         self._stream.close()
 
     def add(self, *rows: Row) -> None:
-        """Append facts and see them on the disk."""
+        """Append facts and hand them to the system: a kill cannot lose them any more."""
         text = "".join(json.dumps(dict(row), sort_keys=True) + "\n" for row in rows)
         try:
             self._stream.write(text.encode())
             self._stream.flush()
-            os.fsync(self._stream.fileno())
         except OSError as error:
             raise output_error(error, self.path) from error
         self.rows += rows
