@@ -122,7 +122,7 @@ def _query(args: argparse.Namespace) -> "Query":
 
 def _find(args: argparse.Namespace, client: "Client", patience: "Patience") -> int:
     """List the studies that match, and the series of a single one."""
-    from petechia.files.pacs.pull import list_series, list_studies
+    from petechia.files.pacs.pulling import list_series, list_studies
 
     studies = list_studies(client, _query(args), patience)
     for study in studies:

@@ -92,7 +92,7 @@ def read_local(path: Path, name: str) -> LocalFile | None:
         with path.open("rb") as stream:
             start = stream.read(140)
             if start[128:132] != b"DICM":
-                if is_dicom(start):
+                if is_dicom(start) or start[:4] == b"\2\0\0\0":
                     raise _unfit(name, "has no DICOM file header (preamble and group 2)")
                 return None
             stream.seek(0)

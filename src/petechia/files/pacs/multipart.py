@@ -44,9 +44,11 @@ def single_part(read: Read, boundary: bytes, out: BinaryIO, max_bytes: int = MAX
     """
     mark = b"--" + boundary
     held = _until(read, b"", mark, _MAX_HEAD)[1]
-    head, held = _until(read, held, b"\r\n\r\n", _MAX_HEAD)
-    if head.startswith(b"--"):
+    while len(held) < 2:
+        held += _more(read)
+    if held[:2] == b"--":
         raise Refused("it sent an empty message")
+    held = _until(read, held, b"\r\n\r\n", _MAX_HEAD)[1]
     mark = b"\r\n" + mark
     n_bytes = 0
     while (at := held.find(mark)) < 0:
