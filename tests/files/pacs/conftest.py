@@ -133,6 +133,8 @@ def client_of():
     made = []
 
     def make(where: str, **words):
+        if where.startswith("dimse"):
+            pytest.importorskip("pynetdicom", reason="the extra `pacs` is not installed")
         words = {"user": USER, "password": PASSWORD, "timeout_s": 10.0} | words
         made.append(connect(parse_address(where), Access(**words)))
         return made[-1]

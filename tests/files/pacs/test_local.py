@@ -1,5 +1,6 @@
 """Files before they are sent, the list of what was, and frames around them."""
 
+import errno
 import io
 
 import pydicom
@@ -12,7 +13,9 @@ from petechia.files.pacs.ledger import Ledger
 from petechia.files.pacs.local import dicom_files, same_content
 from petechia.files.pacs.multipart import boundary_of, single_part, wrapped
 from petechia.files.pacs.patience import Passing, Refused
+from petechia.files.pacs.pulling import pull
 from petechia.files.pacs.pushing import push
+from petechia.files.pacs.records import Instance, Query, Series, Study
 
 
 class Nobody:
@@ -113,6 +116,32 @@ def test_a_folder_that_cannot_be_written_is_sent_all_the_same(study, monkeypatch
     pushed = push(Nobody(), [one.folder])
     assert pushed.n_sent == 8
     assert "no list of what was sent" in pushed.notes[0]
+
+
+def test_a_full_disk_ends_a_pull_with_what_was_fetched_kept(study, tmp_path):
+    one = study(6)
+    data = {str(pydicom.dcmread(f).SOPInstanceUID): f.read_bytes() for f in one.files}
+
+    class Full(Nobody):
+        def studies(self, query):
+            return [Study(one.study, "", "", "", None)]
+
+        def series(self, study):
+            return [Series("1.2", 1, "MR", "", None)]
+
+        def instances(self, study, series):
+            return [Instance(sop, study, series, n, "") for n, sop in enumerate(sorted(data))]
+
+        def fetch(self, instance, stream):
+            if instance.number == 3:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            stream.write(data[instance.uid])
+
+    with pytest.raises(OutputError, match=r"cannot be written .*Make room there"):
+        pull(Full(), Query(study=one.study), tmp_path / "x")
+    assert sorted(p.name for p in (tmp_path / "x" / "series-01").iterdir()) == [
+        "0001.dcm", "0002.dcm", "0003.dcm",
+    ]  # fmt: skip
 
 
 def test_a_place_without_dicom_is_told(tmp_path, study):

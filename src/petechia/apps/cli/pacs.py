@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,7 +136,9 @@ def _find(args: argparse.Namespace, client: "Client", patience: "Patience") -> i
     return 0
 
 
-def _pull(args: argparse.Namespace, client: "Client", patience: "Patience") -> int:
+def _pull(
+    args: argparse.Namespace, client: "Client", patience: "Patience", leave: Collection[str] = ()
+) -> int:
     from petechia.files.pacs import pull
 
     with _counting("fetching") as tell:
@@ -145,6 +147,7 @@ def _pull(args: argparse.Namespace, client: "Client", patience: "Patience") -> i
             _query(args),
             args.places[0],
             series=_series(args),
+            leave=leave,
             patience=patience,
             tell=tell,
         )
@@ -164,11 +167,15 @@ def _process(args: argparse.Namespace, client: "Client", patience: "Patience") -
     """Pull a study, run it, push its results; each step goes on from where it was."""
     from petechia.apps.cli.main import build_parser
     from petechia.apps.cli.run import run as run_scans
+    from petechia.files.pacs.local import dicom_files
     from petechia.files.places import require_apart
 
     source, output = args.places
     require_apart(output, [source])
-    _pull(args, client, patience)
+    results = output / RESULTS
+    # what an earlier call has sent lies in the same study now: it is no scan
+    ours = {file.sop for file in dicom_files(results)[0]} if results.is_dir() else set()
+    _pull(args, client, patience, ours)
     client.close()  # a run takes minutes: the server need not wait
     words = [str(source), str(output)]
     for name in ("subject", "config", "preset", "n_threads"):
@@ -178,17 +185,17 @@ def _process(args: argparse.Namespace, client: "Client", patience: "Patience") -
     if code != 0:
         print(
             "nothing was sent. When the finished scans are to be sent all the same: "
-            f"petechia pacs push WHERE {output / RESULTS}",
+            f"petechia pacs push WHERE {results}",
             file=sys.stderr,
         )
         return code
-    if not (output / RESULTS).is_dir():
+    if not results.is_dir():
         raise ParameterError(
             "the run left no DICOM results",
-            where=str(output / RESULTS),
+            where=str(results),
             mend="Nothing was sent; the report and the tables are in the output folder.",
         )
-    args.places = [output / RESULTS]
+    args.places = [results]
     return _push(args, client, patience)
 
 

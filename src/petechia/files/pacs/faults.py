@@ -4,6 +4,7 @@ Nothing of the request goes into a message: queries hold names and numbers of pe
 hold credentials.
 """
 
+import errno
 import http.client
 import socket
 import ssl
@@ -16,6 +17,8 @@ from petechia.files.pacs.patience import Passing
 
 BUSY = {408, 425, 429, 500, 502, 503, 504}
 """HTTP statuses after which the same request may go well."""
+
+UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 
 
 @contextmanager
@@ -56,6 +59,10 @@ def of_the_network(where: str) -> Iterator[None]:
         raise Passing("nothing answers there") from None
     except ConnectionError:
         raise Passing("the server broke off the connection") from None
+    except OSError as error:
+        if error.errno not in UNREACHABLE:  # of a disk, not of the network
+            raise
+        raise Passing("the network does not lead there") from None
 
 
 def of_status(status: int, retry_after: str, where: str) -> Exception:

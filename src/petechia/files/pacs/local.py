@@ -20,6 +20,8 @@ from petechia.files.pacs.uids import is_uid
 CHUNK_BYTES = 1 << 20
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 _WANTED = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+_WHEN_WRITTEN = ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime")
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DELIMITER = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 """End of compressed pixel data."""
 
@@ -126,20 +128,20 @@ def identity_of(stream: IO[bytes]) -> tuple[str, str]:
 def same_content(one: IO[bytes], other: IO[bytes]) -> bool:
     """Whether two DICOM files say the same, whatever their file headers.
 
-    Group 2 is left aside, and so are group lengths; between two transfer syntaxes the pixels
-    are not compared when one is compressed.
+    Group 2 is left aside, and so are group lengths and the times of writing; between two
+    transfer syntaxes the pixels are not compared when one is compressed.
     """
     with quietly(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         first, second = pydicom.dcmread(_rewound(one)), pydicom.dcmread(_rewound(other))
         syntaxes = [UID(str(d.file_meta.get("TransferSyntaxUID", ""))) for d in (first, second)]
+        recoded = syntaxes[0] != syntaxes[1] and any(s.is_compressed for s in syntaxes)
         for dataset in (first, second):
             for tag in [tag for tag in dataset.keys() if tag.element == 0]:  # noqa: SIM118
                 del dataset[tag]
-            if syntaxes[0] != syntaxes[1] and any(s.is_compressed for s in syntaxes):
-                for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
-                    if keyword in dataset:
-                        del dataset[keyword]
+            for keyword in _WHEN_WRITTEN + (_PIXELS if recoded else ()):
+                if keyword in dataset:
+                    del dataset[keyword]
         return bool(first == second)
 
 

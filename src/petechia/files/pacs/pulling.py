@@ -9,7 +9,7 @@ import hashlib
 import logging
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -57,6 +57,7 @@ def pull(
     folder: Path,
     *,
     series: Sequence[str] = (),
+    leave: Collection[str] = (),
     patience: Patience | None = None,
     tell: Tell = lambda done, total: None,
 ) -> Pulled:
@@ -72,6 +73,8 @@ def pull(
         New, or begun by an earlier pull of the same study.
     series : sequence of str
         Only these series; empty for all.
+    leave : collection of str
+        SOP instance UIDs that are not fetched.
     patience : Patience, optional
         Of retries.
     tell : callable
@@ -89,7 +92,8 @@ def pull(
     patience = patience or Patience()
     require_free(folder, LEDGER)
     study = _the_study(client, query, patience)
-    wanted = _instances(client, study.uid, series, patience)
+    listed = _instances(client, study.uid, series, patience)
+    wanted = [one for one in listed if one.uid not in leave]
     with Ledger(folder / LEDGER) as ledger:
         _require_same_study(ledger, study.uid, folder)
         _sweep(folder)
@@ -117,7 +121,7 @@ def pull(
         n_fetched=len(missing),
         n_before=n_before,
         n_bytes=n_bytes,
-        notes=_notes(study, len(wanted), series),
+        notes=_notes(study, len(listed), series),
     )
 
 

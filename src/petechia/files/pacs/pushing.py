@@ -213,15 +213,13 @@ class _Push:
     def _compare(
         self, file: LocalFile, present: Instance, before: str | None, ledger: Ledger | None
     ) -> None:
-        if before is not None:
-            alike: bool | None = before == file.sha256
-        else:
-            alike = self._is_like(file, present)
+        known = before == file.sha256
+        alike = known or self._is_like(file, present)
         if alike is False:
             self.pushed.unlike[file.name] = "the server has this UID with other content"
             return
         self.pushed.n_there += 1
-        if alike and before is None:
+        if alike and not known:
             _remember(ledger, file, self.client.where)
 
     def _is_like(self, file: LocalFile, present: Instance) -> bool | None:
