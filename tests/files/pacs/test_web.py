@@ -233,6 +233,13 @@ def test_a_file_without_a_frame_around_it_is_taken_too(filled, fetched, contents
     assert contents(tmp_path / "x") == contents(filled.study.folder)
 
 
+def test_a_server_that_gives_objects_in_one_form_only_is_asked_for_that(filled, fetched):
+    filled.first = lambda handler: (
+        "transfer-syntax" in handler.headers["Accept"] and (handler.say(406) or True)
+    )
+    assert fetched(filled).n_fetched == 8
+
+
 def test_a_busy_server_is_waited_for_as_long_as_it_asks(filled, client_of, tmp_path):
     waits, busy = [], [503, 429, 500]
 

@@ -11,7 +11,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, cast
 
 import pydicom
@@ -81,6 +81,7 @@ USUAL = (
 """Kinds that are offered when the server does not say what an object is."""
 
 MAX_ANSWERS = 500_000
+_PENDING = (0xFF00, 0xFF01)
 _RESOURCES = range(0xA700, 0xA800)
 _NOT_DONE_HERE = {0x0122, 0x0124, 0x0211}
 
@@ -96,6 +97,8 @@ class DimseClient:
         self._ae = self._entity()
         self._association: Any = None
         self._proposed: object = None
+        self._busy = False
+        self._taking = threading.Lock()
         self._wanted: tuple[str, BinaryIO] | None = None
         self._fault: OSError | None = None
         self._listener: Any = None
@@ -154,8 +157,8 @@ class DimseClient:
         else:
             raise Refused(f"the server does not take this kind ({_name(file.sop_class)})")
         try:
-            with quietly():
-                status = self._status(self._ready().send_c_store(what))
+            with self._request() as association:
+                status = self._status(association.send_c_store(what))
         except (ValueError, AttributeError) as error:
             raise Refused(f"it cannot be encoded ({type(error).__name__})") from None
         if status in _RESOURCES:
@@ -179,22 +182,22 @@ class DimseClient:
             raise CannotAsk("the server answers no queries")
         asked = _identifier(level, dict.fromkeys(wanted, "") | dict(keys))
         found: list[Answer] = []
-        with quietly():
-            for reply, match in self._ready().send_c_find(asked, FIND):
+        status = 0
+        with self._request() as association:
+            for reply, match in association.send_c_find(asked, FIND):
                 status = self._status(reply)
-                if status in (0xFF00, 0xFF01):
-                    if match is not None and len(found) < MAX_ANSWERS:
-                        found.append(_plain(match, [*wanted, *keys], self.where))
-                elif status in _NOT_DONE_HERE:
-                    raise CannotAsk("the server answers no queries of this kind")
-                elif status in _RESOURCES:
-                    raise Passing("the server is out of resources")
-                elif status != 0:
-                    raise TransferError(
-                        f"the query failed (status {status:#06x})",
-                        where=self.where,
-                        mend="Check that this server answers study root queries.",
-                    )
+                if status in _PENDING and match is not None and len(found) < MAX_ANSWERS:
+                    found.append(_plain(match, [*wanted, *keys], self.where))
+        if status in _NOT_DONE_HERE:
+            raise CannotAsk("the server answers no queries of this kind")
+        if status in _RESOURCES:
+            raise Passing("the server is out of resources")
+        if status != 0:
+            raise TransferError(
+                f"the query failed (status {status:#06x})",
+                where=self.where,
+                mend="Check that this server answers study root queries.",
+            )
         unique = {tuple(sorted(answer.items())): answer for answer in found}
         return list(unique.values())
 
@@ -208,8 +211,9 @@ class DimseClient:
         if not self._accepted(GET):
             return False
         asked = _identifier("IMAGE", _keys(instance))
-        with quietly():
-            return self._retrieved(self._ready().send_c_get(asked, GET))
+        with self._request() as association:
+            status = self._last(association.send_c_get(asked, GET))
+        return self._retrieved(status)
 
     def _by_move(self, instance: Instance) -> None:
         self._listen()
@@ -217,49 +221,53 @@ class DimseClient:
         if not self._accepted(MOVE):
             raise self._not_given("neither C-GET nor C-MOVE is offered")
         asked = _identifier("IMAGE", _keys(instance))
-        with quietly():
-            replies = self._ready().send_c_move(asked, self._access.calling_aet, MOVE)
-            if not self._retrieved(replies):
-                raise self._not_given("C-MOVE is refused")
+        with self._request() as association:
+            status = self._last(association.send_c_move(asked, self._access.calling_aet, MOVE))
+        if not self._retrieved(status):
+            raise self._not_given("C-MOVE is refused")
 
-    def _retrieved(self, replies: Iterator[tuple[Dataset, Dataset | None]]) -> bool:
-        """Wait for the end of a retrieval; return False when the server does not do that."""
+    def _last(self, replies: Iterator[tuple[Dataset, Dataset | None]]) -> int:
+        """Wait for the end of a retrieval; return its status."""
+        status = 0
         for reply, _ in replies:
             status = self._status(reply)
-            if status in (0xFF00, 0xFF01, 0):
-                continue
-            if self._wanted is None and status == 0xB000:
-                continue  # it came, with a doubt of the server
-            if status in _NOT_DONE_HERE:
-                return False
-            if status == 0xA801:
-                raise TransferError(
-                    "the server does not know where to send to (our title)",
-                    where=self.where,
-                    mend=f"Let it know {self._access.calling_aet!r} with this host and the port "
-                    "of --listen, or give the title it knows with --aet.",
-                )
-            if status in _RESOURCES:
-                raise Passing("the server is out of resources")
-            if self._fault is None:
-                raise Refused(f"the server could not send it (status {status:#06x})")
-        return True
+        return status
+
+    def _retrieved(self, status: int) -> bool:
+        """Judge the status of a retrieval; return False when the server does not do that."""
+        if status == 0 or (self._wanted is None and status == 0xB000):
+            return True  # the second: it came, with a doubt of the server
+        if status in _NOT_DONE_HERE:
+            return False
+        if status == 0xA801:
+            raise TransferError(
+                "the server does not know where to send to (our title)",
+                where=self.where,
+                mend=f"Let it know {self._access.calling_aet!r} with this host and the port "
+                "of --listen, or give the title it knows with --aet.",
+            )
+        if self._fault is not None:
+            return True  # ours: `fetch` raises it
+        if status in _RESOURCES:
+            raise Passing("the server is out of resources")
+        raise Refused(f"the server could not send it (status {status:#06x})")
 
     def _take(self, event: Any) -> int:
         """Store what the server sends, if it is what was asked for; called by pynetdicom."""
-        wanted = self._wanted
-        if wanted is None or str(event.request.AffectedSOPInstanceUID) != wanted[0]:
-            return 0xA900
-        try:
-            stream = wanted[1]
-            stream.write(b"\0" * 128 + b"DICM")
-            write_file_meta_info(cast("Any", stream), event.file_meta)
-            stream.write(event.request.DataSet.getbuffer())
-        except OSError as error:
-            self._fault = error
-            return 0xA700
-        self._wanted = None
-        return 0
+        with self._taking:  # one at a time, should an earlier C-MOVE still be sending
+            wanted = self._wanted
+            if wanted is None or str(event.request.AffectedSOPInstanceUID) != wanted[0]:
+                return 0xA900
+            try:
+                stream = wanted[1]
+                stream.write(b"\0" * 128 + b"DICM")
+                write_file_meta_info(cast("Any", stream), event.file_meta)
+                stream.write(event.request.DataSet.getbuffer())
+            except OSError as error:
+                self._fault = error
+                return 0xA700
+            self._wanted = None
+            return 0
 
     def _listen(self) -> None:
         if self._listener is not None:
@@ -297,7 +305,8 @@ class DimseClient:
     ) -> None:
         """Have an association that offers these kinds, each form of them by itself."""
         made = self._association
-        if made is not None and made.is_established and self._proposed == key:
+        fit = made is not None and made.is_established and not self._busy
+        if fit and self._proposed == key:
             return
         self._leave()
         build = self._net.build_context
@@ -395,19 +404,27 @@ class DimseClient:
 
     def _leave(self) -> None:
         made, self._association = self._association, None
+        busy, self._busy = self._busy, False
         if made is None:
             return
-        if made.is_established:
+        if made.is_established and not busy:
             made._reactor_checkpoint.hold()
             made.release()
         else:
             made.abort()
         _drop(made)
 
-    def _ready(self) -> Any:
-        """Return the association with its own thread standing still, to make a request."""
+    @contextmanager
+    def _request(self) -> Iterator[Any]:
+        """Give the association for one request, its own thread standing still.
+
+        When the request does not come to its end, the association is not used again.
+        """
         self._association._reactor_checkpoint.hold()
-        return self._association
+        self._busy = True
+        with quietly():
+            yield self._association
+        self._busy = False
 
 
 class _Gate:

@@ -49,6 +49,7 @@ _TAGS = {
 }  # fmt: skip
 _JSON = "application/dicom+json, application/json;q=0.5"
 _DICOM = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_RECODED = 'multipart/related; type="application/dicom"'
 _Headers = Mapping[str, str]
 
 
@@ -60,6 +61,7 @@ class WebClient:
         self._address, self._access = address, access
         self._tls = access.tls() if address.encrypted else None
         self._connection: http.client.HTTPConnection | None = None
+        self._accept = _DICOM
 
     def studies(self, query: Query) -> list[Study]:
         """Return the studies that match."""
@@ -80,7 +82,10 @@ class WebClient:
     def fetch(self, instance: Instance, stream: BinaryIO) -> None:
         """Write one instance to `stream`, as the server keeps it."""
         path = f"/studies/{instance.study}/series/{instance.series}/instances/{instance.uid}"
-        with self._asked("GET", path, {"Accept": _DICOM}) as response:
+        with self._asked("GET", path, {"Accept": self._accept}) as response:
+            if response.status == 406 and self._accept != _RECODED:
+                self._accept = _RECODED  # it does not give objects as it keeps them
+                raise Passing("the server answered 406 Not Acceptable", wait_s=0.0)
             if response.status == 404:
                 raise Refused("the server lists it but does not have it")
             self._require_ok(response)
