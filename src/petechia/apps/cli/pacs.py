@@ -181,7 +181,10 @@ def _process(args: argparse.Namespace, client: "Client", patience: "Patience") -
     for name in ("subject", "config", "preset", "n_threads"):
         if getattr(args, name) is not None:
             words.append(f"--{name.replace('_', '-')}={getattr(args, name)}")
-    code = run_scans(build_parser("run").parse(words))
+    parser = build_parser("run")
+    if "--dicom" in parser._option_string_actions:
+        words.append("--dicom")
+    code = run_scans(parser.parse(words))
     if code != 0:
         print(
             "nothing was sent. When the finished scans are to be sent all the same: "

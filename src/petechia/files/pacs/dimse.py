@@ -2,7 +2,7 @@
 
 C-GET brings objects over the connection that we opened. A server that only knows C-MOVE opens
 one of its own to us and must know our title, host and port: that is used when C-GET is refused
-and `--listen` names the port. An object that is fetched is held in memory once; what is sent
+and `--listen` names the port. The object under way may be held in memory; what is sent
 is read from its file in pieces and its bytes are not changed, unless the server only takes
 Implicit VR.
 """
