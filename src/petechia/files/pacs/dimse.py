@@ -38,7 +38,7 @@ from pydicom.uid import (
 from petechia.errors import DependencyError, TransferError
 from petechia.files.dicom.headers import quietly
 from petechia.files.pacs import faults
-from petechia.files.pacs.access import Access
+from petechia.files.pacs.access import USER, Access
 from petechia.files.pacs.address import Address
 from petechia.files.pacs.local import LocalFile
 from petechia.files.pacs.patience import CannotAsk, Passing, Refused
@@ -83,6 +83,7 @@ USUAL = (
 MAX_ANSWERS = 500_000
 _PENDING = (0xFF00, 0xFF01)
 _RESOURCES = range(0xA700, 0xA800)
+_NOT_SENT = 0xA702
 _NOT_DONE_HERE = {0x0122, 0x0124, 0x0211}
 
 
@@ -248,7 +249,14 @@ class DimseClient:
             )
         if self._fault is not None:
             return True  # ours: `fetch` raises it
-        if status in _RESOURCES:
+        if status == _NOT_SENT and self._moves:
+            raise TransferError(
+                "the server could not send to us",
+                where=self.where,
+                mend="Check the host and port it knows for our title, and the way through "
+                "firewalls to the port of --listen.",
+            )
+        if status in _RESOURCES and status != _NOT_SENT:
             raise Passing("the server is out of resources")
         raise Refused(f"the server could not send it (status {status:#06x})")
 
@@ -359,7 +367,8 @@ class DimseClient:
     def _rejection(self, answer: Any) -> Exception:
         source, reason = answer.result_source, answer.diagnostic
         if answer.result == 2 or source == 3:
-            return Passing("the server takes no association now")
+            more = "" if self._access.user is None else f", or not with this {USER}"
+            return Passing(f"the server takes no association now{more}")
         titles = {
             3: (f"our title {self._access.calling_aet!r}", "Give the one it knows with --aet."),
             7: (f"the title {self._address.aet!r}", "Check the title in the address."),
@@ -373,7 +382,7 @@ class DimseClient:
             "the server declined the association",
             where=self.where,
             mend="Check the titles (--aet, and the one in the address) and whether it asks for "
-            "a user (PETECHIA_PACS_USER).",
+            f"a user ({USER}).",
         )
 
     def _knock(self) -> None:
