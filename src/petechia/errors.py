@@ -8,6 +8,7 @@ PetechiaError
 ├── FileError              a file is missing, unreadable or contradicts itself
 │   ├── MetadataError      a header or sidecar lacks a fact, or states an impossible one
 │   └── OutputError        a result could not be written
+├── TransferError          a server could not be reached, refused, or cannot be understood
 ├── ConvergenceError       an iteration ended without reaching its tolerance
 └── DependencyError        an optional package this command needs is not installed
 """
@@ -65,6 +66,10 @@ class MetadataError(FileError):
 
 class OutputError(FileError):
     """A result could not be written."""
+
+
+class TransferError(PetechiaError):
+    """A server could not be reached, refused, or answered what cannot be used."""
 
 
 class ConvergenceError(PetechiaError):
