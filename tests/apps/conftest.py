@@ -5,10 +5,20 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from base64 import b64decode
 
 import pytest
+
+RENAMED = """
+import os, sys
+into, out = (os.dup(os.dup(os.dup(int(word)))) for word in sys.argv[1:3])
+os.dup2(into, 3)
+os.dup2(out, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium listens on descriptor 3 and answers on 4: ours are given these numbers."""
 
 
 class Browser:
@@ -17,10 +27,9 @@ class Browser:
     def __init__(self, path, home):
         into, self._say = os.pipe()
         self._hear, out = os.pipe()
-        # Chromium listens on descriptor 3 and answers on 4; the shell renames ours to those
         self.process = subprocess.Popen(
             [
-                "/bin/sh", "-c", f'exec "$0" "$@" 3<&{into} 4>&{out}', path, "--headless=new",
+                sys.executable, "-c", RENAMED, str(into), str(out), path, "--headless=new",
                 "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync",
                 "--disable-background-networking", "--disable-component-update",
                 "--disable-extensions", "--host-resolver-rules=MAP * ~NOTFOUND",
@@ -33,10 +42,21 @@ class Browser:
         os.close(out)
         self._number, self._rest, self.session = 0, b"", None
         self.console, self.asked = [], []
+
+    def __enter__(self):
+        """Open the page that is driven."""
         target = self("Target.createTarget", url="about:blank")["targetId"]
         self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self(f"{domain}.enable")
+        return self
+
+    def __exit__(self, *_):
+        """End the process, whatever happened."""
+        self.process.terminate()
+        self.process.wait(20)
+        os.close(self._say)
+        os.close(self._hear)
 
     def __call__(self, method, seconds=60, **params):
         """Send a command of the DevTools protocol and return its result."""
@@ -69,7 +89,11 @@ class Browser:
             self.asked += [u for u in (params["request"]["url"],) if not u.startswith("data:")]
         elif method == "Runtime.exceptionThrown":
             self.console.append(str(params["exceptionDetails"]))
-        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
+        elif method == "Runtime.consoleAPICalled" and params["type"] in (
+            "error",
+            "warning",
+            "assert",
+        ):
             self.console.append(" ".join(str(arg.get("value", arg)) for arg in params["args"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.console.append(params["entry"]["text"])
@@ -115,12 +139,6 @@ class Browser:
         """Write a screenshot."""
         path.write_bytes(b64decode(self("Page.captureScreenshot", format="png", **how)["data"]))
 
-    def close(self):
-        self.process.terminate()
-        self.process.wait(20)
-        os.close(self._say)
-        os.close(self._hear)
-
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
@@ -134,6 +152,5 @@ def chromium() -> str:
 @pytest.fixture(scope="module")
 def browser(chromium, tmp_path_factory):
     """A running browser, closed at the end."""
-    made = Browser(chromium, tmp_path_factory.mktemp("chromium"))
-    yield made
-    made.close()
+    with Browser(chromium, tmp_path_factory.mktemp("chromium")) as made:
+        yield made

@@ -63,6 +63,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
             "threshold": threshold(work.settings.operating_point),
         },
         **counted,
+        "susceptibility_reference": work.chi_reference if work.chi_ppm is not None else None,
         "not_assessable": why_not + _not_assessable(work),
         "settings": work.settings.as_dict(),
         "input_sha256": {source.path: source.sha256 for source in work.scan.sources},

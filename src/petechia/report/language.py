@@ -68,7 +68,7 @@ def said(text: object) -> str:
     for mark, joined in (("; ", "\N{FULLWIDTH SEMICOLON}"), (". ", "\N{IDEOGRAPHIC FULL STOP}")):
         parts = whole.split(mark)
         if len(parts) > 1:
-            return joined.join(said(part).rstrip(joined) for part in parts)
+            return joined.join(said(part).removesuffix(joined) for part in parts)
     return whole
 
 
@@ -80,6 +80,10 @@ def _matched(text: str) -> str | None:
         if found := pattern.fullmatch(text):
             return chinese.format(*(_matched(part) or part for part in found.groups()))
     return None
+
+
+_GAP = r"((?:(?!; |\. ).)+?)"
+"""What a place of a pattern may hold: no end of a clause or sentence."""
 
 
 @lru_cache(maxsize=1)
@@ -97,5 +101,5 @@ def patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     for english, chinese in catalogue().items():
         if "{}" in english:
             parts = [re.escape(part) for part in english.split("{}")]
-            made.append((re.compile("(.+?)".join(parts), re.DOTALL), chinese))
+            made.append((re.compile(_GAP.join(parts), re.DOTALL), chinese))
     return tuple(made)

@@ -181,7 +181,7 @@ def _probability(value: float | None) -> str:
 
 def _evidence(text: str) -> dict[str, str]:
     """Return the reasons in words, and apart from them what weighed most in the model."""
-    clauses = text.split("; ")
+    clauses = text.replace(" +- ", " ± ").replace("mm3", "mm³").split("; ")
     model = [c.removeprefix("model:").strip() for c in clauses if c.startswith("model:")]
     rest = [c for c in clauses if not c.startswith("model:")]
     return {"evidence": said("; ".join(rest)), "model_says": "; ".join(map(_weighed, model))}

@@ -64,7 +64,7 @@ def ladder() -> Iterator[Mapping[str, Fineness]]:
     """Return from the finest to the coarsest; the projection and QSM, smooth, give way first."""
     fine, grey = Fineness(1, 256), Fineness(1, 64)
     yield dict.fromkeys(PANES, fine)
-    yield dict.fromkeys(PANES, grey)
+    yield dict.fromkeys(PANES, grey) | {"chi": Fineness(1, 128)}  # its range is wide: no bands
     yield {"magnitude": grey, "swi": grey, "mip": Fineness(2, 64), "chi": Fineness(2, 128)}
     for join in (2, 3, 4, 6, 8):
         yield dict.fromkeys(PANES, Fineness(join, 128))

@@ -182,7 +182,7 @@ function go(index, scroll) {
 }
 
 function step(axis, by) {
-  var v = Math.round(voxel()[axis]) + by, most = Math.round(told.size_mm[axis] / told.step_mm[axis]) - 1;
+  var here = voxel()[axis], v = by > 0 ? Math.floor(here + 0.01) + by : Math.ceil(here - 0.01) + by, most = Math.round(told.size_mm[axis] / told.step_mm[axis]) - 1;
   v = Math.min(most, Math.max(0, v));
   at[axis] = (v + 0.5) * told.step_mm[axis] - told.size_mm[axis] / 2;
   show(null);
