@@ -50,6 +50,10 @@ class Frame:
     ----------
     file, index : str, int
         File name relative to the input, and the frame's number in it from 0.
+    multi : bool
+        True when the file is an enhanced one, whose frames have numbers.
+    sop, sop_class : str
+        Identifier of the instance, and what kind it is.
     part : str
         'mag', 'phase', 'real' or 'imag'.
     te_ms : float or None
@@ -74,7 +78,9 @@ class Frame:
 
     file: str
     index: int
+    multi: bool
     sop: str
+    sop_class: str
     study: str
     series: str
     series_number: int
@@ -202,7 +208,9 @@ def _frame(look: Lookup, root: Dataset, file: str, index: int, fault: str | None
     return Frame(
         file=file,
         index=index,
+        multi=bool(root.get("PerFrameFunctionalGroupsSequence")),
         sop=str(root.get("SOPInstanceUID", "")),
+        sop_class=str(root.get("SOPClassUID", "")),
         study=str(root.get("StudyInstanceUID", "")),
         series=str(root.get("SeriesInstanceUID", "")),
         series_number=look.integer("SeriesNumber") or 0,
