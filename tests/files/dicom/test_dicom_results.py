@@ -88,7 +88,9 @@ def results(grid: Grid) -> Results:
     rows = []
     for row in FINDINGS:
         place = grid.to_mm(np.argwhere(labels == int(row["index"])).mean(0))
-        rows.append(row | dict(zip(("x_mm", "y_mm", "z_mm"), (f"{v:.2f}" for v in place), strict=True)))
+        rows.append(
+            row | dict(zip(("x_mm", "y_mm", "z_mm"), (f"{v:.2f}" for v in place), strict=True))
+        )
     return Results(
         grid=grid,
         labels=labels,
@@ -456,7 +458,9 @@ def test_results_of_real_scans_are_valid_too(real_data, tmp_path, name):
                     volumes={"chi": chi, "swi": np.abs(chi)}, pdf=b"%PDF")  # fmt: skip
     files = write_results(tmp_path / "out", found, ref.origin())
     dataset = pydicom.dcmread(tmp_path / "out" / "chi_map.dcm")
-    frames = np.frombuffer(dataset.FloatPixelData, np.float32).reshape(-1, dataset.Rows, dataset.Columns)
+    frames = np.frombuffer(dataset.FloatPixelData, np.float32).reshape(
+        -1, dataset.Rows, dataset.Columns
+    )
     for n, frame in enumerate(planes_of(dataset)):
         np.testing.assert_array_equal(frames[n], at_places(chi, grid, dataset, frame, n))
     if VALIDATOR:
