@@ -31,13 +31,13 @@ KEYWORDS = (
 # GE's raw data type; Philips's scale slope and image type; Siemens's image type; and who owns the
 # blocks, which archives may have moved
 PRIVATE = ((0x0043, 0x2F), (0x2005, 0x0E), (0x2005, 0x11), (0x0021, 0x75))
-PRIVATE_TAGS = [
+PRIVATE_TAGS: list[int] = [
     (group << 16) | element
     for group, offset in PRIVATE
     for block in range(0x10, 0x20)
     for element in (block, (block << 8) | offset)
 ]
-WANTED = [Tag(name) for name in (*KEYWORDS, *PRIVATE_TAGS)]
+WANTED = [*map(Tag, KEYWORDS), *map(Tag, PRIVATE_TAGS)]
 
 
 @contextmanager
