@@ -125,6 +125,25 @@ def test_ge_phase_is_milliradians(tmp_path, magnitude, phase, true_to_place):
     true_to_place(scan, tolerance_rad=3e-3)
 
 
+def test_private_blocks_moved_by_an_archive_are_found(tmp_path, magnitude, true_to_place):
+    """Somebody else's block came first: GE's raw data type lies at (0043,112F)."""
+
+    def moved(code):
+        def edit(ds, echo, k):
+            ds.private_block(0x0043, "SOMEBODY", create=True).add_new(0x2F, "SS", 0)
+            ge(code)(ds, echo, k)
+            assert 0x0043112F in ds
+
+        return edit
+
+    plain = magnitude.but(
+        manufacturer="GE MEDICAL SYSTEMS", uid="1.2.9", tokens=("ORIGINAL", "PRIMARY", "OTHER")
+    )
+    plain.but(part="real", edit=moved(2), letter="r").write(tmp_path)
+    plain.but(part="imag", edit=moved(3), letter="i").write(tmp_path)
+    true_to_place(only(tmp_path).load(), tolerance_rad=2e-3)
+
+
 @pytest.mark.parametrize("words", [("DERIVED", "SECONDARY", "B0 MAP"), ("ORIGINAL", "PRIMARY", "FIELD_MAP"),
                                    ("DERIVED", "PRIMARY", "R2_STAR MAP"), ("ORIGINAL", "PRIMARY", "QSM")])  # fmt: skip
 def test_maps_of_the_scanner_are_left_aside(tmp_path, magnitude, phase, true_to_place, words):
