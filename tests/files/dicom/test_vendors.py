@@ -97,6 +97,28 @@ def test_uncombined_coils_are_refused_with_what_to_do(tmp_path, magnitude):
         only(tmp_path).load()
 
 
+def test_a_series_for_each_coil_is_no_set_of_runs(tmp_path, magnitude, phase):
+    def coil(n):
+        def edit(ds, echo, k):
+            if ds.Modality == "MR" and ds.ImageType[2] == "M":
+                values = np.frombuffer(ds.PixelData, "<u2") // (n + 1)
+                ds.PixelData = values.astype("<u2").tobytes()
+
+        return edit
+
+    for n in range(4):
+        magnitude.but(number=10 + n, edit=coil(n)).write(tmp_path)
+        phase.but(number=30 + n, edit=coil(n)).write(tmp_path)
+    refs = find_dicom_scans(tmp_path)
+    for ref in refs:
+        with pytest.raises(FileError, match=r"4 series of one time.*petechia combine"):
+            ref.load()
+    # runs one after another are runs
+    for n in range(4):
+        magnitude.but(number=10 + n, time=f"1010{n}0", edit=coil(n)).write(tmp_path / "runs")
+    assert len([ref.load() for ref in find_dicom_scans(tmp_path / "runs")]) == 4
+
+
 # --- GE
 
 
