@@ -128,12 +128,8 @@ def _without_coils(plans: list[Plan]) -> list[Plan]:
     for n, plan in enumerate(plans):
         lead = plan.volumes[0]
         if plan.magnitude and lead.acquired_s is not None:
-            place = (
-                lead.first.study,
-                lead.first.position,
-                lead.first.orientation,
-                len(lead.frames),
-            )
+            corner = min(f.position or () for f in lead.frames)
+            place = (lead.first.study, corner, lead.first.orientation, len(lead.frames))
             alike[(place, lead.acquired_s, plan.te_ms, lead.first.tokens)].append(n)
     out = list(plans)
     for together in alike.values():
