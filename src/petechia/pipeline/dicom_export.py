@@ -16,7 +16,6 @@ from petechia.files.dicom.results.origin import Origin
 from petechia.files.dicom.results.write import FOLDER, Results, write_results
 from petechia.files.output import OutputTree
 from petechia.files.scan import ScanName
-from petechia.report.sheet import sheet
 
 LOG = logging.getLogger(__name__)
 VOLUMES = ("chi", "r2star", "swi", "mip")
@@ -47,6 +46,8 @@ def export_dicom(tree: OutputTree, name: ScanName, origin: Origin) -> list[Path]
     GridMismatchError
         They are of other images.
     """
+    from petechia.report.sheet import sheet  # brings the figure library
+
     summary = _summary(tree, name)
     labels, grid = _volume(tree.path("findings", name))
     findings = _rows(tree.table_path("findings", name))
