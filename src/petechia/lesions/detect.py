@@ -8,16 +8,21 @@ import numpy.typing as npt
 
 from petechia.core.grid import Grid
 from petechia.lesions.classify import classify, name_void
+from petechia.lesions.criteria import LARGEST_MM
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import look
 from petechia.lesions.model import Model
 from petechia.lesions.params import DetectParams
 from petechia.lesions.rows import Measured, findings, siderosis_row
+from petechia.lesions.shape import in_plane_diameter, sphericity
 from petechia.lesions.siderosis import Sheet, find_siderosis, why_not
 from petechia.lesions.void import Void
 
 ROUND = 0.7
+ROUND_TOGETHER = 0.7
+"""Pieces of one void: their union is at least so compact. Two touching balls of one size: 0.6."""
+STEPS = np.argwhere(np.ones((3, 3, 3))) - 1
 COMMON = ("vessel", "air_tissue", "undetermined")
 """Classes of which a brain holds hundreds."""
 
@@ -132,7 +137,54 @@ def measure(
         Measured(void=_shift(void, seen.corner), features=f, verdict=verdict)
         for void, f, verdict in zip(seen.voids, seen.features, verdicts, strict=True)
     ]
-    return out, says
+    return one_each(out, inputs.grid), says
+
+
+def one_each(measured: Sequence[Measured], grid: Grid) -> list[Measured]:
+    """Return the spots with the pieces of one round void put together.
+
+    The void of a strong source is not always convex, and may have been cut in pieces. Two likely
+    microbleeds that touch are one when both together are round; the likelier keeps its name.
+    Two lesions side by side are not round together, and stay two.
+    """
+    likely = [n for n, m in enumerate(measured) if m.verdict.class_ == "microbleed"]
+    likely.sort(key=lambda n: _by_probability(measured[n]))
+    out = list(measured)
+    owner: dict[tuple[int, ...], int] = {}
+    gone = set()
+    for n in likely:
+        body = out[n].void.body
+        near = (body[:, None] + STEPS[None]).reshape(-1, 3)
+        for other in sorted({owner[at] for at in map(tuple, near.tolist()) if at in owner}):
+            whole = _together(out[other], body, grid)
+            if whole is not None:
+                out[other] = whole
+                gone.add(n)
+                owner |= dict.fromkeys(map(tuple, body.tolist()), other)
+                break
+        else:
+            owner |= dict.fromkeys(map(tuple, body.tolist()), n)
+    return [m for n, m in enumerate(out) if n not in gone]
+
+
+def _together(spot: Measured, more: npt.NDArray[np.int64], grid: Grid) -> Measured | None:
+    """Return the spot with further voxels, or None when it would not be round or too wide."""
+    body = np.concatenate([spot.void.body, more])
+    round_ = sphericity(body, grid)
+    wide = in_plane_diameter(body, grid)
+    if round_ < ROUND_TOGETHER or round(wide, 1) > LARGEST_MM:
+        return None
+    volume, old = len(body) * grid.voxel_mm3, spot.features.shape
+    i, j, k = (
+        np.asarray(old.centre_vox) + body.mean(axis=0) - spot.void.body.mean(axis=0)
+    ).tolist()
+    shape = replace(
+        old, centre_vox=(i, j, k), n_voxels=len(body), volume_mm3=volume, diameter_mm=wide,
+        radius_mm=float((3 * volume / (4 * np.pi)) ** (1 / 3)), sphericity=round_,
+    )  # fmt: skip
+    return replace(
+        spot, void=replace(spot.void, body=body), features=replace(spot.features, shape=shape)
+    )
 
 
 def _without_sheets(
