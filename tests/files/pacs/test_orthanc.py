@@ -187,32 +187,34 @@ def test_a_killed_process_is_taken_up_where_it_was(
 
 
 def test_unlike_content_under_a_known_uid_is_reported_and_not_sent(
-    orthanc, way, client_of, study, quick
+    orthanc, client_of, study, quick
 ):
-    one = study(11 if way.startswith("http") else 12)
-    push(client_of(way), [one.folder], patience=quick)
+    one = study(11)
+    push(client_of(orthanc.web), [one.folder], patience=quick)
     changed = pydicom.dcmread(one.files[2])
     changed.PixelData = bytes(len(changed.PixelData))
     changed.save_as(one.files[2])
     for with_ledger in (True, False):
         if not with_ledger:
             (one.folder / ".petechia-push.jsonl").unlink()
-        watched = Watched(client_of(way))
+        watched = Watched(client_of(orthanc.web))
         pushed = push(watched, [one.folder], patience=quick)
         assert list(pushed.unlike) == [one.files[2].relative_to(one.folder).as_posix()]
         assert (pushed.n_sent, pushed.n_there, watched.n_sent) == (0, 7, 0)
         assert not pushed.complete
 
 
-def test_another_file_header_or_hour_of_writing_is_not_unlike_content(way, client_of, study, quick):
-    one = study(13 if way.startswith("http") else 14)
-    push(client_of(way), [one.folder], patience=quick)
+def test_another_file_header_or_hour_of_writing_is_not_unlike_content(
+    orthanc, client_of, study, quick
+):
+    one = study(13)
+    push(client_of(orthanc.web), [one.folder], patience=quick)
     for file in one.files:
         dataset = pydicom.dcmread(file)
         dataset.file_meta.ImplementationVersionName = "ANOTHER"
         dataset.ContentDate, dataset.ContentTime = "20301224", "101112"
         dataset.save_as(file)
-    assert push(client_of(way), [one.folder], patience=quick).n_there == 8
+    assert push(client_of(orthanc.web), [one.folder], patience=quick).n_there == 8
 
 
 def test_an_interrupt_within_a_dimse_request_ends_at_once(orthanc, client_of, study, quick):
@@ -316,18 +318,16 @@ def test_two_at_once_in_one_folder_do_not_meet(orthanc, client_of, study, tmp_pa
     assert (pulled.n_fetched, met) == (8, [2, 2])
 
 
-def test_two_pulls_at_once_into_two_folders(
-    orthanc, way, client_of, study, tmp_path, contents, quick
-):
-    one = study(22 if way.startswith("http") else 23)
-    push(client_of(way), [one.folder], patience=quick)
-    other, done = client_of(way), []
+def test_two_pulls_at_once_into_two_folders(orthanc, client_of, study, tmp_path, contents, quick):
+    one = study(22)
+    push(client_of(orthanc.web), [one.folder], patience=quick)
+    other, done = client_of(orthanc.web), []
 
     def tell(n, total):
         if n == 4:
             done.append(pull(other, Query(study=one.study), tmp_path / "b", patience=quick))
 
-    pull(client_of(way), Query(study=one.study), tmp_path / "a", patience=quick, tell=tell)
+    pull(client_of(orthanc.web), Query(study=one.study), tmp_path / "a", patience=quick, tell=tell)
     assert done[0].n_fetched == 8
     assert contents(tmp_path / "a") == contents(tmp_path / "b") == contents(one.folder)
 
