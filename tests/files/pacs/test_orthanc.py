@@ -11,7 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from petechia.errors import FileError, OutputError, ParameterError, TransferError
+from petechia.errors import FileError, InUseError, ParameterError, TransferError
 from petechia.files.dicom import find_dicom_scans
 from petechia.files.pacs import Query, pull, push
 
@@ -301,7 +301,7 @@ def test_two_at_once_in_one_folder_do_not_meet(orthanc, client_of, study, tmp_pa
     def meanwhile(act):
         def tell(done, total):
             if done == 2:
-                with pytest.raises(OutputError, match="another petechia"):
+                with pytest.raises(InUseError, match="another petechia"):
                     act()
                 met.append(done)
 
