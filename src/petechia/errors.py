@@ -7,6 +7,7 @@ PetechiaError
 │   └── UnfitError         the data cannot answer what was asked of them
 ├── FileError              a file is missing, unreadable or contradicts itself
 │   ├── MetadataError      a header or sidecar lacks a fact, or states an impossible one
+│   ├── InUseError         another process is at work on the same folder
 │   └── OutputError        a result could not be written
 ├── TransferError          a server could not be reached, refused, or cannot be understood
 ├── ConvergenceError       an iteration ended without reaching its tolerance
@@ -62,6 +63,10 @@ class FileError(PetechiaError):
 
 class MetadataError(FileError):
     """A header or sidecar lacks a fact, or states an impossible one."""
+
+
+class InUseError(FileError):
+    """Another process is at work on the same folder."""
 
 
 class OutputError(FileError):

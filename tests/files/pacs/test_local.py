@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petechia.errors import FileError, OutputError
+from petechia.errors import FileError, InUseError, OutputError
 from petechia.files.pacs.ledger import Ledger
 from petechia.files.pacs.local import dicom_files, same_content
 from petechia.files.pacs.multipart import boundary_of, single_part, wrapped
@@ -172,7 +172,7 @@ def test_a_ledger_outlives_a_line_that_a_kill_cut_off(tmp_path):
     path = tmp_path / "x" / "ledger.jsonl"
     with Ledger(path) as ledger:
         ledger.add({"a": 1}, {"a": 2})
-        with pytest.raises(OutputError, match="another petechia"):
+        with pytest.raises(InUseError, match="another petechia"):
             Ledger(path)
     path.write_bytes(path.read_bytes()[:-3])
     with Ledger(path) as ledger:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from petechia.errors import FileError, OutputError, ParameterError, TransferError
+from petechia.errors import FileError, InUseError, ParameterError, TransferError
 from petechia.files.dicom import find_dicom_scans
 from petechia.files.pacs import Query, pull, push
 
@@ -176,43 +176,46 @@ def test_a_killed_process_is_taken_up_where_it_was(
         n_before = len(list(back.rglob("*.dcm")))
         pulled = pull(client_of(there), Query(study=one.study), back, patience=quick)
         assert 0 < n_before < 8
-        assert (pulled.n_before, between.requests(FETCH)) == (n_before, 8 - n_before)
+        assert n_before - 1 <= pulled.n_before <= n_before  # the last may lack its line
+        assert between.requests(FETCH) == 8 - pulled.n_before
         assert not list(back.rglob("*.part"))
     else:
         n_before = len(orthanc.stored(one.study))
         push(client_of(there), [one.folder], patience=quick)
         assert 0 < n_before < 8
-        assert between.requests(STORE) == 8 - n_before
+        assert 0 < between.requests(STORE) <= 8 - n_before
         assert orthanc.stored(one.study) == one.sops
 
 
 def test_unlike_content_under_a_known_uid_is_reported_and_not_sent(
-    orthanc, way, client_of, study, quick
+    orthanc, client_of, study, quick
 ):
-    one = study(11 if way.startswith("http") else 12)
-    push(client_of(way), [one.folder], patience=quick)
+    one = study(11)
+    push(client_of(orthanc.web), [one.folder], patience=quick)
     changed = pydicom.dcmread(one.files[2])
     changed.PixelData = bytes(len(changed.PixelData))
     changed.save_as(one.files[2])
     for with_ledger in (True, False):
         if not with_ledger:
             (one.folder / ".petechia-push.jsonl").unlink()
-        watched = Watched(client_of(way))
+        watched = Watched(client_of(orthanc.web))
         pushed = push(watched, [one.folder], patience=quick)
         assert list(pushed.unlike) == [one.files[2].relative_to(one.folder).as_posix()]
         assert (pushed.n_sent, pushed.n_there, watched.n_sent) == (0, 7, 0)
         assert not pushed.complete
 
 
-def test_another_file_header_or_hour_of_writing_is_not_unlike_content(way, client_of, study, quick):
-    one = study(13 if way.startswith("http") else 14)
-    push(client_of(way), [one.folder], patience=quick)
+def test_another_file_header_or_hour_of_writing_is_not_unlike_content(
+    orthanc, client_of, study, quick
+):
+    one = study(13)
+    push(client_of(orthanc.web), [one.folder], patience=quick)
     for file in one.files:
         dataset = pydicom.dcmread(file)
         dataset.file_meta.ImplementationVersionName = "ANOTHER"
         dataset.ContentDate, dataset.ContentTime = "20301224", "101112"
         dataset.save_as(file)
-    assert push(client_of(way), [one.folder], patience=quick).n_there == 8
+    assert push(client_of(orthanc.web), [one.folder], patience=quick).n_there == 8
 
 
 def test_an_interrupt_within_a_dimse_request_ends_at_once(orthanc, client_of, study, quick):
@@ -299,7 +302,7 @@ def test_two_at_once_in_one_folder_do_not_meet(orthanc, client_of, study, tmp_pa
     def meanwhile(act):
         def tell(done, total):
             if done == 2:
-                with pytest.raises(OutputError, match="another petechia"):
+                with pytest.raises(InUseError, match="another petechia"):
                     act()
                 met.append(done)
 
@@ -316,18 +319,16 @@ def test_two_at_once_in_one_folder_do_not_meet(orthanc, client_of, study, tmp_pa
     assert (pulled.n_fetched, met) == (8, [2, 2])
 
 
-def test_two_pulls_at_once_into_two_folders(
-    orthanc, way, client_of, study, tmp_path, contents, quick
-):
-    one = study(22 if way.startswith("http") else 23)
-    push(client_of(way), [one.folder], patience=quick)
-    other, done = client_of(way), []
+def test_two_pulls_at_once_into_two_folders(orthanc, client_of, study, tmp_path, contents, quick):
+    one = study(22)
+    push(client_of(orthanc.web), [one.folder], patience=quick)
+    other, done = client_of(orthanc.web), []
 
     def tell(n, total):
         if n == 4:
             done.append(pull(other, Query(study=one.study), tmp_path / "b", patience=quick))
 
-    pull(client_of(way), Query(study=one.study), tmp_path / "a", patience=quick, tell=tell)
+    pull(client_of(orthanc.web), Query(study=one.study), tmp_path / "a", patience=quick, tell=tell)
     assert done[0].n_fetched == 8
     assert contents(tmp_path / "a") == contents(tmp_path / "b") == contents(one.folder)
 

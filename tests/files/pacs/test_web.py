@@ -24,7 +24,7 @@ class Fake(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
         self.kept: dict[str, tuple[str, str, bytes]] = {}
-        self.n_posts = 0
+        self.n_posts, self.largest = 0, 1 << 30
         self.page = 1000
         self.first = lambda handler: False
         self.seen: list[str] = []
@@ -99,6 +99,10 @@ class Answering(BaseHTTPRequestHandler):
         self.say(200, json.dumps(found[start : start + self.server.page]).encode())
 
     def do_POST(self) -> None:
+        if int(self.headers["Content-Length"]) > self.server.largest:
+            self.say(413)
+            self.close_connection = True
+            return
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.n_posts += 1
         boundary = re.search(r"boundary=(\w+)", self.headers["Content-Type"])[1].encode()
@@ -335,6 +339,19 @@ def test_an_object_that_is_refused_does_not_stop_the_others(fake, client_of, stu
         7, ["the server will not store it (reason 0xa900)"],
     )  # fmt: skip
     assert push(client_of(fake.where), [one.folder], patience=quick).n_sent == 1
+
+
+def test_a_server_that_hangs_up_on_a_large_object_is_heard(fake, client_of, study, quick):
+    one = study(7)
+    dataset = pydicom.dcmread(one.files[0])
+    dataset.NumberOfFrames = 40_000
+    dataset.PixelData = bytes(40_000 * 420)
+    dataset.save_as(one.files[0])
+    fake.largest = 1_000_000
+    pushed = push(client_of(fake.where), [one.folder], patience=quick)
+    (reason,) = pushed.refused.values()
+    assert reason.startswith("the server will not store it (413 ")
+    assert (pushed.n_sent, len(fake.kept)) == (7, 7)
 
 
 def test_a_stored_object_whose_answer_is_lost_is_not_sent_again(fake, client_of, study, quick):

@@ -103,7 +103,7 @@ class DimseClient:
         self._wanted: tuple[str, BinaryIO] | None = None
         self._fault: OSError | None = None
         self._listener: Any = None
-        self._moves = False
+        self._moves = self._reached = False
 
     def studies(self, query: Query) -> list[Study]:
         """Return the studies that match."""
@@ -249,9 +249,9 @@ class DimseClient:
             )
         if self._fault is not None:
             return True  # ours: `fetch` raises it
-        if status == _NOT_SENT and self._moves:
+        if self._moves and not self._reached:
             raise TransferError(
-                "the server could not send to us",
+                f"the server could not send to us (status {status:#06x})",
                 where=self.where,
                 mend="Check the host and port it knows for our title, and the way through "
                 "firewalls to the port of --listen.",
@@ -274,7 +274,7 @@ class DimseClient:
             except OSError as error:
                 self._fault = error
                 return 0xA700
-            self._wanted = None
+            self._wanted, self._reached = None, True
             return 0
 
     def _listen(self) -> None:

@@ -77,7 +77,6 @@ def of_status(status: int, retry_after: str, where: str) -> Exception:
     mends = {
         403: "Ask for the right to do this at that server.",
         404: "Check the address: it is the root of the DICOMweb service, often /dicom-web.",
-        413: "The server's limit for one object is too low for this file.",
         507: "Make room at the server.",
     }
     if 300 <= status < 400:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from petechia.errors import FileError, OutputError
+from petechia.errors import FileError, InUseError
 from petechia.files.writing import output_error
 
 Row = Mapping[str, Any]
@@ -27,8 +27,10 @@ class Ledger:
 
     Raises
     ------
+    InUseError
+        Another process is at work on the same folder.
     OutputError
-        It cannot be written, or another process is at work on the same folder.
+        It cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +44,7 @@ class Ledger:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._stream.close()
-            raise OutputError(
+            raise InUseError(
                 "another petechia is moving the files of this folder",
                 where=str(path.parent),
                 mend="Wait for it to end, or stop it, and run again.",

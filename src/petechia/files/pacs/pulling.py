@@ -86,7 +86,7 @@ def pull(
         No such study, nothing in it, or the server failed; what was fetched is kept.
     ParameterError
         Several studies match, or a series is not in the study.
-    FileError, OutputError
+    FileError, InUseError, OutputError
         The folder holds something else, is in use, or cannot be written.
     """
     patience = patience or Patience()

@@ -93,7 +93,7 @@ def push(
         No such place, or no DICOM file in it.
     TransferError
         The server failed; what was sent is kept in mind.
-    OutputError
+    InUseError
         Another push is at work on the same folder.
     """
     patience = patience or Patience()
@@ -260,8 +260,8 @@ class _Push:
         for study, one in series:
             try:
                 shown |= self._listed(study, one, anew=True).keys()
-            except Passing:
-                self.pushed.notes.append("the server was silent when asked what it has now")
+            except (Passing, TransferError):
+                self.pushed.notes.append("the server did not answer when asked what it has now")
                 return
         left_out = self.pushed.refused.keys() | self.pushed.unlike.keys()
         unseen = [f.name for f, _ in work if f.sop not in shown and f.name not in left_out]
@@ -287,9 +287,7 @@ def _ledger(folder: Path, stack: ExitStack, pushed: Pushed) -> Ledger | None:
     """Return the ledger of a folder; None, with a note, where none can be written."""
     try:
         return stack.enter_context(Ledger(folder / LEDGER))
-    except OutputError as error:
-        if "another petechia" in error.what:
-            raise
+    except OutputError:
         pushed.notes.append(f"{folder.name}: no list of what was sent can be kept there")
         return None
 

@@ -36,6 +36,9 @@ from petechia.files.pacs.records import (
 PAGE = 1000
 """Matches asked for at once."""
 
+OF_THE_OBJECT = {400, 409, 413, 415, 422}
+"""HTTP statuses that speak of the object that was sent, not of us or the server."""
+
 MAX_ANSWER_BYTES = 64 * 1024**2
 MAX_PAGES = 1000
 _TAGS = {
@@ -114,7 +117,7 @@ class WebClient:
             with self._asked("POST", "/studies", headers, body) as response:
                 text = response.read(MAX_ANSWER_BYTES)
                 said = _stored(text)
-                if response.status in (400, 409, 415, 422) or said.failed:
+                if response.status in OF_THE_OBJECT or said.failed:
                     _raise_not_stored(response.status, said)
                 self._require_ok(response)
         return said.note
@@ -195,15 +198,15 @@ class WebClient:
         except (BrokenPipeError, ConnectionResetError):
             if body is None:
                 raise
-            # it may have answered before it had read all: then that answer is the reason
             if connection.sock is None:
                 raise
             return self._early_answer(connection)
         return connection.getresponse()
 
-    @staticmethod
-    def _early_answer(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    def _early_answer(self, connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+        """Return the answer of a server that hung up before it had all: it says why."""
         response = http.client.HTTPResponse(connection.sock, method="POST")
+        self.close()  # for requests; the answer keeps what it reads from
         response.begin()
         return response
 
@@ -253,7 +256,8 @@ def _raise_not_stored(status: int, said: _Stored) -> None:
     """Raise what a refusal means: busy servers may take it later."""
     if said.reason is not None and 0xA700 <= said.reason <= 0xA7FF:
         raise Passing("the server is out of resources")
-    reason = f"reason {said.reason:#06x}" if said.reason else f"status {status}"
+    name = f"{status} {http.client.responses.get(status, '')}".strip()
+    reason = f"reason {said.reason:#06x}" if said.reason else name
     raise Refused(f"the server will not store it ({reason})")
 
 
