@@ -11,7 +11,7 @@ from petechia.anatomy.registration import Registration
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 
-QUICK = DeformationParams(rounds=3, steps=6)
+QUICK = DeformationParams(rounds=3, steps=6, fine_steps=6)
 
 
 def smooth_displacement(shape, spacing_mm, amplitude_mm, seed):
@@ -113,7 +113,7 @@ def test_what_is_not_believed_is_left_alone(person, template):
 
 def test_a_map_that_folds_is_not_taken(person, template):
     magnitude, brain, _, _ = person
-    strict = DeformationParams(rounds=1, steps=2, least_jacobian=0.999)
+    strict = DeformationParams(rounds=1, fine_steps=2, least_jacobian=0.999)
     fit = deform(identity(template), magnitude, brain, template, strict)
     assert fit.displacement_vox is None
     assert "folded" in fit.says
