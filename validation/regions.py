@@ -298,11 +298,6 @@ BAD: dict[str, Callable[[Head], Head]] = {
     "header lies: back to front (y)": lambda h: relabelled(h, (1,)),
     "header lies: turned by 180 degrees about z": lambda h: relabelled(h, (0, 1)),
     "header lies: turned by 180 degrees about x": lambda h: relabelled(h, (1, 2)),
-    "header lies: turned by 180 degrees about y": lambda h: relabelled(h, (0, 2)),
-    "header lies: y and z exchanged": lambda h: relabelled(h, (), (0, 2, 1)),
-    "header lies: y and z exchanged, z flipped": lambda h: relabelled(h, (2,), (0, 2, 1)),
-    "header lies: x and y exchanged": lambda h: relabelled(h, (), (1, 0, 2)),
-    "header lies: axes cycled": lambda h: relabelled(h, (), (1, 2, 0)),
     "turned by 40 degrees about x": lambda h: turned(h, 0, 40),
     "turned by -40 degrees about x": lambda h: turned(h, 0, -40),
     "turned by 40 degrees about y": lambda h: turned(h, 1, 40),
@@ -328,6 +323,11 @@ BAD: dict[str, Callable[[Head], Head]] = {
     "noise only": noise,
     "a ball": lambda h: ball(h, False),
     "a ball with shells": lambda h: ball(h, True),
+    "header lies: turned by 180 degrees about y": lambda h: relabelled(h, (0, 2)),
+    "header lies: y and z exchanged": lambda h: relabelled(h, (), (0, 2, 1)),
+    "header lies: y and z exchanged, z flipped": lambda h: relabelled(h, (2,), (0, 2, 1)),
+    "header lies: x and y exchanged": lambda h: relabelled(h, (), (1, 0, 2)),
+    "header lies: axes cycled": lambda h: relabelled(h, (), (1, 2, 0)),
 }
 """What is done to a head."""
 

@@ -245,12 +245,12 @@ def main() -> None:
         for protocol in args.protocol or ["demo_light"]
         for person in range(args.people)
     }
-    asked = " ".join(f"--protocol {p}" for p in args.protocol)
+    asked = "".join(f" --protocol {p}" for p in args.protocol)
     if args.only_siderosis:
         asked += " --only-siderosis"
-    command = f"python validation/tissue.py WORK --people {args.people} --seed {args.seed} {asked}"
+    command = f"python validation/tissue.py WORK --people {args.people} --seed {args.seed}{asked}"
     text = [
-        f"{datetime.now(UTC):%Y-%m-%d}, {len(heads)} heads: `{command.strip()}`\n",
+        f"{datetime.now(UTC):%Y-%m-%d}, {len(heads)} heads: `{command}`\n",
         *lines(heads),
     ]
     print("\n".join(text))

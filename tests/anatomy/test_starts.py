@@ -13,7 +13,7 @@ from petechia.core.grid import Grid
 
 @pytest.fixture(scope="module")
 def head(make_head):
-    return make_head("RAS", (4.0, 4.0, 4.0), pitch_deg=0.0)
+    return make_head("RAS", (5.0, 5.0, 5.0), pitch_deg=0.0)
 
 
 def started(magnitude, grid, template):
@@ -28,9 +28,13 @@ def test_a_head_as_its_header_says_has_no_rival(head, template):
     assert start.agreement > 1.5 * start.rival
 
 
-@pytest.mark.parametrize("flips", [(2,), (0, 1)])
-def test_a_header_that_lies_is_contradicted_and_nothing_registered(head, template, flips):
-    found = register(np.flip(head.magnitude, flips).copy(), head.grid, template)
+def test_a_head_turned_about_its_length_is_contradicted(head, template):
+    start = started(np.flip(head.magnitude, (0, 1)).copy(), head.grid, template)
+    assert start.contradicted
+
+
+def test_a_header_that_lies_is_contradicted_and_nothing_registered(head, template):
+    found = register(np.flip(head.magnitude, 2).copy(), head.grid, template)
     assert not found.ok
     assert "left and right are not known" in found.says
 

@@ -126,7 +126,7 @@ def test_flips_change_nothing(axis):
 
 
 def test_it_is_a_finding_for_the_reader_and_never_counted():
-    found = detect(scan(BANK), DetectParams(siderosis=SiderosisParams()))
+    found = detect(scan(BANK))
     (sheet,) = (f for f in found.findings if f.class_ == "siderosis")
     assert not sheet.counted
     assert sheet.probability == 0.0
@@ -134,6 +134,12 @@ def test_it_is_a_finding_for_the_reader_and_never_counted():
     assert not any(f.counted for f in found.findings)
     assert [f.index for f in found.findings] == list(range(1, len(found.findings) + 1))
     assert found.no_siderosis_search is None
+
+
+def test_it_can_be_left_out():
+    found = detect(scan(BANK), DetectParams(siderosis=None))
+    assert not any(f.class_ == "siderosis" for f in found.findings)
+    assert found.no_siderosis_search == "no search for it was made"
 
 
 def test_extent_is_focal_up_to_three_sulci():

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.anatomy.compared import Fixed, Moving, agreement, flattened, sampled
-from petechia.anatomy.deformation import deform
+from petechia.anatomy.deformation import DeformationParams, deform
 from petechia.anatomy.head import head_mask
 from petechia.anatomy.optimise import one_thread, optimise
 from petechia.anatomy.registration import Registration, register
@@ -93,6 +93,7 @@ def through_companion(
     companion_grid: Grid,
     template: Template,
     name: str = "T1w",
+    params: DeformationParams | None = None,
 ) -> Registration | str:
     """Return the scan's registration by way of a companion, or why there is none.
 
@@ -110,6 +111,8 @@ def through_companion(
         What is registered to, in T1 contrast.
     name : str
         'T1w' or 'T2w': which contrast of the template is taken.
+    params : DeformationParams, optional
+        Settings of the deformable fit.
     """
     rigid, peak = to_companion(magnitude, own.scan_grid, companion, companion_grid)
     if peak < LEAST_PEAK:
@@ -128,7 +131,7 @@ def through_companion(
         apart = apart_mm(own.matrix, matrix, mask, own.scan_grid)
         if apart > MOST_APART_MM:
             return f"it puts the brain {apart:.0f} mm from where the gradient echo does"
-    fit = deform(fit, companion, inside, alike)
+    fit = deform(fit, companion, inside, alike, params)
     says = f"by way of the {name} scan (rigid peak {peak:.2f}): {fit.says}"
     return replace(fit, matrix=matrix, scan_grid=own.scan_grid, says=says)
 

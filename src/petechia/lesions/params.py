@@ -34,8 +34,7 @@ class DetectParams:
     signal, void, shortlist, tube, moment, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
-        Settings of the search for superficial siderosis; None: no search, the default until it
-        has been measured on heads kept apart.
+        Settings of the search for superficial siderosis; None: no search.
     """
 
     threshold: float = 0.5
@@ -49,7 +48,7 @@ class DetectParams:
     moment: MomentParams = field(default_factory=MomentParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
-    siderosis: SiderosisParams | None = None
+    siderosis: SiderosisParams | None = field(default_factory=SiderosisParams)
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
-from petechia.core.morphology import bounding_box, distance_inside_mm, label_26
+from petechia.core.morphology import bounding_box, dilate_mm, distance_inside_mm, label_26
 from petechia.errors import ParameterError
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.signal import SignalParams, relative_signal
@@ -152,14 +152,14 @@ def find_siderosis(
     a lower bound. Thin sheets in voxels much thicker than they are do not stand out.
     """
     p = params or SiderosisParams()
-    if why_not(inputs, p) is not None or inputs.chi_ppm is None:
+    cortex = _cortex(inputs, p)
+    if isinstance(cortex, str) or inputs.chi_ppm is None:
         return []
-    box = bounding_box(inputs.brain_mask)
-    grid, brain = inputs.grid.cut(box), inputs.brain_mask[box]
+    box, grid, near = cortex.box, cortex.grid, cortex.near
+    brain = inputs.brain_mask[box]
     relative = relative_signal(inputs.magnitude[box], brain, grid, signal_params)
-    near = brain & _cortex(inputs, box, grid, p)
     valid = brain & _field_mask(inputs)[box]
-    known = near & valid & (_from_fluid_mm(inputs, box, grid) > 0)  # cortex without its fluid
+    known = near & valid & (cortex.from_fluid_mm > 0)
     chi = np.asarray(inputs.chi_ppm)[box]
     dark = valid & (relative.value < 1 - p.loss)
     dark &= chi > max(p.chi_ppm, _above(chi[known], p.chi_sd))
@@ -193,7 +193,34 @@ def find_siderosis(
 
 def why_not(inputs: LesionInputs, params: SiderosisParams | None = None) -> str | None:
     """Return why siderosis cannot be looked for in a scan; None when it can."""
-    p = params or SiderosisParams()
+    cortex = _cortex(inputs, params or SiderosisParams())
+    return cortex if isinstance(cortex, str) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cortex:
+    """Where sheets are looked for, on the box of the brain.
+
+    Attributes
+    ----------
+    box : tuple of slice
+        Of the brain.
+    grid : Grid
+        Of the box.
+    from_fluid_mm : (I, J, K) ndarray of float32
+        Distance to sulcal fluid or the outside of the brain [mm].
+    near : (I, J, K) ndarray of bool
+        Brain near a sulcus or the surface, and far from air.
+    """
+
+    box: tuple[slice, slice, slice]
+    grid: Grid
+    from_fluid_mm: npt.NDArray[np.float32]
+    near: Mask
+
+
+def _cortex(inputs: LesionInputs, p: SiderosisParams) -> _Cortex | str:
+    """Return where to look for sheets, or why they cannot be looked for."""
     if not inputs.brain_mask.any():
         return "the brain mask is empty"
     if inputs.chi_ppm is None:
@@ -208,13 +235,25 @@ def why_not(inputs: LesionInputs, params: SiderosisParams | None = None) -> str 
     if inputs.csf is None:
         return "fluid could not be told, so sulci are not known"
     box = bounding_box(inputs.brain_mask)
-    grid = inputs.grid.cut(box)
-    cortex = inputs.brain_mask[box] & (_from_fluid_mm(inputs, box, grid) <= p.cortex_mm)
-    seen = _cortex(inputs, box, grid, p) & _field_mask(inputs)[box]
-    share = float(seen[cortex].mean()) if cortex.any() else 0.0
+    grid, brain = inputs.grid.cut(box), inputs.brain_mask[box]
+    sulci = inputs.csf[box] > 0.5
+    if inputs.ventricle_mask is not None:
+        sulci &= ~inputs.ventricle_mask[box]
+    from_fluid_mm = distance_inside_mm(brain & ~sulci, grid)
+    cortex = brain & (from_fluid_mm <= p.cortex_mm)
+    near = cortex & ~_beside_air(inputs, box, p.air_mm)
+    share = float((near & _field_mask(inputs)[box])[cortex].mean()) if cortex.any() else 0.0
     if share < p.least_seen:
         return f"only {100 * share:.0f} % of the cortex is free of dropout and near no air"
-    return None
+    return _Cortex(box=box, grid=grid, from_fluid_mm=from_fluid_mm, near=near)
+
+
+def _beside_air(inputs: LesionInputs, box: tuple[slice, slice, slice], reach_mm: float) -> Mask:
+    """Return what lies within a reach of an air cavity, on a box."""
+    air = inputs.air_mask
+    if air is None or not air.any():
+        return np.zeros(inputs.grid.cut(box).shape, dtype=bool)
+    return np.asarray(dilate_mm(air, inputs.grid, reach_mm)[box])
 
 
 def _above(values: npt.NDArray[np.floating], deviations: float) -> float:
@@ -236,29 +275,6 @@ def _is_lobar(body: Voxels, inputs: LesionInputs) -> bool:
     some = body[:: max(1, len(body) // 20)].tolist()
     regions = [inputs.region_of((i, j, k)) for i, j, k in some]
     return sum(r is not None and r.compartment == "lobar" for r in regions) > len(regions) / 2
-
-
-def _from_fluid_mm(
-    inputs: LesionInputs, box: tuple[slice, slice, slice], grid: Grid
-) -> npt.NDArray[np.float32]:
-    """Return the distance to sulcal fluid or the outside of the brain [mm]."""
-    outer = ~inputs.brain_mask[box]
-    if inputs.csf is not None:
-        sulci = inputs.csf[box] > 0.5
-        if inputs.ventricle_mask is not None:
-            sulci &= ~inputs.ventricle_mask[box]
-        outer = outer | sulci
-    return distance_inside_mm(~outer, grid)
-
-
-def _cortex(
-    inputs: LesionInputs, box: tuple[slice, slice, slice], grid: Grid, p: SiderosisParams
-) -> Mask:
-    """Return what is near a sulcus or the surface, and far from air."""
-    near = _from_fluid_mm(inputs, box, grid) <= p.cortex_mm
-    if inputs.air_mask is not None and inputs.air_mask.any():
-        near &= distance_inside_mm(~inputs.air_mask, inputs.grid)[box] > p.air_mm
-    return np.asarray(near, dtype=bool)
 
 
 def _sheets(dark: Mask, near: Mask, grid: Grid, p: SiderosisParams) -> list[Voxels]:
