@@ -38,7 +38,7 @@ def viewer(browser, report):
     """The browser with the phantom's report open and its viewer running."""
     browser.open(report, height=1200)
     browser.run("document.querySelector('#viewer').scrollIntoView({behavior: 'instant'})")
-    browser.until(READY, seconds=90)
+    browser.until(READY, seconds=180)  # shaders are compiled without a graphics card
     assert browser.run("document.querySelector('#viewer').dataset.state") == "ready"
     return browser
 
@@ -190,7 +190,7 @@ def test_without_webgl_the_pictures_stay(browser, phantom, tmp_path):
     )
     browser.open(page)
     browser.run("document.querySelector('#viewer').scrollIntoView({behavior: 'instant'})")
-    browser.until(READY)
+    browser.until(READY, seconds=120)
     browser("Page.removeScriptToEvaluateOnNewDocument", identifier=made["identifier"])
     assert browser.run("document.querySelector('#viewer').dataset.state") == "failed"
     assert "WebGL2" in browser.run("document.querySelector('#viewer-state').textContent")
