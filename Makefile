@@ -1,6 +1,6 @@
 # make demo   a simulated patient, from scan to report        make test   everything CI runs
 # Both make their own virtual environment in .venv; nothing else of the machine is touched
-# (make test, as root on Debian, installs Chromium when it is missing).
+# (make test, as root on Debian, installs Chromium, dicom3tools and Orthanc when they are missing).
 # make validate   every benchmark and validation table, into validate/: hours, resumable
 
 PYTHON ?= python3
@@ -13,7 +13,7 @@ NEED := Install it with:  apt-get install -y make git python3-venv
 demo: $(VENV)/run.stamp
 	$(BIN)/petechia demo --out demo
 
-test: $(VENV)/test.stamp browser
+test: $(VENV)/test.stamp outside pacs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -32,17 +32,34 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,pacs]'
 	@touch $@ $(VENV)/run.stamp
 
-# the report is opened in a real browser by the tests
-browser:
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+# programs of other people that some tests ask, as package=command: a browser that opens the
+# report, a validator of DICOM; without one its tests are skipped and say so
+OUTSIDE := chromium=chromium dicom3tools=dciodvfy
+outside:
+	@missing=; for pair in $(OUTSIDE); do \
+	  command -v $${pair#*=} >/dev/null || missing="$$missing $${pair%=*}"; done; \
+	if command -v google-chrome >/dev/null; then missing=$$(echo "$$missing" | sed 's/ chromium//'); fi; \
+	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium) >/dev/null 2>&1 \
-	    || echo "Chromium could not be installed: browser tests will be skipped"; \
-	  else echo "No Chromium: browser tests will be skipped"; fi; }
-.PHONY: browser
+	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing) >/dev/null 2>&1 \
+	    || echo "Could not be installed:$$missing: their tests will be skipped"; \
+	  else echo "Missing:$$missing: their tests will be skipped"; fi; fi
+.PHONY: outside
+
+# the tests start a server of their own; the one that the package would start is kept from it
+POLICY := /usr/sbin/policy-rc.d
+pacs:
+	@[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    [ -e $(POLICY) ] || { made=1; printf '#!/bin/sh\nexit 101\n' > $(POLICY); chmod +x $(POLICY); }; \
+	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends orthanc orthanc-dicomweb openssl) >/dev/null 2>&1 \
+	    || echo "Orthanc could not be installed: tests of the PACS will be skipped"; \
+	    [ -z "$$made" ] || rm -f $(POLICY); \
+	  else echo "No Orthanc: tests of the PACS will be skipped"; fi; }
+.PHONY: pacs
 
 # hours, resumable: what is finished in VALIDATE is not done again
 VALIDATE := validate

@@ -79,3 +79,27 @@ def test_every_clinical_fact_is_documented():
     text = page("concepts/criteria.md")
     for name in FIELDS:
         assert f"| `{name}` |" in text, f"clinical fact {name} is not on the criteria page"
+
+
+def test_every_proof_on_the_vendors_page_is_a_test():
+    proofs = set(re.findall(r"\btest_[a-z0-9_]+\b(?!\.py)", page("reference/vendors.md")))
+    assert len(proofs) > 20
+    there = "\n".join(p.read_text("utf-8") for p in (ROOT / "tests" / "files").rglob("test_*.py"))
+    assert [name for name in sorted(proofs) if f"def {name}(" not in there] == []
+
+
+def test_private_elements_that_stay_are_on_the_page():
+    from petechia.files.dicom.deidentify.rules import SAFE
+
+    text = page("how-to/hospital.md")
+    for element in SAFE:
+        assert f"({element.group:04X},xx{element.element:02X})" in text
+
+
+def test_codes_of_the_objects_are_on_the_page():
+    from petechia.files.dicom.results import codes
+
+    text = page("reference/output.md")
+    for code in (*codes.CLASSES.values(), codes.VOLUME, codes.DIAMETER, codes.SUSCEPTIBILITY,
+                 codes.MOMENT, codes.PROBABILITY, codes.COUNTED, codes.SIGN, codes.R2STAR):  # fmt: skip
+        assert code.value in text, code

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from petechia.core.echoes import Echoes
+
+if TYPE_CHECKING:
+    from petechia.files.dicom.results.origin import Origin
 
 ENTITY_ORDER = (
     "sub", "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec",
@@ -146,3 +149,5 @@ class ScanRef:
     paths: tuple[str, ...] = field(default=())
     load: Callable[[], Scan]
     beside: Beside = field(default_factory=Beside)
+    origin: Callable[[], "Origin"] | None = None
+    """Reads who and what a DICOM scan came from, for results that go back as DICOM."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from petechia.files.output import OutputTree
 from petechia.files.scan import Scan, ScanName, ScanRef
 from petechia.files.writing import make_folder, output_error, without_places
 from petechia.pipeline.clinical import NOTHING_TOLD, ClinicalTable
+from petechia.pipeline.dicom_export import export_dicom, export_folder
 from petechia.pipeline.engines import METHODS as ENGINES
 from petechia.pipeline.given import given_volumes
 from petechia.pipeline.provenance import Meter, software, threads
@@ -46,6 +48,8 @@ class Options:
         Of the report: 'en' or 'zh'.
     save_intermediates : bool
         Also write the unwrapped phase, total field, residual and high-pass phase.
+    dicom : bool
+        Also write the results as DICOM, where the scan came as DICOM.
     force : bool
         Redo what is finished.
     n_threads : int
@@ -58,6 +62,7 @@ class Options:
     clinical: ClinicalTable = NOTHING_TOLD
     language: str = "en"
     save_intermediates: bool = False
+    dicom: bool = False
     force: bool = False
     n_threads: int = 1
 
@@ -110,6 +115,8 @@ def run_scan(
         try:
             with threads(options.n_threads):
                 outcome = _down_the_road(ref, tree, settings, options, meter, telling)
+                if options.dicom:
+                    _export(ref, tree, outcome, telling)
             _forget(tree.path("crash", ref.name))
         except PetechiaError as error:
             outcome = _failed(ref.name, tree, stage[0], error, settings)
@@ -156,6 +163,7 @@ def _down_the_road(
     tell("write")
     if not options.steps:  # from here until the new one stands, nothing says "finished"
         _forget(tree.path("summary", ref.name))
+        shutil.rmtree(export_folder(tree.root, ref.name), ignore_errors=True)
     keys = {key for name in options.steps or STAGES for key in STAGES[name].writes}
     provenance = {
         "fingerprint": fingerprint(_hashes(scan), settings, _given_hashes(options, ref)),
@@ -169,6 +177,21 @@ def _down_the_road(
         report=_report_name(tree, ref.name) if "report" in keys else None,
         summary=summary,
     )
+
+
+def _export(ref: ScanRef, tree: OutputTree, outcome: Outcome, tell: Tell) -> None:
+    """Write the results as DICOM too, unless they are there; say why when it cannot be."""
+    if outcome.status == "skipped" and export_folder(tree.root, ref.name).is_dir():
+        return
+    if ref.origin is None:
+        LOG.warning(
+            "dicom: not written, the scan came as %s; `petechia dicom OUTPUT --reference FOLDER` "
+            "makes it beside the images it was converted from",
+            ref.kind,
+        )
+        return
+    tell("dicom")
+    export_dicom(tree, ref.name, ref.origin())
 
 
 def _forget(path: Path) -> None:
@@ -215,14 +238,17 @@ def _finished(
     if not isinstance(summary, dict) or not tree.path("report", ref.name).exists():
         return None
     try:
-        now = [sha256_of(Path(path)) for path in ref.paths]
         then = list(summary["input_sha256"].values())
         whole = summary["counts"]["total"] >= 0 and isinstance(summary["not_assessable"], list)
-    except (OSError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         return None
     if not whole:
         return None
-    if set(now) != set(then):  # an archive, or changed files: only reading can tell
+    try:
+        now = [sha256_of(Path(path)) for path in ref.paths]
+    except (OSError, FileError):  # DICOM and archives: names relative to the input
+        now = []
+    if set(now) != set(then):  # changed files, or names that only reading can find
         now = _hashes(ref.load())
     same = summary.get("fingerprint") == fingerprint(now, settings, _given_hashes(options, ref))
     return summary if same else None

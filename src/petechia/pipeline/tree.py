@@ -7,13 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from petechia.files.dicom.results.write import FOLDER
 from petechia.files.output import OutputTree
+from petechia.files.writing import write_text
 from petechia.pipeline.results import INTERMEDIATE
 from petechia.report.data import IndexRow
 from petechia.report.index import render_index
 
 
-def prepare_tree(root: Path, dataset: Path | None, *, intermediates: bool = False) -> None:
+def prepare_tree(
+    root: Path, dataset: Path | None, *, intermediates: bool = False, dicom: bool = False
+) -> None:
     """Make the output folder and what describes it.
 
     Parameters
@@ -24,15 +28,25 @@ def prepare_tree(root: Path, dataset: Path | None, *, intermediates: bool = Fals
         The raw BIDS dataset that is read, if it is one.
     intermediates : bool
         True when images that BIDS has no names for are going to be written too.
+    dicom : bool
+        True when results are going to be written as DICOM too.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    ignore = (INTERMEDIATE,) if intermediates else ()
+    ignore = (*([INTERMEDIATE] if intermediates else []), *([FOLDER] if dicom else []))
     OutputTree(root).write_dataset_description(dataset, ignore)
     _sweep(root)
+
+
+def ignore_dicom(root: Path) -> None:
+    """Add the folder of DICOM objects to .bidsignore of an output folder that is there."""
+    path = root / ".bidsignore"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if FOLDER not in lines:
+        write_text(path, "\n".join([*lines, FOLDER]) + "\n")
 
 
 def finish_tree(root: Path) -> None:

@@ -44,6 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--language", choices=["en", "zh"], default="en", help="of the report: en or zh (en)")
     add("--steps", action=LIST, metavar="STEP", help="only these steps and what they need")
     add("--save-intermediates", action="store_true", help="also unwrapped phase, fields, residual")
+    add("--dicom", action="store_true", help="also DICOM for a PACS; it names the patient")
     add("--n-procs", type=count, default=1, metavar="N", help="scans at once (1)")
     add("--n-threads", type=count, metavar="N", help="threads of each scan (cores / n-procs)")
     add("--engine", default="local", help="local")
@@ -78,6 +79,12 @@ def run(args: argparse.Namespace) -> int:
     closure(steps)
     choose(ENGINES, args.engine, "--engine")
     clinical = clinical_table(args.clinical, [ref.name for ref in refs])
+    if args.dicom and steps:
+        raise ParameterError(
+            f"--dicom with --steps {','.join(steps)}",
+            where="petechia run",
+            mend="DICOM is made from a whole run: leave one of them out.",
+        )
     if args.dry_run:
         return _dry(refs, closure(steps))
     n_procs = min(args.n_procs, len(refs))
@@ -88,11 +95,12 @@ def run(args: argparse.Namespace) -> int:
         clinical=clinical,
         language=args.language,
         save_intermediates=args.save_intermediates,
+        dicom=args.dicom,
         force=args.force,
         n_threads=args.n_threads or max(1, cores() // n_procs),
     )
     dataset = args.input if refs[0].kind == "BIDS" else None
-    prepare_tree(root, dataset, intermediates=args.save_intermediates)
+    prepare_tree(root, dataset, intermediates=args.save_intermediates, dicom=_as_dicom(args, refs))
     outcomes: list[Outcome] = []
     try:
         with progress(len(refs), quiet=n_procs > 1) as tell:
@@ -107,6 +115,19 @@ def run(args: argparse.Namespace) -> int:
         with suppress(OutputError) if failed else nullcontext():  # else it is told already
             finish_tree(root)
     return conclude(outcomes, root)
+
+
+def _as_dicom(args: argparse.Namespace, refs: list["ScanRef"]) -> bool:
+    """Return whether DICOM will be written; say why not, where it was asked for."""
+    if args.dicom and refs[0].kind != "DICOM":
+        print(
+            f"no DICOM will be written: the input is {refs[0].kind}. When the run is done, "
+            "`petechia dicom OUTPUT --reference FOLDER` makes it beside the images it was "
+            "converted from.",
+            file=sys.stderr,
+        )
+        return False
+    return bool(args.dicom)
 
 
 def cores() -> int:

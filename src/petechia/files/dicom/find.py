@@ -14,6 +14,7 @@ from petechia.files.dicom.kinds import WEIGHTED
 from petechia.files.dicom.pair import Plan, plans_of
 from petechia.files.dicom.pixels import Pixels, same_pixels
 from petechia.files.dicom.read import read_scan
+from petechia.files.dicom.results.origin import read_origin
 from petechia.files.dicom.sort import volumes_of
 from petechia.files.scan import ScanName, ScanRef
 
@@ -87,6 +88,7 @@ def _reference(
         kind="DICOM",
         paths=files,
         load=partial(read_scan, str(place), plan, name, phase_scale, beside),
+        origin=partial(read_origin, str(place), plan),
     )
 
 

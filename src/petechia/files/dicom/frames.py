@@ -16,6 +16,12 @@ from petechia.core.units import GAMMA_HZ_PER_T
 from petechia.files.dicom.kinds import part_of, why_aside
 
 Vector = tuple[float, ...]
+BLOCKS = range(0x10, 0x20)
+"""Where blocks of private elements are looked for."""
+LOSSY = {
+    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81",
+}  # fmt: skip
+"""JPEG baseline and extended, JPEG-LS near lossless; JPEG 2000 may be either, its header says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,10 @@ class Frame:
     ----------
     file, index : str, int
         File name relative to the input, and the frame's number in it from 0.
+    multi : bool
+        True when the file is an enhanced one, whose frames have numbers.
+    sop, sop_class : str
+        Identifier of the instance, and what kind it is.
     part : str
         'mag', 'phase', 'real' or 'imag'.
     te_ms : float or None
@@ -74,7 +84,9 @@ class Frame:
 
     file: str
     index: int
+    multi: bool
     sop: str
+    sop_class: str
     study: str
     series: str
     series_number: int
@@ -117,13 +129,20 @@ class Lookup:
         return None
 
     def private(self, tag: int, creator: str) -> Any:
-        """Return the value of a private element of a creator that begins with `creator`."""
-        owner = (tag & 0xFFFF0000) | ((tag & 0xFF00) >> 8)
+        """Return the value of a private element of a creator that begins with `creator`.
+
+        The block in `tag` is where scanners put it; archives may have moved it to another one.
+        """
+        group, offset = tag & 0xFFFF0000, tag & 0xFF
         for place in self._places:
-            if tag in place and str(place.get_item(owner) and place[owner].value).startswith(
-                creator
-            ):
-                return place[tag].value
+            for block in BLOCKS:
+                owner, element = group | block, group | (block << 8) | offset
+                if (
+                    element in place
+                    and owner in place
+                    and str(place[owner].value).startswith(creator)
+                ):
+                    return place[element].value
         return None
 
     def text(self, *keywords: str) -> str | None:
@@ -202,7 +221,9 @@ def _frame(look: Lookup, root: Dataset, file: str, index: int, fault: str | None
     return Frame(
         file=file,
         index=index,
+        multi=bool(root.get("PerFrameFunctionalGroupsSequence")),
         sop=str(root.get("SOPInstanceUID", "")),
+        sop_class=str(root.get("SOPClassUID", "")),
         study=str(root.get("StudyInstanceUID", "")),
         series=str(root.get("SeriesInstanceUID", "")),
         series_number=look.integer("SeriesNumber") or 0,
@@ -223,11 +244,15 @@ def _frame(look: Lookup, root: Dataset, file: str, index: int, fault: str | None
         divisor=philips_divisor(look, rescale, part),
         acquired_s=acquired_s(look),
         difference=difference,
-        lossy=look.text("LossyImageCompression") == "01",
+        lossy=look.text("LossyImageCompression") == "01" or _syntax(root) in LOSSY,
         aside=why_aside(look, tokens),
         fault=fault,
         facts=facts_of(look),
     )
+
+
+def _syntax(root: Dataset) -> str:
+    return str(getattr(root, "file_meta", Dataset()).get("TransferSyntaxUID", ""))
 
 
 def image_tokens(look: Lookup, root: Dataset) -> tuple[str, ...]:

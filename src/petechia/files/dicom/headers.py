@@ -28,9 +28,16 @@ KEYWORDS = (
     "TimeOfFlightContrast", "AngioFlag", "PhaseContrast", "PatientID", "PatientName",
     *FUNCTIONAL_GROUPS,
 )  # fmt: skip
-# GE's raw data type; Philips's scale slope and image type; and who owns these blocks
-PRIVATE_TAGS = (0x00430010, 0x0043102F, 0x20050010, 0x2005100E, 0x20051011)
-WANTED = [Tag(name) for name in (*KEYWORDS, *PRIVATE_TAGS)]
+# GE's raw data type; Philips's scale slope and image type; Siemens's image type; and who owns the
+# blocks, which archives may have moved
+PRIVATE = ((0x0043, 0x2F), (0x2005, 0x0E), (0x2005, 0x11), (0x0021, 0x75))
+PRIVATE_TAGS: list[int] = [
+    (group << 16) | element
+    for group, offset in PRIVATE
+    for block in range(0x10, 0x20)
+    for element in (block, (block << 8) | offset)
+]
+WANTED = [*map(Tag, KEYWORDS), *map(Tag, PRIVATE_TAGS)]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ were acquired at one time; their series are neighbours. Where several acquisitio
 (repeated runs) the assignment with the least total distance in time and series number is taken.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,8 @@ from petechia.files.dicom.sort import SAME_ECHO_MS, Volume
 
 JOIN_WITHIN_S = 120.0
 FORBIDDEN = 1e12
+N_COILS = 4
+"""So many series that differ in nothing but content are those of receive coils."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +115,34 @@ def plans_of(volumes: Sequence[Volume], same_pixels: SamePixels) -> tuple[list[P
         found, left = _plans_on_one_grid(alike)
         plans += found
         notes += left
-    plans, left = _without_weak(plans)
+    plans, left = _without_weak(_without_coils(plans))
     return sorted(plans, key=lambda p: p.series_number), notes + left
+
+
+def _without_coils(plans: list[Plan]) -> list[Plan]:
+    """Say of images that share time, place, echoes and type but not content that they are coils'.
+
+    Runs differ in time, reconstructions in type; two or three alike may be anything.
+    """
+    alike: dict[object, list[int]] = defaultdict(list)
+    for n, plan in enumerate(plans):
+        lead = plan.volumes[0]
+        if plan.magnitude and lead.acquired_s is not None:
+            corner = min(f.position or () for f in lead.frames)
+            place = (lead.first.study, corner, lead.first.orientation, len(lead.frames))
+            alike[(place, lead.acquired_s, plan.te_ms, lead.first.tokens)].append(n)
+    out = list(plans)
+    for together in alike.values():
+        if len(together) >= N_COILS:
+            numbers = ", ".join(str(plans[n].series_number) for n in together[:8])
+            problem = (
+                f"{len(together)} series of one time, place and type with other content "
+                f"(series {numbers}): the receive coils are not combined",
+                "Give the combined images alone; or combine the coils with `petechia combine`.",
+            )
+            for n in together:
+                out[n] = replace(plans[n], problem=problem)
+    return out
 
 
 def groups_of(volumes: Iterable[Volume]) -> list[Group]:

@@ -90,8 +90,7 @@ def _undecodable(name: str, data: bytes, error: Exception) -> PetechiaError:
         return DependencyError(
             f"its pixels are compressed as {syntax.name}, which needs a decoder not installed",
             where=name,
-            mend="Run `pip install pylibjpeg pylibjpeg-openjpeg pylibjpeg-libjpeg`, or export "
-            "the scan uncompressed.",
+            mend="Run `pip install 'petechia[codecs]'`, or export the scan uncompressed.",
         )
     return FileError(
         f"its pixels cannot be decoded ({type(error).__name__}); the file is damaged or truncated",

@@ -193,7 +193,7 @@ def _require_not_negative(image: Volume4, where: str) -> None:
     image[negative] = 0
 
 
-def _ordered(volume: Volume, reading: Reading) -> Stack:
+def ordered(volume: Volume, reading: Reading) -> Stack:
     """Return the slices in order, copies dropped, on the grid of those before."""
     if len({(f.position, f.orientation) for f in volume.frames}) < len(volume.frames):
         volume, n_copies = without_copies(volume, reading.pixels)
@@ -219,7 +219,7 @@ def _ordered(volume: Volume, reading: Reading) -> Stack:
 
 def _stacked(volumes: tuple[Volume, ...], reading: Reading) -> Volume4:
     """Return the rescaled images of several echoes, (E, I, J, K)."""
-    slices = [_ordered(v, reading) for v in volumes]
+    slices = [ordered(v, reading) for v in volumes]
     out = np.empty((len(slices), *slices[0].shape), dtype=np.float32)
     for echo, one in enumerate(slices):
         out[echo] = reading.pixels.rescaled(one)
@@ -230,7 +230,7 @@ def _phase(
     volumes: tuple[Volume, ...], reading: Reading, phase_scale: float | None
 ) -> PhaseRadians:
     """Return the phase of all echoes in radians, scaled alike."""
-    slices = [_ordered(v, reading) for v in volumes]
+    slices = [ordered(v, reading) for v in volumes]
     frames = [f for s in slices for f in s.frames]
     rescales = {f.rescale for f in frames}
     rescale = rescales.pop() if len(rescales) == 1 else None

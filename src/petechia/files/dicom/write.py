@@ -233,10 +233,11 @@ class _Sayer:
         kind.FrameType = ["ORIGINAL", "PRIMARY", "T2_STAR", "NONE"]
         kind.ComplexImageComponent = COMPONENTS[self.part.letter]
         group.MRImageFrameTypeSequence = Sequence([kind])
-        if self.part.rescale is not None:
-            transform = self._rescale(Dataset())
-            transform.RescaleType = "US"
-            group.PixelValueTransformationSequence = Sequence([transform])
+        transform = Dataset()
+        transform.RescaleSlope, transform.RescaleIntercept = 1.0, 0.0  # must be there
+        transform = self._rescale(transform)
+        transform.RescaleType = "US"
+        group.PixelValueTransformationSequence = Sequence([transform])
         if self.part.scale_slope is not None:
             inner = Dataset()
             self._scale_slope(inner)
@@ -261,6 +262,7 @@ class _Sayer:
         ds.Modality, ds.Manufacturer = "MR", VENDORS[self.style.vendor]
         ds.ManufacturerModelName, ds.SoftwareVersions = "simulator", "1"
         ds.PatientID, ds.PatientName = "SIMULATED", "SIMULATED"
+        ds.PatientPosition = "HFS"
         ds.PatientBirthDate, ds.PatientSex, ds.AccessionNumber = "", "", ""
         ds.StudyDate, ds.StudyTime, ds.StudyID, ds.ReferringPhysicianName = DAY, "080000", "1", ""
         ds.StudyInstanceUID, ds.FrameOfReferenceUID = self._uid("study"), self._uid("frame")

@@ -1,0 +1,57 @@
+"""`petechia dicom`: results of a run as DICOM, beside the images they came from."""
+
+import argparse
+from pathlib import Path
+
+from petechia.errors import FileError, ParameterError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the words of this command."""
+    add = parser.add_argument
+    add("output", type=Path, help="output folder of `petechia run`")
+    add("--reference", type=Path, required=True, metavar="FOLDER", help="its DICOM images")
+    add("--prefix", metavar="P", help="which scan, when there are several: sub-01_run-2")
+
+
+def positionals(words: list[str]) -> int:
+    """Return how many positionals the command cannot do without."""
+    return 1
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find the scan and its images; write the objects."""
+    name = _scan(args.output, args.prefix)
+    from petechia.files.output import OutputTree
+    from petechia.files.scan import ScanName
+    from petechia.pipeline.dicom_export import export_dicom, export_folder, reference_for
+    from petechia.pipeline.tree import ignore_dicom
+
+    entities = tuple((key, value) for key, _, value in (e.partition("-") for e in name.split("_")))
+    scan = ScanName(entities)
+    tree = OutputTree(args.output)
+    origin = reference_for(tree, scan, args.reference)
+    ignore_dicom(args.output)
+    files = export_dicom(tree, scan, origin)
+    print(f"{len(files)} DICOM files: {export_folder(tree.root, scan)}")
+    print("They name the patient as the reference does. Research use only.")
+    return 0
+
+
+def _scan(root: Path, prefix: str | None) -> str:
+    """Return the prefix of the one finished scan meant."""
+    ending = "_desc-petechia_summary.json"
+    found = sorted(p.name.removesuffix(ending) for p in root.glob(f"sub-*/**/*{ending}"))
+    if not found:
+        raise FileError(
+            "no finished scan", where=str(root), mend="Give the output folder of `petechia run`."
+        )
+    if prefix is None and len(found) == 1:
+        return found[0]
+    if prefix not in found:
+        raise ParameterError(
+            f"{prefix!r} is none of the finished scans" if prefix else f"{len(found)} scans",
+            where="--prefix",
+            mend=f"Choose one of {', '.join(found[:20])}.",
+        )
+    return prefix

@@ -1,0 +1,188 @@
+"""Findings as a TID 1500 measurement report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from highdicom import sr
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from petechia import __version__
+from petechia.files.dicom.results import codes
+from petechia.files.dicom.results.identity import (
+    MAKER,
+    MODEL,
+    RESEARCH,
+    SERIAL,
+    Identity,
+    referenced_series,
+)
+
+Row = Mapping[str, str]
+NUMBERS: tuple[tuple[str, Code, Code], ...] = (
+    ("volume_mm3", codes.VOLUME, codes.MM3),
+    ("diameter_mm", codes.DIAMETER, codes.MM),
+    ("moment_ppm_mm3", codes.MOMENT, codes.PPM_MM3),
+    ("moment_se_ppm_mm3", codes.MOMENT_SE, codes.PPM_MM3),
+    ("chi_mean_ppm", codes.SUSCEPTIBILITY, codes.PPM),
+    ("probability", codes.PROBABILITY, codes.ONE),
+)
+"""Columns of the table that become measurements: name, unit."""
+MEAN = codes.sct("373098007", "Mean")
+NOT_ASSESSABLE = "not_assessable"
+DISCLAIMER = (
+    "Research use only. Not a medical device. Every finding needs review by a qualified reader "
+    "on the original images."
+)
+BRAIN_MR = codes.sct("816077007", "Magnetic resonance imaging of brain")
+
+
+def structured_report(
+    identity: Identity, rows: Sequence[Row], summary: Mapping[str, Any]
+) -> Dataset:
+    """Return the report of all findings, those not counted too.
+
+    It is preliminary and unverified: a reader makes it more.
+
+    Parameters
+    ----------
+    identity : Identity
+        Names and source.
+    rows : sequence of mappings
+        The table of findings.
+    summary : mapping
+        The summary file's content.
+    """
+    origin = identity.origin
+    algorithm = sr.AlgorithmIdentification(name=MODEL, version=__version__)
+    told = sr.AlgorithmIdentification(
+        name=MODEL, version=__version__, parameters=[DISCLAIMER, *_parameters(summary)]
+    )
+    source = sr.SourceSeriesForSegmentation(
+        referenced_series_instance_uid=origin.slices[0].SeriesInstanceUID
+    )
+    groups: list[Any] = [_counts(identity, told, summary)]
+    groups += [_finding(identity, row, algorithm, source) for row in rows]
+    device = sr.ObserverContext(
+        observer_type=sr.CodedConcept("121007", "DCM", "Device"),
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=identity.uid("device"),
+            name=MODEL,
+            manufacturer_name=MAKER,
+            model_name=MODEL,
+            serial_number=SERIAL,
+        ),
+    )
+    content = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_device_context=device),
+        procedure_reported=BRAIN_MR,
+        imaging_measurements=groups,
+        title=codes.dcm("126000", "Imaging Measurement Report"),
+    )
+    out = sr.Comprehensive3DSR(
+        evidence=[origin.slices[0]],  # all of it below: highdicom searches the tree for each
+        content=content[0],
+        series_description=f"Petechia findings, structured. {RESEARCH}",
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        **identity.series("sr"),
+        **identity.equipment(),
+    )
+    out.CurrentRequestedProcedureEvidenceSequence = [_evidence(identity)]
+    return out
+
+
+def _evidence(identity: Identity) -> Dataset:
+    """Return the item of the study that names every source instance."""
+    out = Dataset()
+    out.StudyInstanceUID = identity.origin.slices[0].StudyInstanceUID
+    out.ReferencedSeriesSequence = referenced_series(identity.origin.instances)
+    for series in out.ReferencedSeriesSequence:
+        series.ReferencedSOPSequence = series.ReferencedInstanceSequence
+        del series.ReferencedInstanceSequence
+    return out
+
+
+def _parameters(summary: Mapping[str, Any]) -> list[str]:
+    point, model = summary.get("operating_point", {}), summary.get("model", {})
+    said = []
+    if point:
+        said.append(f"operating point {point.get('name')}: probability {point.get('threshold')}")
+    if model.get("says"):
+        said.append(str(model["says"]))
+    return said
+
+
+def _counts(
+    identity: Identity, algorithm: sr.AlgorithmIdentification, summary: Mapping[str, Any]
+) -> sr.MeasurementsAndQualitativeEvaluations:
+    """Return what is true of the whole brain: how many, or that it cannot be told."""
+    can = summary.get("category") != NOT_ASSESSABLE
+    counts = summary.get("counts", {})
+    measured = []
+    if can:
+        measured.append(sr.Measurement(codes.COUNT, int(counts["total"]), codes.EACH))
+        by_compartment = counts.get("by_compartment", {})
+        measured += [
+            sr.Measurement(code, int(by_compartment[key]), codes.EACH)
+            for key, code in codes.COUNTS.items()
+            if key in by_compartment
+        ]
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(identity.uid("summary"), "microbleeds, all"),
+        finding_type=codes.MICROBLEED,
+        finding_sites=[sr.FindingSite(codes.BRAIN)],
+        algorithm_id=algorithm,
+        measurements=measured,
+        qualitative_evaluations=[
+            sr.QualitativeEvaluation(codes.ASSESSABLE, codes.YES if can else codes.NO)
+        ],
+    )
+
+
+def _finding(
+    identity: Identity,
+    row: Row,
+    algorithm: sr.AlgorithmIdentification,
+    source: sr.SourceSeriesForSegmentation,
+) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    said = [
+        sr.QualitativeEvaluation(codes.COUNTED, codes.YES if row["counted"] == "1" else codes.NO),
+        sr.QualitativeEvaluation(codes.SIGN, codes.SIGNS[row["sign"]]),
+    ]
+    if row["mars"] in codes.GRADES:
+        said.append(sr.QualitativeEvaluation(codes.MARS, codes.GRADES[row["mars"]]))
+    return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid=identity.uid("finding", row["index"]), identifier=row["name"]
+        ),
+        referenced_volume_surface=sr.VolumeSurface(
+            graphic_type=sr.GraphicTypeValues3D.POINT,
+            graphic_data=_place_lps_mm(row),
+            frame_of_reference_uid=identity.origin.slices[0].FrameOfReferenceUID,
+            source_series=source,
+        ),
+        finding_type=codes.CLASSES[row["class"]],
+        finding_sites=[sr.FindingSite(codes.SITES[row["site"]], codes.SIDES.get(row["side"]))],
+        algorithm_id=algorithm,
+        measurements=_measurements(row),
+        qualitative_evaluations=said,
+    )
+
+
+def _place_lps_mm(row: Row) -> np.ndarray:
+    """Return the centre of a finding (1, 3), in DICOM's axes [mm]."""
+    x, y, z = (float(row[key]) for key in ("x_mm", "y_mm", "z_mm"))
+    return np.array([[-x, -y, z]])
+
+
+def _measurements(row: Row) -> list[sr.Measurement]:
+    out = []
+    for column, name, unit in NUMBERS:
+        if row.get(column, "n/a") == "n/a":
+            continue
+        mean = MEAN if column == "chi_mean_ppm" else None
+        out.append(sr.Measurement(name, float(row[column]), unit, derivation=mean))
+    return out

@@ -1,0 +1,135 @@
+"""`petechia run --dicom` and `petechia dicom`: from DICOM to DICOM."""
+
+import shutil
+
+import numpy as np
+import pydicom
+import pytest
+
+from petechia.core.echoes import Echoes
+from petechia.core.grid import Grid
+from petechia.files.dicom.write import DicomStyle, write_dicom
+from petechia.files.find import find_scans
+from petechia.files.scan import Header
+
+pytestmark = pytest.mark.xdist_group("road")
+NAME = "SECRET^PERSON"
+
+
+@pytest.fixture
+def noise_dicom(tmp_path):
+    """A tiny DICOM scan of noise with a name in it: run in a second, and not assessable."""
+    rng = np.random.default_rng(5)
+    shape = (14, 15, 12)
+    echoes = Echoes(
+        magnitude=rng.uniform(400, 1000, (2, *shape)).astype(np.float32),
+        phase_rad=rng.uniform(-np.pi, np.pi, (2, *shape)).astype(np.float32),
+        te_s=(0.01, 0.02), b0_t=3.0, grid=Grid.from_spacing(shape, (2.0, 2.0, 2.0)),
+    )  # fmt: skip
+    folder = tmp_path / "scan"
+    for path in write_dicom(folder, echoes, Header(), DicomStyle()):
+        dataset = pydicom.dcmread(path)
+        dataset.PatientName = dataset.PatientID = NAME
+        dataset.save_as(path)
+    return folder
+
+
+def test_a_run_writes_dicom_when_asked_and_only_then(petechia, noise_dicom, tmp_path):
+    out = tmp_path / "out"
+    assert petechia("run", noise_dicom, out).code == 0
+    assert not (out / "dicom").exists()
+    summary = next(out.rglob("*summary.json"))
+    before = summary.stat().st_mtime_ns
+    # the finished scan is not done again: its results become DICOM
+    assert petechia("run", noise_dicom, out, "--dicom").code == 0
+    assert summary.stat().st_mtime_ns == before
+    report = out / "dicom" / "sub-01" / "findings_sr.dcm"
+    assert pydicom.dcmread(report).PatientName == NAME
+    made = report.stat().st_mtime_ns
+    assert petechia("run", noise_dicom, out, "--dicom").code == 0
+    assert report.stat().st_mtime_ns == made
+    assert "dicom" in (out / ".bidsignore").read_text().splitlines()
+    # a new run without it must not leave the old objects beside new results
+    assert petechia("run", noise_dicom, out, "--force").code == 0
+    assert not report.exists()
+
+
+def test_the_name_stays_in_the_dicom_folder(petechia, noise_dicom, tmp_path):
+    out = tmp_path / "out"
+    assert petechia("run", noise_dicom, out, "--dicom").code == 0
+    holders = {
+        p.relative_to(out).parts[0]
+        for p in out.rglob("*")
+        if p.is_file() and NAME.encode() in p.read_bytes()
+    }
+    assert holders == {"dicom"}
+
+
+def test_a_failure_to_write_dicom_is_told_and_mended_by_another_run(
+    petechia, noise_dicom, tmp_path
+):
+    out = tmp_path / "out"
+    kept = {}
+    for path in noise_dicom.glob("*.dcm"):
+        kept[path] = path.read_bytes()
+        dataset = pydicom.dcmread(path)
+        del dataset.FrameOfReferenceUID
+        dataset.save_as(path)
+    said = petechia("run", noise_dicom, out, "--dicom")
+    assert said.code == 2
+    assert "FrameOfReferenceUID is missing" in said.err
+    for path, data in kept.items():
+        path.write_bytes(data)
+    assert petechia("run", noise_dicom, out, "--dicom").code == 0
+    assert (out / "dicom" / "sub-01" / "findings_sr.dcm").is_file()
+    assert not list((out / "logs").glob("*crash*"))
+
+
+def test_nifti_input_says_how_dicom_can_be_had(petechia, noise_dataset, tmp_path):
+    said = petechia("run", noise_dataset(), tmp_path / "out", "--dicom")
+    assert said.code == 0
+    assert "no DICOM will be written: the input is BIDS" in said.err
+    assert not (tmp_path / "out" / "dicom").exists()
+
+
+def test_steps_alone_make_no_dicom(petechia, noise_dicom, tmp_path):
+    said = petechia("run", noise_dicom, tmp_path / "out", "--dicom", "--steps", "mask")
+    assert said.code == 2
+    assert "--dicom with --steps" in said.err
+
+
+@pytest.fixture
+def tiny_copy(tiny_output, tmp_path):
+    return shutil.copytree(tiny_output, tmp_path / "copy")
+
+
+def test_results_of_nifti_go_beside_the_dicom_they_were_converted_from(
+    petechia, tiny_dataset, tiny_copy, tmp_path, departures, bids_errors
+):
+    (ref,) = find_scans(tiny_dataset)
+    scan = ref.load()
+    write_dicom(tmp_path / "scan", scan.echoes, scan.header, DicomStyle(form="enhanced"))
+    said = petechia("dicom", tiny_copy, "--reference", tmp_path / "scan")
+    assert said.code == 0, said.err
+    (folder,) = (tiny_copy / "dicom").iterdir()
+    made = {p.name for p in folder.iterdir()} - {"findings_seg.dcm"}  # not where nothing is told
+    assert made == {
+        "findings_sr.dcm", "chi_map.dcm", "r2star_map.dcm", "swi", "mip",
+        "report_pdf.dcm",
+    }  # fmt: skip
+    assert pydicom.dcmread(folder / "report_pdf.dcm").EncapsulatedDocument.startswith(b"%PDF")
+    assert departures(tiny_copy) == []
+    assert bids_errors(tiny_copy) == []
+
+
+def test_dicom_of_another_scan_is_no_reference(petechia, tiny_copy, noise_dicom):
+    said = petechia("dicom", tiny_copy, "--reference", noise_dicom)
+    assert said.code == 2
+    assert "no scan with the voxels of sub-01_acq-3tTiny" in said.err
+
+
+def test_a_folder_without_a_finished_scan_is_told(petechia, noise_dicom, tmp_path):
+    (tmp_path / "empty").mkdir()
+    said = petechia("dicom", tmp_path / "empty", "--reference", noise_dicom)
+    assert said.code == 2
+    assert "no finished scan" in said.err
