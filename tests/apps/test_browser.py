@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ def viewer(browser, report):
     """The browser with the phantom's report open and its viewer running."""
     browser.open(report, height=1200)
     browser.run("document.querySelector('#viewer').scrollIntoView({behavior: 'instant'})")
-    browser.until(READY, seconds=90)
+    browser.until(READY, seconds=180)  # shaders are compiled without a graphics card
     assert browser.run("document.querySelector('#viewer').dataset.state") == "ready"
     return browser
 
@@ -181,20 +180,18 @@ def test_the_text_is_copied_by_its_button(viewer):
     assert "6 microbleeds counted" in text
 
 
-def test_without_webgl_the_pictures_stay(browser, phantom, tmp_path):
-    page = tmp_path / "plain.html"
-    page.write_text(render(replace(phantom.make_data(), language="zh")), encoding="utf-8")
+def test_without_webgl_the_pictures_stay(browser, report):
     made = browser(
         "Page.addScriptToEvaluateOnNewDocument",
         source="HTMLCanvasElement.prototype.getContext = () => null;",
     )
-    browser.open(page)
+    browser.open(report)
     browser.run("document.querySelector('#viewer').scrollIntoView({behavior: 'instant'})")
-    browser.until(READY)
+    browser.until(READY, seconds=120)
     browser("Page.removeScriptToEvaluateOnNewDocument", identifier=made["identifier"])
     assert browser.run("document.querySelector('#viewer').dataset.state") == "failed"
     assert "WebGL2" in browser.run("document.querySelector('#viewer-state').textContent")
-    assert "此浏览器不能运行阅片器" in browser.run(
+    assert "All pictures below stay" in browser.run(
         "document.querySelector('#viewer-state').textContent"
     )
     assert browser.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")

@@ -107,4 +107,6 @@ def test_the_report_shows_every_counted_finding(demo, findings):
     assert summary["category"] in ("strictly_lobar", "strictly_deep_or_infratentorial", "mixed")
     assert summary["research_use_only"] in page
     for row in counted:
-        assert row["evidence"].split(";")[0].strip()[:20] in page
+        reasons = [part.strip() for part in row["evidence"].split(";")]
+        measured = next(part for part in reasons if not part.startswith("model:"))
+        assert measured[:20] in page

@@ -557,3 +557,57 @@ def test_bad_input_is_refused(data, make):
         InputError, match=r"6 findings are marked as counted but counts\.total is 0"
     ):
         replace(data, summary=make.summary([]))
+
+
+def test_what_the_model_weighed_is_told_apart_from_the_evidence(data, make):
+    evidence = (
+        "model: magnitude: roundness within mm 3 for it, susceptibility: curvature at mm 1 3 "
+        "against it; round (sphericity 0.81), 2.9 mm"
+    )
+    criteria = "2 to 10 mm: met; round or oval: not met; no edema: not assessed"
+    rows = [make.finding(1, evidence=evidence, criteria=criteria, probability="0.999")]
+    page = Page(render(replace(data, findings=rows, summary=make.summary(rows))))
+    text = " ".join(page.by_id("finding-1")["text"].split())
+    assert "Evidence: round (sphericity 0.81), 2.9 mm Definition:" in text
+    assert "met: 2 to 10 mm; not met: round or oval; not assessed: no edema" in text
+    assert "in the model: for: roundness within 3 mm; against: curvature at 1.3 mm" in text
+    assert "Probability above 0.99" in text  # never a certainty
+
+
+def claim(answer, could_be, missing=(), **inputs):
+    return {
+        "answer": answer, "claimed": len(could_be) == 1, "could_be": list(could_be),
+        "missing": list(missing), "doi": "10.1000/x", "note": "",
+        "inputs": {k: {"value": v, "source": "clinical"} for k, v in inputs.items()},
+    }  # fmt: skip
+
+
+def test_scales_stand_in_the_page_and_in_the_short_text(data):
+    criteria = {
+        **data.summary["criteria"],
+        "boston_2": claim("at_least_possible", ("possible", "probable"), ["css_foci"], age_years="74"),
+        "total_svd": claim("at_least_1", (1, 2, 3, 4), ["lacunes"], fazekas_deep="2"),
+        "aria_h": claim("indeterminate", ("not_applicable", "none", "mild"), ["amyloid_immunotherapy"]),
+        "clinical_facts": {"age_years": "74", "fazekas_deep": "2"},
+    }  # fmt: skip
+    page = Page(render(replace(data, summary={**data.summary, "criteria": criteria})))
+    text = " ".join(page.by_id("criteria")["text"].split())
+    assert "At least possible still possible: possible or probable" in text
+    assert "Age: 74 (clinical file)" in text
+    assert "still possible: 1 to 4" in text
+    short = page.by_id("short-text")["text"]
+    assert (
+        "Boston 2.0: At least possible (possible: possible or probable); missing: foci of cortical"
+        in short
+    )
+    assert "ARIA-H: Indeterminate; missing: treatment with antibodies against amyloid." in short
+    assert "6 microbleeds counted (95 % interval 4 to 7) at the operating point" in short
+    assert RESEARCH_USE in short
+    assert "Deep Fazekas grade 2" in page.by_id("markers")["text"].replace("deep", "Deep")
+
+
+def test_the_short_text_of_a_refused_scan_gives_no_count(data):
+    summary = {**data.summary, "category": "not_assessable", "not_assessable": ["Too coarse."]}
+    short = Page(render(replace(data, summary=summary))).by_id("short-text")["text"]
+    assert "Microbleeds not assessable in this scan: Too coarse." in short
+    assert "counted (" not in short

@@ -227,12 +227,21 @@ def other_markers(data: ReportData, entries: Sequence[Entry]) -> list[tuple[str,
     if "css" in told:
         siderosis = f"{siderosis}; {t('as given: {value}', value=said(told['css']))}"
     return [
+        (t("Coverage of the brain"), _coverage(data)),
         (t("Macrobleeds above 10 mm"), blood),
         (t("Cortical superficial siderosis"), siderosis),
         (t("Edema around a finding"), t("not assessed (needs T2 or FLAIR)")),
         *others,
         (t("Comparison with a prior scan"), t("not made")),
     ]
+
+
+def _coverage(data: ReportData) -> str:
+    """Return what the coverage check says."""
+    for check in data.fitness:
+        if check.get("check") == "coverage":
+            return said(plain(check.get("says") or "")).rstrip(".") or t("not stated")
+    return t("not stated")
 
 
 FAZEKAS = ("fazekas_periventricular", "fazekas_deep")

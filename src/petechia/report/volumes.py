@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 PANES = ("magnitude", "swi", "mip", "chi")
 STORED_CHI = Window(-0.6, 1.0, "ppm")
 """Wider than what is shown at first, so that a reader may open the window."""
-RIM_MM = 4.0
+RIM_MM = 3.0
 """So much around the brain mask is kept; the rest is black: noise of air does not pack."""
 OUTSIDE = 0
 """The number of what is not kept; kept values begin at 1."""
@@ -65,7 +65,9 @@ def ladder() -> Iterator[Mapping[str, Fineness]]:
     fine, grey = Fineness(1, 256), Fineness(1, 64)
     yield dict.fromkeys(PANES, fine)
     yield dict.fromkeys(PANES, grey) | {"chi": Fineness(1, 128)}  # its range is wide: no bands
-    yield {"magnitude": grey, "swi": grey, "mip": Fineness(2, 64), "chi": Fineness(2, 128)}
+    smooth = {"mip": Fineness(2, 64), "chi": Fineness(2, 128)}
+    yield {"magnitude": grey, "swi": grey} | smooth
+    yield {"magnitude": Fineness(1, 40), "swi": Fineness(1, 40)} | smooth
     for join in (2, 3, 4, 6, 8):
         yield dict.fromkeys(PANES, Fineness(join, 128))
         yield dict.fromkeys(PANES, Fineness(join, 32))
@@ -84,7 +86,7 @@ def pack(scene: Scene, budget_bytes: int) -> list[Packed]:
     labels = _pack_labels(scene, low, high)
     for steps in ladder():
         out, left = [], budget_bytes - len(labels.text)
-        if _guessed_bytes(scene, present, steps, low, high) > 1.15 * left:
+        if _guessed_bytes(scene, present, steps, low, high) > 1.3 * left:
             continue
         for name in present:
             packed = _pack(scene, name, steps[name], low, high, inside)
@@ -123,9 +125,9 @@ def _crop(scene: Scene) -> tuple[Array, Array]:
 def _near_brain(scene: Scene, low: Array, high: Array) -> Array | None:
     if scene.mask is None:
         return None
-    away = scene.layout.spacing_mm
-    mask = scene.mask[_box(low, high)]
-    near: Array = ndimage.distance_transform_edt(~mask, sampling=away) <= RIM_MM
+    mask = scene.mask[_box(low, high)].astype(np.uint8)
+    size = [2 * round(RIM_MM / spacing) + 1 for spacing in scene.layout.spacing_mm]
+    near: Array = ndimage.maximum_filter(mask, size, mode="constant") > 0
     return near
 
 

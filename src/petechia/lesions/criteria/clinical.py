@@ -147,7 +147,8 @@ def read_facts(given: Mapping[str, Any], where: str) -> ClinicalFacts:
 
 
 def _unknown(name: str, where: str) -> InputError:
-    near = difflib.get_close_matches(name, FIELDS, n=1)
+    alike = [field for field in FIELDS if name and name.lower() in field]
+    near = difflib.get_close_matches(name, FIELDS, n=1) or alike
     meant = f"Did you mean {near[0]}? " if near else ""
     return InputError(
         f"unknown clinical fact {name!r}", where=where, mend=f"{meant}Known: {', '.join(FIELDS)}."
