@@ -10,6 +10,7 @@ import pytest
 from petechia.apps.cli.main import COMMANDS
 from petechia.core.echoes import READING_BLOOM_TS
 from petechia.files.contract import contract
+from petechia.lesions.criteria.clinical import FIELDS
 from petechia.pipeline import fitness
 from petechia.pipeline.settings import PRESETS, Settings
 
@@ -72,6 +73,12 @@ def test_links_between_pages_lead_somewhere(path):
 
 def test_the_research_use_sentence_stands_in_front():
     assert "Research use only" in (ROOT / "README.md").read_text(encoding="utf-8")[:600]
+
+
+def test_every_clinical_fact_is_documented():
+    text = page("concepts/criteria.md")
+    for name in FIELDS:
+        assert f"| `{name}` |" in text, f"clinical fact {name} is not on the criteria page"
 
 
 def test_every_proof_on_the_vendors_page_is_a_test():

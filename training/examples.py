@@ -26,10 +26,11 @@ from petechia.anatomy.tissue import tissue_map
 from petechia.anatomy.tracking import track_veins
 from petechia.core.grid import Grid
 from petechia.lesions.classify import Features, log_odds
-from petechia.lesions.detect import DetectParams, Seen, look
 from petechia.lesions.features import pipeline_hash
 from petechia.lesions.findings import CLASSES
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.look import Seen, look
+from petechia.lesions.params import DetectParams
 from petechia.pipeline.provenance import threads
 
 IGNORED = -1

@@ -38,8 +38,9 @@ from petechia.core.morphology import bounding_box, distance_inside_mm
 from petechia.evaluate.calibration import brier_score, calibration_error
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_nifti
-from petechia.lesions.detect import DetectParams, detect
+from petechia.lesions.detect import detect
 from petechia.lesions.inputs import ARRAYS, LesionInputs
+from petechia.lesions.params import DetectParams
 from petechia.pipeline.detector import detector, threshold
 from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.evaluation_read import read_table

@@ -7,7 +7,9 @@ PetechiaError
 │   └── UnfitError         the data cannot answer what was asked of them
 ├── FileError              a file is missing, unreadable or contradicts itself
 │   ├── MetadataError      a header or sidecar lacks a fact, or states an impossible one
+│   ├── InUseError         another process is at work on the same folder
 │   └── OutputError        a result could not be written
+├── TransferError          a server could not be reached, refused, or cannot be understood
 ├── ConvergenceError       an iteration ended without reaching its tolerance
 └── DependencyError        an optional package this command needs is not installed
 """
@@ -63,8 +65,16 @@ class MetadataError(FileError):
     """A header or sidecar lacks a fact, or states an impossible one."""
 
 
+class InUseError(FileError):
+    """Another process is at work on the same folder."""
+
+
 class OutputError(FileError):
     """A result could not be written."""
+
+
+class TransferError(PetechiaError):
+    """A server could not be reached, refused, or answered what cannot be used."""
 
 
 class ConvergenceError(PetechiaError):

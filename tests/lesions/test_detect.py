@@ -10,9 +10,10 @@ import petechia.files
 from petechia.core.grid import Grid
 from petechia.errors import GridMismatchError, InputError, ParameterError
 from petechia.lesions.criteria import COMPARTMENTS, SITES
-from petechia.lesions.detect import COMMON, DetectParams, _by_probability, detect
+from petechia.lesions.detect import COMMON, _by_probability, detect, measure, one_each
 from petechia.lesions.findings import CLASSES, COLUMNS, SIGNS
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.params import DetectParams
 
 CONTRACT = tomllib.loads((Path(petechia.files.__file__).parent / "contract.toml").read_text())[
     "findings"
@@ -326,3 +327,34 @@ def test_missing_slices_are_no_lesions(phantom):
         assert not (f.counted and (body & lost).any())
     for sphere in phantom.objects[:3]:
         assert at(found, phantom.grid, sphere.centre_vox).counted
+
+
+class TestPieces:
+    def spot(self, phantom):
+        measured, _ = measure(phantom.inputs(), DetectParams())
+        return max(measured, key=lambda m: (m.verdict.class_ == "microbleed", len(m.void.body)))
+
+    def of(self, spot, body):
+        return replace(spot, void=replace(spot.void, body=body))
+
+    def test_pieces_of_one_round_void_are_put_together(self, phantom):
+        spot, grid = self.spot(phantom), phantom.inputs().grid
+        body = spot.void.body
+        low = body[:, 0] <= np.median(body[:, 0])
+        halves = [self.of(spot, body[low]), self.of(spot, body[~low])]
+        (one,) = one_each(halves, grid)
+        assert sorted(map(tuple, one.void.body)) == sorted(map(tuple, body))
+        s, whole = one.features.shape, spot.features.shape
+        assert (s.n_voxels, s.volume_mm3) == (whole.n_voxels, pytest.approx(whole.volume_mm3))
+        assert s.diameter_mm == pytest.approx(whole.diameter_mm)
+
+    def test_two_round_spots_side_by_side_stay_two(self, phantom):
+        spot, grid = self.spot(phantom), phantom.inputs().grid
+        body = spot.void.body
+        beside = body + np.array([np.ptp(body[:, 0]) + 1, 0, 0])
+        assert len(one_each([spot, self.of(spot, beside)], grid)) == 2
+
+    def test_what_is_no_microbleed_is_left_alone(self, phantom):
+        spot, grid = self.spot(phantom), phantom.inputs().grid
+        vein = replace(spot, verdict=replace(spot.verdict, class_="vessel"))
+        assert one_each([spot, vein], grid) == [spot, vein]

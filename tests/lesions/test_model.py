@@ -10,12 +10,13 @@ import pytest
 from petechia.errors import InputError, ParameterError
 from petechia.lesions.classification import METHODS
 from petechia.lesions.classify import Features, name_void
-from petechia.lesions.detect import DetectParams, detect
+from petechia.lesions.detect import detect
 from petechia.lesions.features import NAMES, Described, pipeline_hash
 from petechia.lesions.features.patches import BALL, CHANNELS, SIDE
 from petechia.lesions.findings import CLASSES
 from petechia.lesions.model import OTHERS, Model, joined, symmetries
 from petechia.lesions.moment import MomentFit
+from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import Shape
 from petechia.lesions.trees import Trees
 from petechia.lesions.tube import Tube

@@ -3,9 +3,17 @@ import pytest
 
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
-from petechia.lesions.detect import DetectParams, detect
+from petechia.lesions.detect import detect
+from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import measure_shape
-from petechia.lesions.shortlist import ShortlistParams, best, symmetric_depth, worth
+from petechia.lesions.shortlist import (
+    ShortlistParams,
+    best,
+    promise,
+    strongest,
+    symmetric_depth,
+    worth,
+)
 from petechia.lesions.tube import continuation
 from petechia.lesions.void import grow_voids
 
@@ -36,7 +44,7 @@ def judged(signal, mask, grid):
     for void, d in zip(voids, depth, strict=True):
         shape = measure_shape(void, signal, mask, dark, grid)
         tube = continuation(1 - signal, mask, shape, grid)
-        out.append((float(d), worth(shape, tube, float(d), 0.02, grid.voxel_mm3)))
+        out.append((float(d), worth(void, shape, tube, float(d), 0.02, grid.voxel_mm3)))
     return out
 
 
@@ -69,6 +77,18 @@ def test_beyond_the_mask_nothing_rises():
     voids = grow_voids(signal, 0.02, mask, np.array([BALL]), grid)
     assert symmetric_depth(signal, mask, voids, grid)[0] < 0.5
     assert symmetric_depth(signal, mask, [], grid).shape == (0,)
+
+
+def test_what_touches_a_vein_or_is_strong_in_the_map_is_not_forgotten():
+    signal, mask, grid = scene()
+    ball, rod = grow_voids(signal, 0.02, mask, np.array([BALL, ROD]), grid)
+    chi = np.zeros(SHAPE, dtype=np.float32)
+    chi[tuple(rod.body[0])], chi[tuple(ball.body[0])] = -0.5, 0.1
+    assert strongest(chi, mask, [ball, rod]) == pytest.approx([0.1, 0.5])
+    assert strongest(chi, ~mask, [ball, rod]).tolist() == [0, 0]
+    assert strongest(None, mask, [ball, rod]).tolist() == [0, 0]
+    known, strong = promise(np.zeros(2), [ball, ball], np.array([0.0, 0.5]))
+    assert strong == pytest.approx(known + 0.5)
 
 
 def test_best_keeps_the_order_and_all_that_is_sure():

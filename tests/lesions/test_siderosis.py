@@ -9,8 +9,9 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions.criteria import extent, summarise
-from petechia.lesions.detect import DetectParams, detect
+from petechia.lesions.detect import detect
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.params import DetectParams
 from petechia.lesions.siderosis import SiderosisParams, find_siderosis, why_not
 
 GRID = Grid((60, 64, 40), np.diag([1.0, 1.0, 1.2, 1.0]))

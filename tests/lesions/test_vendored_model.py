@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
-from petechia.lesions.detect import DetectParams, detect
+from petechia.lesions.detect import detect
+from petechia.lesions.params import DetectParams
 from petechia.pipeline.detector import card, detector
 
 PARAMS = DetectParams(threshold=0.5)

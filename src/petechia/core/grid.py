@@ -23,6 +23,9 @@ class Grid:
 
     shape: tuple[int, int, int]
     affine: npt.NDArray[np.floating] = field(default_factory=lambda: np.eye(4))
+    # asked for many thousand times in loops over lesions: worked out once
+    _spacing_mm: npt.NDArray[np.float64] = field(init=False, repr=False)
+    _voxel_mm3: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
@@ -43,6 +46,8 @@ class Grid:
                 mend="A zero column means a broken header: convert the scan again.",
             )
         object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "_spacing_mm", np.linalg.norm(affine[:3, :3], axis=0))
+        object.__setattr__(self, "_voxel_mm3", float(abs(np.linalg.det(affine[:3, :3]))))
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
 
     @classmethod
@@ -90,8 +95,7 @@ class Grid:
     @property
     def spacing_mm(self) -> npt.NDArray[np.float64]:
         """Voxel size along the array axes, shape (3,) [mm]."""
-        size: npt.NDArray[np.float64] = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return size
+        return self._spacing_mm.copy()
 
     @property
     def b0_dir(self) -> npt.NDArray[np.float64]:
@@ -103,7 +107,7 @@ class Grid:
     @property
     def voxel_mm3(self) -> float:
         """Volume of one voxel [mm^3]."""
-        return float(abs(np.linalg.det(self.affine[:3, :3])))
+        return self._voxel_mm3
 
     @property
     def size(self) -> int:
@@ -113,8 +117,9 @@ class Grid:
     @property
     def slice_axis(self) -> int:
         """Array axis of the thickest voxels: the slice axis; 2 when isotropic."""
-        spacing = self.spacing_mm
-        return 2 if np.isclose(spacing[2], spacing.max()) else int(np.argmax(spacing))
+        spacing = self._spacing_mm
+        thickest = float(spacing.max())
+        return 2 if spacing[2] > (1 - 1e-5) * thickest else int(np.argmax(spacing))
 
     def cut(self, box: tuple[slice, slice, slice]) -> Self:
         """Return the grid of `volume[box]`; slices have a start and a stop."""

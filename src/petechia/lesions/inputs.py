@@ -131,6 +131,11 @@ class LesionInputs:
             )
 
     @property
+    def trusted(self) -> npt.NDArray[np.bool_]:
+        """Where field and susceptibility can be read."""
+        return self.brain_mask if self.field_mask is None else self.field_mask
+
+    @property
     def has_field(self) -> bool:
         """True when moments can be measured."""
         return self.local_field_ppm is not None

@@ -31,7 +31,7 @@ class ShortlistParams:
     Attributes
     ----------
     most_shaped : int
-        At most so many voids have their shape measured, those of greatest symmetric depth.
+        At most so many voids have their shape measured, the first by `promise`.
     most : int
         So many of them become candidates, the best by `worth`.
     sure : float
@@ -40,7 +40,7 @@ class ShortlistParams:
 
     most_shaped: int = 1000
     most: int = 150
-    sure: float = 2.5
+    sure: float = 2.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.most <= self.most_shaped:
@@ -89,7 +89,50 @@ def symmetric_depth(
     return np.asarray(np.sort(rise, axis=1)[:, :2].mean(axis=1) / background, dtype=np.float64)
 
 
-def worth(shape: Shape, tube: Tube, symmetric: float, texture: float, voxel_mm3: float) -> float:
+def strongest(
+    chi_ppm: npt.NDArray[np.floating] | None, mask: npt.NDArray[np.bool_], voids: Sequence[Void]
+) -> Floats:
+    """Return the greatest susceptibility of either sign in each void [ppm], 0 where not known.
+
+    Parameters
+    ----------
+    chi_ppm : (I, J, K) ndarray of float or None
+        Susceptibility map.
+    mask : (I, J, K) ndarray of bool
+        Where it is trusted.
+    voids : sequence of Void
+        N voids.
+    """
+    out = np.zeros(len(voids))
+    if chi_ppm is None:
+        return out
+    for n, void in enumerate(voids):
+        at = tuple(void.body.T)
+        if mask[at].mean() > 0.5:
+            out[n] = float(np.abs(chi_ppm[at]).max())
+    return out
+
+
+def promise(symmetric: Floats, voids: Sequence[Void], chi_ppm: Floats) -> Floats:
+    """Return the order in which shapes are measured: symmetric, or wide, or strong in the map.
+
+    A lesion that touches a vein is not symmetric, but wider than the vein.
+    """
+    wide = np.array([_ramp(v.inscribed_mm, 0.5, 2.5) for v in voids])
+    strong = np.array([_ramp(c, 0.05, 0.4) for c in chi_ppm])
+    return np.asarray(symmetric + 0.5 * wide + 0.5 * strong, dtype=np.float64)
+
+
+def worth(
+    void: Void,
+    shape: Shape,
+    tube: Tube,
+    symmetric: float,
+    texture: float,
+    voxel_mm3: float,
+    chi_ppm: float = 0.0,
+    vein_length_mm: float = 0.0,
+) -> float:
     """Return how much a void is like a spot: deep, with tissue all round, not continuing.
 
     A sum of ramps whose weights come from a logistic fit to the voids of simulated scans. It
@@ -97,27 +140,38 @@ def worth(shape: Shape, tube: Tube, symmetric: float, texture: float, voxel_mm3:
 
     Parameters
     ----------
-    shape, tube
-        Of the void.
+    void, shape, tube
+        It, and what was measured on it.
     symmetric : float
         From `symmetric_depth`.
     texture : float
         Spread of relative signal in undisturbed tissue.
     voxel_mm3 : float
         Volume of a voxel [mm^3].
+    chi_ppm : float
+        From `strongest` [ppm].
+    vein_length_mm : float
+        Length of the longest tracked vein in it [mm].
     """
     # a voxel much larger than a microbleed's void is never empty
     full = 0.7 * min(1.0, (2.0 / voxel_mm3) ** 0.5)
     return (
-        2.1 * _ramp(shape.depth, min(0.2, 0.4 * full), full)
-        + 1.6 * _ramp(shape.depth / max(texture, 1e-3), 3, 8)
-        + 1.2 * _ramp(symmetric, 0, 0.5)
-        + 1.7 * _ramp(shape.parenchyma_fraction, 0.2, 0.9)
-        - 3.2 * _ramp(shape.outside_fraction, 0, 0.4)
-        - 1.6 * _ramp(shape.elongation, 1.3, 3)
-        - 2.7 * _ramp(tube.through, 0.1, 0.6)
-        - 1.7 * _ramp(tube.one_way, 0.1, 0.8)
-        - 0.7 * _ramp(tube.one_way * shape.depth, 0.05, 0.4)
+        2.6 * _ramp(shape.depth, min(0.2, 0.4 * full), full)
+        + 2.5 * _ramp(shape.depth / max(texture, 1e-3), 3, 12)
+        + 0.6 * _ramp(symmetric, 0, 0.5)
+        + 0.9 * _ramp(shape.parenchyma_fraction, 0.2, 0.9)
+        + 1.2 * _ramp(shape.sphericity, 0.3, 0.9)
+        + 1.0 * _ramp(np.log(shape.n_voxels), 0, 3.5)
+        + 1.9 * _ramp(void.inscribed_mm, 0.5, 2.5)
+        + 1.9 * _ramp(shape.margin_sharpness, 0.1, 0.5)
+        + 2.7 * _ramp(chi_ppm, 0.05, 0.4)
+        - 2.0 * _ramp(shape.homogeneity, 0, 0.6)
+        - 2.4 * _ramp(void.background, 0.6, 1.1)
+        - 4.0 * _ramp(shape.outside_fraction, 0, 0.4)
+        - 2.0 * _ramp(shape.elongation, 1.3, 3)
+        - 3.5 * _ramp(tube.through, 0.1, 0.6)
+        - 3.1 * _ramp(tube.one_way, 0.1, 0.8)
+        - 1.1 * _ramp(vein_length_mm, 5, 25)
     )
 
 

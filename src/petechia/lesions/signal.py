@@ -28,19 +28,26 @@ class SignalParams:
         How often dark and bright outliers are taken out of the background.
     dark, bright : float
         Relative signals beyond which a voxel is an outlier.
+    fine_mm : float
+        Standard deviation of the smoothing about which texture is read [mm].
     """
 
     scale_mm: float = 5.0
     passes: int = 2
     dark: float = 0.8
     bright: float = 1.3
+    fine_mm: float = 1.5
 
     def __post_init__(self) -> None:
-        if not self.scale_mm > 0 or self.passes < 0 or not 0 < self.dark < 1 < self.bright:
+        if (
+            not min(self.scale_mm, self.fine_mm) > 0
+            or self.passes < 0
+            or not 0 < self.dark < 1 < self.bright
+        ):
             raise ParameterError(
                 f"{self}",
                 where="SignalParams",
-                mend="scale_mm above 0, passes at least 0, 0 < dark < 1 < bright.",
+                mend="scale_mm and fine_mm above 0, passes at least 0, 0 < dark < 1 < bright.",
             )
 
 
@@ -53,7 +60,8 @@ class RelativeSignal:
     value : (I, J, K) ndarray of float32
         0 to 2; exactly 1 outside the mask.
     texture : float
-        Robust standard deviation of `value` over the mask: noise and anatomy together.
+        Robust standard deviation of `value` about its mean within a few millimetres, over
+        the mask: noise and fine anatomy, but not the contrast between tissues.
     """
 
     value: Volume
@@ -112,6 +120,14 @@ def relative_signal(
         background = blocks.expand(mean.astype(np.float32))
     np.divide(bright, background, out=value, where=mask & (background > 0))
     np.clip(value, 0, 2, out=value)
-    inside = value[mask]
-    texture = 1.4826 * float(np.median(np.abs(inside - np.median(inside))))
-    return RelativeSignal(value=value, texture=texture)
+    return RelativeSignal(value=value, texture=_texture(value, mask, grid, p.fine_mm))
+
+
+def _texture(value: Volume, mask: Mask, grid: Grid, fine_mm: float) -> float:
+    sigma = fine_mm / grid.spacing_mm
+    total, weight = (
+        ndimage.gaussian_filter(v, sigma, truncate=3.0)
+        for v in (np.where(mask, value, np.float32(0)), mask.astype(np.float32))
+    )
+    fine = value[mask] - total[mask] / np.maximum(weight[mask], np.float32(1e-3))
+    return 1.4826 * float(np.median(np.abs(fine - np.median(fine))))

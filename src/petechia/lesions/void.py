@@ -1,6 +1,7 @@
 """Voids: from proposed places to disjoint sets of voxels on the scan's own grid."""
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from petechia.errors import ParameterError
 
 Signal = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Part = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,11 @@ class VoidParams:
     body_radii : float
         Voxels farther from the core than this many of its inscribed radii are tails
         (veins that run into the void), not body.
+    least_part_mm3 : float
+        A part of a tail so large, of two voxels or more and with a proposed place in it, is
+        a void of its own when it is compact: a spot may touch another or a vein [mm^3].
+    compact : float
+        Least share of such a part that is body.
     """
 
     snap_mm: float = 2.0
@@ -51,20 +58,23 @@ class VoidParams:
     merge_far: float = 0.1
     near_mm: float = 3.0
     body_radii: float = 2.2
+    least_part_mm3: float = 1.0
+    compact: float = 0.6
 
     def __post_init__(self) -> None:
         if (
-            min(self.snap_mm, self.reach_mm, self.body_radii) <= 0
+            min(self.snap_mm, self.reach_mm, self.body_radii, self.least_part_mm3) <= 0
             or not 0 < self.least_depth < 1
             or not 0 < self.half < 1
+            or not 0 <= self.compact <= 1
             or not 0 <= self.merge_far <= self.merge < 1
             or self.near_mm < 0
         ):
             raise ParameterError(
                 f"{self}",
                 where="VoidParams",
-                mend="Distances above 0; least_depth, half and merge between 0 and 1; merge_far "
-                "at most merge.",
+                mend="Distances and volumes above 0; least_depth, half, compact and merge between "
+                "0 and 1; merge_far at most merge.",
             )
 
 
@@ -77,7 +87,8 @@ class Void:
     body : (N, 3) ndarray of int
         Voxels that are measured and labelled.
     tail : (M, 3) ndarray of int
-        Further voxels as dark, connected, but beyond the body.
+        Further voxels as dark, connected, but beyond the body. Parts of it that are large
+        enough are bodies of further voids.
     seed_vox : (3,) ndarray of int
         Its darkest voxel.
     background : float
@@ -134,7 +145,8 @@ def grow_voids(
     Returns
     -------
     list of Void
-        Disjoint, in the order of their first place; places without a void give none.
+        Their bodies are disjoint; in the order of their first place; places without a void
+        give none.
     """
     p = params or VoidParams()
     grid.require(signal, "signal")
@@ -163,29 +175,53 @@ def grow_voids(
     merge = (p.merge, p.merge_far, near)
     labels, parent = _flood(signal, mask, seeds, threshold, background, p.reach_mm, spacing, merge)
     boxes = ndimage.find_objects(labels, len(seeds))
+    proposed = np.zeros(grid.shape, dtype=bool)
+    proposed[tuple(seeds.T)] = True
     out = []
     for n, box in enumerate(boxes):
         if parent[n] != n or box is None:
             continue
-        region = np.pad(labels[box] == n + 1, 1)
+        region, seeded = np.pad(labels[box] == n + 1, 1), np.pad(proposed[box], 1)
         corner = np.array([s.start for s in box]) - 1
-        body, tail, inscribed = _body(region, spacing, p.body_radii)
-        out.append(
-            Void(
-                body=body + corner,
-                tail=tail + corner,
-                seed_vox=seeds[n],
-                background=float(background[n]),
-                least=float(least[n]),
-                inscribed_mm=inscribed,
+        for body, tail, inscribed in _bodies(region, seeded, grid, p):
+            body, tail = body + corner, tail + corner
+            values = signal[tuple(body.T)]
+            darkest = _middle(body, values <= values.min() + 1e-3, grid)
+            out.append(
+                Void(
+                    body=body,
+                    tail=tail,
+                    seed_vox=body[darkest],
+                    background=float(background[n]),
+                    least=float(values[darkest]),
+                    inscribed_mm=inscribed,
+                )
             )
-        )
     return out
 
 
-def _body(
-    region: Mask, spacing_mm: npt.NDArray[np.float64], radii: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]:
+def _middle(voxels: npt.NDArray[np.int64], some: npt.NDArray[np.bool_], grid: Grid) -> int:
+    """Return which of `some` voxels lies nearest to the centre of all."""
+    gap = np.linalg.norm((voxels - voxels.mean(axis=0)) * grid.spacing_mm, axis=1)
+    return int(np.argmin(np.where(some, gap.round(6), np.inf)))
+
+
+def _bodies(region: Mask, seeded: Mask, grid: Grid, params: VoidParams) -> Iterator[Part]:
+    """Yield body, tail and inscribed radius of a region, and of compact parts of its tail."""
+    body, tail, inscribed = _body(region, grid.spacing_mm, params.body_radii)
+    yield body, tail, inscribed
+    beyond = np.zeros_like(region)
+    beyond[tuple(tail.T)] = True
+    parts, _ = ndimage.label(beyond, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())
+    for part in np.unique(parts[seeded & beyond]):
+        if sizes[part] >= 2 and sizes[part] * grid.voxel_mm3 >= params.least_part_mm3:
+            own, rest, radius = _body(parts == part, grid.spacing_mm, params.body_radii)
+            if len(own) >= params.compact * sizes[part]:
+                yield own, rest, radius
+
+
+def _body(region: Mask, spacing_mm: npt.NDArray[np.float64], radii: float) -> Part:
     """Return voxels near the core of `region`, the others, and the inscribed radius."""
     inside = ndimage.distance_transform_edt(region, sampling=spacing_mm)
     # the distance runs to the centre of the first voxel outside: half a voxel too far

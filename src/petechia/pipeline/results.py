@@ -47,6 +47,7 @@ def write_results(
             grid=work.grid,
             methods=work.methods,
             says=work.detection.says if work.detection else (),
+            language=work.language,
             region_table=_region_rows(work),
         )
     )

@@ -17,6 +17,7 @@ from petechia.files.nifti import sha256_of
 from petechia.files.output import OutputTree
 from petechia.files.scan import Scan, ScanName, ScanRef
 from petechia.files.writing import make_folder, output_error, without_places
+from petechia.pipeline.clinical import NOTHING_TOLD, ClinicalTable
 from petechia.pipeline.dicom_export import export_dicom, export_folder
 from petechia.pipeline.engines import METHODS as ENGINES
 from petechia.pipeline.given import given_volumes
@@ -33,7 +34,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a run is carried out; none of it changes a result, but for `mask` and `field`.
+    """How a run is carried out; no number depends on it, but for `mask`, `field`, `clinical`.
 
     Attributes
     ----------
@@ -41,6 +42,10 @@ class Options:
         Only these stages are written; empty for the whole road.
     mask, field : Path or None
         A user's own brain mask and total field, on the scan's grid.
+    clinical : ClinicalTable
+        Clinical facts about the participants.
+    language : str
+        Of the report: 'en' or 'zh'.
     save_intermediates : bool
         Also write the unwrapped phase, total field, residual and high-pass phase.
     dicom : bool
@@ -54,6 +59,8 @@ class Options:
     steps: tuple[str, ...] = ()
     mask: Path | None = None
     field: Path | None = None
+    clinical: ClinicalTable = NOTHING_TOLD
+    language: str = "en"
     save_intermediates: bool = False
     dicom: bool = False
     force: bool = False
@@ -141,6 +148,8 @@ def _down_the_road(
     for note in scan.notes:
         LOG.info("read: %s", note)
     work = Work(scan=scan, settings=settings, beside=ref.beside)
+    work.facts, work.language = options.clinical.of(scan.name), options.language
+    work.warnings += options.clinical.notes(scan.name)
     work.given_mask, work.given_field_ppm = given_volumes(options.mask, options.field, scan)
 
     @contextmanager
@@ -209,7 +218,9 @@ def _hashes(scan: Scan) -> list[str]:
 
 def _given_hashes(options: Options, ref: ScanRef) -> list[str]:
     given = (options.mask, options.field, *ref.beside.paths)
-    return [sha256_of(path) for path in given if path is not None]
+    told = [f"{k}: {v}" for k, v in options.clinical.of(ref.name).as_dict().items()]
+    told += [f"report: {options.language}"] if options.language != "en" else []
+    return [sha256_of(path) for path in given if path is not None] + told
 
 
 def _report_name(tree: OutputTree, name: ScanName) -> str:

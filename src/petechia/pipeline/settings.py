@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from petechia.contrast.relaxation import METHODS as RELAXATION
 from petechia.contrast.weighting import METHODS as WEIGHTING
@@ -34,6 +34,8 @@ PhaseSign = Literal["auto", "+1", "-1"]
 Highpass = Literal["unwrapped", "homodyne"]
 Reference = Literal["brain", "csf"]
 OperatingPoint = Literal["screening", "balanced", "counting"]
+Cerebellum = Literal["infratentorial", "ignored"]
+PvsAbove = Literal[10, 20]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,12 @@ class Settings:
     operating_point : str
         Which probability counts, as the model's card declares: screening misses least,
         counting adds least that is false, balanced lies between.
+    cerebellum : str
+        How cerebellar microbleeds enter the patient's category: 'infratentorial' (with the deep
+        ones) or 'ignored' (neither way, as in the Boston criteria 2.0).
+    pvs_above : int
+        Perivascular spaces of the basal ganglia give a point of the total small-vessel score
+        above this number: 10 or 20, sources differ.
     method_settings : mapping
         Settings of single methods: {"tv": {"iterations": 80}}.
     """
@@ -77,18 +85,20 @@ class Settings:
     reference: Reference = "brain"
     slab_mm: float = 9.0
     operating_point: OperatingPoint = "balanced"
+    cerebellum: Cerebellum = "infratentorial"
+    pvs_above: PvsAbove = 10
     method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for family, methods in FAMILIES.items():
             choose(methods, str(getattr(self, family)), f"settings.{family}")
         for name, kind in get_type_hints(type(self)).items():
-            words = get_args(kind)
-            if words and isinstance(words[0], str) and getattr(self, name) not in words:
+            words = get_args(kind) if get_origin(kind) is Literal else ()
+            if words and getattr(self, name) not in words:
                 raise ParameterError(
                     f"{getattr(self, name)!r} is not a choice",
                     where=f"settings.{name}",
-                    mend=f"Choose one of {', '.join(words)}.",
+                    mend=f"Choose one of {', '.join(map(str, words))}.",
                 )
         number = isinstance(self.slab_mm, int | float) and not isinstance(self.slab_mm, bool)
         if not number or not 1 <= self.slab_mm <= 50:

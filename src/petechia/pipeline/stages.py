@@ -26,8 +26,9 @@ from petechia.contrast.weighting import METHODS as WEIGHTING
 from petechia.core.morphology import Mask
 from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError, UnfitError
-from petechia.lesions.detect import DetectParams, detect
+from petechia.lesions.detect import detect
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.params import DetectParams
 from petechia.phase.handedness import air_evidence
 from petechia.phase.offsets import remove_offsets
 from petechia.phase.quality import highpass_evidence

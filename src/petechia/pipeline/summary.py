@@ -11,7 +11,7 @@ from petechia import __version__
 from petechia.assets.store import manifest
 from petechia.files.contract import contract
 from petechia.files.writing import without_places
-from petechia.lesions.criteria import summarise
+from petechia.lesions.criteria import CriteriaParams, summarise
 from petechia.pipeline.detector import card, threshold
 from petechia.pipeline.fitness import slice_gap_mm
 from petechia.pipeline.provenance import Meter
@@ -40,7 +40,9 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
     no_search: str | None = "no search for it was made"
     if work.detection:
         no_search = work.detection.no_siderosis_search
-    counted = summarise(findings, no_siderosis_search=no_search)
+    chosen = work.settings
+    params = CriteriaParams(cerebellum=chosen.cerebellum, pvs_above=chosen.pvs_above)
+    counted = summarise(findings, params, no_search, work.facts, assessable=not why_not)
     if why_not:
         counted |= {"category": "not_assessable", "count_interval_95": None}
     return {
@@ -61,6 +63,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
             "threshold": threshold(work.settings.operating_point),
         },
         **counted,
+        "susceptibility_reference": work.chi_reference if work.chi_ppm is not None else None,
         "not_assessable": why_not + _not_assessable(work),
         "settings": work.settings.as_dict(),
         "input_sha256": {source.path: source.sha256 for source in work.scan.sources},

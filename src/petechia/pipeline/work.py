@@ -15,6 +15,7 @@ from petechia.anatomy.tracking import Veins
 from petechia.core.echoes import Echoes, reading_echo
 from petechia.core.grid import Grid
 from petechia.files.scan import Beside, Scan
+from petechia.lesions.criteria.clinical import ClinicalFacts
 from petechia.lesions.detect import Detection
 from petechia.pipeline.fitness import Check, forbidden
 from petechia.pipeline.settings import Settings
@@ -36,6 +37,8 @@ class Work:
     given_field_ppm: Volume | None = None
     given_reference: Mask | None = None
     beside: Beside = field(default_factory=Beside)
+    facts: ClinicalFacts = field(default_factory=ClinicalFacts)
+    language: str = "en"
 
     checks: list[Check] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

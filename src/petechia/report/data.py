@@ -47,6 +47,8 @@ class ReportData:
         Rows with `stage`, `method`, `summary`, `doi` in the order they were run.
     says : tuple of str
         What the search itself has to say about its own completeness.
+    language : str
+        Of the page: 'en' or 'zh'.
     region_table : sequence of mappings
         Rows with `index` and `compartment`: colours of the region map. Empty: no region map.
 
@@ -68,6 +70,7 @@ class ReportData:
     grid: Grid
     methods: Sequence[Mapping[str, str]] = ()
     says: tuple[str, ...] = ()
+    language: str = "en"
     region_table: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:

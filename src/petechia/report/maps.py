@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from petechia.report.language import t
 from petechia.report.pictures import (
     Window,
     body_path,
@@ -123,7 +124,7 @@ def _nearest(numbers: Sequence[int], wanted: int) -> int:
 def montages(scene: Scene, numbers: Sequence[int]) -> list[Montage]:
     """Return a montage for every map that the scan has, in the order of `TITLES`."""
     return [
-        Montage(key, title, [_uri(scene, key, n) for n in numbers], scene.windows[key])
+        Montage(key, t(title), [_uri(scene, key, n) for n in numbers], scene.windows[key])
         for key, title in TITLES.items()
         if key in scene.laid
     ]
@@ -146,7 +147,7 @@ def region_montage(
         labels = every(scene.slice_of("regions", n, scene.box), factor)
         tint = tint_of[np.maximum(labels, 0)]
         pictures.append(data_uri(png(tinted(grey, tint), palette)))
-    return Montage("regions", "Regions used for the sites", pictures, None)
+    return Montage("regions", t("Regions used for the sites"), pictures, None)
 
 
 def _tints(table: Sequence[Mapping[str, Any]], highest: int) -> Array:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from petechia.report.data import ReportData, number
-from petechia.report.findings import Entry
+from petechia.report.criteria import input_words, scale_rows
+from petechia.report.data import RESEARCH_USE, ReportData, number
+from petechia.report.findings import Entry, rejected_groups
+from petechia.report.language import said, t
 from petechia.report.wording import (
     BINS,
     CATEGORIES,
     METHODS,
+    PHASES,
     capital,
     count_of,
     number_text,
@@ -37,18 +40,18 @@ class Headline:
 
 def headline(data: ReportData) -> Headline:
     """Return the count and what belongs to it, or that there can be none."""
-    cannot = [plain(reason) for reason in data.summary.get("not_assessable") or ()]
+    cannot = [said(plain(reason)) for reason in data.summary.get("not_assessable") or ()]
     if not data.assessable:
         refused = [
-            plain(check.get("says") or check.get("check"))
+            said(plain(check.get("says") or check.get("check")))
             for check in data.fitness
             if check.get("status") == "refused"
         ]
-        reasons = cannot or refused or ["The summary does not say why."]
-        return Headline("Microbleeds not assessable in this scan", "", "", [], reasons)
+        reasons = cannot or refused or [t("The summary does not say why.")]
+        return Headline(t("Microbleeds not assessable in this scan"), "", "", [], reasons)
     total = int(data.counts.get("total", 0))
     return Headline(
-        f"{'microbleed' if total == 1 else 'microbleeds'} counted",
+        t("microbleed counted") if total == 1 else t("microbleeds counted"),
         str(total),
         _interval(data),
         _facts(data),
@@ -59,9 +62,9 @@ def headline(data: ReportData) -> Headline:
 def _interval(data: ReportData) -> str:
     bounds = data.summary.get("count_interval_95")
     if not bounds or len(bounds) != 2:
-        return "No interval was computed."
+        return t("No interval was computed.")
     low, high = (f"{float(bound):.0f}" for bound in bounds)
-    return f"95 % interval {low} to {high}"
+    return t("95 % interval {low} to {high}", low=low, high=high)
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
@@ -69,19 +72,45 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     category, bin_word = str(data.summary.get("category")), str(data.summary.get("count_bin"))
     te = te_text(data.summary.get("reading_te_s"))
     facts = [
-        ("Definite (MARS)", str(counts.get("definite", 0))),
-        ("Possible (MARS)", str(counts.get("possible", 0))),
-        ("Category", CATEGORIES.get(category, spaced(category))),
-        ("Count group", BINS.get(bin_word, plain(bin_word))),
-        ("Left / right / midline", " / ".join(str(counts.get(s, 0)) for s in _SIDES)),
+        (t("Definite (MARS)"), str(counts.get("definite", 0))),
+        (t("Possible (MARS)"), str(counts.get("possible", 0))),
+        (t("Category"), said(CATEGORIES.get(category, spaced(category)))),
+        (t("Count group"), _group(criteria, bin_word)),
+        (t("Left / right / midline"), " / ".join(str(counts.get(s, 0)) for s in _SIDES)),
     ]
-    if int(counts.get("total", 0)):
+    total = int(counts.get("total", 0))
+    if total:
         largest, moment = criteria.get("largest_diameter_mm"), criteria.get("total_moment_ppm_mm3")
         facts += [
-            (f"Largest apparent diameter at TE {te}", number_text(largest, 1, "mm")),
-            ("Total susceptibility moment", number_text(moment, 2, "ppm mm³")),
+            (t("Largest apparent diameter at TE {te}", te=te), number_text(largest, 1, "mm")),
+            (t("Total susceptibility moment"), _total(criteria, moment, total)),
+            (t("Susceptibility relative to"), reference(data)),
         ]
     return facts
+
+
+def _group(criteria: Any, coarse: str) -> str:
+    """Return the count's group: the coarse one, the finer one, and a high burden."""
+    bins = criteria.get("count_bins") or {}
+    words = said(BINS.get(coarse, plain(coarse)))
+    fine = str(bins.get("0, 1, 2-4, >=5", coarse))
+    if fine != coarse:
+        words += t(" (finer division: {group})", group=said(BINS.get(fine, plain(fine))))
+    return words + (t("; high burden, more than 10") if bins.get("high_burden") else "")
+
+
+def _total(criteria: Any, moment: Any, total: int) -> str:
+    """Return the sum of moments, and of how many microbleeds when not of all."""
+    summed = criteria.get("moments_in_total")
+    words = number_text(moment, 2, "ppm mm³")
+    if number(moment) is None or summed is None or summed == total:
+        return words
+    return words + t(" (sum of {n} of {total})", n=summed, total=total)
+
+
+def reference(data: ReportData) -> str:
+    """Return what susceptibility is relative to."""
+    return said(plain(data.summary.get("susceptibility_reference") or "")) or t("not stated")
 
 
 _SIDES = ("left", "right", "midline")
@@ -101,29 +130,30 @@ def trust_when_empty(data: ReportData, entries: Sequence[Entry]) -> Trust | None
     if any(entry.counted for entry in entries):
         return None
     if not data.assessable:
-        title = "Nothing is counted, because the scan cannot show microbleeds"
-        return Trust("none", title, ["This says nothing about whether there are any."])
-    reasons = [plain(text) for text in data.says]
+        title = t("Nothing is counted, because the scan cannot show microbleeds")
+        return Trust("none", title, [t("This says nothing about whether there are any.")])
+    reasons = [said(plain(text)) for text in data.says]
     reasons.append(_search(data, entries))
     doubts = [
-        f"{capital(spaced(check.get('check', '')))}: {plain(check.get('says') or '')}"
+        f"{capital(spaced(check.get('check', '')))}: {said(plain(check.get('says') or ''))}"
         for check in data.fitness
         if check.get("status") != "ok"
     ]
     if not data.fitness:
-        doubts = ["No fitness check was made of this scan."]
+        doubts = [t("No fitness check was made of this scan.")]
     if not entries:
         doubts.append(
-            "Not one candidate was found. Even a healthy brain leaves some, its veins cut across: "
-            "look at the maps before trusting this."
+            t(
+                "Not one candidate was found. Even a healthy brain leaves some, its veins cut "
+                "across: look at the maps before trusting this."
+            )
         )
     if doubts:
-        return Trust("caution", "No microbleed was counted: read with caution", doubts + reasons)
+        return Trust("caution", t("No microbleed was counted: read with caution"), doubts + reasons)
     n = len(data.fitness)
-    reasons.insert(
-        0, "Every fitness check was passed." if n > 1 else "The fitness check was passed."
-    )
-    return Trust("trusted", "No microbleed was counted, and the scan was fit to show them", reasons)
+    passed = t("Every fitness check was passed.") if n > 1 else t("The fitness check was passed.")
+    title = t("No microbleed was counted, and the scan was fit to show them")
+    return Trust("trusted", title, [passed, *reasons])
 
 
 def _search(data: ReportData, entries: Sequence[Entry]) -> str:
@@ -131,12 +161,14 @@ def _search(data: ReportData, entries: Sequence[Entry]) -> str:
     for entry in entries:
         kinds[entry.kind] = kinds.get(entry.kind, 0) + 1
     looked = ", ".join(count_of(kind, n) for kind, n in sorted(kinds.items()))
-    n = len(entries)
-    searched = f"The search examined {n} dark or field-disturbing {'spot' if n == 1 else 'spots'}"
-    point = operating_point(data)
-    return (
-        f"{searched}{f' ({looked})' if looked else ''} and counted none{point and f' at {point}'}."
+    n, point = len(entries), operating_point(data)
+    searched = (
+        t("The search examined {n} dark or field-disturbing spot", n=n)
+        if n == 1
+        else t("The search examined {n} dark or field-disturbing spots", n=n)
     )
+    none = t(" and counted none at {point}.", point=point) if point else t(" and counted none.")
+    return f"{searched}{f' ({looked})' if looked else ''}{none}"
 
 
 def operating_point(data: ReportData) -> str:
@@ -145,16 +177,20 @@ def operating_point(data: ReportData) -> str:
     name, threshold = point.get("name"), number(point.get("threshold"))
     if not name or threshold is None:
         return ""
-    return f"the operating point “{plain(name)}” (probability {threshold:.2g} or more)"
+    return t(
+        "the operating point “{name}” (probability {threshold} or more)",
+        name=said(plain(name)),
+        threshold=f"{threshold:.2g}",
+    )
 
 
 def model_note(data: ReportData) -> str:
     """Return what is to be known about the probabilities."""
     model = data.summary.get("model") or {}
-    says = plain(model.get("says") or "")
+    says = said(plain(model.get("says") or ""))
     if model.get("calibrated"):
-        return f"Probabilities are calibrated. {says}".strip()
-    return f"Probabilities are not calibrated: take them as a ranking. {says}".strip()
+        return says or t("Probabilities are calibrated.")
+    return f"{t('Probabilities are not calibrated: take them as a ranking.')} {says}".strip()
 
 
 def _siderosis(data: ReportData, foci: int) -> str:
@@ -163,33 +199,51 @@ def _siderosis(data: ReportData, foci: int) -> str:
     if not foci:
         why = "" if told.get("extent") == "none" else told.get("why_not") or "no search was made"
         if why:
-            return f"not assessed: {plain(why)}"
-        return "no dark sheet along the cortex was found; small or faint ones can be missed"
-    reach = f", {told['extent']}" if told.get("extent") else ""
-    sulci = "1 sulcus" if foci == 1 else f"{foci} sulci"
-    return f"suspected in {sulci}{reach}: dark sheets along the cortex, for the reader to judge"
+            return t("not assessed: {why}", why=said(plain(why)))
+        return t("no dark sheet along the cortex was found; small or faint ones can be missed")
+    reach = f", {said(told['extent'])}" if told.get("extent") else ""
+    sulci = t("1 sulcus") if foci == 1 else t("{n} sulci", n=foci)
+    return t(
+        "suspected in {where}: dark sheets along the cortex, for the reader to judge",
+        where=sulci + reach,
+    )
 
 
 def other_markers(data: ReportData, entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """Return the markers a microbleed report is asked for, and what this one says of them."""
     kinds = [entry.kind for entry in entries]
     if not data.assessable:
-        blood = siderosis = "not assessable in this scan"
+        blood = siderosis = t("not assessable in this scan")
     else:
         n, foci = kinds.count("macrobleed"), kinds.count("siderosis")
-        blood = str(n) if n else "none among the findings"
+        blood = str(n) if n else t("none among the findings")
         siderosis = _siderosis(data, foci)
-    return [
-        ("Macrobleeds above 10 mm", blood),
-        ("Cortical superficial siderosis", siderosis),
-        ("Edema around a finding", "not assessed (needs T2 or FLAIR)"),
-        (
-            "White-matter hyperintensities, lacunes, perivascular spaces",
-            "not assessed (need T1, T2 or FLAIR)",
-        ),
-        ("Comparison with a prior scan", "not made"),
-        ("Clinical criteria (Boston 2.0, ARIA-H)", "not assessed (need clinical facts)"),
+    told = (data.summary.get("criteria") or {}).get("clinical_facts") or {}
+    others = [
+        _told(told, "Lacunes", "lacunes"),
+        _told(told, "White-matter hyperintensities (Fazekas)", *FAZEKAS),
+        _told(told, "Perivascular spaces", "basal_ganglia_pvs", "centrum_semiovale_pvs"),
     ]
+    if "css" in told:
+        siderosis = f"{siderosis}; {t('as given: {value}', value=said(told['css']))}"
+    return [
+        (t("Macrobleeds above 10 mm"), blood),
+        (t("Cortical superficial siderosis"), siderosis),
+        (t("Edema around a finding"), t("not assessed (needs T2 or FLAIR)")),
+        *others,
+        (t("Comparison with a prior scan"), t("not made")),
+    ]
+
+
+FAZEKAS = ("fazekas_periventricular", "fazekas_deep")
+
+
+def _told(told: Any, title: str, *names: str) -> tuple[str, str]:
+    """Return a marker that this tool does not read, as the clinical facts tell it."""
+    known = [f"{input_words(name)} {said(plain(told[name]))}" for name in names if name in told]
+    if not known:
+        return t(title), t("not assessed (needs T1, T2 or FLAIR, and a reader)")
+    return t(title), t("as given: {value}", value=", ".join(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,26 +280,120 @@ def methods_text(data: ReportData) -> MethodsText:
 
 def _sentence(row: Any) -> str:
     stage, method = spaced(row.get("stage", "")), str(row.get("method", ""))
-    what = plain(row.get("summary") or "").rstrip(". ")
+    what = said(plain(row.get("summary") or "")).rstrip(". ")
     if not what:
-        return f"{capital(stage)}: {METHODS.get(method, plain(method))}"
-    return f"{capital(stage)}: {METHODS.get(method, plain(method))} ({what})"
+        return f"{capital(stage)}: {said(METHODS.get(method, plain(method)))}"
+    return f"{capital(stage)}: {said(METHODS.get(method, plain(method)))} ({what})"
 
 
 def _opening(data: ReportData) -> str:
+    scan, version = scan_words(data), plain(data.summary.get("version") or "")
+    return t(
+        "A gradient-echo scan{scan} was processed with Petechia{version}, in these steps.",
+        scan=f" ({scan})" if scan else "",
+        version=f" {version}" if version else "",
+    )
+
+
+def scan_words(data: ReportData) -> str:
+    """Return field, echoes and voxel in one line."""
     facts = data.protocol
     times = [f"{1000 * float(te):.4g}" for te in facts.get("te_s") or ()]
     b0 = number(facts.get("b0_t"))
     parts = [
         "" if b0 is None else f"{b0:.4g} T",
-        f"{len(times)} {'echo' if len(times) == 1 else 'echoes'}, TE {', '.join(times)} ms"
-        if times
-        else "",
-        f"voxel {size_text(facts['spacing_mm'])}" if facts.get("spacing_mm") else "",
+        _echoes(times),
+        t("voxel {size}", size=size_text(facts["spacing_mm"])) if facts.get("spacing_mm") else "",
     ]
-    scan = "; ".join(part for part in parts if part)
-    version = plain(data.summary.get("version") or "")
-    return (
-        f"A gradient-echo scan{f' ({scan})' if scan else ''} was processed with "
-        f"Petechia{f' {version}' if version else ''}, in these steps."
-    )
+    return "; ".join(part for part in parts if part)
+
+
+def _echoes(times: Sequence[str]) -> str:
+    if not times:
+        return ""
+    listed = ", ".join(times)
+    if len(times) == 1:
+        return t("1 echo, TE {times} ms", times=listed)
+    return t("{n} echoes, TE {times} ms", n=len(times), times=listed)
+
+
+def short_text(data: ReportData, entries: Sequence[Entry]) -> str:
+    """Return the report in a few lines, for pasting into another one."""
+    name = f"Petechia {plain(data.summary.get('version') or '')}".strip()
+    lines = [
+        t("CEREBRAL MICROBLEEDS, gradient-echo MRI, read by software ({name})", name=name),
+        t("Scan: {scan}; phase {phase}.", scan=scan_words(data), phase=_phase(data)),
+        _quality(data),
+    ]  # fmt: skip
+    lines += _short_answer(data, entries) if data.assessable else _short_refusal(data)
+    lines += [
+        "; ".join(f"{name}: {value}" for name, value in other_markers(data, entries)) + ".",
+        *_short_scales(data),
+        t("Not reviewed by a reader."),
+        t(RESEARCH_USE),
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _phase(data: ReportData) -> str:
+    word = str(data.protocol.get("phase", "none"))
+    return t(PHASES.get(word, plain(word)))
+
+
+def _quality(data: ReportData) -> str:
+    """Return the checks that were not passed; or that all were."""
+    if not data.fitness:
+        return t("No fitness check was made of this scan.")
+    doubts = [
+        f"{spaced(check.get('check', ''))} ({said(plain(check.get('value') or ''))})"
+        for check in data.fitness
+        if check.get("status") != "ok"
+    ]
+    if not doubts:
+        return t("Quality: every fitness check was passed.")
+    return t("Quality: limited by {doubts}.", doubts=", ".join(doubts))
+
+
+def _short_refusal(data: ReportData) -> list[str]:
+    answer = headline(data)
+    return [f"{answer.title}: {' '.join(answer.cannot)}"]
+
+
+def _short_answer(data: ReportData, entries: Sequence[Entry]) -> list[str]:
+    answer = headline(data)
+    facts = "; ".join(f"{name}: {value}" for name, value in answer.facts)
+    sites: dict[str, int] = {}
+    for entry in entries:
+        if entry.counted:
+            side, site = entry.row.get("side", "n/a"), entry.row.get("site", "n/a")
+            sites[place_words(site, side)] = sites.get(place_words(site, side), 0) + 1
+    placed = "; ".join(f"{place}: {n}" for place, n in sorted(sites.items()))
+    rejected = ", ".join(count_of(kind, len(some)) for kind, some in rejected_groups(entries))
+    point = operating_point(data)
+    return [
+        t("{n} {title} ({interval}) at {point}.", n=answer.number, title=answer.title,
+          interval=answer.interval, point=point or t("an unknown operating point")),
+        f"{facts}.",
+        t("Sites: {sites}.", sites=placed) if placed else "",
+        t("Not counted: {kinds}.", kinds=rejected) if rejected else "",
+        " ".join(answer.cannot),
+    ]  # fmt: skip
+
+
+def place_words(site: str, side: str) -> str:
+    """Return `frontal, left`, as far as both are known."""
+    if site == "n/a":
+        return said(side) if side in _SIDES else t("site not known")
+    return f"{spaced(site)}, {said(side)}" if side in _SIDES else spaced(site)
+
+
+def _short_scales(data: ReportData) -> list[str]:
+    out = []
+    for row in scale_rows(data):
+        line = f"{row.short}: {row.answer}"
+        if row.could_be and row.told:
+            line += t(" (possible: {answers})", answers=row.could_be)
+        if row.missing:
+            line += t("; missing: {facts}", facts=", ".join(row.missing))
+        out.append(line + ".")
+    return out

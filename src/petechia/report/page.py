@@ -5,10 +5,13 @@ from functools import lru_cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from petechia.report import maps, narrative, tables
+from petechia.report.criteria import bombs_rows, input_words, scale_rows
 from petechia.report.data import RESEARCH_USE, ReportData
-from petechia.report.findings import Entry, read_entries, rejected_groups
+from petechia.report.findings import Entry, picture_order, read_entries, rejected_groups
+from petechia.report.language import LANGUAGES, said, speaking, spoken, t
 from petechia.report.scene import Scene
 from petechia.report.thumbnails import Thumbnail, strips
+from petechia.report.viewer import library_licence, make_viewer, policy, script
 from petechia.report.wording import (
     CLASS_SAYS,
     CLASSES,
@@ -22,8 +25,10 @@ from petechia.report.wording import (
     spaced,
 )
 
-PAGE_BYTES = 8_000_000
-"""A page stays below this: the pictures of findings get what the maps leave."""
+PAGE_BYTES = 15_000_000
+"""A page with its viewer stays below this: the viewer's volumes get what the pictures leave."""
+STILL_BYTES = 6_000_000
+"""What stands still stays below this: the pictures of findings get what the maps leave."""
 TEXT_BYTES = 700_000
 """Kept free for words; a table row of a finding is about 2 kB."""
 
@@ -38,7 +43,15 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"research_use": RESEARCH_USE, "capital": capital, "mm": _mm}
+    made.globals |= {
+        "research_use": RESEARCH_USE,
+        "capital": capital,
+        "mm": _mm,
+        "t": t,
+        "said": said,
+        "language": lambda: LANGUAGES[spoken()],
+        "policy": policy,
+    }
     return made
 
 
@@ -53,14 +66,19 @@ def render(data: ReportData) -> str:
     Returns
     -------
     str
-        HTML without scripts; pictures are inside. The same input gives the same text.
+        HTML that loads nothing: pictures, volumes and their viewer are inside. Without scripts
+        or WebGL the pictures and all words stay. The same input gives the same text.
 
     Notes
     -----
-    About 2 s for 256 x 256 x 140 voxels, most of it PNG compression. Volumes are read, not
-    copied. Pictures follow the nearest patient axes in radiological convention: nothing is
-    resampled, so an oblique scan is shown in its own planes.
+    Volumes are read, not copied. Pictures follow the nearest patient axes in radiological
+    convention: nothing is resampled, so an oblique scan is shown in its own planes.
     """
+    with speaking(data.language):
+        return _render(data)
+
+
+def _render(data: ReportData) -> str:
     entries = read_entries(data.findings)
     scene = Scene(data, entries)
     numbers, slices = maps.shared_slices(scene)
@@ -68,8 +86,13 @@ def render(data: ReportData) -> str:
     regions = maps.region_montage(scene, numbers, data.region_table)
     spent = sum(len(uri) for m in [*shown, *([regions] if regions else [])] for uri in m.pictures)
     spent += sum(len(piece.outline) for piece in slices) + 2_000 * len(entries)
-    pictures, without = strips(scene, entries, PAGE_BYTES - TEXT_BYTES - spent)
-    views = {entry.index: _view(entry, pictures.get(entry.index, [])) for entry in entries}
+    pictures, without = strips(scene, entries, STILL_BYTES - TEXT_BYTES - spent)
+    spent += sum(len(p.uri) for strip in pictures.values() for p in strip)
+    viewer = make_viewer(scene, PAGE_BYTES - TEXT_BYTES - spent, _viewer_texts(), _titled)
+    views = {
+        entry.index: _view(entry, pictures.get(entry.index, []), entry.index in scene.spots)
+        for entry in entries
+    }
     return (
         environment()
         .get_template("report.html.j2")
@@ -78,10 +101,20 @@ def render(data: ReportData) -> str:
             prefix=plain(data.prefix),
             version=plain(data.summary.get("version") or ""),
             headline=narrative.headline(data),
-            warnings=[plain(text) for text in data.summary.get("warnings") or ()],
+            warnings=[said(plain(text)) for text in data.summary.get("warnings") or ()],
             protocol=tables.protocol_rows(data),
             fitness=tables.fitness_rows(data),
             form=tables.rating_form(entries),
+            bombs=bombs_rows(data),
+            scales=scale_rows(data),
+            facts_told=_facts_told(data),
+            short_text=narrative.short_text(data, entries),
+            viewer=viewer,
+            script=script(),
+            licence=library_licence() if viewer else "",
+            choices=[
+                (e.index, _titled(e)) for e in picture_order(entries) if e.index in scene.spots
+            ],
             silhouettes=maps.silhouettes(scene) if data.assessable else [],
             counted=[views[entry.index] for entry in entries if entry.counted],
             rejected=_rejected(entries, views),
@@ -97,7 +130,7 @@ def render(data: ReportData) -> str:
             regions=regions,
             tints=maps.TINTS,
             absent=_absent(data),
-            projection_of="" if data.volume("swi") is not None else " of the magnitude",
+            projection_of="" if data.volume("swi") is not None else t(" of the magnitude"),
             methods=narrative.methods_text(data),
             settings=tables.settings_rows(data.summary.get("settings") or {}),
             software=tables.software_rows(data),
@@ -107,34 +140,97 @@ def render(data: ReportData) -> str:
     )
 
 
-def _view(entry: Entry, pictures: list[Thumbnail]) -> dict[str, object]:
+def _view(entry: Entry, pictures: list[Thumbnail], placed: bool) -> dict[str, object]:
     """Return one finding as the template shows it: every value already in words."""
     row = entry.row
     side, site = row.get("side", "n/a"), row.get("site", "n/a")
-    place = "not known" if site == "n/a" else spaced(site)
-    if side in tables.SIDES:
-        place = f"{place}, {side}" if site != "n/a" else side
+    place = narrative.place_words(site, side)
     at = entry.place_mm
     where = "" if at is None else ", ".join(number_text(value, 1) for value in at)
     return {
         "anchor": entry.anchor,
         "index": entry.index,
-        "name": plain(entry.name),
-        "kind": CLASSES.get(entry.kind, (spaced(entry.kind), ""))[0],
+        "name": said(plain(entry.name)),
+        "kind": said(CLASSES.get(entry.kind, (spaced(entry.kind), ""))[0]),
         "look": entry.look,
         "counted": entry.counted,
-        "probability": number_text(entry.probability, 2),
-        "mars": MARS.get(entry.mars, spaced(entry.mars)),
-        "sign": SIGNS.get(entry.sign, spaced(entry.sign)),
+        "probability": _probability(entry.probability),
+        "mars": said(MARS.get(entry.mars, spaced(entry.mars))),
+        "sign": said(SIGNS.get(entry.sign, spaced(entry.sign))),
         "place": place,
         "where": where,
         "size": number_text(entry.diameter_mm, 1, "mm"),
         "volume": number_text(row.get("volume_mm3"), 1, "mm³"),
         "moment": moment_text(entry.moment, entry.moment_se),
         "chi": number_text(row.get("chi_mean_ppm"), 2, "ppm"),
-        "evidence": plain(row.get("evidence", "")),
+        **_evidence(plain(row.get("evidence", ""))),
+        "definition": _definition(row.get("criteria", "n/a")),
         "pictures": pictures,
+        "placed": placed,
     }
+
+
+def _probability(value: float | None) -> str:
+    """Return two decimals, but never a certainty."""
+    if value is not None and value >= 0.995:
+        return t("above 0.99")
+    if value is not None and value < 0.005:
+        return t("below 0.01")
+    return number_text(value, 2)
+
+
+def _evidence(text: str) -> dict[str, str]:
+    """Return the reasons in words, and apart from them what weighed most in the model."""
+    clauses = text.replace(" +- ", " ± ").replace("mm3", "mm³").split("; ")
+    model = [c.removeprefix("model:").strip() for c in clauses if c.startswith("model:")]
+    rest = [c for c in clauses if not c.startswith("model:")]
+    return {"evidence": said("; ".join(rest)), "model_says": "; ".join(map(_weighed, model))}
+
+
+def _weighed(clause: str) -> str:
+    """Return `for: roundness, parenchyma; against: ...` of the model's own list."""
+    sides: dict[str, list[str]] = {" for it": [], " against it": []}
+    for part in clause.split(", "):
+        for mark, names in sides.items():
+            if part.endswith(mark):
+                names.append(said(part.removesuffix(mark).rpartition(": ")[2]))
+    told = {"for: {names}": sides[" for it"], "against: {names}": sides[" against it"]}
+    listed = [t(text, names=", ".join(names)) for text, names in told.items() if names]
+    return "; ".join(listed) or said(clause)
+
+
+JUDGED = ("met", "not met", "not assessed")
+
+
+def _definition(criteria: str) -> list[tuple[str, str]]:
+    """Return the criteria of the definition by how they were judged: (words, names)."""
+    judged: dict[str, list[str]] = {word: [] for word in JUDGED}
+    for part in criteria.split("; "):
+        name, mark, word = part.rpartition(": ")
+        if mark and word in judged:
+            judged[word].append(said(name))
+    return [(t(word), ", ".join(names)) for word, names in judged.items() if names]
+
+
+def _titled(entry: Entry) -> str:
+    """Return a finding's name and place."""
+    place = narrative.place_words(entry.row.get("site", "n/a"), entry.row.get("side", "n/a"))
+    return f"{said(plain(entry.name))} ({place})"
+
+
+def _viewer_texts() -> dict[str, str]:
+    """Return what the viewer's script says."""
+    return {
+        "loading": t("Loading the viewer …"),
+        "failed": t("The viewer cannot run in this browser. All pictures below stay."),
+        "none": t("no finding here"),
+    }
+
+
+def _facts_told(data: ReportData) -> list[tuple[str, str]]:
+    """Return the clinical facts as they were told."""
+    told = (data.summary.get("criteria") or {}).get("clinical_facts") or {}
+    return [(capital(input_words(name)), said(spaced(value))) for name, value in told.items()]
 
 
 def _rejected(entries: list[Entry], views: dict[int, dict[str, object]]) -> list[dict[str, object]]:
@@ -143,7 +239,7 @@ def _rejected(entries: list[Entry], views: dict[int, dict[str, object]]) -> list
         {
             "title": capital(count_of(kind, len(members)).partition(" ")[2]),
             "n": len(members),
-            "says": CLASS_SAYS.get(kind, ""),
+            "says": t(CLASS_SAYS[kind]) if kind in CLASS_SAYS else "",
             "open": kind == "macrobleed",
             "views": [views[entry.index] for entry in members],
         }
@@ -159,12 +255,12 @@ def _absent(data: ReportData) -> list[str]:
     for key, title in maps.TITLES.items():
         if data.volume(key) is not None:
             continue
-        why = "it was not made in this run"
+        why = t("it was not made in this run")
         if key in ("swi", "chi", "local_field") and no_phase:
-            why = "it needs phase, and this scan has none"
+            why = t("it needs phase, and this scan has none")
         elif key == "r2star" and single:
-            why = "it needs several echoes, and this scan has one"
-        out.append(f"{title}: {why}.")
+            why = t("it needs several echoes, and this scan has one")
+        out.append(t("{what}: {why}.", what=t(title), why=why))
     return out
 
 

@@ -55,8 +55,8 @@ class Scene:
         self.windows = {name: self._window(name) for name in self.laid}
         self.extent = self._extent()
         self.box = Box(*self._sides(self.plane))
-        labels = None if data.labels is None else self.layout.lay(data.labels)
-        self.spots = self._spots(entries, labels)
+        self.labels: Array | None = None if data.labels is None else self.layout.lay(data.labels)
+        self.spots = self._spots(entries, self.labels)
 
     @property
     def slice_mm(self) -> float:

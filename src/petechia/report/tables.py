@@ -7,6 +7,7 @@ from typing import Any
 
 from petechia.report.data import ReportData, number
 from petechia.report.findings import Entry
+from petechia.report.language import said, t
 from petechia.report.wording import (
     PHASES,
     STATUSES,
@@ -67,14 +68,14 @@ def rating_form(entries: Sequence[Entry]) -> Form:
     known = {site for sites in COMPARTMENTS.values() for site in sites}
     for compartment, sites in COMPARTMENTS.items():
         inside = [entry for entry in counted if entry.row.get("site") in sites]
-        rows.append(_form_row(capital(compartment), inside, "compartment"))
+        rows.append(_form_row(t(capital(compartment)), inside, "compartment"))
         for site in sites:
             here = [entry for entry in inside if entry.row.get("site") == site]
             rows.append(_form_row(capital(spaced(site)), here, "site"))
     elsewhere = [entry for entry in counted if entry.row.get("site") not in known]
     if elsewhere:
-        rows.append(_form_row("Site not known", elsewhere, "compartment"))
-    rows.append(_form_row("All", counted, "all"))
+        rows.append(_form_row(t("Site not known"), elsewhere, "compartment"))
+    rows.append(_form_row(t("All"), counted, "all"))
     return Form(
         rows,
         ungraded=sum(entry.mars not in GRADES for entry in counted),
@@ -98,12 +99,15 @@ def protocol_rows(data: ReportData) -> list[Row]:
     times = [te_text(te) for te in facts.get("te_s") or ()]
     phase = str(facts.get("phase", "none"))
     rows = [
-        ("Main field", "not stated" if b0 is None else f"{b0:.4g} T"),
+        ("Main field", t("not stated") if b0 is None else f"{b0:.4g} T"),
         ("Echo times", _listed(times)),
         ("Echo read for dark spots", te_text(data.summary.get("reading_te_s"))),
-        ("Phase", PHASES.get(phase, plain(phase)) + _bracketed(source.get("phase_note"), "none")),
+        (
+            "Phase",
+            t(PHASES.get(phase, plain(phase))) + _bracketed(source.get("phase_note"), "none"),
+        ),
         ("Voxel", size_text(facts.get("spacing_mm"))),
-        ("Matrix", TIMES.join(str(n) for n in shape) or "not stated"),
+        ("Matrix", TIMES.join(str(n) for n in shape) or t("not stated")),
         ("Acquisition", _stated(facts.get("acquisition_type"))),
         ("Slice thickness", _length(facts.get("slice_thickness_mm"))),
         ("Gap between slices", _length(facts.get("slice_gap_mm"))),
@@ -112,13 +116,16 @@ def protocol_rows(data: ReportData) -> list[Row]:
         ("Sequence", _stated(facts.get("sequence"))),
         ("Read from", _source(source)),
     ]
-    return rows + [("Note on reading", plain(note)) for note in source.get("notes") or ()]
+    rows = [(t(name), value) for name, value in rows]
+    return rows + [(t("Note on reading"), said(plain(note))) for note in source.get("notes") or ()]
 
 
 def _listed(words: Sequence[str]) -> str:
     if len(words) < 2:
-        return words[0] if words else "not stated"
-    return ", ".join(word.removesuffix(" ms") for word in words) + f" ms ({len(words)} echoes)"
+        return words[0] if words else t("not stated")
+    return ", ".join(word.removesuffix(" ms") for word in words) + t(
+        " ms ({n} echoes)", n=len(words)
+    )
 
 
 def _bracketed(note: Any, nothing: str) -> str:
@@ -130,22 +137,25 @@ def _words(facts: Mapping[str, Any], *keys: str) -> list[str]:
 
 
 def _stated(value: Any) -> str:
-    return plain(value) if value else "not stated"
+    return plain(value) if value else t("not stated")
 
 
 def _length(value: Any) -> str:
-    return "not stated" if number(value) is None else number_text(value, 2, "mm")
+    return t("not stated") if number(value) is None else number_text(value, 2, "mm")
 
 
 def _angle(value: Any) -> str:
-    return "not stated" if number(value) is None else number_text(value, 1) + "°"
+    return t("not stated") if number(value) is None else number_text(value, 1) + "°"
 
 
 def _source(source: Mapping[str, Any]) -> str:
     kind, files = source.get("kind"), source.get("n_files")
     if not kind:
-        return "not stated"
-    return plain(kind) + (f", {files} file{'' if files == 1 else 's'}" if files else "")
+        return t("not stated")
+    if not files:
+        return plain(kind)
+    many = t("{kind}, {n} file", kind=plain(kind), n=files)
+    return many if files == 1 else t("{kind}, {n} files", kind=plain(kind), n=files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +177,9 @@ def fitness_rows(data: ReportData) -> list[FitnessRow]:
         status = str(check.get("status"))
         status = status if status in STATUSES else "unknown"
         sign, word = STATUSES[status]
-        value, says = plain(check.get("value") or ""), plain(check.get("says") or "")
+        value, says = said(plain(check.get("value") or "")), said(plain(check.get("says") or ""))
         name = capital(spaced(check.get("check", "")))
-        rows.append(FitnessRow(name, status, sign, word, value, says))
+        rows.append(FitnessRow(name, status, sign, t(word), value, says))
     return rows
 
 
@@ -213,13 +223,13 @@ def cost_rows(data: ReportData) -> list[CostRow]:
     ]
     known = [value for value in memory.values() if value is not None]
     whole = CostRow(
-        "whole run", f"{sum(seconds.values()):.1f}", _megabytes(max(known, default=None)), 0.0
+        t("whole run"), f"{sum(seconds.values()):.1f}", _megabytes(max(known, default=None)), 0.0
     )
     return [*rows, whole]
 
 
 def _megabytes(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.0f}"
+    return t("not measured") if value is None else f"{value:.0f}"
 
 
 @dataclass(frozen=True, slots=True)

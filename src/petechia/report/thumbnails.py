@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from petechia.report.findings import Entry, picture_order
+from petechia.report.language import t
 from petechia.report.pictures import data_uri, png, shrink
 from petechia.report.planes import Box
 from petechia.report.scene import Mark, Scene, Spot
@@ -74,8 +75,13 @@ def strip_of(scene: Scene, spot: Spot) -> list[Thumbnail]:
     if not present:
         return []
     whole = _picture(scene, spot, present[0], scene.box)
-    caption = f"{whole.name}, whole {scene.plane.name} slice with finding {spot.entry.index} ringed"
-    first = replace(whole, name="Where", alt=caption, whole=True)
+    caption = t(
+        "{name}, whole {plane} slice with finding {index} ringed",
+        name=whole.name,
+        plane=t(scene.plane.name),
+        index=spot.entry.index,
+    )
+    first = replace(whole, name=t("Where"), alt=caption, whole=True)
     box = around(scene, spot)
     return [first, *(_picture(scene, spot, name, box) for name in present)]
 
@@ -97,9 +103,14 @@ def _picture(scene: Scene, spot: Spot, name: str, box: Box) -> Thumbnail:
     small = shrink(full, factor)
     width, height = scene.pixel_mm
     return Thumbnail(
-        NAMES[name],
+        t(NAMES[name]),
         data_uri(png(scene.windows[name].grey(small))),
-        f"{NAMES[name]} around finding {spot.entry.index}, {scene.plane.name}, place ringed",
+        t(
+            "{name} around finding {index}, {plane}, place ringed",
+            name=t(NAMES[name]),
+            index=spot.entry.index,
+            plane=t(scene.plane.name),
+        ),
         round(small.shape[1] * factor * width, 3),
         round(small.shape[0] * factor * height, 3),
         scene.mark(spot, box),

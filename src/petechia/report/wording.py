@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from petechia.report.data import number
+from petechia.report.language import said, t
 
 CLASSES = {
     "microbleed": ("microbleed", "microbleeds"),
@@ -91,30 +92,30 @@ def plain(text: Any) -> str:
 def setting_text(value: Any) -> str:
     """Return a setting as people read it; a file or a place is said to be one, not named."""
     if value is None:
-        return "not set"
+        return t("not set")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return t("yes") if value else t("no")
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
-        return ", ".join(setting_text(item) for item in value) or "none"
+        return ", ".join(setting_text(item) for item in value) or t("none")
     if isinstance(value, Mapping):
-        return ", ".join(f"{plain(k)} {setting_text(v)}" for k, v in value.items()) or "none"
+        return ", ".join(f"{plain(k)} {setting_text(v)}" for k, v in value.items()) or t("none")
     text = str(value)
     if _FILE.fullmatch(text) or _ROOTED.fullmatch(text):
-        return "a file given by the user"
+        return t("a file given by the user")
     return plain(text)
 
 
 def count_of(kind: str, n: int) -> str:
     """Return `3 vessels`, `1 microbleed`."""
     single, several = CLASSES.get(kind, (spaced(kind), spaced(kind)))
-    return f"{n} {single if n == 1 else several}"
+    return t("{n} {kind}", n=n, kind=said(single if n == 1 else several))
 
 
 def spaced(word: Any) -> str:
     """Return a vocabulary word without underscores."""
-    return SITES.get(str(word), plain(str(word).replace("_", " ")))
+    return said(SITES.get(str(word), plain(str(word).replace("_", " "))))
 
 
 def capital(text: str) -> str:
@@ -126,7 +127,7 @@ def number_text(value: Any, digits: int, unit: str = "") -> str:
     """Return a number with `digits` decimals, a true minus, and its unit; else `not measured`."""
     found = number(value)
     if found is None:
-        return "not measured"
+        return t("not measured")
     rounded = f"{found:.{digits}f}"
     rounded = rounded.lstrip("-") if float(rounded) == 0 else rounded
     return rounded.replace("-", "\N{MINUS SIGN}") + (f" {unit}" if unit else "")
@@ -135,7 +136,7 @@ def number_text(value: Any, digits: int, unit: str = "") -> str:
 def moment_text(value: Any, error: Any) -> str:
     """Return `2.31 ± 0.12 ppm mm³`, without the error where there is none."""
     if number(value) is None:
-        return "not measured"
+        return t("not measured")
     if number(error) is None:
         return number_text(value, 2, "ppm mm³")
     return f"{number_text(value, 2)} ± {number_text(error, 2)} ppm mm³"
@@ -144,12 +145,12 @@ def moment_text(value: Any, error: Any) -> str:
 def te_text(te_s: Any) -> str:
     """Return an echo time in milliseconds, `not stated` without one."""
     found = number(te_s)
-    return "not stated" if found is None else f"{1000 * found:.4g} ms"
+    return t("not stated") if found is None else f"{1000 * found:.4g} ms"
 
 
 def size_text(lengths_mm: Any, digits: int = 2) -> str:
     """Return `0.94 × 0.94 × 5.00 mm`."""
     values = [number(length) for length in lengths_mm or ()]
     if not values or any(value is None for value in values):
-        return "not stated"
+        return t("not stated")
     return TIMES.join(f"{value:.{digits}f}" for value in values) + " mm"

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
-from petechia.lesions.detect import DetectParams, look
 from petechia.lesions.dipole import dipole_mean
 from petechia.lesions.features import NAMES, PHASE_NAMES, SIGNED_NAMES, pipeline_hash
 from petechia.lesions.features.curvature import NAMES as CURVES
@@ -15,6 +14,8 @@ from petechia.lesions.features.magnetic import MAP_NAMES, map_features
 from petechia.lesions.features.patches import AXIS_MM, BALL, CHANNELS, SIDE, cut_cubes
 from petechia.lesions.features.radial import NAMES as RADIAL
 from petechia.lesions.features.radial import radial_features
+from petechia.lesions.look import look
+from petechia.lesions.params import DetectParams
 
 X, Y, Z = np.meshgrid(AXIS_MM, AXIS_MM, AXIS_MM, indexing="ij")
 

@@ -40,6 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--operating-point", help="screening, balanced or counting (balanced)")
     add("--mask", type=Path, metavar="FILE", help="your own brain mask, on the scan's grid")
     add("--field", type=Path, metavar="FILE", help="your own total field (ppm, or Hz by sidecar)")
+    add("--clinical", type=Path, metavar="FILE", help="clinical facts: .json, or .tsv of a cohort")
+    add("--language", choices=["en", "zh"], default="en", help="of the report: en or zh (en)")
     add("--steps", action=LIST, metavar="STEP", help="only these steps and what they need")
     add("--save-intermediates", action="store_true", help="also unwrapped phase, fields, residual")
     add("--dicom", action="store_true", help="also DICOM for a PACS; it names the patient")
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     refs, root = _scans(args)  # before the imports below, which take seconds
     _require_one_scan(args, refs)
     from petechia.core.methods import choose
+    from petechia.pipeline.clinical import clinical_table
     from petechia.pipeline.engines import METHODS as ENGINES
     from petechia.pipeline.run import Options, Outcome, run_all
     from petechia.pipeline.settings import Settings
@@ -75,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     steps = tuple(items(args.steps))
     closure(steps)
     choose(ENGINES, args.engine, "--engine")
+    clinical = clinical_table(args.clinical, [ref.name for ref in refs])
     if args.dicom and steps:
         raise ParameterError(
             f"--dicom with --steps {','.join(steps)}",
@@ -88,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
         steps=steps,
         mask=args.mask,
         field=args.field,
+        clinical=clinical,
+        language=args.language,
         save_intermediates=args.save_intermediates,
         dicom=args.dicom,
         force=args.force,

@@ -43,6 +43,24 @@ def count(word: str) -> int:
     return int(word)
 
 
+def whole(word: str) -> int:
+    """Return a whole number of 0 or more; for argparse."""
+    if not word.isascii() or not word.isdigit() or len(word) > 9:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number of 0 or more")
+    return int(word)
+
+
+def seconds(word: str) -> float:
+    """Return a time above 0 and of a day at most [s]; for argparse."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value <= 86_400.0:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a time in seconds, above 0")
+    return value
+
+
 def settle(parser: argparse.ArgumentParser, argv: Sequence[str], n_positionals: int) -> list[str]:
     """Return `argv` with positionals first and every list option in `--option=a,b` form.
 

@@ -26,7 +26,7 @@ from petechia.lesions.tube import Tube
 from petechia.lesions.void import Void
 
 Floats = npt.NDArray[np.float64]
-VERSION = 1
+VERSION = 2
 """Raised with every change of what a number means."""
 N_LEVELS = 12
 LEVEL = 0.1

@@ -8,6 +8,7 @@ from petechia.errors import ParameterError
 from petechia.lesions.criteria import (
     CriteriaParams,
     count_bin,
+    count_bins,
     count_distribution,
     count_interval,
     lesion_criteria,
@@ -171,3 +172,15 @@ def test_a_sphere_of_2_mm_and_1_ppm_holds_3_ug_of_iron():
     for other in ({"class_": "calcification"}, {"sign": "unclear"}, {"moment_ppm_mm3": None}):
         assert replace(blood, **other).iron_ug is None
         assert replace(blood, **other).row()["iron_se_ug"] == "n/a"
+
+
+@pytest.mark.parametrize(
+    ("count", "fine", "high"),
+    [(0, "0", False), (1, "1", False), (2, "2-4", False), (4, "2-4", False), (5, ">=5", False),
+     (10, ">=5", False), (11, ">=5", True)],
+)  # fmt: skip
+def test_the_finer_division_and_the_high_burden(count, fine, high):
+    bins = count_bins(count)
+    assert bins["0, 1-4, >=5"] == count_bin(count)
+    assert bins["0, 1, 2-4, >=5"] == fine
+    assert bins["high_burden"] is high

@@ -1,0 +1,314 @@
+"""From arrays to voids that are worth it, measured, before they are named."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.grid import Grid
+from petechia.core.morphology import bounding_box, distance_inside_mm
+from petechia.core.units import radians_per_ppm
+from petechia.lesions.candidates import METHODS
+from petechia.lesions.candidates.found import Candidates
+from petechia.lesions.classify import Features
+from petechia.lesions.context import contexts
+from petechia.lesions.features import Described, Spot, describe
+from petechia.lesions.inputs import ARRAYS, LesionInputs
+from petechia.lesions.moment import MomentFit, fit_moments
+from petechia.lesions.params import DetectParams
+from petechia.lesions.shape import Shape, measure_shape
+from petechia.lesions.shortlist import best, promise, strongest, symmetric_depth, worth
+from petechia.lesions.signal import RelativeSignal, relative_signal
+from petechia.lesions.tube import Tube, TubeParams, continuation
+from petechia.lesions.void import Void, grow_voids
+
+log = logging.getLogger(__name__)
+CROP_MARGIN_MM = 6.0
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Seen:
+    """The voids of a scan that are worth it, measured, before they are named.
+
+    Attributes
+    ----------
+    near : LesionInputs
+        The inputs, cut to the brain.
+    corner : (3,) ndarray of int
+        Where the cut begins.
+    signal, signal_swi : (I, J, K) ndarray of float32
+        Magnitude and SWI relative to their surroundings; None without SWI.
+    texture : float
+        Spread of `signal` in undisturbed tissue.
+    voids : tuple of Void
+        In voxels of the cut.
+    features : tuple of Features
+        In step.
+    centres_vox : (M, 3) ndarray of float
+        Centres of all voids, also of those that are not on the shortlist.
+    says : tuple of str
+        What the inputs cannot answer.
+    """
+
+    near: LesionInputs
+    corner: npt.NDArray[np.int64]
+    signal: npt.NDArray[np.float32]
+    signal_swi: npt.NDArray[np.float32] | None
+    texture: float
+    voids: tuple[Void, ...]
+    features: tuple[Features, ...]
+    centres_vox: npt.NDArray[np.float64]
+    says: tuple[str, ...]
+
+    def describe(self) -> Described:
+        """Return what the model is told of the voids."""
+        spots = [
+            Spot(
+                void=void, shape=f.shape, tube=f.tube, tube_chi=f.tube_chi, fit=f.fit,
+                region=f.region, context=f.context,
+            )
+            for void, f in zip(self.voids, self.features, strict=True)
+        ]  # fmt: skip
+        return describe(
+            self.near, self.signal, self.signal_swi, self.texture, spots, self.centres_vox
+        )
+
+
+def look(inputs: LesionInputs, params: DetectParams) -> Seen:
+    """Find every void and measure it: shape, continuation, moment, place."""
+    near, corner = _crop(inputs)
+    says = _missing(inputs)
+    relative = relative_signal(near.magnitude, near.brain_mask, near.grid, params.signal)
+    signal, texture = relative.value, relative.texture
+    signal_swi = None
+    if near.swi is not None:
+        signal_swi = relative_signal(near.swi, near.brain_mask, near.grid, params.signal).value
+    found = _propose(near, signal, params)
+    places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
+    voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
+    log.info("%d places proposed, %d voids grown", len(places), len(voids))
+    dark = _covered(voids, near.grid)
+    sources = _places_and_radii(voids, near.grid)
+    seen = len(voids)
+    voids, features = _shortlist(near, voids, dark, relative, params)
+    if len(voids) < seen:
+        says.append(
+            f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
+            "the others continue as veins or lie at the surface."
+        )
+    fits = _moments(near, voids, features, sources, dark, signal, params)
+    around = contexts([void.body + corner for void in voids], inputs)
+    told = []
+    for f, fit, context in zip(features, fits, around, strict=True):
+        i, j, k = (int(n) for n in np.rint(f.shape.centre_vox) + corner)
+        region = inputs.region_of((i, j, k)) if inputs.region_of else None
+        told.append(replace(f, fit=fit, region=region, context=context))
+    return Seen(
+        near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
+        voids=tuple(voids), features=tuple(told), centres_vox=sources[0],
+        says=tuple(says),
+    )  # fmt: skip
+
+
+def _shortlist(
+    inputs: LesionInputs,
+    voids: list[Void],
+    dark: npt.NDArray[np.bool_],
+    relative: RelativeSignal,
+    params: DetectParams,
+) -> tuple[list[Void], list[Features]]:
+    """Return the voids that are worth measuring, and what the images say of each."""
+    p, signal, mask, grid = params.shortlist, relative.value, inputs.brain_mask, inputs.grid
+    symmetric = symmetric_depth(signal, mask, voids, grid)
+    chi = strongest(inputs.chi_ppm, inputs.trusted, voids)
+    likely = best(promise(symmetric, voids, chi), p.most_shaped)
+    some = [voids[n] for n in likely]
+    shapes = [measure_shape(v, signal, mask, dark, grid, inputs.csf) for v in some]
+    loss = np.clip(1 - signal, 0, 1)
+    tubes = [continuation(loss, mask, s, grid, params.tube) for s in shapes]
+    veins = inputs.vein_length_mm
+    scores = [
+        worth(
+            void, shape, tube, symmetric[n], relative.texture, grid.voxel_mm3, chi[n],
+            0.0 if veins is None else float(veins[tuple(void.body.T)].max()),
+        )
+        for n, void, shape, tube in zip(likely, some, shapes, tubes, strict=True)
+    ]  # fmt: skip
+    kept = best(scores, p.most, p.sure)
+    log.info("%d voids, %d shaped, %d on the shortlist", len(voids), len(some), len(kept))
+    chosen = [some[n] for n in kept]
+    shapes, tubes = [shapes[n] for n in kept], [tubes[n] for n in kept]
+    return chosen, _describe(inputs, chosen, shapes, tubes, relative.texture, params)
+
+
+def _places_and_radii(
+    voids: Sequence[Void], grid: Grid
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return centre [voxels] and radius [mm] of every void, also of those not measured."""
+    centres = np.array([v.body.mean(axis=0) for v in voids]).reshape(-1, 3)
+    volumes = np.array([len(v.body) for v in voids]) * grid.voxel_mm3
+    return centres, np.cbrt(3 * volumes / (4 * np.pi))
+
+
+def _missing(inputs: LesionInputs) -> list[str]:
+    """Say what the inputs cannot answer."""
+    says = []
+    if not inputs.has_field:
+        says.append("No usable phase: blood and calcium cannot be told apart.")
+    elif not inputs.sign_trusted:
+        says.append("The handedness of the phase is unknown: no sign is given.")
+    if inputs.region_of is None:
+        says.append("No regions: side, site and compartment are not given.")
+    return says
+
+
+def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
+    """Return the inputs cut to the brain and a margin, and the corner of the cut."""
+    margin = np.ceil(CROP_MARGIN_MM / inputs.grid.spacing_mm).astype(np.int64)
+    box = bounding_box(inputs.brain_mask)
+    low = np.maximum(np.array([s.start for s in box]) - margin, 0)
+    high = np.minimum(np.array([s.stop for s in box]) + margin, inputs.grid.shape)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    arrays: dict[str, Any] = {}
+    for name in ARRAYS:
+        array = getattr(inputs, name)
+        if array is None:
+            continue
+        kind = bool if name.endswith("mask") else np.float32
+        arrays[name] = np.ascontiguousarray(array[i, j, k], dtype=kind)
+    return replace(inputs, grid=inputs.grid.cut((i, j, k)), structures=None, **arrays), low
+
+
+def _propose(
+    inputs: LesionInputs, signal: npt.NDArray[np.float32], params: DetectParams
+) -> list[Candidates]:
+    """Run every finder on every image it can take."""
+    field_mask = inputs.trusted
+    images: list[dict[str, object]] = [{"relative_signal": signal, "mask": inputs.brain_mask}]
+    for extra in (inputs.swi, _decay(inputs)):
+        if extra is not None:
+            value = relative_signal(extra, inputs.brain_mask, inputs.grid, params.signal).value
+            images.append({"relative_signal": value, "mask": inputs.brain_mask})
+    field_images: dict[str, object] = {"mask": inputs.brain_mask & field_mask}
+    if inputs.local_field_ppm is not None:
+        field_images["local_field_ppm"] = inputs.local_field_ppm
+        field_images["field_noise_ppm"] = inputs.field_noise_ppm
+    if inputs.chi_ppm is not None:
+        field_images["chi_ppm"] = inputs.chi_ppm
+    images.append(field_images)
+    out: list[Candidates] = []
+    for name in params.finders:
+        method = METHODS[name]
+        # votes of gradients are slow and add nothing on images that share the magnitude
+        for image in images if name != "radial_symmetry" else images[:1]:
+            if all(need in image for need in method.needs):
+                (found,) = method(image, grid=inputs.grid)
+                log.info("%s: %d places", name, len(found))
+                out.append(found)
+    return out
+
+
+def _decay(inputs: LesionInputs) -> npt.NDArray[np.float32] | None:
+    """Return the signal that R2* alone would leave at the reading echo."""
+    if inputs.r2star is None:
+        return None
+    return np.asarray(np.exp(-inputs.r2star * inputs.reading_te_s), dtype=np.float32)
+
+
+def _covered(voids: Sequence[Void], grid: Grid) -> npt.NDArray[np.bool_]:
+    """Return where any void or tail lies."""
+    dark = np.zeros(grid.shape, dtype=bool)
+    for v in voids:
+        dark[tuple(v.body.T)] = True
+        dark[tuple(v.tail.T)] = True
+    return dark
+
+
+def _describe(
+    inputs: LesionInputs,
+    voids: Sequence[Void],
+    shapes: Sequence[Shape],
+    tubes: Sequence[Tube],
+    texture: float,
+    params: DetectParams,
+) -> list[Features]:
+    """Return what magnitude, susceptibility and vessel map say of each void."""
+    field_mask = inputs.trusted
+    phase = "none" if not inputs.has_field else "signed" if inputs.sign_trusted else "unsigned"
+    out = []
+    for void, shape, tube in zip(voids, shapes, tubes, strict=True):
+        at = tuple(void.body.T)
+        chi_mean, tube_chi = None, None
+        if inputs.chi_ppm is not None and field_mask[at].mean() > 0.5:
+            chi_mean = float(inputs.chi_ppm[at].mean())
+            tube_chi = _tube_chi(inputs.chi_ppm, field_mask, at, shape, inputs.grid, params.tube)
+        out.append(
+            Features(
+                shape=shape,
+                noise=texture,
+                tube=tube,
+                tube_chi=tube_chi,
+                vessel=None if inputs.vessel is None else float(inputs.vessel[at].mean()),
+                phase=phase,
+                chi_ppm=chi_mean,
+                voxel_mm3=inputs.grid.voxel_mm3,
+                radians_per_ppm=radians_per_ppm(inputs.b0_t, inputs.reading_te_s),
+            )
+        )
+    return out
+
+
+def _tube_chi(
+    chi_ppm: npt.NDArray[np.floating],
+    mask: npt.NDArray[np.bool_],
+    at: tuple[npt.NDArray[np.int64], ...],
+    shape: Shape,
+    grid: Grid,
+    params: TubeParams,
+) -> Tube | None:
+    """Follow susceptibility of the void's own sign; None when it has hardly any."""
+    values = chi_ppm[at]
+    peak = float(values[np.argmax(np.abs(values))])
+    if abs(peak) < 0.05:
+        return None
+    return continuation(chi_ppm, mask, shape, grid, params, strength=peak)
+
+
+def _moments(
+    inputs: LesionInputs,
+    voids: Sequence[Void],
+    features: Sequence[Features],
+    sources: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+    dark: npt.NDArray[np.bool_],
+    signal: npt.NDArray[np.float32],
+    params: DetectParams,
+) -> list[MomentFit | None]:
+    """Fit every candidate; all voids, `sources`, count as its neighbours."""
+    if inputs.local_field_ppm is None or not features:
+        return [None] * len(features)
+    centres = np.array([f.shape.centre_vox for f in features])
+    radii = np.array([f.shape.radius_mm for f in features])
+    # candidates come first, then all voids but those that are candidates
+    gap = np.abs(sources[0][:, None] - centres[None]).max(axis=-1)
+    others = gap.min(axis=1) > 1e-6
+    field_mask = inputs.trusted
+    usable = field_mask & ~dark & (signal > 0.5)
+    edge = distance_inside_mm(field_mask, inputs.grid)
+    places = np.concatenate([centres, sources[0][others]])
+    return fit_moments(
+        inputs.local_field_ppm,
+        inputs.field_noise_ppm,
+        usable,
+        places,
+        np.concatenate([radii, sources[1][others]]),
+        inputs.grid,
+        params.moment,
+        np.arange(len(features)),
+        edge[tuple(places.round().astype(int).T)],
+        inputs.chi_ppm,
+        field_mask,
+        np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
+    )[: len(features)]
