@@ -1,6 +1,6 @@
 # make demo   a simulated patient, from scan to report        make test   everything CI runs
 # Both make their own virtual environment in .venv; nothing else of the machine is touched
-# (make test, as root on Debian, installs Chromium, dicom3tools and Orthanc when they are missing).
+# (make test, as root on Debian, installs Chromium, dicom3tools and Orthanc when missing).
 # make validate   every benchmark and validation table, into validate/: hours, resumable
 
 PYTHON ?= python3
@@ -13,7 +13,7 @@ NEED := Install it with:  apt-get install -y make git python3-venv
 demo: $(VENV)/run.stamp
 	$(BIN)/petechia demo --out demo
 
-test: $(VENV)/test.stamp outside pacs
+test: $(VENV)/test.stamp outside
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -35,31 +35,25 @@ $(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,pacs]'
 	@touch $@ $(VENV)/run.stamp
 
-# programs of other people that some tests ask, as package=command: a browser that opens the
-# report, a validator of DICOM; without one its tests are skipped and say so
-OUTSIDE := chromium=chromium dicom3tools=dciodvfy
+# programs of other people that some tests ask, as package=command (or file): a browser that opens
+# the report, a validator of DICOM, a PACS; without one its tests are skipped and say so.
+# A server that a package would start by itself is kept from it: the tests start their own.
+OUTSIDE := chromium=chromium dicom3tools=dciodvfy orthanc=Orthanc openssl=openssl \
+  orthanc-dicomweb=/usr/share/orthanc/plugins/libOrthancDicomWeb.so
+POLICY := /usr/sbin/policy-rc.d
 outside:
-	@missing=; for pair in $(OUTSIDE); do \
-	  command -v $${pair#*=} >/dev/null || missing="$$missing $${pair%=*}"; done; \
+	@missing=; for pair in $(OUTSIDE); do what=$${pair#*=}; \
+	  [ -e $$what ] || command -v $$what >/dev/null || missing="$$missing $${pair%=*}"; done; \
 	if command -v google-chrome >/dev/null; then missing=$$(echo "$$missing" | sed 's/ chromium//'); fi; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing) >/dev/null 2>&1 \
-	    || echo "Could not be installed:$$missing: their tests will be skipped"; \
+	    [ -e $(POLICY) ] || { made=1; printf '#!/bin/sh\nexit 101\n' > $(POLICY); chmod +x $(POLICY); }; \
+	    apt-get update -qq >/dev/null 2>&1; for package in $$missing; do \
+	      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package >/dev/null 2>&1 \
+	      || echo "$$package could not be installed: its tests will be skipped"; done; \
+	    [ -z "$$made" ] || rm -f $(POLICY); \
 	  else echo "Missing:$$missing: their tests will be skipped"; fi; fi
 .PHONY: outside
-
-# the tests start a server of their own; the one that the package would start is kept from it
-POLICY := /usr/sbin/policy-rc.d
-pacs:
-	@[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    [ -e $(POLICY) ] || { made=1; printf '#!/bin/sh\nexit 101\n' > $(POLICY); chmod +x $(POLICY); }; \
-	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends orthanc orthanc-dicomweb openssl) >/dev/null 2>&1 \
-	    || echo "Orthanc could not be installed: tests of the PACS will be skipped"; \
-	    [ -z "$$made" ] || rm -f $(POLICY); \
-	  else echo "No Orthanc: tests of the PACS will be skipped"; fi; }
-.PHONY: pacs
 
 # hours, resumable: what is finished in VALIDATE is not done again
 VALIDATE := validate

@@ -130,12 +130,12 @@ def _check(place: Path) -> int:
 def say_residue(residue: "Residue") -> None:
     """Print what is left, never a value of it."""
     for (where, what), n in residue.found.most_common():
-        print(f"LEFT: {where} still holds the source's {what} ({n} files)")
+        print(f"LEFT: {where} still holds the source's {what} ({n} times)")
     if not residue.found:
         print("no name, number or identifier of the source was found in any element")
     for where, n in residue.private.most_common():
-        print(f"private element kept: {where} ({n} files)")
+        print(f"private element kept: {where} ({n} times)")
     for where, n in residue.free_text.most_common():
-        print(f"free text, to be read by a person: {where} ({n} files)")
+        print(f"free text, to be read by a person: {where} ({n} times)")
     for doubt, n in residue.doubts.most_common():
         print(f"cannot be told: {doubt} ({n} files)")

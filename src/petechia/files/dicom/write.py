@@ -262,7 +262,8 @@ class _Sayer:
         ds.Modality, ds.Manufacturer = "MR", VENDORS[self.style.vendor]
         ds.ManufacturerModelName, ds.SoftwareVersions = "simulator", "1"
         ds.PatientID, ds.PatientName = "SIMULATED", "SIMULATED"
-        ds.PatientPosition = "HFS"
+        ds.PatientPosition, ds.PositionReferenceIndicator = "HFS", ""
+        ds.BodyPartExamined, ds.EchoTrainLength = "BRAIN", len(self.echoes.te_s)
         ds.PatientBirthDate, ds.PatientSex, ds.AccessionNumber = "", "", ""
         ds.StudyDate, ds.StudyTime, ds.StudyID, ds.ReferringPhysicianName = DAY, "080000", "1", ""
         ds.StudyInstanceUID, ds.FrameOfReferenceUID = self._uid("study"), self._uid("frame")

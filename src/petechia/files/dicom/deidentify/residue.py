@@ -26,6 +26,8 @@ PEOPLE = (
 )  # fmt: skip
 """Whose values are names: each part of one gives its owner away."""
 SHORTEST = {"PatientName": 3, "StudyID": 4, "PatientID": 4, "AccessionNumber": 4}
+UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+_UID_LIKE = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -34,9 +36,12 @@ class Known:
     """Values of the source that identify, by the attribute they come from."""
 
     values: dict[str, set[str]] = field(default_factory=dict)
+    _patterns: dict[str, re.Pattern[str]] | None = None
+    _uids: dict[str, str] = field(default_factory=dict)
 
     def learn(self, dataset: Dataset) -> None:
         """Take note of a source header."""
+        self._patterns = None
         machine = ("DeviceSerialNumber", "StationName")  # ours name no machine
         for keyword in IDENTIFYING:
             if keyword in machine and is_ours(dataset):
@@ -47,14 +52,22 @@ class Known:
                     for piece in _pieces(keyword, value):
                         self.values.setdefault(keyword, set()).add(piece)
 
-    def pattern(self, keyword: str) -> re.Pattern[str] | None:
-        """Return what finds any value of an attribute as a word of its own."""
+    def told_by(self, text: str) -> set[str]:
+        """Return the attributes whose values stand in `text` as words of their own."""
+        if self._patterns is None:
+            self._patterns = {k: p for k in IDENTIFYING if (p := self._pattern(k)) is not None}
+            self._uids = {v: k for k in IDENTIFYING if k in UIDS for v in self.values.get(k, ())}
+        told = {k for k, pattern in self._patterns.items() if pattern.search(text)}
+        # a study has thousands of identifiers: they are looked up, not searched for one by one
+        told.update(self._uids[u] for u in _UID_LIKE.findall(text) if u in self._uids)
+        return told
+
+    def _pattern(self, keyword: str) -> re.Pattern[str] | None:
         found = sorted(self.values.get(keyword, ()), key=len, reverse=True)
-        if not found:
+        if not found or keyword in UIDS:
             return None
         words = "|".join(re.escape(value) for value in found)
-        edge = r"[\d.]" if keyword.endswith("UID") else "[A-Za-z0-9]"
-        return re.compile(rf"(?<!{edge})(?:{words})(?!{edge})", re.IGNORECASE)
+        return re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -80,14 +93,12 @@ class Residue:
 
     def look(self, dataset: Dataset, known: Known) -> None:
         """Search one de-identified object."""
-        patterns = [(k, p) for k in IDENTIFYING if (p := known.pattern(k)) is not None]
         for place, element in walk(dataset):
             if element.tag.is_private and not element.tag.is_private_creator:
                 self.private[place] += 1
             texts = list(_texts(element))
-            for keyword, pattern in patterns:
-                if any(pattern.search(text) for text in texts):
-                    self.found[(place, keyword)] += 1
+            for keyword in set().union(*map(known.told_by, texts)):
+                self.found[(place, keyword)] += 1
             if element.VR in ("LT", "ST", "UT") and any(t.strip() for t in texts):
                 self.free_text[place] += 1
         if str(dataset.get("BurnedInAnnotation", "")) != "NO" and not is_ours(dataset):

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -35,13 +34,10 @@ class Identity:
     fingerprint : str
         Hash of input bytes, settings and version: it makes the identifiers, so that the same
         run gives the same ones and another run others.
-    made : datetime
-        When the objects are made; it is no part of the identifiers.
     """
 
     origin: Origin
     fingerprint: str
-    made: datetime
 
     def uid(self, *what: object) -> UID:
         """Return the identifier of `what`, the same for the same source, settings, version."""
@@ -91,8 +87,6 @@ class Identity:
             out.PositionReferenceIndicator = ""
         out.Manufacturer, out.ManufacturerModelName = MAKER, MODEL
         out.SoftwareVersions, out.DeviceSerialNumber = __version__, SERIAL
-        out.ContentDate = out.InstanceCreationDate = self.made.strftime("%Y%m%d")
-        out.ContentTime = out.InstanceCreationTime = self.made.strftime("%H%M%S")
         scanner = Dataset()
         scanner.Manufacturer = self.origin.header.get("Manufacturer", "") or "unknown"
         for keyword in ("ManufacturerModelName", "SoftwareVersions"):
@@ -101,6 +95,32 @@ class Identity:
         scanner.PurposeOfReferenceCodeSequence = [coded(codes.SCANNER)]
         out.ContributingEquipmentSequence = [scanner]
         return out
+
+
+def settle(dataset: Dataset, identity: Identity, kind: str) -> Dataset:
+    """Take out of an object what another run of the same scan would make otherwise.
+
+    An identifier must never stand for two contents: archives refuse the second. So the content
+    has the date and time of the scan, not of the run (which stands in the log), and identifiers
+    that highdicom draws at random are made as all others are.
+    """
+    source = identity.origin.header
+    for what in ("Date", "Time"):
+        known = [source.get(f"{of}{what}") for of in ("Acquisition", "Content", "Series", "Study")]
+        stamp = source.get("AcquisitionDateTime") or ""
+        known.append(stamp[:8] if what == "Date" else stamp[8:].partition("+")[0])
+        unknown = "19000101" if what == "Date" else "000000"
+        setattr(dataset, f"Content{what}", next((value for value in known if value), unknown))
+        if f"InstanceCreation{what}" in dataset:
+            del dataset[f"InstanceCreation{what}"]
+    for item in dataset.get("ContributingEquipmentSequence", []):
+        if "ContributionDateTime" in item:
+            del item.ContributionDateTime
+    organization = identity.uid(kind, "dimensions")
+    for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
+        for item in dataset.get(sequence, []):
+            item.DimensionOrganizationUID = organization
+    return dataset
 
 
 def say_body_part(out: Dataset) -> None:

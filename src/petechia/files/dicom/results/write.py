@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from petechia.core.grid import Grid
 from petechia.files.dicom.headers import quietly
+from petechia.files.dicom.results.identity import Identity, settle
 from petechia.files.dicom.results.origin import Origin
 from petechia.files.writing import output_error, whole_file
 
@@ -106,25 +106,29 @@ def _forget(folder: Path) -> None:
 
 def objects(results: Results, origin: Origin) -> Iterator[tuple[str, Dataset]]:
     """Yield every object with its file name below the scan's folder."""
+    identity = Identity(origin=origin, fingerprint=str(results.summary["fingerprint"]))
+    for kind, name, dataset in _kinds(identity, results):
+        yield name, settle(dataset, identity, kind)
+
+
+def _kinds(identity: Identity, results: Results) -> Iterator[tuple[str, str, Dataset]]:
+    """Yield kind, file name and object."""
     # highdicom takes a second to import: only who writes pays
     from petechia.files.dicom.results.document import document
-    from petechia.files.dicom.results.identity import Identity
     from petechia.files.dicom.results.image_series import image_series
     from petechia.files.dicom.results.parametric_map import parametric_map
     from petechia.files.dicom.results.segmentation import segmentation
     from petechia.files.dicom.results.structured_report import structured_report
 
-    identity = Identity(
-        origin=origin, fingerprint=str(results.summary["fingerprint"]), made=datetime.now()
-    )
+    origin = identity.origin
     planes = {key: origin.planes(v, results.grid) for key, v in results.volumes.items()}
     labels = origin.planes(results.labels, results.grid)
     if results.findings or results.summary["category"] != "not_assessable":
-        yield FILES["seg"], segmentation(identity, results.findings, labels)
-    yield FILES["sr"], structured_report(identity, results.findings, results.summary)
+        yield "seg", FILES["seg"], segmentation(identity, results.findings, labels)
+    yield "sr", FILES["sr"], structured_report(identity, results.findings, results.summary)
     for key, name in MAPS.items():
         if key in planes:
-            yield name, parametric_map(identity, key, planes[key])
+            yield key, name, parametric_map(identity, key, planes[key])
     te_s = float(results.summary["reading_te_s"])
     slab_mm = float(results.summary["settings"]["slab_mm"])
     for key in SERIES:
@@ -132,6 +136,6 @@ def objects(results: Results, origin: Origin) -> Iterator[tuple[str, Dataset]]:
             for n, image in enumerate(
                 image_series(identity, key, planes[key], te_s, slab_mm), start=1
             ):
-                yield f"{key}/{n:04d}.dcm", image
+                yield key, f"{key}/{n:04d}.dcm", image
     if results.pdf:
-        yield FILES["pdf"], document(identity, results.pdf)
+        yield "pdf", FILES["pdf"], document(identity, results.pdf)
