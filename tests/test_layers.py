@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "pipeline": EDGE,
     "api": EDGE | {"pipeline"},
     "apps": EDGE | {"pipeline", "api"},
+    "__main__": {"apps"},
 }
 OUTSIDE_ONLY = {
     "nibabel",

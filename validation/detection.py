@@ -316,7 +316,12 @@ def lines(scans: dict[str, dict[str, Any]]) -> Iterator[str]:
         ),
         (
             "Moment: median error / 90th percentile in %, 95 % interval covers, lesions",
-            (*_names(), "median of found/true within 4 mm of the edge", "beyond"),
+            (
+                *_names(),
+                "calcifications (many in one another)",
+                "median of found/true within 4 mm of the edge",
+                "beyond",
+            ),
             moment_cells,
         ),
         (
@@ -407,12 +412,14 @@ def candidate_cells(group: list[dict[str, Any]]) -> list[str]:
 
 
 def moment_cells(group: list[dict[str, Any]]) -> list[str]:
-    """Return errors and coverage by stratum, of microbleeds and calcifications."""
-    own = [*_lesions(group), *_lesions(group, "calcification")]
-    own = [x for x in own if x.get("moment") is not None]
+    """Return errors and coverage, of microbleeds by stratum and of calcifications."""
+    bleeds, calcium = (
+        [x for x in _lesions(group, kind) if x.get("moment") is not None]
+        for kind in ("microbleed", "calcification")
+    )
+    own = [*bleeds, *calcium]
     cells = []
-    for stratum in STRATA:
-        some = _within(own, *stratum)
+    for some in (*(_within(bleeds, *s) for s in STRATA), _within(calcium, 0.3, np.inf)):
         if not some:
             cells.append("-")
             continue

@@ -14,7 +14,7 @@ from petechia.lesions.detect import detect
 from petechia.lesions.features import NAMES, Described, pipeline_hash
 from petechia.lesions.features.patches import BALL, CHANNELS, SIDE
 from petechia.lesions.findings import CLASSES
-from petechia.lesions.model import OTHERS, Model, joined, symmetries
+from petechia.lesions.model import OTHERS, Model, joined, symmetries, words
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import Shape
@@ -112,6 +112,15 @@ def test_joining_is_logistic_with_slopes_of_its_own_without_phase():
 def test_a_model_of_other_features_is_refused():
     with pytest.raises(InputError, match=r"trained on features 0123.*this version makes"):
         model(card={"features": "0123"})
+
+
+def test_every_feature_has_words_that_fit_into_a_list():
+    told = {name: words(name) for name in NAMES}
+    assert len(set(told.values())) == len(NAMES)
+    assert not [w for w in told.values() if "," in w or ";" in w or "_" in w]
+    assert told["chi_curve_1.7_2"] == "susceptibility: curvature at 1.7 mm (2)"
+    assert told["form_surrounding"] == "form: signal around"
+    assert told["dark_swi_through_1"] == "SWI: on both sides at 4 to 6.4 mm"
 
 
 def test_the_model_judges_and_says_why():

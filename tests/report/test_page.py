@@ -561,7 +561,7 @@ def test_bad_input_is_refused(data, make):
 
 def test_what_the_model_weighed_is_told_apart_from_the_evidence(data, make):
     evidence = (
-        "model: magnitude: roundness within mm 3 for it, susceptibility: curvature at mm 1 3 "
+        "model: magnitude: roundness within 3 mm for it, susceptibility: curvature at 1 mm (3) "
         "against it; round (sphericity 0.81), 2.9 mm"
     )
     criteria = "2 to 10 mm: met; round or oval: not met; no edema: not assessed"
@@ -570,7 +570,7 @@ def test_what_the_model_weighed_is_told_apart_from_the_evidence(data, make):
     text = " ".join(page.by_id("finding-1")["text"].split())
     assert "Evidence: round (sphericity 0.81), 2.9 mm Definition:" in text
     assert "met: 2 to 10 mm; not met: round or oval; not assessed: no edema" in text
-    assert "in the model: for: roundness within 3 mm; against: curvature at 1.3 mm" in text
+    assert "in the model: for: roundness within 3 mm; against: curvature at 1 mm (3)" in text
     assert "Probability above 0.99" in text  # never a certainty
 
 

@@ -1,6 +1,7 @@
 """The trained classifier: trees on features, a network on cubes, and what joins them."""
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,6 +15,7 @@ from petechia.core.methods import choose
 from petechia.errors import InputError, ParameterError
 from petechia.lesions.classification import METHODS
 from petechia.lesions.features import NAMES, Described, pipeline_hash
+from petechia.lesions.features.radial import RAY_MM, SHELLS_MM
 from petechia.lesions.findings import CLASSES
 from petechia.lesions.trees import Trees
 
@@ -198,30 +200,62 @@ FAMILY_WORDS = {
     "form": "form", "field": "fit of the field", "map": "field and susceptibility around",
     "dark_swi": "SWI", "dark": "magnitude", "chi": "susceptibility", "decay": "decay",
     "grey": "grey levels", "glcm": "texture", "glrlm": "texture", "tube": "continuation",
-    "in": "place", "to": "place", "log": "scan",
 }  # fmt: skip
-PART_WORDS = {
-    "shell": "in shell", "uneven": "unevenness at mm", "round": "roundness within mm",
-    "ray": "strongest ray", "through": "on both sides", "curve": "curvature at mm",
-    "axis": "axes within mm", "one way": "on one side",
+SCALE_WORDS = {
+    r"uneven_([\d.]+)": "unevenness at {} mm",
+    r"round_([\d.]+)": "roundness within {} mm",
+    r"curve_([\d.]+)_(\d)": "curvature at {} mm ({})",
+    r"axis_([\d.]+)_long": "elongation within {} mm",
+    r"axis_([\d.]+)_flat": "flatness within {} mm",
+}
+"""Features with a scale in their name."""
+STRETCH_WORDS = {
+    "shell": ("in the shell of {} to {} mm", SHELLS_MM),
+    "ray": ("strongest ray at {} to {} mm", RAY_MM),
+    "through": ("on both sides at {} to {} mm", RAY_MM),
+}
+"""Features with the number of a stretch in their name."""
+NAME_WORDS = {
+    "vessel_mean": "likeness to a vessel", "vessel_near": "likeness to a vessel nearby",
+    "edge_mm": "distance to the mask's edge", "nearest_mm": "distance to the next void",
+    "neighbours": "voids nearby", "vein_beyond_mm": "vein beyond the void",
+    "csf_around": "fluid around", "log_b0_te": "field times echo time",
+    "log_voxel": "voxel volume", "in_plane_mm": "finest voxel side",
+    "form_parenchyma": "form: tissue all round", "form_outside": "form: outside the brain",
+    "form_inscribed": "form: inscribed radius", "form_surrounding": "form: signal around",
+    "tube_through": "continuation: on both sides", "tube_one_way": "continuation: on one side",
+    "tube_chi_through": "continuation: in susceptibility on both sides",
+    "tube_chi_one_way": "continuation: in susceptibility on one side",
 }  # fmt: skip
 
 
 def words(name: str) -> str:
-    """Return the name of a feature as it is read.
+    """Return the name of a feature as it is read; it holds no comma.
 
     Examples
     --------
     >>> words("dark_round_5")
-    'magnitude: roundness within mm 5'
+    'magnitude: roundness within 5 mm'
     """
+    if name in NAME_WORDS:
+        return NAME_WORDS[name]
     for family in sorted(FAMILY_WORDS, key=len, reverse=True):
         if name.startswith(f"{family}_"):
-            rest = name.removeprefix(f"{family}_").replace("_", " ")
-            for part, told in PART_WORDS.items():
-                rest = rest.replace(part, told)
-            return f"{FAMILY_WORDS[family]}: {rest}"
+            return f"{FAMILY_WORDS[family]}: {_part_words(name.removeprefix(f'{family}_'))}"
+    if name.startswith("to_"):
+        return f"distance to {name.removeprefix('to_').removesuffix('_mm')}"
     return name.replace("_", " ")
+
+
+def _part_words(part: str) -> str:
+    for pattern, text in SCALE_WORDS.items():
+        if found := re.fullmatch(pattern, part):
+            return text.format(*found.groups())
+    what, _, number = part.rpartition("_")
+    if what in STRETCH_WORDS:
+        text, stretches = STRETCH_WORDS[what]
+        return text.format(*(f"{mm:g}" for mm in stretches[int(number)]))
+    return part.removeprefix("log_").replace("_", " ")
 
 
 def joined(evidence: Floats, with_phase: npt.NDArray[np.bool_], weights: Floats) -> Floats:

@@ -1,6 +1,5 @@
 """One scan's report: a single HTML file that opens offline, prints, and loads nothing."""
 
-import re
 from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -188,20 +187,13 @@ def _evidence(text: str) -> dict[str, str]:
     return {"evidence": said("; ".join(rest)), "model_says": "; ".join(map(_weighed, model))}
 
 
-def _sized(name: str) -> str:
-    """Return `roundness within 1.3 mm` of a feature named `roundness within mm 1 3`."""
-    return re.sub(
-        r"\bmm (\d+)(?: (\d+))?", lambda m: ".".join(filter(None, m.groups())) + " mm", name
-    )
-
-
 def _weighed(clause: str) -> str:
     """Return `for: roundness, parenchyma; against: ...` of the model's own list."""
     sides: dict[str, list[str]] = {" for it": [], " against it": []}
     for part in clause.split(", "):
         for mark, names in sides.items():
             if part.endswith(mark):
-                names.append(said(_sized(part.removesuffix(mark).rpartition(": ")[2])))
+                names.append(said(part.removesuffix(mark).rpartition(": ")[2]))
     told = {"for: {names}": sides[" for it"], "against: {names}": sides[" against it"]}
     listed = [t(text, names=", ".join(names)) for text, names in told.items() if names]
     return "; ".join(listed) or said(clause)

@@ -177,14 +177,11 @@ def _process(args: argparse.Namespace, client: "Client", patience: "Patience") -
     ours = {file.sop for file in dicom_files(results)[0]} if results.is_dir() else set()
     _pull(args, client, patience, ours)
     client.close()  # a run takes minutes: the server need not wait
-    words = [str(source), str(output)]
+    words = [str(source), str(output), "--dicom"]
     for name in ("subject", "config", "preset", "n_threads"):
         if getattr(args, name) is not None:
             words.append(f"--{name.replace('_', '-')}={getattr(args, name)}")
-    parser = build_parser("run")
-    if "--dicom" in parser._option_string_actions:
-        words.append("--dicom")
-    code = run_scans(parser.parse(words))
+    code = run_scans(build_parser("run").parse(words))
     if code != 0:
         print(
             "nothing was sent. When the finished scans are to be sent all the same: "
