@@ -121,11 +121,11 @@ class Browser:
             time.sleep(0.05)
 
     def click(self, selector):
-        """Press and release the left button in the middle of an element."""
+        """Press and release the left button in the middle of an element, of its first line."""
         x, y = self.run(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " e.scrollIntoView({block: 'center', behavior: 'instant'});"
-            " const b = e.getBoundingClientRect();"
+            " const b = e.getClientRects()[0];"
             " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
