@@ -85,8 +85,8 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     signal, texture = relative.value, relative.texture
     signal_swi = None
     if near.swi is not None:
-        signal_swi = relative_signal(near.swi, near.brain_mask, near.grid, params.signal).value
-    found = _propose(near, signal, params)
+        signal_swi = _relative(near.swi, near, params)
+    found = _propose(near, signal, signal_swi, params)
     places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
@@ -182,17 +182,29 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
     return replace(inputs, grid=inputs.grid.cut((i, j, k)), structures=None, **arrays), low
 
 
+def _relative(
+    volume: npt.NDArray[np.floating], inputs: LesionInputs, params: DetectParams
+) -> npt.NDArray[np.float32]:
+    """Return a further image relative to its surroundings."""
+    mask, grid = inputs.brain_mask, inputs.grid
+    return relative_signal(volume, mask, grid, params.signal, with_texture=False).value
+
+
 def _propose(
-    inputs: LesionInputs, signal: npt.NDArray[np.float32], params: DetectParams
+    inputs: LesionInputs,
+    signal: npt.NDArray[np.float32],
+    signal_swi: npt.NDArray[np.float32] | None,
+    params: DetectParams,
 ) -> list[Candidates]:
     """Run every finder on every image it can take."""
-    field_mask = inputs.trusted
-    images: list[dict[str, object]] = [{"relative_signal": signal, "mask": inputs.brain_mask}]
-    for extra in (inputs.swi, _decay(inputs)):
-        if extra is not None:
-            value = relative_signal(extra, inputs.brain_mask, inputs.grid, params.signal).value
-            images.append({"relative_signal": value, "mask": inputs.brain_mask})
-    field_images: dict[str, object] = {"mask": inputs.brain_mask & field_mask}
+    decay = _decay(inputs)
+    signal_decay = None if decay is None else _relative(decay, inputs, params)
+    images: list[dict[str, object]] = [
+        {"relative_signal": value, "mask": inputs.brain_mask}
+        for value in (signal, signal_swi, signal_decay)
+        if value is not None
+    ]
+    field_images: dict[str, object] = {"mask": inputs.brain_mask & inputs.trusted}
     if inputs.local_field_ppm is not None:
         field_images["local_field_ppm"] = inputs.local_field_ppm
         field_images["field_noise_ppm"] = inputs.field_noise_ppm

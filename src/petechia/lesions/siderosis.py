@@ -157,7 +157,9 @@ def find_siderosis(
         return []
     box, grid, near = cortex.box, cortex.grid, cortex.near
     brain = inputs.brain_mask[box]
-    relative = relative_signal(inputs.magnitude[box], brain, grid, signal_params)
+    relative = relative_signal(
+        inputs.magnitude[box], brain, grid, signal_params, with_texture=False
+    )
     valid = brain & _field_mask(inputs)[box]
     known = near & valid & (cortex.from_fluid_mm > 0)
     chi = np.asarray(inputs.chi_ppm)[box]

@@ -73,6 +73,8 @@ def relative_signal(
     mask: Mask,
     grid: Grid,
     params: SignalParams | None = None,
+    *,
+    with_texture: bool = True,
 ) -> RelativeSignal:
     """Divide `magnitude` by the undisturbed tissue around each voxel.
 
@@ -89,11 +91,14 @@ def relative_signal(
         Geometry.
     params : SignalParams
         Settings.
+    with_texture : bool
+        Read the texture, too; it takes longer than the signal.
 
     Returns
     -------
     RelativeSignal
-        All ones with texture 0 for an empty mask or no signal.
+        All ones with texture 0 for an empty mask or no signal; texture is NaN when it was not
+        asked for.
     """
     p = params or SignalParams()
     grid.require(magnitude, "magnitude")
@@ -120,7 +125,8 @@ def relative_signal(
         background = blocks.expand(mean.astype(np.float32))
     np.divide(bright, background, out=value, where=mask & (background > 0))
     np.clip(value, 0, 2, out=value)
-    return RelativeSignal(value=value, texture=_texture(value, mask, grid, p.fine_mm))
+    texture = _texture(value, mask, grid, p.fine_mm) if with_texture else float("nan")
+    return RelativeSignal(value=value, texture=texture)
 
 
 def _texture(value: Volume, mask: Mask, grid: Grid, fine_mm: float) -> float:
