@@ -73,6 +73,11 @@ def test_a_page_that_asks_the_network_would_be_seen(browser, tmp_path):
     page = tmp_path / "bad.html"
     page.write_text('<img src="http://petechia.example/a.png"><script>nothing()</script>')
     browser.open(page)
+    browser.until("document.images[0].complete")
+    for _ in range(100):  # what the console says may come after the page is complete
+        if any("nothing" in line for line in browser.console):
+            break
+        browser.run("new Promise(done => setTimeout(done, 50))")
     assert "http://petechia.example/a.png" in browser.asked
     assert any("nothing" in line for line in browser.console)
 

@@ -9,7 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-START = "import sys; from petechia.apps.cli.main import entry; sys.argv[0] = 'petechia'; entry()"
+START = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from petechia.apps.cli.main import entry
+sys.argv[0] = 'petechia'
+entry()
+"""
+"""As in the foreground of a shell: a test run that was put in the background ignores Ctrl-C."""
 
 
 def started(*words):
