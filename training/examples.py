@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
@@ -25,6 +24,7 @@ from petechia.anatomy.surroundings import air_cavities
 from petechia.anatomy.tissue import tissue_map
 from petechia.anatomy.tracking import track_veins
 from petechia.core.grid import Grid
+from petechia.core.morphology import distance_inside_mm
 from petechia.lesions.classify import Features, log_odds
 from petechia.lesions.features import pipeline_hash
 from petechia.lesions.findings import CLASSES
@@ -136,7 +136,7 @@ def labels_of(seen: Seen, kept: Kept) -> tuple[npt.NDArray[np.int64], npt.NDArra
     a, grid, corner = kept.arrays, kept.grid, seen.corner
     rows = {int(r["index"]): r for r in kept.facts["lesions"]}
     true, veins = a["truth_labels"], a["truth_veins"]
-    edge = ndimage.distance_transform_edt(a["truth_brain"] > 0, sampling=grid.spacing_mm)
+    edge = distance_inside_mm(a["truth_brain"] > 0, grid)
     centres = {
         n: grid.to_index([float(r[k]) for k in ("x_mm", "y_mm", "z_mm")]) for n, r in rows.items()
     }

@@ -27,7 +27,7 @@ from scipy import ndimage
 
 from petechia.assets.store import load_arrays
 from petechia.core.grid import Grid
-from petechia.core.morphology import bounding_box
+from petechia.core.morphology import bounding_box, distance_inside_mm
 from petechia.errors import PetechiaError
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_nifti
@@ -95,8 +95,7 @@ def rough_mask(
     brain: npt.NDArray[np.bool_], grid: Grid, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
     """Return the true brain with an edge that wanders by about a millimetre, as found masks do."""
-    away = ndimage.distance_transform_edt(brain, sampling=grid.spacing_mm)
-    away -= ndimage.distance_transform_edt(~brain, sampling=grid.spacing_mm)
+    away = distance_inside_mm(brain, grid) - distance_inside_mm(~brain, grid)
     coarse = [max(2, int(n * d / 12.0)) for n, d in zip(grid.shape, grid.spacing_mm, strict=True)]
     wander = rng.normal(rng.uniform(-0.6, 0.6), 1.0, coarse)
     factors = np.asarray(grid.shape) / np.asarray(coarse)
