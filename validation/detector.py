@@ -144,8 +144,8 @@ def left_out(e: Examples, trees: np.ndarray, seed: int) -> Iterator[str]:
             unknown[test] = forest.scores(e.table[test])[:, 0]
         for text, out in (("trained on it too", trees), ("never trained on it", unknown)):
             # the threshold is set on the family itself in both: ranks are compared
-            weights = fit_joint(out[:, None], phase, np.where(of_family, label, -1), same=True)
-            p = joined(out[:, None], phase, weights)
+            joint = fit_joint(out[:, None], phase, np.where(of_family, label, -1), same=True)
+            p = joined(out[:, None], phase, joint)
             yield line(f"trees, {name}: {text}", at_allowed(p, e, scans))
 
 
