@@ -1,6 +1,6 @@
 """Measure how well a CT is brought to a gradient echo, and calcium read there.
 
-usage: python validation/ct.py WORK [--people 2] [--seed 9700] [--poses 12] [--table FILE]
+usage: python validation/ct.py WORK [--people 2] [--seed 9710] [--poses 12] [--table FILE]
 
 Simulated people with microbleeds and calcifications are scanned by gradient echo; each is then
 laid into a simulated CT anew, turned by up to 30 degrees and displaced by up to 40 mm, with
@@ -124,6 +124,8 @@ def measured(who: Subject, head: Any, patient: Patient, name: str, rng: Any) -> 
         voxels = np.argwhere(who.scan.truth.labels == n + 1)
         if row["class"] not in ("microbleed", "calcification") or not len(voxels):
             continue
+        if who.patient.sources[n].bodies:  # plaques of the falx, which the simulated CT leaves out
+            continue
         density = density_at(grid.to_mm(voxels), fit.matrix, hu, skull, ct.grid, reach)
         volume = abs(float(row["moment_ppm_mm3"]) / float(row["chi_ppm"]))
         out["read"].append([row["class"], volume, density.hu, density.says])
@@ -204,7 +206,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--people", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=9700)
+    parser.add_argument("--seed", type=int, default=9710)
     parser.add_argument("--poses", type=int, default=12)
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()

@@ -16,7 +16,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from petechia.anatomy.compared import Fixed, Moving, flattened, sampled
-from petechia.anatomy.optimise import one_thread, optimise
+from petechia.anatomy.optimise import metric, one_thread, optimise
 from petechia.anatomy.resample import coarse_grid, to_grid
 from petechia.anatomy.skull import WORK_MM, Skull, skull_of
 from petechia.anatomy.surface_fit import Distances, laid_upon
@@ -32,8 +32,8 @@ WINDOW_HU = (-150.0, 250.0)
 """What is compared of a CT: air, fluid, brain, and all bone as one."""
 STEPS_MM = (4.0, 2.0)
 """Voxels of the comparisons; thicker slices keep their thickness."""
-FIRST_STEPS = (1.0, 1.0, 0.3)
-"""Of the optimiser at each of them, and once more at the last [voxels]."""
+LAST_STEP = 0.3
+"""First step of the optimiser in the last of all comparisons [voxels]."""
 AROUND_MM = 12.0
 """So much around the brain is compared: the inner face of the bone."""
 REACH_MM = 20.0
@@ -130,6 +130,10 @@ def to_ct(
         )
         for n, by in enumerate(PERTURBED)
     ]
+    scan, inside, shown = levels[-1]
+    polished = [_polished(scan, shown, m) for m in repeats]
+    with one_thread():
+        matrix = min((matrix, *polished), key=lambda m: metric(scan, shown, m))
     return _judged(matrix, start, repeats, places, inside, scan.grid, skull)
 
 
@@ -168,9 +172,14 @@ def _level(
 
 def _refined(levels: list[tuple[Fixed, Moving]], matrix: Matrix) -> Matrix:
     with one_thread():
-        for step, (scan, there) in zip(FIRST_STEPS, (*levels, levels[-1]), strict=True):
-            matrix = optimise(scan, there, matrix, "rigid", bins=32, iterations=100, step=step)
-    return matrix
+        for scan, there in levels:
+            matrix = optimise(scan, there, matrix, "rigid", bins=32, iterations=100)
+    return _polished(*levels[-1], matrix)
+
+
+def _polished(scan: Fixed, there: Moving, matrix: Matrix) -> Matrix:
+    with one_thread():
+        return optimise(scan, there, matrix, "rigid", bins=32, iterations=100, step=LAST_STEP)
 
 
 def _halves(scan: Fixed) -> tuple[Fixed, Fixed]:

@@ -126,7 +126,7 @@ def simulate_ct(
         rng.standard_normal(grid.shape, dtype=np.float32), (0.7, 0.7, 0)
     )
     out += noise * np.float32(protocol.noise_hu / noise.std())
-    return np.maximum(out, np.float32(-1024)).astype(np.float32)
+    return np.asarray(np.maximum(out, -1024), dtype=np.float32)
 
 
 def _slices(volume: Volume, own: Grid, pose: Pose, grid: Grid, thick_mm: float) -> Volume:
@@ -139,7 +139,8 @@ def _slices(volume: Volume, own: Grid, pose: Pose, grid: Grid, thick_mm: float) 
         out += ndimage.affine_transform(
             volume, matrix, shift + matrix[:, 2] * step, grid.shape, order=1, cval=AIR_HU
         )
-    return out / np.float32(n)
+    out /= np.float32(n)
+    return out
 
 
 def _lay_down(out: Volume, grid: Grid, pose: Pose) -> None:
