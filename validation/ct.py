@@ -1,6 +1,6 @@
 """Measure how well a CT is brought to a gradient echo, and calcium read there.
 
-usage: python validation/ct.py WORK [--people 2] [--seed 9710] [--poses 12] [--table FILE]
+usage: python validation/ct.py WORK [--people 2] [--seed 9710] [--poses 10] [--table FILE]
 
 Simulated people with microbleeds and calcifications are scanned by gradient echo; each is then
 laid into a simulated CT anew, turned by up to 30 degrees and displaced by up to 40 mm, with
@@ -45,13 +45,15 @@ from petechia.simulate.render import Pose, sample_pose
 
 GRADIENT_ECHOES = ("demo_light", "1.5t_t2star_2d_5mm")
 CTS = {
-    "5 mm": CtProtocol(),
-    "1.25 mm": CtProtocol(shape=(256, 256, 140), slice_mm=1.25, noise_hu=10.0),
-    "5 mm, gantry leans 18 degrees": CtProtocol(tilt_deg=18.0),
-    "2.5 mm, lower third cut": CtProtocol(shape=(256, 256, 44), slice_mm=2.5, noise_hu=7.0),
+    "5 mm": CtProtocol(shape=(240, 240, 36), pixel_mm=1.0),
+    "1.5 mm": CtProtocol(shape=(240, 240, 120), pixel_mm=1.0, slice_mm=1.5, noise_hu=10.0),
+    "5 mm, gantry leans 18 degrees": CtProtocol(shape=(240, 240, 36), pixel_mm=1.0, tilt_deg=18.0),
+    "2.5 mm, lower part cut": CtProtocol(
+        shape=(240, 240, 44), pixel_mm=1.0, slice_mm=2.5, noise_hu=7.0
+    ),
 }
 CUT_MM = 25.0
-HEAD_MM = 1.0
+HEAD_MM = 1.2
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -132,25 +134,32 @@ def measured(who: Subject, head: Any, patient: Patient, name: str, rng: Any) -> 
     return out
 
 
-def scored(work: Path, atlas: Atlas, protocol: str, person: int, seed: int, poses: int) -> Path:
-    """Measure one person, unless that was done before."""
-    kept = work / "ct" / f"{protocol}_{person}.json"
-    if kept.exists():
-        return kept
-    who = subject(atlas, protocol, person, seed)
-    head = make_head(who.patient.head, atlas, HEAD_MM)
-    rows = []
-    for n in range(poses):
-        rng = np.random.default_rng([seed, person, 3, n])
-        rows.append(measured(who, head, who.patient, list(CTS)[n % len(CTS)], rng))
-    rng = np.random.default_rng([seed, person, 4])
-    other = sample_patient(SimulationParams(n_microbleeds=0), atlas, rng)
-    strange = make_head(other.head, atlas, HEAD_MM)
-    others = [measured(who, strange, other, name, rng) for name in list(CTS)[:2]]
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    told = {"protocol": protocol, "person": person, "own": rows, "other": others}
-    kept.write_text(json.dumps(told, indent=1), encoding="utf-8")
-    return kept
+def scored(
+    work: Path, atlas: Atlas, protocol: str, person: int, seed: int, poses: int
+) -> dict[str, Any]:
+    """Measure one person in all poses; what was measured before is not done again."""
+    names = [f"own_{n}" for n in range(poses)] + [f"other_{n}" for n in range(2)]
+    places = {name: work / "ct" / f"{protocol}_{person}_{name}.json" for name in names}
+    who, heads = None, {}
+    for name, place in places.items():
+        if place.exists():
+            continue
+        who = who or subject(atlas, protocol, person, seed)
+        kind, n = name.split("_")
+        rng = np.random.default_rng([seed, person, 3 if kind == "own" else 4, int(n)])
+        patient = who.patient
+        if kind == "other":
+            clean = SimulationParams(n_microbleeds=0)
+            patient = sample_patient(clean, atlas, np.random.default_rng([seed, person, 5]))
+        if kind not in heads:
+            heads = {kind: make_head(patient.head, atlas, HEAD_MM)}
+        row = measured(who, heads[kind], patient, list(CTS)[int(n) % len(CTS)], rng)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(row, indent=1), encoding="utf-8")
+    rows = {name: json.loads(place.read_text("utf-8")) for name, place in places.items()}
+    own = [row for name, row in rows.items() if name.startswith("own")]
+    other = [row for name, row in rows.items() if name.startswith("other")]
+    return {"protocol": protocol, "own": own, "other": other}
 
 
 def lines(people: list[dict[str, Any]]) -> Iterator[str]:
@@ -207,18 +216,17 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--people", type=int, default=2)
     parser.add_argument("--seed", type=int, default=9710)
-    parser.add_argument("--poses", type=int, default=12)
+    parser.add_argument("--poses", type=int, default=10)
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
     atlas = atlas_from(load_arrays("template"))
     with threads(cores()):
-        files = [
+        people = [
             scored(args.work, atlas, protocol, person, args.seed, args.poses)
             for person, protocol in enumerate(
                 GRADIENT_ECHOES[n % len(GRADIENT_ECHOES)] for n in range(args.people)
             )
         ]
-    people = [json.loads(path.read_text(encoding="utf-8")) for path in files]
     command = (
         f"python validation/ct.py WORK --people {args.people} --seed {args.seed} "
         f"--poses {args.poses}"

@@ -30,7 +30,7 @@ Points = npt.NDArray[np.float64]
 
 WINDOW_HU = (-150.0, 250.0)
 """What is compared of a CT: air, fluid, brain, and all bone as one."""
-STEPS_MM = (4.0, 2.0)
+STEPS_MM = (5.0, 2.5)
 """Voxels of the comparisons; thicker slices keep their thickness."""
 LAST_STEP = 0.3
 """First step of the optimiser in the last of all comparisons [voxels]."""
@@ -121,7 +121,7 @@ def to_ct(
     start, _ = laid_upon(brain, grid, there, middle)
     levels = [_level(magnitude, brain, grid, skull, start, step) for step in STEPS_MM]
     matrix = _refined([(scan, shown) for scan, _, shown in levels], start)
-    scan, inside, _ = levels[-1]
+    scan, inside, shown = levels[-1]
     places = scan.grid.to_mm(np.argwhere(inside)[::17])
     repeats = [
         _refined(
@@ -130,10 +130,9 @@ def to_ct(
         )
         for n, by in enumerate(PERTURBED)
     ]
-    scan, inside, shown = levels[-1]
-    polished = [_polished(scan, shown, m) for m in repeats]
+    polished = [_polished(scan, shown, m) for m in (matrix, *repeats)]
     with one_thread():
-        matrix = min((matrix, *polished), key=lambda m: metric(scan, shown, m))
+        matrix = min(polished, key=lambda m: metric(scan, shown, m))
     return _judged(matrix, start, repeats, places, inside, scan.grid, skull)
 
 
@@ -173,13 +172,13 @@ def _level(
 def _refined(levels: list[tuple[Fixed, Moving]], matrix: Matrix) -> Matrix:
     with one_thread():
         for scan, there in levels:
-            matrix = optimise(scan, there, matrix, "rigid", bins=32, iterations=100)
-    return _polished(*levels[-1], matrix)
+            matrix = optimise(scan, there, matrix, "rigid", bins=32, iterations=60)
+    return matrix
 
 
 def _polished(scan: Fixed, there: Moving, matrix: Matrix) -> Matrix:
     with one_thread():
-        return optimise(scan, there, matrix, "rigid", bins=32, iterations=100, step=LAST_STEP)
+        return optimise(scan, there, matrix, "rigid", bins=32, iterations=60, step=LAST_STEP)
 
 
 def _halves(scan: Fixed) -> tuple[Fixed, Fixed]:

@@ -25,7 +25,6 @@ HIGH = 95.0
 """Percentile that is read: of a void only a part may be calcified."""
 LEAST_READ = 0.5
 """Least part of a void's surroundings that must be on the CT and free of bone."""
-LEAST_VOXELS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -101,7 +100,7 @@ def density_at(
     read = near[inner] & ~skull[own]
     if near[inner].sum() < LEAST_READ * asked:
         return Density(hu=None, says="not on the CT")
-    if read.sum() < max(LEAST_READ * asked, LEAST_VOXELS):
+    if read.sum() < max(LEAST_READ * asked, 1):
         return Density(hu=None, says="beside bone")
     return Density(hu=float(np.percentile(ct_hu[own][read], HIGH)))
 

@@ -67,7 +67,7 @@ def surface_points(mask: Mask, grid: Grid, rng: np.random.Generator, most: int) 
     return np.asarray(places[np.sort(chosen)], dtype=np.float64)
 
 
-def fitted(points: Points, there: Distances, start: Matrix) -> tuple[Matrix, float]:
+def fitted(points: Points, there: Distances, start: Matrix, most: int = 25) -> tuple[Matrix, float]:
     """Return the rigid map that lays points upon a surface, and the cost of it [mm].
 
     A constant distance between the two surfaces (the space between brain and bone) is fitted
@@ -85,7 +85,7 @@ def fitted(points: Points, there: Distances, start: Matrix) -> tuple[Matrix, flo
         return np.asarray(seen * (away - p[6]) + (1 - seen) * ROBUST_MM)
 
     found = optimize.least_squares(
-        apart, np.zeros(7), loss="soft_l1", f_scale=ROBUST_MM, diff_step=1e-3, max_nfev=25,
+        apart, np.zeros(7), loss="soft_l1", f_scale=ROBUST_MM, diff_step=1e-3, max_nfev=most,
         bounds=([-np.inf] * 6 + [-1.0], [np.inf] * 6 + [5.0]),
     )  # fmt: skip
     matrix = np.eye(4)
@@ -119,6 +119,6 @@ def laid_upon(mask: Mask, grid: Grid, there: Distances, middle_mm: Points) -> tu
             start = np.eye(4)
             start[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
             start[:3, 3] = middle_mm + np.array([0, 0, shift]) - start[:3, :3] @ own
-            found.append(fitted(few, there, start))
+            found.append(fitted(few, there, start, 12))
     found.sort(key=lambda pair: pair[1])
     return fitted(points, there, found[0][0])
