@@ -101,6 +101,10 @@ def test_english_is_itself():
          "190 2.56 0.42 0.81 2.9 87 8 96 1.8", ""),
         ("round (sphericity 0.81), 2.9 mm; no such clause 7; 1.8 mm from a vein", "0.81 2.9 7 1.8",
          "no such clause"),
+        ("CT registered (overlap of brain and the space within the skull 0.98, repeated fits 0.1 mm "
+         "apart, 100% of the brain on the CT). Read at 120 of 150 findings; 2 not counted as a "
+         "microbleed because of 100 HU or more. Density below that does not speak for blood.",
+         "0.98 0.1 100 120 150 2 100", ""),
         ("microbleed 7", "7", ""),
         ("A sentence nobody knows.", "", "A sentence nobody knows."),
     ],

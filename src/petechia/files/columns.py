@@ -73,11 +73,6 @@ _TEXT: dict[str, tuple[str, str | None]] = {
         "HU",
     ),
     "ct_calcified": ("Whether ct_hu is 100 or more, as only calcium is", None),
-    "flair_ratio": (
-        "Mean signal of FLAIR within 3 mm around the void over the median of white matter within "
-        "25 mm",
-        None,
-    ),
     "evidence": ("The reasons for the class, in words", None),
     "true_diameter_mm": ("Diameter of the simulated source", "mm"),
     "apparent_diameter_mm": ("Longest in-plane diameter of the signal void", "mm"),

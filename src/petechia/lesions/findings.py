@@ -16,7 +16,7 @@ DIGITS: Mapping[str, int] = MappingProxyType(
         "moment_ppm_mm3": 2, "moment_se_ppm_mm3": 2, "chi_mean_ppm": 3,
         "parenchyma_fraction": 2, "sphericity": 2, "margin_sharpness": 2, "homogeneity": 2,
         "source_x_mm": 2, "source_y_mm": 2, "source_z_mm": 2, "iron_ug": 2, "iron_se_ug": 2,
-        "ct_hu": 0, "flair_ratio": 2,
+        "ct_hu": 0,
     }
 )  # fmt: skip
 """Digits after the point of each number in the table."""
@@ -29,7 +29,7 @@ COLUMNS = (
 """The contract's columns, in order."""
 EXTRA_COLUMNS = (
     "source_x_mm", "source_y_mm", "source_z_mm", "iron_ug", "iron_se_ug", "criteria",
-    "ct_hu", "ct_calcified", "flair_ratio",
+    "ct_hu", "ct_calcified",
 )  # fmt: skip
 """Columns that follow the contract's."""
 IRON_PPM_MM3_UG = 1.296
@@ -53,8 +53,6 @@ class Finding:
         Centre of the magnetic source, fitted below the voxel, scanner RAS [mm].
     ct_hu, ct_calcified : float, bool or None
         Density on a CT of the same person [HU], and whether only calcium is so dense.
-    flair_ratio : float or None
-        Signal of a FLAIR scan around the void over that of white matter nearby.
     """
 
     index: int
@@ -84,7 +82,6 @@ class Finding:
     source_mm: tuple[float, float, float] | None = None
     ct_hu: float | None = None
     ct_calcified: bool | None = None
-    flair_ratio: float | None = None
 
     @property
     def iron_ug(self) -> tuple[float, float] | None:
