@@ -1,6 +1,6 @@
 """Measure how well a CT is brought to a gradient echo, and calcium read there.
 
-usage: python validation/ct.py WORK [--people 2] [--seed 9710] [--poses 10] [--table FILE]
+usage: python validation/ct.py WORK [--people 2] [--seed 9710] [--poses 10] [--only-done] [--table FILE]
 
 Simulated people with microbleeds and calcifications are scanned by gradient echo; each is then
 laid into a simulated CT anew, turned by up to 30 degrees and displaced by up to 40 mm, with
@@ -135,14 +135,14 @@ def measured(who: Subject, head: Any, patient: Patient, name: str, rng: Any) -> 
 
 
 def scored(
-    work: Path, atlas: Atlas, protocol: str, person: int, seed: int, poses: int
+    work: Path, atlas: Atlas, protocol: str, person: int, seed: int, poses: int, only_done: bool
 ) -> dict[str, Any]:
     """Measure one person in all poses; what was measured before is not done again."""
     names = [f"own_{n}" for n in range(poses)] + [f"other_{n}" for n in range(2)]
     places = {name: work / "ct" / f"{protocol}_{person}_{name}.json" for name in names}
     who, heads = None, {}
     for name, place in places.items():
-        if place.exists():
+        if place.exists() or only_done:
             continue
         who = who or subject(atlas, protocol, person, seed)
         kind, n = name.split("_")
@@ -156,7 +156,11 @@ def scored(
         row = measured(who, heads[kind], patient, list(CTS)[int(n) % len(CTS)], rng)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(json.dumps(row, indent=1), encoding="utf-8")
-    rows = {name: json.loads(place.read_text("utf-8")) for name, place in places.items()}
+    rows = {
+        name: json.loads(place.read_text("utf-8"))
+        for name, place in places.items()
+        if place.exists()
+    }
     own = [row for name, row in rows.items() if name.startswith("own")]
     other = [row for name, row in rows.items() if name.startswith("other")]
     return {"protocol": protocol, "own": own, "other": other}
@@ -217,12 +221,13 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=2)
     parser.add_argument("--seed", type=int, default=9710)
     parser.add_argument("--poses", type=int, default=10)
+    parser.add_argument("--only-done", action="store_true", help="tables of what is there")
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
     atlas = atlas_from(load_arrays("template"))
     with threads(cores()):
         people = [
-            scored(args.work, atlas, protocol, person, args.seed, args.poses)
+            scored(args.work, atlas, protocol, person, args.seed, args.poses, args.only_done)
             for person, protocol in enumerate(
                 GRADIENT_ECHOES[n % len(GRADIENT_ECHOES)] for n in range(args.people)
             )
