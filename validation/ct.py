@@ -1,6 +1,7 @@
 """Measure how well a CT is brought to a gradient echo, and calcium read there.
 
-usage: python validation/ct.py WORK [--people 2] [--seed 9710] [--poses 10] [--only-done] [--table FILE]
+usage: python validation/ct.py WORK [--people 2] [--seed 9710] [--poses 10]
+       [--only-done] [--table FILE]
 
 Simulated people with microbleeds and calcifications are scanned by gradient echo; each is then
 laid into a simulated CT anew, turned by up to 30 degrees and displaced by up to 40 mm, with
@@ -183,7 +184,8 @@ def lines(people: list[dict[str, Any]]) -> Iterator[str]:
     others = [row for p in people for row in p["other"]]
     wrong = sum(row["ok"] for row in others)
     overlap = ", ".join(f"{row['overlap']:.2f}" for row in others)
-    yield f"CT of another person: {wrong} of {len(others)} accepted (overlaps {overlap})."
+    told = f"{wrong} of {len(others)} accepted (overlaps {overlap})" if others else "not measured"
+    yield f"CT of another person: {told}."
     yield ""
     yield "| at true voids, registered CT | read | not read | median HU | 95 % HU | >= 100 HU |"
     yield "|---|---|---|---|---|---|"
@@ -238,6 +240,7 @@ def main() -> None:
     )
     text = [
         f"# A CT brought to the gradient echo\n\n{datetime.now(UTC):%Y-%m-%d}, `{command}`. "
+        f"{sum(len(p['own']) for p in people)} of {args.people * args.poses} poses done. "
         "Errors in mm, mean over the true brain; all simulated.\n",
         *lines(people),
     ]
