@@ -21,7 +21,7 @@ def of(out: Path, name: str) -> np.ndarray:
 
 
 FIELD_MAPS = {
-    "siemens_ve11": (r"TE 7.65 ms at 3 T blooms like 7.65 ms", "3 mm voxels, TE 7.65 ms"),
+    "siemens_ve11": (r"TE 7.65 ms at 3 T: ", "3 mm voxels, TE 7.65 ms"),
     "siemens_xa30": ("3.4 mm voxels, TE 12.46 ms",),
 }
 

@@ -22,7 +22,7 @@ SITES = {
 }
 FITNESS = [
     ("main field", "ok", "3 T", "A usual field."),
-    ("echo time", "ok", "TE 20 ms", "The echo read for dark spots blooms like 20 ms at 3 T."),
+    ("echo time", "ok", "TE 20 ms", "A usual echo time."),
     ("slices", "limited", "2 mm", "Thicker than 1.5 mm: small microbleeds may be averaged out."),
     ("handedness", "ok", "+1", "Veins and deep nuclei come out paramagnetic."),
     ("motion ghosting", "unknown", "", "No air beside the head to measure ghosts in."),

@@ -9,9 +9,12 @@ from string import Formatter
 import pytest
 
 from petechia.errors import ParameterError
+from petechia.pipeline import stages
+from petechia.pipeline.settings import FAMILIES
 from petechia.report import criteria, maps, page, tables, thumbnails, viewer, wording
 from petechia.report.data import RESEARCH_USE
 from petechia.report.language import catalogue, said, speaking, t
+from petechia.report.narrative import methods_text
 from petechia.report.planes import PLANES
 
 ROOM = Path(page.__file__).parent
@@ -98,6 +101,10 @@ def test_english_is_itself():
          "190 2.56 0.42 0.81 2.9 87 8 96 1.8", ""),
         ("round (sphericity 0.81), 2.9 mm; no such clause 7; 1.8 mm from a vein", "0.81 2.9 7 1.8",
          "no such clause"),
+        ("CT registered (overlap of brain and the space within the skull 0.98, repeated fits 0.1 mm "
+         "apart, 100% of the brain on the CT). Read at 120 of 150 findings; 2 not counted as a "
+         "microbleed because of 100 HU or more. Density below that does not speak for blood.",
+         "0.98 0.1 100 120 150 2 100", ""),
         ("microbleed 7", "7", ""),
         ("A sentence nobody knows.", "", "A sentence nobody knows."),
     ],
@@ -126,6 +133,34 @@ def test_a_chinese_page_is_chinese(data):
         h for h in english if re.match(r"\d+\.|tv\.|method_settings", h)
     }, english
     assert "仅供研究使用" in words
+
+
+def cited():
+    """Every stage, method and summary of the pipeline that stands as itself in its code."""
+    rows = [
+        {"stage": "unwrapping", "method": name, "summary": row.summary, "doi": row.doi}
+        for family in FAMILIES.values()
+        for name, row in family.items()
+    ]
+    for path in Path(stages.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if getattr(getattr(node, "func", None), "attr", "") not in ("cite", "used"):
+                continue
+            told = [a.value if isinstance(a, ast.Constant) else "" for a in node.args]
+            named = node.func.attr == "cite"
+            row = {"stage": told[0], "method": told[1] if named else "tv", "doi": ""}
+            rows.append(row | {"summary": told[2] if named else ""})
+    return rows
+
+
+def test_the_methods_paragraph_is_chinese(data):
+    rows = cited()
+    assert len(rows) > 40
+    with speaking("zh"):
+        told = methods_text(replace(data, methods=rows, language="zh"))
+    words = [told.opening, *(sentence.text for sentence in told.sentences)]
+    english = [text for text in words if re.search("[a-z]{3,} [a-z]{2,}", text)]
+    assert english == []
 
 
 def test_a_language_ends_with_its_block():

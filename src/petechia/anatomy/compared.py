@@ -59,7 +59,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Moving:
-    """The coarse template.
+    """The coarse template, or another image that a scan is brought to.
 
     Attributes
     ----------
@@ -67,10 +67,13 @@ class Moving:
         Its T1 contrast.
     grid : Grid
         Of it.
+    where : (I, J, K) ndarray of bool, optional
+        Where there is an image; None where it is everywhere.
     """
 
     volume: Volume
     grid: Grid
+    where: Mask | None = None
 
     @classmethod
     def at(cls, template: Template, spacing_mm: float) -> "Moving":

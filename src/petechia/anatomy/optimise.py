@@ -32,12 +32,16 @@ def _image(volume: Volume, grid: Grid) -> Any:
     return image
 
 
-def _method(scan: Fixed, bins: int) -> Any:
+def _method(scan: Fixed, there: Moving, bins: int) -> Any:
     method = itk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(bins)
     where = itk.GetImageFromArray(np.ascontiguousarray(scan.where.T, dtype=np.uint8))
     where.CopyInformation(_image(scan.volume, scan.grid))
     method.SetMetricFixedMask(where)
+    if there.where is not None:
+        seen = itk.GetImageFromArray(np.ascontiguousarray(there.where.T, dtype=np.uint8))
+        seen.CopyInformation(_image(there.volume, there.grid))
+        method.SetMetricMovingMask(seen)
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(itk.sitkLinear)
     return method
@@ -74,7 +78,7 @@ def one_thread() -> Iterator[None]:
 
 def metric(scan: Fixed, there: Moving, matrix: Matrix) -> float:
     """Return the negative mutual information of scan and template; infinite without overlap."""
-    method = _method(scan, 32)
+    method = _method(scan, there, 32)
     method.SetInitialTransform(_transform(matrix, "affine", scan))
     try:
         return float(
@@ -111,7 +115,7 @@ def optimise(
     step : float
         The first of them [smallest side of a voxel].
     """
-    method = _method(scan, bins)
+    method = _method(scan, there, bins)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=step * float(min(scan.grid.spacing_mm)),
         minStep=0.02,

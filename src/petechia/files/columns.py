@@ -67,6 +67,12 @@ _TEXT: dict[str, tuple[str, str | None]] = {
     "sphericity": ("Surface of the sphere of equal volume over the surface, 0 to 1", None),
     "margin_sharpness": ("Steepness of the edge against the noise", None),
     "homogeneity": ("Evenness of the signal inside, 0 to 1", None),
+    "ct_hu": (
+        "Density on a CT of the same person, 95th percentile within the void, 1 mm around it and "
+        "the uncertainty of the registration",
+        "HU",
+    ),
+    "ct_calcified": ("Whether ct_hu is 100 or more, as only calcium is", None),
     "evidence": ("The reasons for the class, in words", None),
     "true_diameter_mm": ("Diameter of the simulated source", "mm"),
     "apparent_diameter_mm": ("Longest in-plane diameter of the signal void", "mm"),

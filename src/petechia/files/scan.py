@@ -122,6 +122,8 @@ class Beside:
     ----------
     t1w, t2w : Path or None
         Anatomical images.
+    ct : Path or None
+        Of the head: NIfTI in Hounsfield units, or a DICOM file or folder.
     segmentation : Path or None
         By FreeSurfer or SynthSeg.
     """
@@ -129,11 +131,13 @@ class Beside:
     t1w: Path | None = None
     t2w: Path | None = None
     segmentation: Path | None = None
+    ct: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All that there are."""
-        return tuple(p for p in (self.t1w, self.t2w, self.segmentation) if p is not None)
+        all_ = (self.t1w, self.t2w, self.segmentation, self.ct)
+        return tuple(path for path in all_ if path is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -16,6 +16,7 @@ DIGITS: Mapping[str, int] = MappingProxyType(
         "moment_ppm_mm3": 2, "moment_se_ppm_mm3": 2, "chi_mean_ppm": 3,
         "parenchyma_fraction": 2, "sphericity": 2, "margin_sharpness": 2, "homogeneity": 2,
         "source_x_mm": 2, "source_y_mm": 2, "source_z_mm": 2, "iron_ug": 2, "iron_se_ug": 2,
+        "ct_hu": 0,
     }
 )  # fmt: skip
 """Digits after the point of each number in the table."""
@@ -28,6 +29,7 @@ COLUMNS = (
 """The contract's columns, in order."""
 EXTRA_COLUMNS = (
     "source_x_mm", "source_y_mm", "source_z_mm", "iron_ug", "iron_se_ug", "criteria",
+    "ct_hu", "ct_calcified",
 )  # fmt: skip
 """Columns that follow the contract's."""
 IRON_PPM_MM3_UG = 1.296
@@ -49,6 +51,8 @@ class Finding:
         Each criterion of the definition: "met", "not met" or "not assessed".
     source_mm : tuple of float, or None
         Centre of the magnetic source, fitted below the voxel, scanner RAS [mm].
+    ct_hu, ct_calcified : float, bool or None
+        Density on a CT of the same person [HU], and whether only calcium is so dense.
     """
 
     index: int
@@ -76,6 +80,8 @@ class Finding:
     evidence: str
     criteria: Mapping[str, str] = field(default_factory=dict)
     source_mm: tuple[float, float, float] | None = None
+    ct_hu: float | None = None
+    ct_calcified: bool | None = None
 
     @property
     def iron_ug(self) -> tuple[float, float] | None:
@@ -100,6 +106,9 @@ class Finding:
                 out[column] = "; ".join(f"{k}: {v}" for k, v in self.criteria.items()) or "n/a"
             elif column in extra:
                 out[column] = _number(extra[column], DIGITS[column])
+            elif column == "ct_calcified":
+                told = self.ct_calcified
+                out[column] = "n/a" if told is None else str(int(told))
             elif column == "class":
                 out[column] = self.class_
             elif column == "counted":

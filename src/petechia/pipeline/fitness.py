@@ -96,18 +96,24 @@ def _field(echoes: Echoes) -> Check:
     return Check(check="main field", status="ok", value=value, says="A usual field.")
 
 
+AT_3_T = 0.2
+"""So near to 3 T an echo time needs no equal at 3 T."""
+
+
 def _bloom(echoes: Echoes) -> Check:
     echo = reading_echo(echoes.te_s, echoes.b0_t)
     bloom = echoes.b0_t * echoes.te_s[echo]
     value = te_text(echoes, echo)
-    equal = f"blooms like {1000 * bloom / 3:.3g} ms at 3 T"
+    equal = ""
+    if abs(echoes.b0_t - 3.0) > AT_3_T:
+        equal = f" blooms as {1000 * bloom / 3:.3g} ms would at 3 T"
+    here = f"{value} at {echoes.b0_t:.3g} T"
     if bloom < BLOOM_REFUSED_TS:
         return Check(
             check="echo time",
             status="refused",
             value=value,
-            says=f"{value} at {echoes.b0_t:.3g} T {equal}: too short for microbleeds to show. "
-            "Microbleeds not assessable.",
+            says=f"{here}{equal}: too short for microbleeds to show. Microbleeds not assessable.",
             forbids=("microbleeds",),
         )
     if bloom < BLOOM_LIMITED_TS:
@@ -115,14 +121,13 @@ def _bloom(echoes: Echoes) -> Check:
             check="echo time",
             status="limited",
             value=value,
-            says=f"{value} at {echoes.b0_t:.3g} T {equal}: shorter than usual; "
-            "small microbleeds may not be seen.",
+            says=f"{here}{equal}: shorter than usual; small microbleeds may not be seen.",
         )
     return Check(
         check="echo time",
         status="ok",
         value=value,
-        says=f"The echo read for dark spots {equal}.",
+        says=f"The echo read for dark spots{equal}." if equal else "A usual echo time.",
     )
 
 

@@ -220,7 +220,14 @@ def _given_hashes(options: Options, ref: ScanRef) -> list[str]:
     given = (options.mask, options.field, *ref.beside.paths)
     told = [f"{k}: {v}" for k, v in options.clinical.of(ref.name).as_dict().items()]
     told += [f"report: {options.language}"] if options.language != "en" else []
-    return [sha256_of(path) for path in given if path is not None] + told
+    return [_hash_of(path) for path in given if path is not None] + told
+
+
+def _hash_of(path: Path) -> str:
+    """Return the hash of a file, or of all that a folder holds."""
+    if path.is_file():
+        return sha256_of(path)
+    return " ".join(sha256_of(file) for file in sorted(path.rglob("*")) if file.is_file())
 
 
 def _report_name(tree: OutputTree, name: ScanName) -> str:

@@ -34,6 +34,7 @@ from petechia.phase.offsets import remove_offsets
 from petechia.phase.quality import highpass_evidence
 from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
+from petechia.pipeline.ct import read_densities
 from petechia.pipeline.detector import detector, threshold
 from petechia.pipeline.referenced import referenced
 from petechia.pipeline.sites import HOW, find_sites
@@ -446,6 +447,7 @@ def detect_stage(work: Work) -> None:
         classification=work.settings.classification,
     )
     work.detection = detect(lesion_inputs(work), params, detector())
+    read_densities(work)
 
 
 def lesion_inputs(work: Work) -> LesionInputs:

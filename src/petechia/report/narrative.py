@@ -288,7 +288,8 @@ def methods_text(data: ReportData) -> MethodsText:
 
 
 def _sentence(row: Any) -> str:
-    stage, method = spaced(row.get("stage", "")), str(row.get("method", ""))
+    stage = said(spaced(row.get("stage", "")))
+    method = str(row.get("method", ""))
     what = said(plain(row.get("summary") or "")).rstrip(". ")
     if not what:
         return f"{capital(stage)}: {said(METHODS.get(method, plain(method)))}"

@@ -119,6 +119,29 @@ def test_a_series_for_each_coil_is_no_set_of_runs(tmp_path, magnitude, phase):
     assert len([ref.load() for ref in find_dicom_scans(tmp_path / "runs")]) == 4
 
 
+@pytest.mark.parametrize("n_coils", [2, 3])
+def test_two_series_that_name_their_coils_are_no_runs(tmp_path, magnitude, phase, n_coils):
+    def coil(n, *, named=True):
+        def edit(ds, echo, k):
+            if named:
+                block = ds.private_block(0x0051, "SIEMENS MR HEADER", create=True)
+                block.add_new(0x0F, "LO", f"H{n}")
+            if ds.ImageType[2] == "M":
+                values = np.frombuffer(ds.PixelData, "<u2") // (n + 1)
+                ds.PixelData = values.astype("<u2").tobytes()
+
+        return edit
+
+    for n in range(n_coils):
+        magnitude.but(number=10 + n, edit=coil(n)).write(tmp_path / "coils")
+        phase.but(number=30 + n, edit=coil(n)).write(tmp_path / "coils")
+        magnitude.but(number=10 + n, edit=coil(n, named=False)).write(tmp_path / "unnamed")
+    for ref in find_dicom_scans(tmp_path / "coils"):
+        with pytest.raises(FileError, match=rf"{n_coils} series of one time.*petechia combine"):
+            ref.load()
+    assert len([ref.load() for ref in find_dicom_scans(tmp_path / "unnamed")]) == n_coils
+
+
 # --- GE
 
 

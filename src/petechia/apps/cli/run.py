@@ -40,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--operating-point", help="screening, balanced or counting (balanced)")
     add("--mask", type=Path, metavar="FILE", help="your own brain mask, on the scan's grid")
     add("--field", type=Path, metavar="FILE", help="your own total field (ppm, or Hz by sidecar)")
+    add("--ct", type=Path, metavar="PATH", help="CT of the head: NIfTI in HU, or DICOM folder")
     add("--clinical", type=Path, metavar="FILE", help="clinical facts: .json, or .tsv of a cohort")
     add("--language", choices=["en", "zh"], default="en", help="of the report: en or zh (en)")
     add("--steps", action=LIST, metavar="STEP", help="only these steps and what they need")
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from petechia.pipeline.stages import closure
     from petechia.pipeline.tree import finish_tree, prepare_tree
 
+    refs = _with_ct(args, refs)
     settings = Settings.build(
         preset=args.preset,
         config=args.config,
@@ -223,6 +225,23 @@ def _require_one_scan(args: argparse.Namespace, refs: list["ScanRef"]) -> None:
                 where=f"--{option} {path}",
                 mend="Choose one scan: --participant-label, --session-label, or its own folder.",
             )
+
+
+def _with_ct(args: argparse.Namespace, refs: list["ScanRef"]) -> list["ScanRef"]:
+    """Return the scan with the CT that the words name beside it."""
+    if args.ct is None:
+        return refs
+    from dataclasses import replace
+
+    if not args.ct.exists():
+        raise FileError("no such file or folder", where=f"--ct {args.ct}", mend="Check the path.")
+    if len(refs) > 1:
+        raise ParameterError(
+            f"one CT for {len(refs)} scans",
+            where=f"--ct {args.ct}",
+            mend="Choose one scan, or lay CTs as sub-X/ct/sub-X_ct.nii.gz into the BIDS dataset.",
+        )
+    return [replace(refs[0], beside=replace(refs[0].beside, ct=args.ct))]
 
 
 def named_scan(args: argparse.Namespace) -> "ScanRef":

@@ -80,6 +80,8 @@ class Frame:
         Why this image is no use for a scan.
     fault : str or None
         What is wrong with the file.
+    coil : str
+        Receive coil, or element of one, that the header names; empty where it names none.
     """
 
     file: str
@@ -111,6 +113,7 @@ class Frame:
     aside: str | None
     fault: str | None
     facts: Facts
+    coil: str = ""
 
 
 class Lookup:
@@ -248,7 +251,18 @@ def _frame(look: Lookup, root: Dataset, file: str, index: int, fault: str | None
         aside=why_aside(look, tokens),
         fault=fault,
         facts=facts_of(look),
+        coil=coil_of(look),
     )
+
+
+def coil_of(look: Lookup) -> str:
+    """Return the receive coil or the element of one that the header names; else nothing.
+
+    Siemens names the elements of a series in a private element: `H1` of an uncombined one,
+    `HEA;HEP` of a combined one.
+    """
+    siemens = str(look.private(0x0051100F, "SIEMENS MR HEADER") or "").strip()
+    return siemens or look.text("MultiCoilElementName", "ReceiveCoilName") or ""
 
 
 def _syntax(root: Dataset) -> str:

@@ -26,11 +26,12 @@ KEYWORDS = (
     "RepetitionTime", "FlipAngle", "PixelBandwidth", "SequenceName", "PulseSequenceName",
     "ScanningSequence", "EchoPulseSequence", "EchoPlanarPulseSequence", "InversionRecovery",
     "TimeOfFlightContrast", "AngioFlag", "PhaseContrast", "PatientID", "PatientName",
+    "ReceiveCoilName", "MultiCoilElementName",
     *FUNCTIONAL_GROUPS,
 )  # fmt: skip
-# GE's raw data type; Philips's scale slope and image type; Siemens's image type; and who owns the
-# blocks, which archives may have moved
-PRIVATE = ((0x0043, 0x2F), (0x2005, 0x0E), (0x2005, 0x11), (0x0021, 0x75))
+# GE's raw data type; Philips's scale slope and image type; Siemens's image type and coil; and who
+# owns the blocks, which archives may have moved
+PRIVATE = ((0x0043, 0x2F), (0x2005, 0x0E), (0x2005, 0x11), (0x0021, 0x75), (0x0051, 0x0F))
 PRIVATE_TAGS: list[int] = [
     (group << 16) | element
     for group, offset in PRIVATE

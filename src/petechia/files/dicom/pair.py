@@ -25,7 +25,8 @@ from petechia.files.dicom.sort import SAME_ECHO_MS, Volume
 JOIN_WITHIN_S = 120.0
 FORBIDDEN = 1e12
 N_COILS = 4
-"""So many series that differ in nothing but content are those of receive coils."""
+"""So many series that differ in nothing but content are those of receive coils, whose names
+the header need not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +123,8 @@ def plans_of(volumes: Sequence[Volume], same_pixels: SamePixels) -> tuple[list[P
 def _without_coils(plans: list[Plan]) -> list[Plan]:
     """Say of images that share time, place, echoes and type but not content that they are coils'.
 
-    Runs differ in time, reconstructions in type; two or three alike may be anything.
+    Runs differ in time, reconstructions in type; two or three alike may be anything, unless
+    each names a receive coil of its own.
     """
     alike: dict[object, list[int]] = defaultdict(list)
     for n, plan in enumerate(plans):
@@ -133,7 +135,9 @@ def _without_coils(plans: list[Plan]) -> list[Plan]:
             alike[(place, lead.acquired_s, plan.te_ms, lead.first.tokens)].append(n)
     out = list(plans)
     for together in alike.values():
-        if len(together) >= N_COILS:
+        coils = {plans[n].volumes[0].first.coil for n in together}
+        named = len(together) > 1 and len(coils) == len(together) and "" not in coils
+        if len(together) >= N_COILS or named:
             numbers = ", ".join(str(plans[n].series_number) for n in together[:8])
             problem = (
                 f"{len(together)} series of one time, place and type with other content "

@@ -48,7 +48,8 @@ def summarise(
         sums of the column `counted`; the interval is over all findings, whatever their class.
     """
     counted = [f for f in findings if f.counted]
-    probabilities = [round(f.probability, 3) for f in findings]
+    # what a CT shows to be calcium is no microbleed, however likely the MRI makes it
+    probabilities = [0.0 if f.ct_calcified else round(f.probability, 3) for f in findings]
     return {
         "counts": {
             "total": len(counted),
