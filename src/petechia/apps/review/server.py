@@ -39,6 +39,12 @@ PAGES = {
     "/agreement": "agreement.html",
 }
 """Addresses of pages, and their files in `static`."""
+SILENT: dict[str, Any] = {
+    "telemetry": dict.fromkeys(
+        ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
+    )
+}
+"""A newer FastAPI can send traces, addresses in them, where the environment tells it to: never."""
 STATUS: tuple[tuple[type[PetechiaError], int], ...] = (
     (StaleError, 409),
     (InputError, 400),
@@ -76,6 +82,7 @@ def create_app(desk: Desk, access: Access, *, language: str = "en") -> App:
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
+        **SILENT,
     )
     app.include_router(api(Room(desk, access, volumes, Drawn(), language)))
     _add_pages(app)
@@ -129,6 +136,8 @@ class _Static(StaticFiles):
 
 def _page(path: Path) -> Callable[[], Response]:
     def page() -> Response:
+        if not path.is_file():
+            raise MissingError(path.name, "no such page", "Install petechia again.")
         return FileResponse(path, media_type="text/html", headers=_CHECKED)
 
     return page
