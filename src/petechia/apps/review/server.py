@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from petechia import __version__
 from petechia.apps.review.access import Access, App, Gate
 from petechia.apps.review.routes import MissingError, Room, api
-from petechia.apps.review.volumes import Drawn, Volumes
+from petechia.apps.review.volumes import Volumes
 from petechia.assets.store import load_bytes
 from petechia.errors import (
     FileError,
@@ -31,8 +31,10 @@ from petechia.errors import (
     StaleError,
 )
 from petechia.pipeline.review.desk import Desk
+from petechia.pipeline.review.kept import Kept
 
 LOG = logging.getLogger(__name__)
+KEPT_DRAWINGS = 4
 PAGES = {
     "/": "index.html",
     "/scan/{scan}": "desk.html",
@@ -84,7 +86,7 @@ def create_app(desk: Desk, access: Access, *, language: str = "en") -> App:
         lifespan=lifespan,
         **SILENT,
     )
-    app.include_router(api(Room(desk, access, volumes, Drawn(), language)))
+    app.include_router(api(Room(desk, access, volumes, Kept(KEPT_DRAWINGS), language)))
     _add_pages(app)
     _add_errors(app)
     return Gate(app, access)
