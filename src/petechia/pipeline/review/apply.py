@@ -362,14 +362,39 @@ def _write(folder: ReviewFolder, tree: OutputTree, case: Case, state: ScanState)
     page = render(data)
     header = _header(kept_folder(tree.root, name) / places["findings"].name)
     counted = [int(row["index"]) for row in table.rows if row["counted"] == "1"]
-    more = [c for c in (case.rows[0] if case.rows else {}) if c not in contract().finding_columns]
-    columns = [*contract().finding_columns, *more, *REVIEW_COLUMNS]
+    columns = _columns(case)
     writing.write_nifti(places["findings"], table.labels, case.grid, header)
     tree.write_table("findings", name, table.rows, columns)
     writing.write_json(places["sidecar"], _sidecar(tree, name))
     writing.write_nifti(places["microbleeds"], np.isin(table.labels, counted), case.grid, header)
     tree.write_text("report", name, page)
     tree.write_json("summary", name, summary)
+
+
+def applied(
+    case: Case, state: ScanState
+) -> tuple[list[dict[str, str]], npt.NDArray[np.int32], list[str]]:
+    """Return table, label image (I, J, K) and columns of a scan as a state has them."""
+    table = _table(case, state)
+    return table.rows, table.labels, _columns(case)
+
+
+def review_summary(case: Case, state: ScanState) -> dict[str, Any]:
+    """Return the summary of a scan as a state has it."""
+    return _summary(case, state, _table(case, state))
+
+
+def kept_geometry(folder: ReviewFolder, case: Case) -> Any:
+    """Return the header of the software's label image."""
+    name = case.path("findings").name
+    kept = kept_folder(folder.root, case.name) / name
+    return _header(kept if kept.is_file() else case.path("findings"))
+
+
+def _columns(case: Case) -> list[str]:
+    promised = contract().finding_columns
+    more = [name for name in (case.rows[0] if case.rows else {}) if name not in promised]
+    return [*promised, *more, *REVIEW_COLUMNS]
 
 
 def _table(case: Case, state: ScanState) -> _Table:
@@ -425,7 +450,8 @@ def _review_cells(item: FindingState) -> dict[str, str]:
     if item.too_wide:
         said.append("wider than 10 mm: a macrobleed")
     if item.parents:
-        said.append(f"{'part of' if item.origin == 'split' else 'with'} {', '.join(item.parents)}")
+        names = ", ".join(_told(key) for key in item.parents)
+        said.append(f"{'part of' if item.origin == 'split' else 'merged with'} {names}")
     if item.outline_changed and item.origin == "software":
         said.append("outline corrected; moment and shape are of the software's outline")
     if item.place_changed and item.origin == "software":
@@ -441,6 +467,11 @@ def _review_cells(item: FindingState) -> dict[str, str]:
         "review_note": "; ".join(said),
     }
     return {name: cell(value) for name, value in cells.items()}
+
+
+def _told(key: str) -> str:
+    """Return what a key is called where people read it."""
+    return f"finding {key[1:]}" if key.startswith("s") else f"added finding {key[1:]}"
 
 
 def _sidecar(tree: OutputTree, name: ScanName) -> dict[str, Any]:
@@ -581,21 +612,23 @@ def _changes(case: Case, state: ScanState, table: _Table) -> list[dict[str, Any]
     """Return the findings that a review left otherwise than the software, and those gone."""
     out: list[dict[str, Any]] = []
     for row, item in zip(table.rows, table.items, strict=True):
-        own = item.software if item.origin == "software" else {}
+        own = item.software
         before = {"class": own["class"], "mars": own["mars"]} if own else None
         after = {"class": row["class"], "mars": row["mars"]}
-        if before != after or item.outline_changed or item.place_changed:
+        cut = item.outline_changed or item.place_changed
+        if before != after or cut or item.origin != "software":
             reason = "" if row["review_note"] == "n/a" else row["review_note"]
-            name = own.get("name", row["name"])
-            out.append(
-                {"index": row["index"], "name": name, "before": before, "after": after}
-                | {"reason": reason}
-            )
+            name = own["name"] if own and item.origin == "software" else row["name"]
+            told = {"index": row["index"], "name": name, "before": before, "after": after}
+            out.append(told | {"reason": reason})
+    split = {key for item in table.items if item.origin == "split" for key in item.parents}
     here = {item.index for item in table.items}
     for row in case.rows:
         if int(row["index"]) not in here:
             before = {"class": row["class"], "mars": row["mars"]}
-            out.append({"index": None, "name": row["name"], "before": before, "after": None})
+            reason = "split" if f"s{row['index']}" in split else "merged with another"
+            told = {"index": None, "name": row["name"], "before": before, "after": None}
+            out.append(told | {"reason": reason})
     return out
 
 
