@@ -6,7 +6,7 @@ import pytest
 
 from petechia.pipeline.review.consensus import consensus
 from petechia.pipeline.review.rerun import carry
-from petechia.pipeline.review.state import Outline, anchor_of, fold
+from petechia.pipeline.review.state import Outline, anchor_of, anchored, fold
 
 
 def later(basis, order, shift=0.0):
@@ -66,8 +66,8 @@ def test_findings_are_matched_one_to_one(basis, hand_of):
 def test_a_merge_needs_all_of_its_findings(basis, hand_of):
     ann = hand_of()
     state = fold(basis, [], reader="ann")
-    anchor = anchor_of(state.finding("s1"), basis.shape, [state.finding("s2")])
-    ann("merge", "s1", with_=["s2"], anchor=anchor)
+    made = ann("merge", "s1", with_=["s2"])
+    ann.events[-1] = anchored(made, state, basis.shape)
     whole = fold(later(basis, [2, 1]), ann.events, reader="ann").finding("s2")
     assert whole.outline == Outline(labels=(1, 2))
     assert fold(later(basis, [1, 3]), ann.events, reader="ann").orphans
@@ -88,3 +88,13 @@ def test_the_same_run_carries_nothing(basis, hand_of):
     ann = hand_of()
     ann("decide", "s1", verdict="accept")
     assert list(carry(ann.events, basis.rows, basis.fingerprint).events) == ann.events
+
+
+def test_an_addition_drawn_on_another_matrix_keeps_its_place_only(basis, hand_of):
+    ann = hand_of()
+    made = ann("add", x_mm=0.0, y_mm=0.0, z_mm=20.0, class_="microbleed", runs=[[70, 2]])
+    ann.events[-1] = anchored(made, fold(basis, [], reader="ann"), (9, 9, 9))
+    added = fold(later(basis, [1]), ann.events, reader="ann").finding(made.finding)
+    assert not added.outline
+    assert (added.x_mm, added.z_mm) == (0.0, 20.0)
+    assert added.counted
