@@ -256,5 +256,5 @@ def test_a_thousand_events_on_five_hundred_findings_add_up_quickly(basis, hand_o
         ann("decide", f"s{n % 500 + 1}", verdict="accept")
     start = time.perf_counter()
     state = fold(large, ann.events, reader="ann")
-    assert time.perf_counter() - start < 1.0  # 0.03 s measured
+    assert time.perf_counter() - start < 1.0  # 0.04 s of CPU measured
     assert state.n_undecided == 0
