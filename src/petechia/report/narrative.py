@@ -200,6 +200,8 @@ def model_note(data: ReportData) -> str:
 def _siderosis(data: ReportData, foci: int) -> str:
     """Return the words on dark sheets along the cortex."""
     told = (data.summary.get("criteria") or {}).get("superficial_siderosis") or {}
+    if told.get("reader"):
+        return t("{extent}, by the reader", extent=said(told["extent"]))
     if not foci:
         why = "" if told.get("extent") == "none" else told.get("why_not") or "no search was made"
         if why:

@@ -75,6 +75,7 @@ def test_an_applied_review_keeps_the_contract(output, ann, scan_of, departures):
     page = (output / f"{scan_of.prefix}.html").read_text("utf-8")
     assert "Reviewed by ann b" in page
     assert "<script>all" not in page
+    assert "focal, by the reader" in page
     assert "a tube &lt;b&gt;" in page
     assert "Reviewed by ann b" in (output / "index.html").read_text("utf-8")
     assert "review" in (output / ".bidsignore").read_text().splitlines()
