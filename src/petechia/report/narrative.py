@@ -10,6 +10,7 @@ from petechia.report.criteria import input_words, scale_rows
 from petechia.report.data import RESEARCH_USE, ReportData, number
 from petechia.report.findings import Entry, rejected_groups
 from petechia.report.language import said, t
+from petechia.report.review import reviewed_by
 from petechia.report.wording import (
     BINS,
     CATEGORIES,
@@ -61,6 +62,8 @@ def headline(data: ReportData) -> Headline:
 
 def _interval(data: ReportData) -> str:
     bounds = data.summary.get("count_interval_95")
+    if not bounds and data.summary.get("review"):
+        return t("as decided by a reader")
     if not bounds or len(bounds) != 2:
         return t("No interval was computed.")
     low, high = (f"{float(bound):.0f}" for bound in bounds)
@@ -187,7 +190,8 @@ def operating_point(data: ReportData) -> str:
 def model_note(data: ReportData) -> str:
     """Return what is to be known about the probabilities."""
     model = data.summary.get("model") or {}
-    says = said(plain(model.get("says") or ""))
+    site = model.get("site_calibration") or {}
+    says = " ".join(said(plain(m["says"])) for m in (model, site) if m.get("says"))
     if model.get("calibrated"):
         return says or t("Probabilities are calibrated.")
     return f"{t('Probabilities are not calibrated: take them as a ranking.')} {says}".strip()
@@ -196,6 +200,8 @@ def model_note(data: ReportData) -> str:
 def _siderosis(data: ReportData, foci: int) -> str:
     """Return the words on dark sheets along the cortex."""
     told = (data.summary.get("criteria") or {}).get("superficial_siderosis") or {}
+    if told.get("reader"):
+        return t("{extent}, by the reader", extent=said(told["extent"]))
     if not foci:
         why = "" if told.get("extent") == "none" else told.get("why_not") or "no search was made"
         if why:
@@ -339,7 +345,7 @@ def short_text(data: ReportData, entries: Sequence[Entry]) -> str:
     lines += [
         "; ".join(f"{name}: {value}" for name, value in other_markers(data, entries)) + ".",
         *_short_scales(data),
-        t("Not reviewed by a reader."),
+        reviewed_by(data),
         t(RESEARCH_USE),
     ]
     return "\n".join(line for line in lines if line)

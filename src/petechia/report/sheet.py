@@ -115,9 +115,15 @@ def _sections(summary: Mapping[str, Any], n_findings: int) -> list[tuple[str, li
     ]
     out.append(("Fitness of the scan", doubts or ["No doubts."]))
     out.append(("Scan", [_scan(summary["protocol"])]))
-    out.append(("Model", [str(summary["model"]["says"])]))
+    model = summary["model"]
+    told = [str(m["says"]) for m in (model, model.get("site_calibration") or {}) if m.get("says")]
+    out.append(("Model", told))
     if summary["warnings"]:
         out.append(("Notes", [str(text) for text in summary["warnings"]]))
+    review = summary.get("review") or {}
+    readers = ", ".join(review.get("readers") or ())
+    when = f"{readers}, last decision {str(review.get('to', ''))[:10]}."
+    out.append(("Reader's review", [when if readers else "Not reviewed by a reader."]))
     out.append(("Software", [f"petechia {summary['version']}"]))
     return out
 

@@ -1,0 +1,336 @@
+"""The desk of one or many readers over one output folder: the queue, a scan, one decision."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.errors import FileError, ParameterError, StaleError
+from petechia.pipeline.review.cases import Case, ReviewFolder
+from petechia.pipeline.review.events import Event, checked, reader_name
+from petechia.pipeline.review.kept import Kept
+from petechia.pipeline.review.log import ReviewLog, Tally
+from petechia.pipeline.review.queue import Listed
+from petechia.pipeline.review.readings import Reading, reading_of, slice_mm
+from petechia.pipeline.review.state import (
+    Basis,
+    Outline,
+    ScanState,
+    anchor_of,
+    fold,
+    ordered,
+    own_events,
+    require,
+    summary_of,
+    taken_back,
+)
+
+Numbers = npt.NDArray[np.uint16]
+STATES = ("new", "open", "done")
+SORTS = ("attention", "name", "count")
+KEPT_SCANS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How scans are read.
+
+    Attributes
+    ----------
+    round : int
+        Rounds of a study are read apart.
+    blind : bool
+        The software's opinion stays hidden until a reader has finished a scan.
+    adjudicators : tuple of str
+        Who sees what all readers decided, and settles it. With none named, everyone may on
+        the scans that they have finished themselves.
+    """
+
+    round: int = 1
+    blind: bool = False
+    adjudicators: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.adjudicators:
+            reader_name(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRow:
+    """A scan as one reader's queue shows it; None: hidden from a blind reader."""
+
+    listed: Listed
+    tally: Tally | None
+    state: str
+    n_undecided: int
+    counted: int | None
+    category: str | None
+    seconds: float
+    prior: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What decisions have made of a scan."""
+
+    n_undecided: int
+    counted: int
+    category: str
+
+
+class Desk:
+    """Everything a screen asks for; safe to use from many threads.
+
+    Parameters
+    ----------
+    folder : ReviewFolder
+    log : ReviewLog
+    rules : Rules
+    """
+
+    def __init__(self, folder: ReviewFolder, log: ReviewLog, rules: Rules) -> None:
+        self.folder, self.log, self.rules = folder, log, rules
+        self._progress: Kept[Progress] = Kept(KEPT_SCANS)
+        self._readings: Kept[Reading] = Kept(KEPT_SCANS // 10)
+
+    # --- the queue --------------------------------------------------------------------------
+
+    def queue(
+        self, reader: str, *, search: str = "", state: str = "", sort: str = "attention"
+    ) -> tuple[list[QueueRow], dict[str, int]]:
+        """Return a reader's scans, searched, filtered and sorted, and how many are in each state.
+
+        `search` holds words that must all be part of the prefix, whatever their case. By
+        attention come scans begun, then new ones with much to decide, then those that cannot
+        be read, then those done.
+        """
+        words = search.lower().split()
+        tallies = {t.scan: t for t in self.log.tallies(reader, self.rules.round)}
+        found = [
+            listed
+            for scan, listed in self.folder.listed().items()
+            if all(word in scan.lower() for word in words)
+        ]
+        counts = dict.fromkeys(STATES, 0)
+        for listed in found:
+            counts[_state_of(tallies.get(listed.scan))] += 1
+        rows = [
+            self._row(listed, tallies.get(listed.scan), reader, whole=sort == "count")
+            for listed in found
+            if state in ("", _state_of(tallies.get(listed.scan)))
+        ]
+        return _sorted(rows, sort), counts
+
+    def finished_row(self, row: QueueRow, reader: str) -> QueueRow:
+        """Return a row of the queue with what takes longer: for those that are shown."""
+        if row.listed.problem:
+            return row
+        prior = self.folder.prior(row.listed.scan)
+        full = self._row(row.listed, row.tally, reader, whole=True)
+        return replace(full, prior=prior)
+
+    def following(self, scan: str, reader: str) -> str | None:
+        """Return the scan that a reader should take next, after this one."""
+        rows, _ = self.queue(reader)
+        return next(
+            (
+                row.listed.scan
+                for row in rows
+                if row.state != "done" and not row.listed.problem and row.listed.scan != scan
+            ),
+            None,
+        )
+
+    def _row(self, listed: Listed, tally: Tally | None, reader: str, *, whole: bool) -> QueueRow:
+        state = _state_of(tally)
+        known = None
+        if tally is not None and not listed.problem and (whole or state == "open"):
+            known = self._progress_of(listed, tally, reader)
+        hidden = self.rules.blind and state != "done"
+        counted = known.counted if known else listed.counted
+        category = known.category if known else listed.category
+        undecided = listed.n_asked if state == "new" else 0
+        return QueueRow(
+            listed=listed,
+            tally=tally,
+            state=state,
+            n_undecided=known.n_undecided if known else undecided,
+            counted=None if hidden else counted,
+            category=None if hidden else category,
+            seconds=tally.seconds if tally else 0.0,
+        )
+
+    def _progress_of(self, listed: Listed, tally: Tally, reader: str) -> Progress | None:
+        key = (listed.scan, reader, tally.last, listed.fingerprint)
+        known = self._progress.get(key)
+        if known is None:
+            try:
+                state = self._fold(self.folder.told(listed.scan)[0], reader)
+            except FileError:
+                return None
+            counts = summary_of(state)
+            known = Progress(
+                n_undecided=state.n_undecided,
+                counted=counts["counts"]["total"],
+                category=counts["category"],
+            )
+            self._progress.put(key, known)
+        return known
+
+    # --- one scan ---------------------------------------------------------------------------
+
+    def state(self, case: Case, reader: str) -> ScanState:
+        """Return a scan as a reader left it."""
+        return self._fold(case.basis, reader)
+
+    def _fold(self, basis: Basis, reader: str) -> ScanState:
+        events = self.log.events(basis.scan, reader=reader, round=self.rules.round)
+        return fold(basis, events, reader=reader, round=self.rules.round)
+
+    def hides(self, state: ScanState) -> bool:
+        """Return whether the software's opinion is hidden from the reader of `state`."""
+        return self.rules.blind and not state.finished
+
+    def outlines(self, case: Case, state: ScanState) -> Numbers:
+        """Return the outlines in the case's crop: a finding's position in the list, from 1."""
+        order = ordered(state, blind=self.hides(state))
+        return painted(case, [item.outline for item in order])
+
+    def take(self, event: Event, *, after: int | None = None) -> tuple[Event, ScanState]:
+        """Add a reader's event to the log; return it as it stands there, and the new state.
+
+        Raises
+        ------
+        ParameterError
+            The event is not what it may be, or finds nothing to change.
+        StaleError
+            The results are not those that were seen, or another window of the same reader
+            changed the same finding after event `after`.
+        FileError
+            The scan cannot be read, or the log not be written.
+        """
+        event = checked(event)
+        if event.kind == "adjudicate" and not self.sees(event.reader, event.scan):
+            raise ParameterError(
+                f"{event.reader} may not settle {event.scan}",
+                where="kind",
+                mend="An adjudicator may, or who has finished that scan.",
+            )
+        case = self.folder.case(event.scan)
+        if event.fingerprint != case.fingerprint:
+            raise StaleError(
+                "the results are not those that were shown",
+                where=event.scan,
+                mend="The scan was analysed again: look at it as it is now.",
+            )
+        events = self.log.events(event.scan, reader=event.reader, round=self.rules.round)
+        if event.uuid not in {known.uuid for known in events}:
+            before = fold(case.basis, events, reader=event.reader, round=self.rules.round)
+            require(before, event)
+            found = before.finding(event.finding)
+            if found is not None:
+                event = replace(event, anchor=anchor_of(found, case.grid.shape))
+        stored = self.log.append(event, after=after)
+        return stored, self.state(case, event.reader)
+
+    # --- all readers ------------------------------------------------------------------------
+
+    def sees(self, reader: str, scan: str) -> bool:
+        """Return whether a reader may see what others decided on a scan."""
+        if self.rules.adjudicators:
+            return reader in self.rules.adjudicators
+        own = self.log.tallies(reader, self.rules.round)
+        return any(tally.scan == scan and tally.finished for tally in own)
+
+    def readings(self, reader: str) -> list[Reading]:
+        """Return what all readers said, of the scans that `reader` may see; any round.
+
+        A scan that cannot be read is left out.
+        """
+        listed = self.folder.listed()
+        tallies = [t for t in self.log.tallies() if t.scan in listed and t.finished]
+        own = {t.scan for t in tallies if (t.reader, t.round) == (reader, self.rules.round)}
+        every = reader in self.rules.adjudicators
+        if self.rules.adjudicators and not every:
+            own = set()
+        seen = [t for t in tallies if every or t.scan in own]
+        return [
+            reading
+            for tally in seen
+            if (reading := self._reading(listed[tally.scan], tally)) is not None
+        ]
+
+    def _reading(self, listed: Listed, tally: Tally) -> Reading | None:
+        key = (tally.scan, tally.reader, tally.round, tally.last, listed.fingerprint)
+        known = self._readings.get(key)
+        if known is None:
+            try:
+                basis, summary = self.folder.told(tally.scan)
+            except FileError:
+                return None
+            events = self.log.events(tally.scan, reader=tally.reader, round=tally.round)
+            state = fold(basis, events, reader=tally.reader, round=tally.round)
+            known = reading_of(state, slice_mm(summary))
+            self._readings.put(key, known)
+        return known
+
+    def settled(self, scans: Iterable[str]) -> set[tuple[str, str]]:
+        """Return scan and finding of what was adjudicated in this round and not taken back."""
+        out: set[tuple[str, str]] = set()
+        for scan in scans:
+            events = self.log.events(scan, round=self.rules.round)
+            for reader in {event.reader for event in events}:
+                own = own_events(events, scan, reader, self.rules.round)
+                undone = taken_back(own)
+                for event in own:
+                    if event.kind == "adjudicate" and event.id not in undone:
+                        cleared = event.payload["verdict"] == "clear"
+                        (out.discard if cleared else out.add)((scan, event.finding))
+        return out
+
+
+def painted(case: Case, outlines: Sequence[Outline]) -> Numbers:
+    """Return outlines as numbers from 1 in the case's crop, laid; later ones over earlier."""
+    table = np.zeros(int(case.labels.max(initial=0)) + 1, np.uint16)
+    for number, outline in enumerate(outlines, start=1):
+        for label in outline.labels:
+            if 0 < label < len(table):
+                table[label] = number
+    out: Numbers = table[np.maximum(case.crop.cut(case.labels), 0)]
+    for number, outline in enumerate(outlines, start=1):
+        if outline.runs:
+            place = case.crop.from_flat(voxels_of(outline.runs, case.grid.size))
+            out[tuple(place.T)] = number
+    return out
+
+
+def voxels_of(runs: Sequence[tuple[int, int]], size: int) -> npt.NDArray[np.int64]:
+    """Return the flat voxels of runs, those of a volume of `size` voxels."""
+    parts = [np.arange(start, min(start + n, size)) for start, n in runs if start < size]
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+def _state_of(tally: Tally | None) -> str:
+    if tally is None or not tally.events:
+        return "new"
+    return "done" if tally.finished else "open"
+
+
+def _sorted(rows: list[QueueRow], sort: str) -> list[QueueRow]:
+    if sort == "name":
+        return rows  # the queue is in natural order
+    if sort == "count":
+        return sorted(rows, key=lambda row: -(row.counted or 0))
+    if sort != "attention":
+        raise ParameterError(
+            f"{sort!r} is no order", where="sort", mend=f"Choose one of {', '.join(SORTS)}."
+        )
+    return sorted(rows, key=_attention)
+
+
+_ATTENTION = {"open": 0, "new": 1, "done": 3}
+
+
+def _attention(row: QueueRow) -> tuple[int, int]:
+    return 2 if row.listed.problem else _ATTENTION[row.state], -row.n_undecided
