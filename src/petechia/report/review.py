@@ -77,7 +77,7 @@ def _unfinished(told: Mapping[str, Any]) -> str:
     n, total = told.get("undecided", 0), told.get("asked", 0)
     if n:
         return t(
-            "{n} of {total} findings are undecided: the software’s word stands for them.",
+            "{n} of {total} findings are undecided and stand as the software left them.",
             n=n,
             total=total,
         )

@@ -53,7 +53,7 @@ def operations():
         ("/api/scans/{scan}/volumes/{name}/{slab}", "get"),
         ("/api/scans/{scan}/labels/{slab}", "get"), ("/api/scans/{scan}/events", "get"),
         ("/api/scans/{scan}/events", "post"), ("/api/agreement", "get"),
-        ("/api/disagreements", "get"),
+        ("/api/disagreements", "get"), ("/api/export/decisions.{form}", "get"),
     ]  # fmt: skip
 
 

@@ -23,16 +23,24 @@ from petechia.files.scan import ScanName, ScanRef
 from petechia.files.sidecars import read_json
 from petechia.files.writing import without_places
 from petechia.pipeline.review.outline import Canvas
-from petechia.pipeline.review.queue import Listed, Queue, Stamp, scan_name, stamp_of
+from petechia.pipeline.review.queue import (
+    SOFTWARE,
+    Listed,
+    Queue,
+    Stamp,
+    scan_name,
+    software_files,
+    stamp_of,
+)
 from petechia.pipeline.review.state import Basis, base_findings, basis_of
 from petechia.report.planes import Crop, Layout
 from petechia.report.scene import brain_extent
 
 FOLDER = "review"
-SOFTWARE = "software"
-"""Below `FOLDER`: what the software said of a scan whose decisions were applied."""
 REFRESH_S = 3.0
 """The queue is not listed again before so long."""
+REST = 20.0
+"""Nor before so many times what listing it took: a large folder is not listed all the time."""
 OPEN_CASES = 6
 """So many scans are kept open; their labels and masks are in memory."""
 
@@ -130,7 +138,7 @@ class ReviewFolder:
         self._queue = Queue(self.root, self.root / FOLDER)
         self._listing = threading.Lock()
         self._listed: dict[str, Listed] = {}
-        self._listed_at = -REFRESH_S
+        self._listed_until = 0.0
         self._opening = threading.Lock()
         self._cases: OrderedDict[str, Future[Case]] = OrderedDict()
         self._finding = threading.Lock()
@@ -140,11 +148,13 @@ class ReviewFolder:
     # --- the queue --------------------------------------------------------------------------
 
     def listed(self) -> Mapping[str, Listed]:
-        """Return all scans by prefix, in natural order; at most `REFRESH_S` old."""
+        """Return all scans by prefix, in natural order, as they were a few seconds ago."""
         with self._listing:
-            if time.monotonic() - self._listed_at >= REFRESH_S:
+            if time.monotonic() >= self._listed_until:
+                begun = time.monotonic()
                 self._listed = self._queue.refresh()
-                self._listed_at = time.monotonic()
+                took = time.monotonic() - begun
+                self._listed_until = begun + took + max(REFRESH_S, REST * took)
             return self._listed
 
     def find(self, scan: str) -> Listed | None:
@@ -212,9 +222,8 @@ class ReviewFolder:
         own = {key: self.root / agreed.relative_path(key, name) for key in _OPENED}
         own["table"] = self.root / place(str(agreed.file("findings").table), name)
         kept = self.root / FOLDER / SOFTWARE / name.prefix
-        if _kept_of(kept / own["summary"].name, own["summary"]):
-            own |= {key: kept / own[key].name for key in ("summary", "table", "findings")}
-        return own["summary"], own["table"], own["findings"], own["brain_mask"]
+        summary, table, findings = software_files(kept, *(own[key] for key in _KEPT))
+        return summary, table, findings, own["brain_mask"]
 
     def _open(self, name: ScanName, stamp: Stamp) -> Case:
         summary_at, table, labels_at, mask_at = self._read_from(name)
@@ -264,6 +273,7 @@ class ReviewFolder:
 
 
 _OPENED = ("summary", "findings", "brain_mask")
+_KEPT = ("summary", "table", "findings")
 
 
 def _require_output(root: Path) -> None:
@@ -287,16 +297,6 @@ def _linked(root: Path) -> Path | None:
         return None
     place = (root / link).resolve()
     return place if place.is_dir() else None
-
-
-def _kept_of(kept: Path, now: Path) -> bool:
-    """Return whether a kept summary is of the results that lie there now."""
-    if not kept.is_file():
-        return False
-    try:
-        return bool(read_summary(kept)["fingerprint"] == read_summary(now)["fingerprint"])
-    except FileError:
-        return False
 
 
 def _still(held: "Future[Case]", stamp: Stamp) -> bool:

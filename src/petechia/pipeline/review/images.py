@@ -177,7 +177,7 @@ def _on_grid(case: Case, key: str) -> npt.NDArray[Any]:
 
 
 def decayed(case: Case) -> npt.NDArray[Any]:
-    """Return the magnitude that S0 and R2* give at the reading echo."""
+    """Return the magnitude that S0 and R2* give at the reading echo (I, J, K)."""
     s0, r2star = _on_grid(case, "s0"), _on_grid(case, "r2star")
     te = np.float32(case.summary["reading_te_s"])
     signal: npt.NDArray[Any] = s0 * np.exp(-te * r2star)

@@ -101,7 +101,7 @@ def _person(summary: Mapping[str, Any]) -> sr.ObserverContext | None:
 
     Several readers are told in the parameters of the algorithm: the template has one person.
     """
-    readers = (summary.get("review") or {}).get("readers") or ()
+    readers: list[str] = list((summary.get("review") or {}).get("readers") or ())
     if len(readers) != 1:
         return None
     name = readers[0].replace("^", " ").replace("=", " ")
