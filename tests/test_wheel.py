@@ -78,6 +78,10 @@ def test_the_wheel_holds_the_package_its_data_and_licences_and_nothing_else(inst
     assert (installed / "petechia" / "files" / "contract.toml").exists()
     beside = {path.name for path in installed.iterdir()} - {"petechia", about.name, "bin"}
     assert beside == set()
-    source = {p.relative_to(ROOT / "src") for p in (ROOT / "src" / "petechia").rglob("*.py")}
-    there = {p.relative_to(installed) for p in (installed / "petechia").rglob("*.py")}
-    assert there == source
+    assert files_below(installed) == files_below(ROOT / "src")  # pages and styles too
+
+
+def files_below(place: Path) -> set[Path]:
+    """The package's files, without what Python makes of them."""
+    found = (place / "petechia").rglob("*")
+    return {p.relative_to(place) for p in found if p.is_file() and p.parent.name != "__pycache__"}

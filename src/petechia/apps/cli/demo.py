@@ -51,4 +51,5 @@ def run(args: argparse.Namespace) -> int:
         f"truth: {MICROBLEEDS} microbleeds and {CALCIFICATIONS} "
         "calcifications were put in; not all of them need be visible"
     )
+    print(f"review it:  petechia review {out} --images {raw}")
     return conclude(outcomes, out)

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,25 @@ from petechia.files.output import DATASET_NAME, RAW_LINK
 from petechia.files.scan import ScanName, ScanRef
 from petechia.files.sidecars import read_json
 from petechia.files.writing import without_places
-from petechia.pipeline.review.queue import Listed, Queue, Stamp, scan_name, stamp_of
-from petechia.pipeline.review.state import Basis, basis_of
+from petechia.pipeline.review.outline import Canvas
+from petechia.pipeline.review.queue import (
+    SOFTWARE,
+    Listed,
+    Queue,
+    Stamp,
+    scan_name,
+    software_files,
+    stamp_of,
+)
+from petechia.pipeline.review.state import Basis, base_findings, basis_of
 from petechia.report.planes import Crop, Layout
 from petechia.report.scene import brain_extent
 
 FOLDER = "review"
-SOFTWARE = "software"
-"""Below `FOLDER`: what the software said of a scan whose decisions were applied."""
 REFRESH_S = 3.0
 """The queue is not listed again before so long."""
+REST = 20.0
+"""Nor before so many times what listing it took: a large folder is not listed all the time."""
 OPEN_CASES = 6
 """So many scans are kept open; their labels and masks are in memory."""
 
@@ -47,12 +56,12 @@ class Case:
     name : ScanName
     summary : mapping
         As the software wrote it.
-    rows : list of dict
-        Of the software's table of findings, as text.
+    basis : Basis
+        The software's table of findings, and what decisions on it are added up with.
     grid : Grid
         Of all its volumes.
-    labels : (I, J, K) ndarray of int
-        Value = index of the finding.
+    canvas : Canvas
+        The software's label image, for outlines.
     crop : Crop
         The box around the brain that is shown.
     mask : (I, J, K) ndarray of bool, or None
@@ -64,9 +73,9 @@ class Case:
     root: Path
     name: ScanName
     summary: Mapping[str, Any]
-    rows: list[dict[str, str]]
+    basis: Basis
     grid: Grid
-    labels: npt.NDArray[np.integer[Any]]
+    canvas: Canvas
     crop: Crop
     mask: npt.NDArray[np.bool_] | None
     stamp: Stamp
@@ -81,14 +90,19 @@ class Case:
         """Of the summary: a reader's decisions are about these results and no others."""
         return str(self.summary["fingerprint"])
 
+    @property
+    def rows(self) -> Sequence[Mapping[str, str]]:
+        """Of the software's table of findings, as text."""
+        return self.basis.rows
+
+    @property
+    def labels(self) -> npt.NDArray[np.integer[Any]]:
+        """Of the software: value = index of the finding."""
+        return self.canvas.labels
+
     def path(self, key: str) -> Path:
         """Return where output `key` of the contract lies."""
         return self.root / contract().relative_path(key, self.name)
-
-    @cached_property
-    def basis(self) -> Basis:
-        """What decisions are added up on."""
-        return basis_of(self.summary, self.rows)
 
     @cached_property
     def regions(self) -> tuple[npt.NDArray[np.integer[Any]], list[dict[str, str]]] | None:
@@ -124,7 +138,7 @@ class ReviewFolder:
         self._queue = Queue(self.root, self.root / FOLDER)
         self._listing = threading.Lock()
         self._listed: dict[str, Listed] = {}
-        self._listed_at = -REFRESH_S
+        self._listed_until = 0.0
         self._opening = threading.Lock()
         self._cases: OrderedDict[str, Future[Case]] = OrderedDict()
         self._finding = threading.Lock()
@@ -134,11 +148,13 @@ class ReviewFolder:
     # --- the queue --------------------------------------------------------------------------
 
     def listed(self) -> Mapping[str, Listed]:
-        """Return all scans by prefix, in natural order; at most `REFRESH_S` old."""
+        """Return all scans by prefix, in natural order, as they were a few seconds ago."""
         with self._listing:
-            if time.monotonic() - self._listed_at >= REFRESH_S:
+            if time.monotonic() >= self._listed_until:
+                begun = time.monotonic()
                 self._listed = self._queue.refresh()
-                self._listed_at = time.monotonic()
+                took = time.monotonic() - begun
+                self._listed_until = begun + took + max(REFRESH_S, REST * took)
             return self._listed
 
     def find(self, scan: str) -> Listed | None:
@@ -197,9 +213,8 @@ class ReviewFolder:
             It cannot be read, or its files do not belong together.
         """
         summary_at, table, _, _ = self._read_from(scan_name(scan))
-        summary, rows = read_summary(summary_at), read_rows(table)
-        _require_together(summary, rows, table)
-        return basis_of(summary, rows), summary
+        summary, basis = _told(summary_at, table)
+        return basis, summary
 
     def _read_from(self, name: ScanName) -> tuple[Path, Path, Path, Path]:
         """Return summary, table, labels and mask: the software's own when they were kept."""
@@ -207,17 +222,16 @@ class ReviewFolder:
         own = {key: self.root / agreed.relative_path(key, name) for key in _OPENED}
         own["table"] = self.root / place(str(agreed.file("findings").table), name)
         kept = self.root / FOLDER / SOFTWARE / name.prefix
-        if _kept_of(kept / own["summary"].name, own["summary"]):
-            own |= {key: kept / own[key].name for key in ("summary", "table", "findings")}
-        return own["summary"], own["table"], own["findings"], own["brain_mask"]
+        summary, table, findings = software_files(kept, *(own[key] for key in _KEPT))
+        return summary, table, findings, own["brain_mask"]
 
     def _open(self, name: ScanName, stamp: Stamp) -> Case:
         summary_at, table, labels_at, mask_at = self._read_from(name)
-        summary, rows = read_summary(summary_at), read_rows(table)
-        _require_together(summary, rows, table)
+        summary, basis = _told(summary_at, table)
         labels, grid = read_volume(labels_at)
         if labels.dtype.kind == "f":
             labels = np.rint(labels).astype(np.int32)
+        canvas = Canvas(labels, grid)
         mask = _mask(mask_at, grid)
         layout = Layout.of(grid)
         extent = brain_extent(layout, None if mask is None else layout.lay(mask))
@@ -226,9 +240,9 @@ class ReviewFolder:
             root=self.root,
             name=name,
             summary=summary,
-            rows=rows,
+            basis=replace(basis, measure=canvas.measure),
+            canvas=canvas,
             grid=grid,
-            labels=labels,
             crop=Crop(layout, (a, c, e), (b, d, f)),
             mask=mask,
             stamp=stamp,
@@ -259,6 +273,7 @@ class ReviewFolder:
 
 
 _OPENED = ("summary", "findings", "brain_mask")
+_KEPT = ("summary", "table", "findings")
 
 
 def _require_output(root: Path) -> None:
@@ -284,18 +299,27 @@ def _linked(root: Path) -> Path | None:
     return place if place.is_dir() else None
 
 
-def _kept_of(kept: Path, now: Path) -> bool:
-    """Return whether a kept summary is of the results that lie there now."""
-    if not kept.is_file():
-        return False
-    try:
-        return bool(read_summary(kept)["fingerprint"] == read_summary(now)["fingerprint"])
-    except FileError:
-        return False
-
-
 def _still(held: "Future[Case]", stamp: Stamp) -> bool:
     return held.exception() is None and held.result().stamp == stamp
+
+
+def _told(summary_at: Path, table: Path) -> tuple[Mapping[str, Any], Basis]:
+    """Return summary and basis of a scan; `FileError` when they are none, or of two runs."""
+    summary, rows = read_summary(summary_at), read_rows(table)
+    _require_together(summary, rows, table)
+    try:
+        basis = basis_of(summary, rows)
+        base_findings(basis)
+        for key in ("te_s", "b0_t", "spacing_mm"):
+            summary["protocol"][key]
+        float(summary["reading_te_s"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileError(
+            f"not the results of this version ({type(error).__name__}: {error})",
+            where=summary_at.name,
+            mend="Run this scan again.",
+        ) from error
+    return summary, basis
 
 
 def _require_together(
@@ -305,11 +329,13 @@ def _require_together(
 
     A run writes its table before its summary: between the two they do not agree.
     """
-    counts = summary.get("counts") or {}
+    counts = summary.get("counts")
+    counts = counts if isinstance(counts, Mapping) else {}
     by_class: dict[str, int] = {}
     for row in rows:
         by_class[row.get("class", "")] = by_class.get(row.get("class", ""), 0) + 1
-    told = {k: n for k, n in (counts.get("by_class") or by_class).items() if n}
+    listed = counts.get("by_class")
+    told = {k: n for k, n in listed.items() if n} if isinstance(listed, Mapping) else by_class
     counted = sum(row.get("counted") == "1" for row in rows)
     if told != by_class or counted != counts.get("total"):
         raise FileError(
