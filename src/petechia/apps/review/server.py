@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from petechia import __version__
 from petechia.apps.review.access import Access, App, Gate
 from petechia.apps.review.routes import MissingError, Room, api
-from petechia.apps.review.volumes import Drawn, Volumes
+from petechia.apps.review.volumes import Volumes
 from petechia.assets.store import load_bytes
 from petechia.errors import (
     FileError,
@@ -31,14 +31,22 @@ from petechia.errors import (
     StaleError,
 )
 from petechia.pipeline.review.desk import Desk
+from petechia.pipeline.review.kept import Kept
 
 LOG = logging.getLogger(__name__)
+KEPT_DRAWINGS = 4
 PAGES = {
     "/": "index.html",
     "/scan/{scan}": "desk.html",
     "/agreement": "agreement.html",
 }
 """Addresses of pages, and their files in `static`."""
+SILENT: dict[str, Any] = {
+    "telemetry": dict.fromkeys(
+        ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
+    )
+}
+"""A newer FastAPI can send traces, addresses in them, where the environment tells it to: never."""
 STATUS: tuple[tuple[type[PetechiaError], int], ...] = (
     (StaleError, 409),
     (InputError, 400),
@@ -76,8 +84,9 @@ def create_app(desk: Desk, access: Access, *, language: str = "en") -> App:
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
+        **SILENT,
     )
-    app.include_router(api(Room(desk, access, volumes, Drawn(), language)))
+    app.include_router(api(Room(desk, access, volumes, Kept(KEPT_DRAWINGS), language)))
     _add_pages(app)
     _add_errors(app)
     return Gate(app, access)
@@ -129,6 +138,8 @@ class _Static(StaticFiles):
 
 def _page(path: Path) -> Callable[[], Response]:
     def page() -> Response:
+        if not path.is_file():
+            raise MissingError(path.name, "no such page", "Install petechia again.")
         return FileResponse(path, media_type="text/html", headers=_CHECKED)
 
     return page

@@ -188,8 +188,8 @@ class ReviewFolder:
                 held.set_exception(error)
         return held.result()
 
-    def basis(self, scan: str) -> Basis:
-        """Return what decisions on a scan are added up on, without opening its volumes.
+    def told(self, scan: str) -> tuple[Basis, Mapping[str, Any]]:
+        """Return what decisions on a scan are added up on, and its summary; opens no volume.
 
         Raises
         ------
@@ -199,7 +199,7 @@ class ReviewFolder:
         summary_at, table, _, _ = self._read_from(scan_name(scan))
         summary, rows = read_summary(summary_at), read_rows(table)
         _require_together(summary, rows, table)
-        return basis_of(summary, rows)
+        return basis_of(summary, rows), summary
 
     def _read_from(self, name: ScanName) -> tuple[Path, Path, Path, Path]:
         """Return summary, table, labels and mask: the software's own when they were kept."""

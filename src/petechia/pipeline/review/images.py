@@ -143,10 +143,10 @@ def numbers(folder: ReviewFolder, case: Case, name: str) -> Mapping[str, Bytes]:
         ref = folder.input(case.scan)
         if ref is None:
             raise FileError("the images are not at hand", where=case.scan, mend="Give --images.")
-        volumes = _echoes(ref, case)
+        volumes = echoes_of(ref, case)
         return {key: _numbers(volume, key, case) for key, volume in volumes.items()}
     if name == COMPUTED:
-        return {name: _numbers(_decayed(case), name, case)}
+        return {name: _numbers(decayed(case), name, case)}
     if name in BESIDE:
         return {name: _numbers(_resampled(folder, case, BESIDE[name][1]), name, case)}
     return {name: _numbers(_on_grid(case, name), name, case)}
@@ -175,14 +175,15 @@ def _on_grid(case: Case, key: str) -> npt.NDArray[Any]:
     return volume
 
 
-def _decayed(case: Case) -> npt.NDArray[Any]:
+def decayed(case: Case) -> npt.NDArray[Any]:
+    """Return the magnitude that S0 and R2* give at the reading echo (I, J, K)."""
     s0, r2star = _on_grid(case, "s0"), _on_grid(case, "r2star")
     te = np.float32(case.summary["reading_te_s"])
     signal: npt.NDArray[Any] = s0 * np.exp(-te * r2star)
     return signal
 
 
-def _echoes(ref: ScanRef, case: Case) -> dict[str, npt.NDArray[Any]]:
+def echoes_of(ref: ScanRef, case: Case) -> dict[str, npt.NDArray[Any]]:
     """Return the magnitude of each echo, checked to be that of the analysed images."""
     load = ref.load_magnitude or ref.load
     try:
