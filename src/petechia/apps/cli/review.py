@@ -3,6 +3,8 @@
 import argparse
 import getpass
 import re
+from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,27 +54,22 @@ def _serve(args: argparse.Namespace) -> int:
     from petechia.pipeline.review.desk import Desk, Rules
     from petechia.pipeline.review.log import ReviewLog, log_path
 
-    folder = ReviewFolder(args.output, args.images)
-    log = ReviewLog(log_path(args.output))
+    access = _access(args)
     settlers = tuple(items(args.adjudicator))
     rules = Rules(round=args.round, blind=args.blind, adjudicators=settlers)
-    desk = Desk(folder, log, rules)
-    on = listening(args.host, args.port)
-    address = on.getsockname()
-    port = address[1] if isinstance(address, tuple) else 0
-    access = _access(args, port)
-    app = create_app(desk, access, language=args.language)
-    try:
-        serve(app, on, lambda: _say(args, access))
-    except KeyboardInterrupt:
-        pass
-    finally:
-        log.close()
+    folder = ReviewFolder(args.output, args.images)
+    with listening(args.host, args.port) as on, ReviewLog(log_path(args.output)) as log:
+        address = on.getsockname()
+        if isinstance(address, tuple):
+            access = replace(access, port=address[1])
+        app = create_app(Desk(folder, log, rules), access, language=args.language)
+        with suppress(KeyboardInterrupt):
+            serve(app, on, lambda: _say(args, access))
     print("stopped; every decision is kept")
     return 0
 
 
-def _access(args: argparse.Namespace, port: int) -> "Access":
+def _access(args: argparse.Namespace) -> "Access":
     from petechia.apps.review.access import Access
 
     readers = items(args.readers)
@@ -80,7 +77,7 @@ def _access(args: argparse.Namespace, port: int) -> "Access":
         readers = [args.reader or _login(), *readers]
     if readers:  # else behind a proxy: whoever it names
         readers += items(args.adjudicator)
-    return Access(readers=tuple(dict.fromkeys(readers)), header=args.behind_proxy or "", port=port)
+    return Access(readers=tuple(dict.fromkeys(readers)), header=args.behind_proxy or "")
 
 
 def _login() -> str:
