@@ -18,7 +18,7 @@ from petechia.pipeline.review.calibrate import (
     recalibrate,
     write_calibration,
 )
-from petechia.pipeline.review.readings import Reading, Spot, consensus_of
+from petechia.pipeline.review.readings import Reading, Spot
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.summary import fingerprint, model
 
@@ -159,22 +159,6 @@ def test_nothing_counts_that_nobody_was_asked_about():
     found = recalibrate(decisions_of(site(4.0, 0.9, 60)), POINTS)
     assert min(found.operating_points.values()) >= lowest_threshold(found.line) > 0.4
     assert any("raised" in note for note in found.notes)
-
-
-def test_a_consensus_is_what_was_adjudicated_then_the_majority():
-    def reading(who, *spots):
-        return Reading(scan="sub-01", reader=who, spots=spots)
-
-    three = [
-        reading("a", spot("s1", 0.5, True), spot("s2", 0.5, True), spot("a0", None, True, at=50)),
-        reading("b", spot("s1", 0.5, True), spot("s2", 0.5, False), spot("b0", None, True, at=52)),
-        reading("c", spot("s1", 0.5, False), spot("s2", 0.5, None), spot("c0", None, True, at=90)),
-    ]
-    found = {s.key: (s.decided, s.counted) for s in consensus_of(three, {}).spots}
-    assert found == {"s1": (True, True), "s2": (False, False), "a0": (True, True), "c0": (True, False)}  # fmt: skip
-    said = {"s2": "accept", "c0": "accept"}
-    found = {s.key: s.counted for s in consensus_of(three, said).spots}
-    assert (found["s2"], found["c0"]) == (True, True)
 
 
 @pytest.fixture

@@ -23,16 +23,16 @@ from petechia.evaluate.calibration import brier_score, calibration_error
 from petechia.files.writing import write_json
 from petechia.pipeline.calibration import FORM, detector_sha256
 from petechia.pipeline.review.cases import ReviewFolder
+from petechia.pipeline.review.consensus import consensus
 from petechia.pipeline.review.log import ReviewLog, log_path
 from petechia.pipeline.review.readings import (
     Reading,
-    adjudicated,
-    consensus_of,
     open_scan,
     person_of,
-    read_readings,
+    reading_of,
+    slice_mm,
 )
-from petechia.pipeline.review.state import ASKED_FROM
+from petechia.pipeline.review.state import ASKED_FROM, fold
 
 Floats = npt.NDArray[np.float64]
 ROUNDED = 0.0005
@@ -109,9 +109,9 @@ def read_decided(root: Path, reader: str = "", round: int | None = None) -> list
     root : Path
         Output of a run that was reviewed.
     reader : str
-        Whose decisions; empty: the consensus, see `consensus_of`.
+        Whose decisions; empty: the consensus of all.
     round : int, optional
-        Of the readings; the last one that each reader finished when it is not given.
+        Of the readings; the last one of each scan when it is not given.
 
     Raises
     ------
@@ -125,23 +125,21 @@ def read_decided(root: Path, reader: str = "", round: int | None = None) -> list
             where=root.name,
             mend="Review it first: petechia review OUTPUT.",
         )
-    with ReviewLog(log_path(root)) as log:
-        readings = read_readings(folder, log)
-        words = adjudicated(log, round)
-    by_name: dict[str, dict[str, Reading]] = {}
-    for reading in sorted(readings, key=lambda r: r.round):
-        wanted = reader in ("", reading.reader)
-        if reading.finished and wanted and round in (None, reading.round):
-            by_name.setdefault(reading.scan, {})[reading.reader] = reading
     out = []
-    for scan, own in by_name.items():
-        opened = open_scan(folder, scan)
-        if opened is None:
-            continue
-        several = [own[name] for name in sorted(own)]
-        said = {key: word for (where, key), word in words.items() if where == scan}
-        whole = several[0] if reader else consensus_of(several, said)
-        out.append(_decided(whole, opened[1]))
+    with ReviewLog(log_path(root)) as log:
+        for scan in log.scans():
+            opened = open_scan(folder, scan)
+            events = log.events(scan)
+            own = [e.round for e in events if reader in ("", e.reader)]
+            if opened is None or not own:
+                continue
+            basis, summary = opened
+            number = max(own) if round is None else round
+            if reader:
+                state = fold(basis, events, reader=reader, round=number)
+            else:
+                state = consensus(basis, events, round=number)
+            out.append(_decided(reading_of(state, slice_mm(summary)), summary))
     return out
 
 

@@ -4,25 +4,19 @@ Only a reader's own decisions are a reading: what was left undecided is nobody's
 software's stands in the table.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from petechia.errors import FileError
-from petechia.files.contract import contract
-from petechia.files.finished import read_summary
 from petechia.lesions.criteria import CriteriaParams, patient_category
 from petechia.pipeline.review.cases import ReviewFolder
-from petechia.pipeline.review.events import Event
 from petechia.pipeline.review.log import ReviewLog
-from petechia.pipeline.review.queue import scan_name
 from petechia.pipeline.review.state import (
     Basis,
     FindingState,
     ScanState,
     fold,
-    taken_back,
 )
 
 NEAR_MM = 5.0
@@ -187,19 +181,15 @@ def read_readings(folder: ReviewFolder, log: ReviewLog) -> list[Reading]:
 
     Scans whose results cannot be read any more are left out.
     """
-    by_name: dict[str, list[Event]] = {}
-    for event in log.events():
-        by_name.setdefault(event.scan, []).append(event)
     found = []
-    for scan, events in sorted(by_name.items()):
+    for scan in log.scans():
         opened = open_scan(folder, scan)
         if opened is None:
             continue
         basis, summary = opened
-        raters = sorted(
-            {(e.reader, e.round) for e in events if e.kind not in ("adjudicate", "undo")}
-        )
-        for reader, number in raters:
+        events = log.events(scan)
+        own = {(e.reader, e.round) for e in events if e.kind not in ("adjudicate", "undo")}
+        for reader, number in sorted(own):
             state = fold(basis, events, reader=reader, round=number)
             found.append(reading_of(state, slice_mm(summary)))
     return found
@@ -210,60 +200,6 @@ def open_scan(folder: ReviewFolder, scan: str) -> tuple[Basis, Mapping[str, Any]
     if folder.find(scan) is None:
         return None
     try:
-        at = folder.root / contract().relative_path("summary", scan_name(scan))
-        return folder.basis(scan), read_summary(at)
+        return folder.told(scan)
     except FileError:
         return None
-
-
-def adjudicated(log: ReviewLog, round: int | None = None) -> dict[tuple[str, str], str]:
-    """Return the verdict on each (scan, finding) that was adjudicated and not taken back."""
-    by_name: dict[str, list[Event]] = {}
-    for event in log.events(round=round):
-        by_name.setdefault(event.scan, []).append(event)
-    out = {}
-    for scan, events in by_name.items():
-        undone = taken_back(events)
-        for event in events:
-            if event.kind == "adjudicate" and event.id not in undone:
-                out[scan, event.finding] = str(event.payload["verdict"])
-    return {key: verdict for key, verdict in out.items() if verdict != "clear"}
-
-
-def consensus_of(readings: Sequence[Reading], said: Mapping[str, str]) -> Reading:
-    """Return several finished readings of one scan as one.
-
-    What was adjudicated stands; else the majority of those who decided. A tie decides nothing. A
-    lesion that only readers saw counts when most of them marked it there.
-
-    Parameters
-    ----------
-    readings : sequence of Reading
-        Of one scan, one for each reader.
-    said : mapping of str to str
-        Verdicts of an adjudicator by finding.
-    """
-    spots: dict[str, list[Spot]] = {}
-    for reading in readings:
-        for spot in reading.spots:
-            spots.setdefault(spot.key, []).append(spot)
-    whole = [_voted(own, said.get(key)) for key, own in spots.items() if key.startswith("s")]
-    added = [own[0] for key, own in spots.items() if not key.startswith("s") and own[0].counted]
-    while added:
-        first = added[0]
-        near = [s for s in added if math.dist(s.place_mm, first.place_mm) <= readings[0].near_mm]
-        word = next((said[s.key] for s in near if s.key in said), None)
-        yes, no = len(near), len(readings) - len(near)
-        counted = word == "accept" if word else yes > no
-        whole.append(replace(first, counted=counted, decided=word is not None or yes != no))
-        added = [spot for spot in added if spot not in near]
-    return replace(readings[0], reader="", spots=tuple(whole))
-
-
-def _voted(spots: Sequence[Spot], said: str | None) -> Spot:
-    """Return one finding as most of those who decided see it."""
-    votes = [spot.counted for spot in spots if spot.decided]
-    yes, no = votes.count(True), votes.count(False)
-    counted = said == "accept" if said else yes > no
-    like = [spot for spot in spots if spot.decided and spot.counted == counted] or list(spots)
-    return replace(like[0], decided=said is not None or yes != no, counted=counted)
