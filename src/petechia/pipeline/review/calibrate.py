@@ -27,7 +27,6 @@ from petechia.pipeline.review.consensus import consensus
 from petechia.pipeline.review.log import ReviewLog, log_path
 from petechia.pipeline.review.readings import (
     Reading,
-    open_scan,
     person_of,
     reading_of,
     slice_mm,
@@ -116,7 +115,7 @@ def read_decided(root: Path, reader: str = "", round: int | None = None) -> list
     Raises
     ------
     FileError
-        There is no output, or no review of it.
+        There is no output, no review of it, or a reviewed scan cannot be read.
     """
     folder = ReviewFolder(root)
     if not log_path(root).is_file():
@@ -128,12 +127,11 @@ def read_decided(root: Path, reader: str = "", round: int | None = None) -> list
     out = []
     with ReviewLog(log_path(root)) as log:
         for scan in log.scans():
-            opened = open_scan(folder, scan)
             events = log.events(scan)
             own = [e.round for e in events if reader in ("", e.reader)]
-            if opened is None or not own:
+            if folder.find(scan) is None or not own:
                 continue
-            basis, summary = opened
+            basis, summary = folder.told(scan)
             number = max(own) if round is None else round
             if reader:
                 state = fold(basis, events, reader=reader, round=number)
