@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
@@ -25,6 +24,7 @@ from petechia.anatomy.surroundings import air_cavities
 from petechia.anatomy.tissue import tissue_map
 from petechia.anatomy.tracking import track_veins
 from petechia.core.grid import Grid
+from petechia.core.morphology import distance_inside_mm
 from petechia.lesions.classify import Features, log_odds
 from petechia.lesions.features import pipeline_hash
 from petechia.lesions.findings import CLASSES
@@ -39,6 +39,9 @@ VEIN_SHARE = 0.12
 """A void holds a vein when its voxels are blood by so much on average."""
 EDGE_MM = 3.0
 VARIANTS = ("whole", "no_phase")
+FOUND = ("csf", "ventricle_mask", "air_mask")
+STRUCTURE = "structure_"
+"""What is kept of a scan that went the whole road."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +74,16 @@ def inputs_of(kept: Kept, variant: str = "whole") -> LesionInputs:
     phase = variant != "no_phase"
     swi, chi = (a.get("swi"), a.get("chi_ppm")) if phase else (None, None)
     dark = swi if swi is not None else a["magnitude"]
+    places = a.get("found_regions", a["truth_regions"])
     regions = Regions(
-        labels=a["truth_regions"].astype(np.int16), table=REGIONS, grid=grid, ok=True, says="true"
+        labels=places.astype(np.int16), table=REGIONS, grid=grid, ok=True, says="of the scan"
     )
     veins = track_veins(chi, dark, mask, grid)
-    echoes = np.stack([a["magnitude_first"], a.get("magnitude_last", a["magnitude"])])
-    if len(kept.facts["te_s"]) < 2:
-        echoes = a["magnitude"][None]
-    ventricles = np.isin(a["truth_regions"], VENTRICLE_LABELS)
-    tissue = tissue_map(echoes, mask, grid, r2star=a.get("r2star"), prior_ventricles=ventricles)
+    if "found_air_mask" in a:
+        found = {name: a.get(f"found_{name}") for name in FOUND}
+    else:
+        found = _told_of_tissue(a, mask, grid, len(kept.facts["te_s"]))
+    structures = {k.removeprefix(STRUCTURE): v for k, v in a.items() if k.startswith(STRUCTURE)}
     return LesionInputs(
         grid=grid,
         brain_mask=mask,
@@ -95,12 +99,30 @@ def inputs_of(kept: Kept, variant: str = "whole") -> LesionInputs:
         total_field_ppm=a.get("total_field_ppm") if phase else None,
         vessel=veins.likeness,
         vein_length_mm=veins.length_mm,
-        csf=tissue.csf if tissue.told else None,
-        ventricle_mask=tissue.ventricles,
-        air_mask=air_cavities(a["magnitude_first"], mask, grid),
         region_of=regions.at,
+        structures=structures or None,
         sign_trusted=phase and "local_field_ppm" in a,
+        **found,
     )
+
+
+def _told_of_tissue(
+    a: dict[str, npt.NDArray[Any]], mask: npt.NDArray[np.bool_], grid: Grid, n_echoes: int
+) -> dict[str, npt.NDArray[Any] | None]:
+    """Return fluid, ventricles and air as the road finds them where the sites are true."""
+    echoes = np.stack([a["magnitude_first"], a.get("magnitude_last", a["magnitude"])])
+    tissue = tissue_map(
+        echoes if n_echoes > 1 else a["magnitude"][None],
+        mask,
+        grid,
+        r2star=a.get("r2star"),
+        prior_ventricles=np.isin(a["truth_regions"], VENTRICLE_LABELS),
+    )
+    return {
+        "csf": tissue.csf if tissue.told else None,
+        "ventricle_mask": tissue.ventricles,
+        "air_mask": air_cavities(a["magnitude_first"], mask, grid),
+    }
 
 
 def labels_of(seen: Seen, kept: Kept) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -114,7 +136,7 @@ def labels_of(seen: Seen, kept: Kept) -> tuple[npt.NDArray[np.int64], npt.NDArra
     a, grid, corner = kept.arrays, kept.grid, seen.corner
     rows = {int(r["index"]): r for r in kept.facts["lesions"]}
     true, veins = a["truth_labels"], a["truth_veins"]
-    edge = ndimage.distance_transform_edt(a["truth_brain"] > 0, sampling=grid.spacing_mm)
+    edge = distance_inside_mm(a["truth_brain"] > 0, grid)
     centres = {
         n: grid.to_index([float(r[k]) for k in ("x_mm", "y_mm", "z_mm")]) for n, r in rows.items()
     }

@@ -52,6 +52,8 @@ TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES
 CALCIUM = CLASSES.index("calcification")
 MACRO = CLASSES.index("macrobleed")
 ASSETS = Path(__file__).parents[1] / "src" / "petechia" / "assets" / "data"
+WHOLE, WHOLE_WEIGHT = "random_3", 2.0
+"""What a void counts of a whole head that went the whole road: it is what will be met."""
 POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
 """False findings that each operating point may make, out of fold: a scan, and a scan of somebody
 without microbleeds."""
@@ -198,11 +200,19 @@ def plain(model: Any, classes: Sequence[int] | None = None) -> Trees:
     )  # fmt: skip
 
 
-def fit_bleed(table: np.ndarray, label: np.ndarray, seed: int, most: int = 220) -> Trees:
+def weights(e: Examples) -> npt.NDArray[np.float64]:
+    """Return what each void counts in training."""
+    whole = np.array([f["protocol"] == WHOLE for f in e.facts])
+    return np.where(whole[e.scan], WHOLE_WEIGHT, 1.0)
+
+
+def fit_bleed(
+    table: np.ndarray, label: np.ndarray, weight: np.ndarray, seed: int, most: int = 220
+) -> Trees:
     """Return trees for microbleed against the rest, on whole and poorer scans."""
     poor, poor_label, _ = degraded(table, label)
     x, y = np.concatenate([table, poor]), np.concatenate([label, poor_label])
-    weight = np.concatenate([np.ones(len(table)), np.full(len(poor), 0.4)])
+    weight = np.concatenate([weight, np.full(len(poor), 0.4)])
     known = y >= 0
     return plain(grown(x[known], (y[known] == 0).astype(int), weight[known], seed, most, TREND))
 
@@ -340,7 +350,7 @@ def cross_validated(
     for k in range(FOLDS):
         begin = time.time()
         train = row_fold != k
-        forest = fit_bleed(e.table[train], known[train], seed)
+        forest = fit_bleed(e.table[train], known[train], weights(e)[train], seed)
         trees[~train] = forest.scores(e.table[~train])[:, 0]
         of_fold = row_fold[poor_row] == k
         trees_poor[of_fold] = forest.scores(poor[of_fold])[:, 0]
@@ -412,7 +422,10 @@ def main() -> None:
         print(name, line, flush=True)
     out = args.work / "model"
     out.mkdir(exist_ok=True)
-    bleed, other = fit_bleed(e.table, known, args.seed), fit_other(e.table, e.label, args.seed)
+    bleed, other = (
+        fit_bleed(e.table, known, weights(e), args.seed),
+        fit_other(e.table, e.label, args.seed),
+    )
     low, high = (np.nanmin(e.table, axis=0), np.nanmax(e.table, axis=0))
     core_low, core_high = np.nanpercentile(e.table, [0.1, 99.9], axis=0)
     for n in range(len(NAMES) - 7):

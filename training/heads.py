@@ -1,12 +1,15 @@
 """Simulate scans to train the detector on, and keep what it is given, with the truth.
 
 usage: python training/heads.py WORK [--n 20] [--seed 20000]
+       python training/heads.py WORK --whole [--n 20] [--seed 21000] [--first 0]
        python training/heads.py WORK --adopt OUTPUT RAW
 
 Person n is drawn from (seed, n) and scanned three times: the whole head on a light grid, a
-slab at full resolution twice, each by a protocol drawn at random. What is finished in WORK is
-not made again, so that it can be stopped and started. `--adopt` takes a scan that was run with
-`petechia run --save-intermediates` on a simulated dataset.
+slab at full resolution twice, each by a protocol drawn at random. With `--whole` each is scanned
+once, the whole head at full resolution, and goes the whole road: the brain mask, sites and tissue
+are those that are found. What is finished in WORK is not made again, so that it can be stopped
+and started. `--adopt` takes a scan that was run with `petechia run --save-intermediates` on a
+simulated dataset.
 
 A kept scan is one `.npz`: the arrays of `LesionInputs` before anything is looked for (others can
 be computed of them later) and the truth, cut to the brain.
@@ -24,7 +27,8 @@ from scipy import ndimage
 
 from petechia.assets.store import load_arrays
 from petechia.core.grid import Grid
-from petechia.core.morphology import bounding_box
+from petechia.core.morphology import bounding_box, distance_inside_mm
+from petechia.errors import PetechiaError
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_nifti
 from petechia.files.output import OutputTree
@@ -33,7 +37,7 @@ from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.evaluation_read import read_table
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.settings import Settings
-from petechia.pipeline.stages import walk
+from petechia.pipeline.stages import lesion_inputs, walk
 from petechia.pipeline.work import Work
 from petechia.simulate.atlas import Atlas, atlas_from
 from petechia.simulate.heads import Heads
@@ -47,6 +51,11 @@ FORM = 1
 """Version of a kept scan."""
 KINDS = ("rich", "natural", "clean")
 SHARES = (0.55, 0.2, 0.25)
+WHOLE = 3
+"""The part that is a whole head at full resolution, on the whole road."""
+ROAD = {WHOLE: ("invert", "r2star", "swi", "regions", "tissue")}
+FOUND = ("csf", "ventricle_mask", "air_mask")
+"""What the road tells of tissue besides its images."""
 
 
 def drawn_params(rng: np.random.Generator) -> tuple[str, SimulationParams]:
@@ -68,9 +77,9 @@ def drawn_params(rng: np.random.Generator) -> tuple[str, SimulationParams]:
 
 
 def drawn_protocol(rng: np.random.Generator, part: int) -> Protocol:
-    """Draw a protocol: the whole head on a light grid (part 0), or a slab at full resolution."""
+    """Draw a protocol: the whole head (light grid in part 0), or a slab at full resolution."""
     protocol = random_protocol(rng, light=part == 0)
-    if part == 0 or protocol.acquisition_type == "2D":
+    if part in (0, WHOLE) or protocol.acquisition_type == "2D":
         return protocol
     i, j, _ = protocol.shape
     slices = max(16, round(SLAB_MM / protocol.spacing_mm[2]))
@@ -86,8 +95,7 @@ def rough_mask(
     brain: npt.NDArray[np.bool_], grid: Grid, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
     """Return the true brain with an edge that wanders by about a millimetre, as found masks do."""
-    away = ndimage.distance_transform_edt(brain, sampling=grid.spacing_mm)
-    away -= ndimage.distance_transform_edt(~brain, sampling=grid.spacing_mm)
+    away = distance_inside_mm(brain, grid) - distance_inside_mm(~brain, grid)
     coarse = [max(2, int(n * d / 12.0)) for n, d in zip(grid.shape, grid.spacing_mm, strict=True)]
     wander = rng.normal(rng.uniform(-0.6, 0.6), 1.0, coarse)
     factors = np.asarray(grid.shape) / np.asarray(coarse)
@@ -117,6 +125,13 @@ def kept_arrays(work: Work, truth: dict[str, npt.NDArray[Any]]) -> tuple[dict[st
         "chi_ppm": work.chi_ppm,
         **{f"truth_{name}": volume for name, volume in truth.items()},
     }
+    if work.tissue is not None:
+        found = lesion_inputs(work)
+        volumes |= {f"found_{name}": getattr(found, name) for name in FOUND}
+        for name, where in (found.structures or {}).items():
+            volumes[f"structure_{name}"] = where
+        if work.regions is not None and work.regions.ok:
+            volumes["found_regions"] = work.regions.labels.astype(np.int16)
     arrays = {}
     for name, volume in volumes.items():
         if volume is None:
@@ -149,9 +164,10 @@ def make(path: Path, person: int, part: int, seed: int, atlas: Atlas, heads: Hea
         ),
         settings=Settings(phase_sign="+1"),
     )  # fmt: skip
-    brain = scan.truth.maps["desc-brain_mask"] > 0
-    work.given_mask = rough_mask(brain, scan.echoes.grid, rng)
-    walk(work, ["invert", "r2star", "swi"])
+    if part != WHOLE:
+        brain = scan.truth.maps["desc-brain_mask"] > 0
+        work.given_mask = rough_mask(brain, scan.echoes.grid, rng)
+    walk(work, ROAD.get(part, ("invert", "r2star", "swi")))
     arrays, grid = kept_arrays(
         work,
         {
@@ -225,7 +241,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--n", type=int, default=20, help="people")
-    parser.add_argument("--seed", type=int, default=20000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first person")
+    parser.add_argument("--seed", type=int, help="20000, with --whole 21000")
+    parser.add_argument("--whole", action="store_true", help="whole heads on the whole road")
     parser.add_argument("--adopt", nargs=2, type=Path, metavar=("OUTPUT", "RAW"))
     args = parser.parse_args()
     kept = args.work / "scans"
@@ -235,14 +253,19 @@ def main() -> None:
         if not path.exists():
             adopt(path, output, raw, raw.name)
         return
+    seed = args.seed if args.seed is not None else 21000 if args.whole else 20000
     atlas, heads = atlas_from(load_arrays("template")), Heads(most=2)
     with threads(1):
-        for person in range(args.n):
-            for part in range(3):
-                path = kept / f"{args.seed}_{person:03d}_{part}.npz"
+        for person in range(args.first, args.first + args.n):
+            for part in (WHOLE,) if args.whole else range(WHOLE):
+                path = kept / f"{seed}_{person:03d}_{part}.npz"
                 if path.exists():
                     continue
-                make(path, person, part, args.seed, atlas, heads)
+                try:
+                    make(path, person, part, seed, atlas, heads)
+                except PetechiaError as error:  # the road refuses a scan: there is nothing to learn
+                    print(f"{path.name}: {error}", flush=True)
+                    continue
                 print(path.name, flush=True)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of, read_kept
-from fit import Examples, family_of, fit_bleed, fit_joint, folds_of, metrics, read_examples
+from fit import Examples, family_of, fit_bleed, fit_joint, folds_of, metrics, read_examples, weights
 
 from petechia.core.matching import one_to_one
 from petechia.lesions.candidates.radial_symmetry import RadialSymmetryParams, radial_symmetry
@@ -140,12 +140,12 @@ def left_out(e: Examples, trees: np.ndarray, seed: int) -> Iterator[str]:
         for k in np.unique(fold):
             held = fold[e.scan] == k
             train, test = ~held & ~of_family, held & of_family
-            forest = fit_bleed(e.table[train], e.label[train], seed)
+            forest = fit_bleed(e.table[train], e.label[train], weights(e)[train], seed)
             unknown[test] = forest.scores(e.table[test])[:, 0]
         for text, out in (("trained on it too", trees), ("never trained on it", unknown)):
             # the threshold is set on the family itself in both: ranks are compared
-            weights = fit_joint(out[:, None], phase, np.where(of_family, label, -1), same=True)
-            p = joined(out[:, None], phase, weights)
+            joint = fit_joint(out[:, None], phase, np.where(of_family, label, -1), same=True)
+            p = joined(out[:, None], phase, joint)
             yield line(f"trees, {name}: {text}", at_allowed(p, e, scans))
 
 

@@ -12,7 +12,7 @@ from petechia.lesions.criteria import extent, summarise
 from petechia.lesions.detect import detect
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.params import DetectParams
-from petechia.lesions.siderosis import SiderosisParams, find_siderosis, why_not
+from petechia.lesions.siderosis import SiderosisParams, find_siderosis
 
 GRID = Grid((60, 64, 40), np.diag([1.0, 1.0, 1.2, 1.0]))
 
@@ -50,8 +50,12 @@ def scan(dark, chi=0.15, seed=3, **more):
     )
 
 
+def sheets_of(given):
+    return find_siderosis(given)[0]
+
+
 def test_a_sheet_on_the_bank_of_a_sulcus_is_told():
-    (found,) = find_siderosis(scan(BANK))
+    (found,) = sheets_of(scan(BANK))
     assert found.length_mm > 18
     assert found.width_mm > 15
     assert found.chi_ppm == pytest.approx(0.15, abs=0.02)
@@ -65,27 +69,27 @@ def test_veins_balls_calcium_and_deep_sheets_are_not():
     hematoma = np.sqrt((X - 6) ** 2 + Y**2 + Z**2) < 7
     deep = BRAIN & (np.abs(X - 10) < 1.1) & (np.hypot(Y, Z) < 9)
     for body in (vein, ball, hematoma, deep, np.zeros_like(BRAIN)):
-        assert find_siderosis(scan(body)) == []
-    assert find_siderosis(scan(BANK, chi=-0.15)) == []
+        assert sheets_of(scan(body)) == []
+    assert sheets_of(scan(BANK, chi=-0.15)) == []
 
 
 def test_one_kind_of_evidence_is_not_enough():
     flat = np.random.default_rng(4).normal(0, 0.01, GRID.shape).astype(np.float32)
-    assert find_siderosis(scan(BANK, chi_ppm=flat)) == []
+    assert sheets_of(scan(BANK, chi_ppm=flat)) == []
     given = scan(BANK)
     bright = np.where(BRAIN, 1 + 3 * flat, 0).astype(np.float32)
-    assert find_siderosis(replace(given, magnitude=bright)) == []
+    assert sheets_of(replace(given, magnitude=bright)) == []
     slow = np.where(BRAIN, 15 + 100 * flat, 0).astype(np.float32)
-    assert find_siderosis(replace(given, r2star=slow)) == []
-    assert len(find_siderosis(replace(given, r2star=slow + 30 * BANK))) == 1
+    assert sheets_of(replace(given, r2star=slow)) == []
+    assert len(sheets_of(replace(given, r2star=slow + 30 * BANK))) == 1
 
 
 def test_a_sheet_outside_the_lobes_is_not():
-    assert find_siderosis(scan(BANK, region_of=lambda _: DEEP)) == []
+    assert sheets_of(scan(BANK, region_of=lambda _: DEEP)) == []
 
 
 def test_what_a_scan_cannot_answer_has_a_reason():
-    assert why_not(scan(BANK)) is None
+    assert find_siderosis(scan(BANK))[1] is None
     near_air = scan(BANK, air_mask=np.abs(X) < 14)
     for given, words in (
         (scan(BANK, chi_ppm=None), "without phase"),
@@ -96,8 +100,9 @@ def test_what_a_scan_cannot_answer_has_a_reason():
         (replace(scan(BANK), grid=Grid(GRID.shape, np.diag([1, 1, 5.0, 1]))), "5.0 mm"),
         (near_air, "% of the cortex"),
     ):
-        assert words in why_not(given)
-        assert find_siderosis(given) == []
+        sheets, reason = find_siderosis(given)
+        assert words in reason
+        assert sheets == []
 
 
 def test_the_summary_tells_none_from_not_assessed():
@@ -110,16 +115,15 @@ def test_the_summary_tells_none_from_not_assessed():
 def test_near_air_nothing_is_looked_for():
     corner = (np.hypot(X - 3, Y) < 8) & (np.abs(Z) < 8)
     given = scan(BANK, air_mask=corner)
-    assert why_not(given, SiderosisParams(least_seen=0.0)) is None
-    assert find_siderosis(given, SiderosisParams(least_seen=0.0)) == []
+    assert find_siderosis(given, SiderosisParams(least_seen=0.0)) == ([], None)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_flips_change_nothing(axis):
-    (one,) = find_siderosis(scan(BANK))
+    (one,) = sheets_of(scan(BANK))
     given = scan(BANK)
     names = ("brain_mask", "magnitude", "swi", "chi_ppm", "csf")
-    (other,) = find_siderosis(
+    (other,) = sheets_of(
         replace(given, **{name: np.flip(getattr(given, name), axis).copy() for name in names})
     )
     assert other.volume_mm3 == pytest.approx(one.volume_mm3, rel=0.02)

@@ -95,7 +95,8 @@ def _table(rows, value, mask, affine) -> list[str]:
             said.append(f"{who} is counted, a {row['class']}")
         if row["class"] == "microbleed" and float(row["diameter_mm"]) > 10:
             said.append(f"{who}: a microbleed of {row['diameter_mm']} mm")
-        if not 0 <= float(row["probability"]) <= 1 or len(row["evidence"]) < 5:
+        chance = row["probability"].replace("n/a", "0")  # what only a reader saw has none
+        if not 0 <= float(chance) <= 1 or len(row["evidence"]) < 5:
             said.append(f"{who}: probability {row['probability']}, evidence {row['evidence']!r}")
         voxels = np.argwhere(value == int(row["index"]))
         centre = nib.affines.apply_affine(affine, voxels.mean(0))

@@ -44,7 +44,7 @@ from scipy import ndimage
 
 from petechia.anatomy.sites import VENTRICLE_LABELS, label_of
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask, close_mm, largest_component
+from petechia.core.morphology import Mask, close_mm, distance_inside_mm, largest_component
 from petechia.errors import ParameterError
 
 Labels = npt.NDArray[np.int16]
@@ -202,9 +202,9 @@ def _label_white(
     cerebral = free & white
     cortex = np.logical_or.reduce([structure(cerebra, name) for name in LOBES])
     near = {
-        "cortex": _distance_mm(cortex, grid),
-        "ventricle": _distance_mm(structure(cerebra, "lateral_ventricle"), grid),
-        "horn": _distance_mm(structure(cerebra, "temporal_horn"), grid),
+        "cortex": distance_inside_mm(~cortex, grid),
+        "ventricle": distance_inside_mm(~structure(cerebra, "lateral_ventricle"), grid),
+        "horn": distance_inside_mm(~structure(cerebra, "temporal_horn"), grid),
     }
     deep = (near["ventricle"] <= params.periventricular_mm) & (near["cortex"] >= params.u_fibre_mm)
     deep |= near["horn"] <= params.temporal_horn_mm
@@ -230,7 +230,7 @@ def _internal_capsule(
     lentiform = structure(cerebra, "putamen") | structure(cerebra, "pallidum")
     between = close_mm(medial | lentiform, grid, params.capsule_reach_mm)
     for nucleus in (medial, lentiform):
-        between &= _distance_mm(nucleus, grid) <= params.capsule_reach_mm
+        between &= distance_inside_mm(~nucleus, grid) <= params.capsule_reach_mm
     return between
 
 
@@ -241,8 +241,8 @@ def _external_capsule(
     between = close_mm(putamen | insula, grid, params.capsule_reach_mm)
     return (
         between
-        & (_distance_mm(putamen, grid) <= params.capsule_reach_mm / 2)
-        & (_distance_mm(insula, grid) <= params.capsule_reach_mm)
+        & (distance_inside_mm(~putamen, grid) <= params.capsule_reach_mm / 2)
+        & (distance_inside_mm(~insula, grid) <= params.capsule_reach_mm)
         & (np.abs(_world(grid, 0)) > _mean(np.abs(_world(grid, 0))[putamen]))
     )
 
@@ -258,20 +258,12 @@ def _callosum(
     floor = _mean(_world(grid, 2)[third])
     core = largest_component(cerebral & middle & (_world(grid, 2) > floor))
     section = np.broadcast_to(core.any(axis=axis, keepdims=True), core.shape)
-    wide = _distance_mm(section, grid) <= params.callosum_widen_mm
+    wide = distance_inside_mm(~section, grid) <= params.callosum_widen_mm
     return wide & (np.abs(x_mm) <= params.callosum_reach_mm)
 
 
 def _mean(values: npt.NDArray[np.float32]) -> float:
     return float(values.mean()) if values.size else -np.inf
-
-
-def _distance_mm(mask: Mask, grid: Grid) -> npt.NDArray[np.float32]:
-    """Distance of every voxel to `mask`; infinite when it is empty."""
-    if not mask.any():
-        return np.full(mask.shape, np.inf, dtype=np.float32)
-    out = ndimage.distance_transform_edt(~mask, sampling=grid.spacing_mm)
-    return np.asarray(out, dtype=np.float32)
 
 
 def _nearest(source: Labels, out: Labels, where: Mask, half: Mask, grid: Grid) -> None:

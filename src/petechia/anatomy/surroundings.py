@@ -5,7 +5,6 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from petechia.anatomy.head import head_mask, smooth_to
 from petechia.anatomy.resample import coarse_grid, to_grid
@@ -81,7 +80,7 @@ def template_structures(
     x, y, z = np.moveaxis(grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)), -1, 0)
     out = np.zeros(grid.shape, dtype=np.int16)
     lateral = np.isin(regions, VENTRICLE_LABELS[:2])
-    near = ndimage.distance_transform_edt(~lateral, sampling=grid.spacing_mm) <= 2.0
+    near = distance_inside_mm(~lateral, grid) <= 2.0
     low, high = PLEXUS_BETWEEN_MM
     out[near & (y > low) & (y < high) & (z > PLEXUS_ABOVE_MM)] = 2
     away = np.sqrt(sum((a - c) ** 2 for a, c in zip((x, y, z), PINEAL_MM, strict=True)))

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from petechia.core.distance import distance_to_outside
 from petechia.core.grid import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -28,10 +29,7 @@ def distance_inside_mm(mask: Mask, grid: Grid) -> npt.NDArray[np.float32]:
     The border of the volume is not an edge: a mask cut by the field of view continues.
     """
     grid.require(mask, "mask")
-    if mask.all():
-        return np.full(mask.shape, np.inf, dtype=np.float32)
-    out = ndimage.distance_transform_edt(mask, sampling=grid.spacing_mm)
-    return cast("npt.NDArray[np.float32]", np.asarray(out, dtype=np.float32))
+    return distance_to_outside(mask, grid.spacing_mm)
 
 
 def erode_mm(mask: Mask, grid: Grid, radius_mm: float) -> Mask:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
+from petechia.core.morphology import distance_inside_mm
 
 Mask = npt.NDArray[np.bool_]
 
@@ -74,8 +75,8 @@ def _surface(mask: Mask) -> Mask:
 
 
 def _distances(one: Mask, other: Mask, grid: Grid) -> npt.NDArray[np.float64]:
-    away = ndimage.distance_transform_edt(~_surface(other), sampling=grid.spacing_mm)
-    return np.asarray(away[_surface(one)], dtype=np.float64)
+    away = distance_inside_mm(~_surface(other), grid)
+    return away[_surface(one)].astype(np.float64)
 
 
 def score_mask(

@@ -16,7 +16,7 @@ from petechia.lesions.model import Model
 from petechia.lesions.params import DetectParams
 from petechia.lesions.rows import Measured, findings, siderosis_row
 from petechia.lesions.shape import in_plane_diameter, sphericity
-from petechia.lesions.siderosis import Sheet, find_siderosis, why_not
+from petechia.lesions.siderosis import Sheet, find_siderosis
 from petechia.lesions.void import Void
 
 ROUND = 0.7
@@ -96,7 +96,11 @@ def detect(
             "No spot in the brain mask is darker than its surroundings by "
             f"{100 * p.void.least_depth:.0f} % and {p.void.least_depth_sd:g} times the texture."
         )
-    sheets = find_siderosis(inputs, p.siderosis, p.signal) if p.siderosis else []
+    sheets, no_search = (
+        find_siderosis(inputs, p.siderosis, p.signal)
+        if p.siderosis
+        else ([], "no search for it was made")
+    )
     kept = _without_sheets(kept, sheets, inputs.grid)
     rows = findings(kept, inputs, p)
     for n, m in enumerate(kept):
@@ -112,9 +116,7 @@ def detect(
         findings=rows,
         labels=labels,
         says=tuple(says),
-        no_siderosis_search=(
-            why_not(inputs, p.siderosis) if p.siderosis else "no search for it was made"
-        ),
+        no_siderosis_search=no_search,
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from petechia.core.distance import distance_to_outside
 from petechia.core.grid import Grid
 from petechia.lesions.void import Void
 
@@ -210,7 +211,7 @@ def _around(
 
 def _layer(inside: Mask, spacing_mm: npt.NDArray[np.float64]) -> Mask:
     """Return what lies within 1.5 mm, but at least one voxel, of `inside`."""
-    away = ndimage.distance_transform_edt(~inside, sampling=spacing_mm)
+    away = distance_to_outside(~inside, spacing_mm)
     grown = ndimage.binary_dilation(inside, structure=np.ones((3, 3, 3)))
     return np.asarray((grown | (away <= 1.5)) & ~inside, dtype=bool)
 

@@ -130,8 +130,8 @@ def find_siderosis(
     inputs: LesionInputs,
     params: SiderosisParams | None = None,
     signal_params: SignalParams | None = None,
-) -> list[Sheet]:
-    """Return dark sheets along the cortex, one for each sulcus, the largest first.
+) -> tuple[list[Sheet], str | None]:
+    """Return dark sheets along the cortex, one for each sulcus, and why none could be looked for.
 
     Two kinds of evidence are asked for: a loss of signal, and susceptibility (with R2* where
     it is known) far above that of the scan's own cortex. Then a form: flat, wide as well as
@@ -140,11 +140,18 @@ def find_siderosis(
     Parameters
     ----------
     inputs : LesionInputs
-        Arrays of one scan. Nothing is found where `why_not` gives a reason.
+        Arrays of one scan.
     params : SiderosisParams
         Settings.
     signal_params : SignalParams
         How the background is found.
+
+    Returns
+    -------
+    sheets : list of Sheet
+        The largest first.
+    why_not : str or None
+        Why siderosis cannot be looked for in this scan; None when it can.
 
     Notes
     -----
@@ -154,7 +161,7 @@ def find_siderosis(
     p = params or SiderosisParams()
     cortex = _cortex(inputs, p)
     if isinstance(cortex, str) or inputs.chi_ppm is None:
-        return []
+        return [], str(cortex)
     box, grid, near = cortex.box, cortex.grid, cortex.near
     brain = inputs.brain_mask[box]
     relative = relative_signal(
@@ -190,13 +197,7 @@ def find_siderosis(
                 loss=float(1 - relative.value[at].mean()),
             )
         )
-    return sorted(found, key=lambda s: (-round(s.volume_mm3, 3), *s.body[0].tolist()))
-
-
-def why_not(inputs: LesionInputs, params: SiderosisParams | None = None) -> str | None:
-    """Return why siderosis cannot be looked for in a scan; None when it can."""
-    cortex = _cortex(inputs, params or SiderosisParams())
-    return cortex if isinstance(cortex, str) else None
+    return sorted(found, key=lambda s: (-round(s.volume_mm3, 3), *s.body[0].tolist())), None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.compiled import compiled
+from petechia.core.distance import distance_to_outside
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 
@@ -223,7 +224,7 @@ def _bodies(region: Mask, seeded: Mask, grid: Grid, params: VoidParams) -> Itera
 
 def _body(region: Mask, spacing_mm: npt.NDArray[np.float64], radii: float) -> Part:
     """Return voxels near the core of `region`, the others, and the inscribed radius."""
-    inside = ndimage.distance_transform_edt(region, sampling=spacing_mm)
+    inside = distance_to_outside(region, spacing_mm)
     # the distance runs to the centre of the first voxel outside: half a voxel too far
     half = 0.5 * float(spacing_mm.min())
     inscribed = float(inside.max()) - half

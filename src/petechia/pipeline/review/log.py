@@ -120,8 +120,12 @@ class ReviewLog:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise output_error(error, self.path) from error
-        with self._told():
-            self._prepare()
+        try:
+            with self._told():
+                self._prepare()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "ReviewLog":
         return self
@@ -253,9 +257,16 @@ class ReviewLog:
 
     def _form(self, connection: sqlite3.Connection) -> int:
         """Return the form of the file, 0 for an empty one; raise for what is not ours."""
-        (ours,) = connection.execute("PRAGMA application_id").fetchone()
-        (form,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        held = connection.in_transaction
+        if not held:
+            connection.execute("BEGIN")  # all three of one moment: another may be making it
+        try:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (ours,) = connection.execute("PRAGMA application_id").fetchone()
+            (form,) = connection.execute("PRAGMA user_version").fetchone()
+        finally:
+            if not held:
+                connection.execute("ROLLBACK")
         if not ours and not form and not tables:
             return 0
         if ours != APPLICATION:
@@ -284,10 +295,11 @@ class ReviewLog:
             )
             with self._guard:
                 self._open.append(held)
-            self._here.connection = held
+            self._form(held)  # what is not ours is not written to
             # where a disk cannot share memory (network drives) the journal stays a file
             held.execute("PRAGMA journal_mode = WAL")
             held.execute("PRAGMA synchronous = FULL")
+            self._here.connection = held
         return held
 
     @contextmanager

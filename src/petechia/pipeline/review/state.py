@@ -901,6 +901,24 @@ def anchor_of(
     return {**out, "with": taken} if taken else out
 
 
+def anchored(event: Event, state: ScanState, shape: Sequence[int]) -> Event:
+    """Return an event that remembers what it is about, for runs to come.
+
+    Parameters
+    ----------
+    event : Event
+    state : ScanState
+        As it was before the event.
+    shape : sequence of int
+        Of the volumes.
+    """
+    found = state.finding(event.finding)
+    if found is None:  # an addition remembers on which matrix it was drawn
+        return replace(event, anchor={"shape": [int(n) for n in shape]})
+    others = [state.finding(key) for key in event.payload.get("with", ())]
+    return replace(event, anchor=anchor_of(found, shape, others))
+
+
 # --- small things ---------------------------------------------------------------------------
 
 

@@ -104,7 +104,7 @@ def _person(summary: Mapping[str, Any]) -> sr.ObserverContext | None:
     readers: list[str] = list((summary.get("review") or {}).get("readers") or ())
     if len(readers) != 1:
         return None
-    name = readers[0].replace("^", " ").replace("=", " ")
+    name = readers[0].replace("^", " ").replace("=", " ") + "^"  # one component, not two
     return sr.ObserverContext(
         observer_type=sr.CodedConcept("121006", "DCM", "Person"),
         observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(name=name),

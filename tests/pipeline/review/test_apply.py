@@ -1,0 +1,223 @@
+"""Decisions in the results: right by the contract, twice the same, and gone when taken back."""
+
+import hashlib
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from petechia.errors import FileError, InUseError
+from petechia.files.finished import read_rows
+from petechia.files.output import OutputTree
+from petechia.pipeline.evaluation_files import find_sides
+from petechia.pipeline.review import apply as applying
+from petechia.pipeline.review.apply import REVIEW_COLUMNS, apply_review, kept_folder
+from petechia.pipeline.review.cases import ReviewFolder
+from petechia.pipeline.review.log import ReviewLog, log_path
+
+
+@pytest.fixture
+def ann(output, hand_of):
+    with ReviewLog(log_path(output)) as log:
+        yield hand_of("ann b", log=log)
+
+
+def sums(root):
+    files = [p for p in sorted(root.rglob("*")) if p.is_file() and "review" not in p.parts]
+    return {
+        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+    }
+
+
+def much(hand):
+    hand("decide", "s1", verdict="accept", mars="possible")
+    hand("decide", "s2", verdict="reject", class_="vessel", reason="a tube <b>")
+    hand("site", "s1", site="thalamus", side="right")
+    added = hand(
+        "add", x_mm=1.0, y_mm=2.0, z_mm=3.0, class_="microbleed", runs=[[5000, 2], [5019, 2]]
+    )
+    hand("split", "s4", parts=[[[(8 * 25 + 17) * 19 + 10, 1]], [[(9 * 25 + 17) * 19 + 10, 1]]])
+    hand("decide", "s4.1", verdict="accept")
+    hand("merge", "s3", with_=["s5"])
+    hand("form", form="bombs", row="thalamus/certain_below_5_mm/left", value=2, reason="seen <i>")
+    hand("siderosis", extent="focal", sulci=2)
+    hand("note", text="all <script>")
+    hand("note", added.finding, text="was missed")
+    return added
+
+
+def test_an_applied_review_keeps_the_contract(output, ann, scan_of, departures):
+    added = much(ann)
+    (outcome,) = apply_review(output)
+    assert (outcome.status, outcome.counted, outcome.software_counted) == ("applied", 4, 3)
+    assert departures(output) == []
+    rows = {row["index"]: row for row in scan_of.table(output)}
+    assert list(rows) == ["1", "2", "3", "6", "7", "8", "9"]
+    assert list(rows["1"])[-len(REVIEW_COLUMNS) :] == list(REVIEW_COLUMNS)
+    second = rows["2"]
+    assert [second[name] for name in REVIEW_COLUMNS] == [
+        "ann b", "vessel", "microbleed", "1", "a tube <b>"
+    ]  # fmt: skip
+    assert rows["1"]["compartment"] == "deep"
+    new = [row for row in rows.values() if "was missed" in row["review_note"]]
+    assert [row["probability"] for row in new] == ["n/a"]
+    summary = scan_of.summary(output)
+    review = summary["review"]
+    assert summary["counts"]["total"] == sum(row["counted"] == "1" for row in rows.values()) == 4
+    assert summary["category"] == "mixed"
+    assert (review["accepted"], review["rejected"], review["added"]) == (2, 1, 1)
+    assert review["readers"] == ["ann b"]
+    assert review["software"]["counted"] == 3
+    assert review["overrides"][0]["reason"] == "seen <i>"
+    assert summary["criteria"]["superficial_siderosis"]["extent"] == "focal"
+    assert added.finding not in json.dumps(review["changes"])
+    page = (output / f"{scan_of.prefix}.html").read_text("utf-8")
+    assert "Reviewed by ann b" in page
+    assert "<script>all" not in page
+    assert "a tube &lt;b&gt;" in page
+    assert "Reviewed by ann b" in (output / "index.html").read_text("utf-8")
+    assert "review" in (output / ".bidsignore").read_text().splitlines()
+
+
+def test_twice_is_once_and_undone_is_nothing(output, ann, written):
+    before = sums(output)
+    much(ann)
+    apply_review(output)
+    once = sums(output)
+    apply_review(output)
+    assert sums(output) == once
+    for event in list(ann.events):
+        ann("undo", event=event.id)
+    (outcome,) = apply_review(output)
+    assert outcome.status == "restored"
+    after = sums(output)
+    mine = [name for name in after if name not in ("index.html", ".bidsignore")]
+    assert {name: after[name] for name in mine} == {
+        name: before[name] for name in before if name != ".bidsignore"
+    }
+
+
+def test_a_whole_review_has_no_interval_and_a_part_of_one_the_rest(output, ann, scan_of):
+    ann("decide", "s1", verdict="accept")
+    apply_review(output)
+    low, high = scan_of.summary(output)["count_interval_95"]
+    assert 1 <= low <= high
+    for key in ("s2", "s3"):
+        ann("decide", key, verdict="accept")
+    for key in ("s4", "s5"):
+        ann("decide", key, verdict="reject", class_="vessel")
+    ann("finish")
+    apply_review(output)
+    assert scan_of.summary(output)["count_interval_95"] is None
+    assert scan_of.summary(output)["counts"]["total"] == 3
+
+
+def test_one_readers_decisions_alone(output, ann, hand_of, scan_of):
+    ben = hand_of("ben", log=ann.log)
+    ann("decide", "s1", verdict="reject", class_="vessel")
+    ben("decide", "s1", verdict="accept")
+    (both,) = apply_review(output)
+    assert both.disagreements == 1
+    assert scan_of.table(output)[0]["class"] == "microbleed"
+    assert "readers disagree" in scan_of.table(output)[0]["review_note"]
+    apply_review(output, reader="ann b")
+    assert scan_of.table(output)[0]["class"] == "vessel"
+    assert scan_of.summary(output)["review"]["readers"] == ["ann b"]
+
+
+def test_a_kill_between_files_never_makes_the_review_the_software(output, ann, monkeypatch):
+    before = sums(output)
+    much(ann)
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OutputTree, "write_text", killed)  # labels and table are there by now
+        with pytest.raises(KilledError):
+            apply_review(output)
+    assert sums(output) != before
+    apply_review(output)
+    once = sums(output)
+    for event in list(ann.events):
+        ann("undo", event=event.id)
+    apply_review(output)
+    table = next(name for name in before if name.endswith("findings_dseg.tsv"))
+    assert sums(output)[table] == before[table]
+    assert once[table] != before[table]
+
+
+def test_a_scan_that_fails_leaves_the_others(output, ann, hand_of, scan_of):
+    ann("decide", "s1", verdict="reject", class_="vessel")
+    from dataclasses import replace
+    from uuid import uuid4
+
+    ann.log.append(replace(ann.events[0], uuid=str(uuid4()), id=0, scan="sub-99"))
+    told = {outcome.scan: outcome for outcome in apply_review(output)}
+    assert told[scan_of.prefix].status == "applied"
+    assert told["sub-99"].status == "failed"
+    assert "no results" in told["sub-99"].message
+
+
+def test_another_run_begins_from_its_own_results(output, ann, scan_of):
+    folder = ReviewFolder(output)
+    case = folder.case(scan_of.prefix)
+    item = {a: float(case.rows[0][a]) for a in ("x_mm", "y_mm", "z_mm")}
+    ann("decide", "s1", verdict="reject", class_="vessel", anchor=item)
+    apply_review(output)
+    order = scan_of.centres[::-1]
+    kinds = (*scan_of.kinds[:2], *scan_of.kinds[2:])
+    scan_of.write(OutputTree(output), centres=order, kinds=kinds, fingerprint="d" * 64)
+    fresh = scan_of.table(output)
+    (outcome,) = apply_review(output)
+    assert outcome.orphans == 0
+    rows = scan_of.table(output)
+    assert [row["class"] for row in rows][-1] == "vessel"
+    assert rows[0]["class"] == fresh[0]["class"] == "microbleed"
+    assert (
+        read_rows(kept_folder(output, scan_of.name) / f"{scan_of.prefix}_desc-findings_dseg.tsv")
+        == fresh
+    )
+
+
+def test_the_report_speaks_its_own_language(output, ann, scan_of):
+    much(ann)
+    path = output / "sub-01/ses-2/anat" / f"{scan_of.prefix}_desc-petechia_summary.json"
+    summary = json.loads(path.read_text("utf-8"))
+    summary["report"]["language"] = "zh"
+    path.write_text(json.dumps(summary), "utf-8")
+    apply_review(output)
+    page = (output / f"{scan_of.prefix}.html").read_text("utf-8")
+    assert "由 ann b 于" in page
+    assert "复核所作更改" in page
+
+
+def test_labels_keep_the_inputs_geometry(output, ann):
+    image = next(output.rglob("*findings_dseg.nii.gz"))
+    before = nib.load(image)
+    much(ann)
+    apply_review(output)
+    after = nib.load(image)
+    assert np.array_equal(before.affine, after.affine)
+    for name in ("qform_code", "sform_code", "srow_x", "quatern_b"):
+        assert np.array_equal(before.header[name], after.header[name])
+
+
+def test_evaluation_reads_the_results_and_not_what_was_before(output, ann):
+    much(ann)
+    apply_review(output)
+    (side,) = find_sides(output, None, truth=False)
+    assert "review" not in side.table.relative_to(output).parts
+
+
+def test_one_apply_at_a_time_and_none_without_decisions(output, ann, tmp_path):
+    ann("note", text="x")
+    with applying._alone(output), pytest.raises(InUseError):
+        apply_review(output)
+    log_path(output).unlink()
+    with pytest.raises(FileError, match="no decisions"):
+        apply_review(output)
