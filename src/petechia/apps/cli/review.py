@@ -14,6 +14,7 @@ from petechia.errors import DependencyError, ParameterError
 
 if TYPE_CHECKING:
     from petechia.apps.review.access import Access
+    from petechia.pipeline.review.apply import ApplyOutcome
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--reader", metavar="NAME", help="who reads (your login)")
     add("--readers", action=LIST, metavar="NAME", help="several, each with a link of their own")
     add("--adjudicator", action=LIST, metavar="NAME", help="who settles what readers disagree on")
-    add("--round", type=count, default=1, metavar="N", help="round of a study (1)")
+    add("--round", type=count, metavar="N", help="round of a study (1; to apply: the newest)")
     add("--blind", action="store_true", help="hide the software's opinion until a scan is done")
     add("--port", type=whole, default=0, metavar="N", help="(a free one)")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="or unix:PATH (127.0.0.1)")
@@ -43,7 +44,45 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Serve the desk until stopped, or apply what it decided."""
-    return _serve(args)
+    if args.dicom and not args.apply:
+        raise ParameterError(
+            "is for --apply",
+            where="--dicom",
+            mend="Write: petechia review OUTPUT --apply --dicom FOLDER.",
+        )
+    return _apply(args) if args.apply else _serve(args)
+
+
+def _apply(args: argparse.Namespace) -> int:
+    """Put the decisions into the results; say what became of each scan."""
+    from petechia.pipeline.review.apply import apply_review
+
+    outcomes = apply_review(
+        args.output,
+        reader=args.reader,
+        round=args.round,
+        images=args.images,
+        dicom=args.dicom,
+        tell=lambda outcome: print(_told(outcome), flush=True),
+    )
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
+    print(f"{len(outcomes) - failed} scans done, {failed} failed. Research use only.")
+    return 3 if failed else 0
+
+
+def _told(outcome: "ApplyOutcome") -> str:
+    """Return what became of a scan, in one line."""
+    if outcome.status == "failed":
+        return f"{outcome.scan}: failed: {outcome.message}"
+    parts = [f"{outcome.counted} microbleeds (software {outcome.software_counted})"]
+    for n, text in (
+        (outcome.undecided, "undecided"),
+        (outcome.disagreements, "not agreed on"),
+        (outcome.orphans, "decisions whose finding is not there"),
+    ):
+        parts += [f"{n} {text}"] if n else []
+    parts += [outcome.message] if outcome.message else []
+    return f"{outcome.scan}: {outcome.status}: {', '.join(parts)}"
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -56,7 +95,7 @@ def _serve(args: argparse.Namespace) -> int:
 
     access = _access(args)
     settlers = tuple(items(args.adjudicator))
-    rules = Rules(round=args.round, blind=args.blind, adjudicators=settlers)
+    rules = Rules(round=args.round or 1, blind=args.blind, adjudicators=settlers)
     folder = ReviewFolder(args.output, args.images)
     with listening(args.host, args.port) as on, ReviewLog(log_path(args.output)) as log:
         address = on.getsockname()

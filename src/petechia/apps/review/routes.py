@@ -13,9 +13,10 @@ from petechia.apps.review import words
 from petechia.apps.review.access import Access
 from petechia.apps.review.volumes import Volumes, packed, slabs
 from petechia.errors import StaleError
-from petechia.pipeline.review import events, study
+from petechia.pipeline.review import events
 from petechia.pipeline.review.cases import Case
 from petechia.pipeline.review.desk import Desk, Numbers, QueueRow
+from petechia.pipeline.review.export import decisions
 from petechia.pipeline.review.images import Picture
 from petechia.pipeline.review.kept import Kept
 from petechia.pipeline.review.state import ScanState, as_json
@@ -43,6 +44,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         503: "the log is in use; try again",
         507: "it could not be written: nothing was kept",
     }.items()
+}
+
+TABLE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/tab-separated-values": {}, "text/csv": {}},
+        "description": "one row an event",
+    }
 }
 
 
@@ -313,11 +321,25 @@ def _add_readers(router: APIRouter, room: Room) -> None:
     @router.get("/agreement", response_model=words.Agreement)
     def agreed(request: Request, round: number | None = None) -> dict[str, Any]:
         """Return how far readers agree, over the scans this reader may see all of."""
-        return study.agreement(desk.readings(_reader(request)), round=round)
+        from petechia.pipeline.review.study import agreement  # brings statistics
+
+        return agreement(desk.readings(_reader(request)), round=round)
+
+    @router.get("/export/decisions.{form}", response_class=Response, responses=TABLE)
+    def exported(request: Request, form: Literal["tsv", "csv"]) -> Response:
+        """Return the events this reader may see, as a table: an adjudicator's are all."""
+        reader = _reader(request)
+        every = reader in desk.rules.adjudicators
+        own = desk.log.events(reader=None if every else reader)
+        kind = {"tsv": "text/tab-separated-values", "csv": "text/csv"}[form]
+        headers = {"content-disposition": f'attachment; filename="decisions.{form}"'}
+        return Response(decisions(own, form), media_type=kind, headers=headers)
 
     @router.get("/disagreements", response_model=list[words.Disagreement])
     def disagreed(request: Request, round: number | None = None) -> list[dict[str, Any]]:
         """Return what is left to settle, of the scans this reader may see all of."""
+        from petechia.pipeline.review.study import disagreements
+
         readings = desk.readings(_reader(request))
         settled = desk.settled({reading.scan for reading in readings})
-        return study.disagreements(readings, round=round, settled=settled)
+        return disagreements(readings, round=round, settled=settled)

@@ -32,12 +32,13 @@ from petechia.files.scan import ScanName
 from petechia.files.writing import cell, output_error
 from petechia.lesions.criteria import count_interval
 from petechia.pipeline.dicom_export import export_dicom, export_folder, reference_for
-from petechia.pipeline.review.cases import SOFTWARE, Case, ReviewFolder
+from petechia.pipeline.review.cases import Case, ReviewFolder
 from petechia.pipeline.review.consensus import consensus
 from petechia.pipeline.review.events import Event, as_text
 from petechia.pipeline.review.images import decayed, echoes_of
 from petechia.pipeline.review.log import FOLDER, ReviewLog, log_path
 from petechia.pipeline.review.outline import Canvas, measured, runs_of
+from petechia.pipeline.review.queue import SOFTWARE
 from petechia.pipeline.review.state import (
     FindingState,
     Outline,
@@ -623,11 +624,11 @@ def _changes(case: Case, state: ScanState, table: _Table) -> list[dict[str, Any]
             out.append(told | {"reason": reason})
     split = {key for item in table.items if item.origin == "split" for key in item.parents}
     here = {item.index for item in table.items}
-    for row in case.rows:
-        if int(row["index"]) not in here:
-            before = {"class": row["class"], "mars": row["mars"]}
-            reason = "split" if f"s{row['index']}" in split else "merged with another"
-            told = {"index": None, "name": row["name"], "before": before, "after": None}
+    for lost in case.rows:
+        if int(lost["index"]) not in here:
+            before = {"class": lost["class"], "mars": lost["mars"]}
+            reason = "split" if f"s{lost['index']}" in split else "merged with another"
+            told = {"index": None, "name": lost["name"], "before": before, "after": None}
             out.append(told | {"reason": reason})
     return out
 

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,25 @@ from petechia.files.output import DATASET_NAME, RAW_LINK
 from petechia.files.scan import ScanName, ScanRef
 from petechia.files.sidecars import read_json
 from petechia.files.writing import without_places
-from petechia.pipeline.review.queue import Listed, Queue, Stamp, scan_name, stamp_of
+from petechia.pipeline.review.outline import Canvas
+from petechia.pipeline.review.queue import (
+    SOFTWARE,
+    Listed,
+    Queue,
+    Stamp,
+    scan_name,
+    software_files,
+    stamp_of,
+)
 from petechia.pipeline.review.state import Basis, base_findings, basis_of
 from petechia.report.planes import Crop, Layout
 from petechia.report.scene import brain_extent
 
 FOLDER = "review"
-SOFTWARE = "software"
-"""Below `FOLDER`: what the software said of a scan whose decisions were applied."""
 REFRESH_S = 3.0
 """The queue is not listed again before so long."""
+REST = 20.0
+"""Nor before so many times what listing it took: a large folder is not listed all the time."""
 OPEN_CASES = 6
 """So many scans are kept open; their labels and masks are in memory."""
 
@@ -51,8 +60,8 @@ class Case:
         The software's table of findings, and what decisions on it are added up with.
     grid : Grid
         Of all its volumes.
-    labels : (I, J, K) ndarray of int
-        Value = index of the finding.
+    canvas : Canvas
+        The software's label image, for outlines.
     crop : Crop
         The box around the brain that is shown.
     mask : (I, J, K) ndarray of bool, or None
@@ -66,7 +75,7 @@ class Case:
     summary: Mapping[str, Any]
     basis: Basis
     grid: Grid
-    labels: npt.NDArray[np.integer[Any]]
+    canvas: Canvas
     crop: Crop
     mask: npt.NDArray[np.bool_] | None
     stamp: Stamp
@@ -80,6 +89,16 @@ class Case:
     def fingerprint(self) -> str:
         """Of the summary: a reader's decisions are about these results and no others."""
         return str(self.summary["fingerprint"])
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, str]]:
+        """Of the software's table of findings, as text."""
+        return self.basis.rows
+
+    @property
+    def labels(self) -> npt.NDArray[np.integer[Any]]:
+        """Of the software: value = index of the finding."""
+        return self.canvas.labels
 
     def path(self, key: str) -> Path:
         """Return where output `key` of the contract lies."""
@@ -119,7 +138,7 @@ class ReviewFolder:
         self._queue = Queue(self.root, self.root / FOLDER)
         self._listing = threading.Lock()
         self._listed: dict[str, Listed] = {}
-        self._listed_at = -REFRESH_S
+        self._listed_until = 0.0
         self._opening = threading.Lock()
         self._cases: OrderedDict[str, Future[Case]] = OrderedDict()
         self._finding = threading.Lock()
@@ -129,11 +148,13 @@ class ReviewFolder:
     # --- the queue --------------------------------------------------------------------------
 
     def listed(self) -> Mapping[str, Listed]:
-        """Return all scans by prefix, in natural order; at most `REFRESH_S` old."""
+        """Return all scans by prefix, in natural order, as they were a few seconds ago."""
         with self._listing:
-            if time.monotonic() - self._listed_at >= REFRESH_S:
+            if time.monotonic() >= self._listed_until:
+                begun = time.monotonic()
                 self._listed = self._queue.refresh()
-                self._listed_at = time.monotonic()
+                took = time.monotonic() - begun
+                self._listed_until = begun + took + max(REFRESH_S, REST * took)
             return self._listed
 
     def find(self, scan: str) -> Listed | None:
@@ -201,9 +222,8 @@ class ReviewFolder:
         own = {key: self.root / agreed.relative_path(key, name) for key in _OPENED}
         own["table"] = self.root / place(str(agreed.file("findings").table), name)
         kept = self.root / FOLDER / SOFTWARE / name.prefix
-        if _kept_of(kept / own["summary"].name, own["summary"]):
-            own |= {key: kept / own[key].name for key in ("summary", "table", "findings")}
-        return own["summary"], own["table"], own["findings"], own["brain_mask"]
+        summary, table, findings = software_files(kept, *(own[key] for key in _KEPT))
+        return summary, table, findings, own["brain_mask"]
 
     def _open(self, name: ScanName, stamp: Stamp) -> Case:
         summary_at, table, labels_at, mask_at = self._read_from(name)
@@ -211,6 +231,7 @@ class ReviewFolder:
         labels, grid = read_volume(labels_at)
         if labels.dtype.kind == "f":
             labels = np.rint(labels).astype(np.int32)
+        canvas = Canvas(labels, grid)
         mask = _mask(mask_at, grid)
         layout = Layout.of(grid)
         extent = brain_extent(layout, None if mask is None else layout.lay(mask))
@@ -219,9 +240,9 @@ class ReviewFolder:
             root=self.root,
             name=name,
             summary=summary,
-            basis=basis,
+            basis=replace(basis, measure=canvas.measure),
+            canvas=canvas,
             grid=grid,
-            labels=labels,
             crop=Crop(layout, (a, c, e), (b, d, f)),
             mask=mask,
             stamp=stamp,
@@ -252,6 +273,7 @@ class ReviewFolder:
 
 
 _OPENED = ("summary", "findings", "brain_mask")
+_KEPT = ("summary", "table", "findings")
 
 
 def _require_output(root: Path) -> None:
@@ -275,16 +297,6 @@ def _linked(root: Path) -> Path | None:
         return None
     place = (root / link).resolve()
     return place if place.is_dir() else None
-
-
-def _kept_of(kept: Path, now: Path) -> bool:
-    """Return whether a kept summary is of the results that lie there now."""
-    if not kept.is_file():
-        return False
-    try:
-        return bool(read_summary(kept)["fingerprint"] == read_summary(now)["fingerprint"])
-    except FileError:
-        return False
 
 
 def _still(held: "Future[Case]", stamp: Stamp) -> bool:

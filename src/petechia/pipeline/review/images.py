@@ -7,6 +7,7 @@ same value in every scan.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,3 +221,19 @@ def _require_grid(grid: Grid, case: Case, where: str) -> None:
     except InputError as error:
         mend = "A run may be writing them: wait for its end, or run the scan again."
         raise FileError(error.what, where=where, mend=mend) from error
+
+
+def dark_image(folder: ReviewFolder, case: Case) -> npt.NDArray[Any] | None:
+    """Return an image in which bleeds are dark, the quickest to read; None when there is none.
+
+    The magnitude that the maps give, else that of the images, else the SWI.
+    """
+    if case.path("s0").is_file() and case.path("r2star").is_file():
+        return decayed(case)
+    ref = folder.input(case.scan)
+    if ref is not None:
+        times = case.summary["protocol"]["te_s"]
+        nearest = int(np.argmin(np.abs(np.asarray(times) - case.summary["reading_te_s"])))
+        with suppress(FileError):
+            return list(echoes_of(ref, case).values())[nearest]
+    return _on_grid(case, "swi") if case.path("swi").is_file() else None
