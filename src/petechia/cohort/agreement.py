@@ -280,8 +280,7 @@ def specific_agreement(counts: npt.ArrayLike, level: float = 0.95) -> tuple[Inde
     ----------
     .. [1] Cicchetti & Feinstein (1990), J. Clin. Epidemiol. 43, 551-558,
        doi:10.1016/0895-4356(90)90159-M.
-    .. [2] Graham & Bull (1998), J. Clin. Epidemiol. 51, 763-771,
-       doi:10.1016/S0895-4356(98)00048-1 (standard error).
+    .. [2] Graham & Bull (1998), J. Clin. Epidemiol. 51, 763-771 (standard error).
     """
     table = np.asarray(counts, dtype=np.float64)
     if table.shape != (2, 2) or (table < 0).any():

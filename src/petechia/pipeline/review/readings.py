@@ -6,12 +6,18 @@ software's stands in the table.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
+from petechia.errors import FileError
 from petechia.lesions.criteria import CriteriaParams, patient_category
-
-if TYPE_CHECKING:
-    from petechia.pipeline.review.state import FindingState, ScanState
+from petechia.pipeline.review.cases import ReviewFolder
+from petechia.pipeline.review.log import ReviewLog
+from petechia.pipeline.review.state import (
+    Basis,
+    FindingState,
+    ScanState,
+    fold,
+)
 
 NEAR_MM = 5.0
 """Two places at most so far apart, or a slice, are one lesion."""
@@ -114,7 +120,7 @@ def person_of(scan: str) -> str:
     return scan.split("_", 1)[0]
 
 
-def reading_of(state: "ScanState", slice_mm: float = 0.0) -> Reading:
+def reading_of(state: ScanState, slice_mm: float = 0.0) -> Reading:
     """Return what a reader said of a scan.
 
     Parameters
@@ -136,7 +142,7 @@ def reading_of(state: "ScanState", slice_mm: float = 0.0) -> Reading:
     )
 
 
-def _spot(item: "FindingState") -> Spot:
+def _spot(item: FindingState) -> Spot:
     return Spot(
         key=item.key,
         x_mm=item.x_mm,
@@ -168,3 +174,32 @@ def slice_mm(summary: Mapping[str, object]) -> float:
     protocol = summary.get("protocol")
     told = protocol.get("spacing_mm") if isinstance(protocol, Mapping) else None
     return max((float(v) for v in told), default=0.0) if isinstance(told, list | tuple) else 0.0
+
+
+def read_readings(folder: ReviewFolder, log: ReviewLog) -> list[Reading]:
+    """Return every reading of an output: each scan by each reader in each round.
+
+    Scans whose results cannot be read any more are left out.
+    """
+    found = []
+    for scan in log.scans():
+        opened = open_scan(folder, scan)
+        if opened is None:
+            continue
+        basis, summary = opened
+        events = log.events(scan)
+        own = {(e.reader, e.round) for e in events if e.kind not in ("adjudicate", "undo")}
+        for reader, number in sorted(own):
+            state = fold(basis, events, reader=reader, round=number)
+            found.append(reading_of(state, slice_mm(summary)))
+    return found
+
+
+def open_scan(folder: ReviewFolder, scan: str) -> tuple[Basis, Mapping[str, Any]] | None:
+    """Return what a scan's decisions stand on, and its summary; None when it is not there."""
+    if folder.find(scan) is None:
+        return None
+    try:
+        return folder.told(scan)
+    except FileError:
+        return None
