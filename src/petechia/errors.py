@@ -4,6 +4,7 @@ PetechiaError
 ├── InputError             the caller handed us something we cannot use
 │   ├── GridMismatchError  two volumes do not share a grid
 │   ├── ParameterError     a setting is outside its meaningful range
+│   ├── StaleError         it was changed by someone else since it was last read
 │   └── UnfitError         the data cannot answer what was asked of them
 ├── FileError              a file is missing, unreadable or contradicts itself
 │   ├── MetadataError      a header or sidecar lacks a fact, or states an impossible one
@@ -51,6 +52,10 @@ class GridMismatchError(InputError):
 
 class ParameterError(InputError):
     """A setting is outside its meaningful range."""
+
+
+class StaleError(InputError):
+    """What is to be changed was changed by someone else since it was last read."""
 
 
 class UnfitError(InputError):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from petechia.errors import ParameterError
-from petechia.evaluate.spots import MICROBLEED, UNKNOWN, Case, Floats, Words
+from petechia.core.agreement import BlandAltman, bland_altman, cross_table, kappa
+from petechia.evaluate.spots import MICROBLEED, UNKNOWN, Case, Words
 
 COUNT_BINS = ("0", "1-4", ">=5")
 CATEGORIES = ("none", "strictly_lobar", "strictly_deep_or_infratentorial", "mixed", "unknown_site")
@@ -35,92 +35,17 @@ class Table:
     kappa: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlandAltman:
-    """Agreement of two ways to measure: told minus true.
-
-    Attributes
-    ----------
-    bias, sd : float
-        Mean and standard deviation (n - 1) of the differences.
-    low, high : float
-        Limits of agreement: bias -/+ 1.96 sd.
-    n : int
-        Pairs.
-
-    References
-    ----------
-    .. [1] Bland & Altman (1986), Lancet 327, 307-310, doi:10.1016/S0140-6736(86)90837-8.
-    """
-
-    bias: float
-    sd: float
-    low: float
-    high: float
-    n: int
-
-
-def bland_altman(true: Floats, told: Floats) -> BlandAltman:
-    """Return bias and limits of agreement of the pairs where both are known."""
-    apart = (np.asarray(told, float) - np.asarray(true, float)).ravel()
-    apart = apart[np.isfinite(apart)]
-    if not len(apart):
-        nan = float("nan")
-        return BlandAltman(bias=nan, sd=nan, low=nan, high=nan, n=0)
-    bias = float(apart.mean())
-    sd = float(apart.std(ddof=1)) if len(apart) > 1 else float("nan")
-    return BlandAltman(bias=bias, sd=sd, low=bias - 1.96 * sd, high=bias + 1.96 * sd, n=len(apart))
-
-
-def kappa(counts: npt.ArrayLike, weights: str = "none") -> float:
-    """Return Cohen's kappa of a square table.
-
-    Parameters
-    ----------
-    counts : (n, n) array of int
-        Cases by first (row) and second (column) rating.
-    weights : str
-        'none', or 'linear' for ordered words: disagreement grows with the steps between.
-
-    References
-    ----------
-    .. [1] Cohen (1960), Educ. Psychol. Meas. 20, 37-46, doi:10.1177/001316446002000104.
-    """
-    table = np.asarray(counts, dtype=np.float64)
-    if table.ndim != 2 or table.shape[0] != table.shape[1] or (table < 0).any():
-        raise ParameterError(
-            f"counts of shape {table.shape}",
-            where="kappa",
-            mend="Give a square table of counts from 0.",
-        )
-    if weights not in ("none", "linear"):
-        raise ParameterError(
-            f"weights {weights!r}", where="kappa", mend="Choose 'none' or 'linear'."
-        )
-    n = table.sum()
-    if n == 0:
-        return float("nan")
-    steps = np.abs(np.subtract.outer(np.arange(len(table)), np.arange(len(table)))).astype(float)
-    penalty = steps if weights == "linear" else (steps > 0).astype(float)
-    by_chance = np.outer(table.sum(axis=1), table.sum(axis=0)) / n
-    expected = float((penalty * by_chance).sum())
-    return 1.0 - float((penalty * table).sum()) / expected if expected > 0 else float("nan")
-
-
 def agreement_table(
     true: Sequence[str], told: Sequence[str], words: Sequence[str], weights: str = "none"
 ) -> Table:
     """Return the table of two lists of words."""
-    at = {word: n for n, word in enumerate(words)}
-    counts = np.zeros((len(words), len(words)), dtype=np.int64)
-    for one, other in zip(true, told, strict=True):
-        counts[at[one], at[other]] += 1
+    counts = cross_table(true, told, words)
     n = int(counts.sum())
     return Table(
         words=tuple(words),
         counts=counts,
         right=float(np.trace(counts)) / n if n else float("nan"),
-        kappa=kappa(counts, weights),
+        kappa=kappa(counts, weights).value,
     )
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from petechia.evaluate.agreement import BlandAltman, bland_altman
+from petechia.core.agreement import BlandAltman, bland_altman
 from petechia.evaluate.naming import BLOOD, CALCIUM, pairs_of_any_class
 from petechia.evaluate.spots import Bools, Case, Floats, Words
 from petechia.evaluate.strata import DIAMETER_EDGES_MM, INF, MOMENT_EDGES

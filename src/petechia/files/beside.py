@@ -47,6 +47,11 @@ def find_beside(dataset: Path, name: ScanName) -> Beside:
     )
 
 
+def image_beside(dataset: Path, name: ScanName, suffix: str) -> Path | None:
+    """Return the first image of a scan's session with a suffix (`FLAIR`), or None."""
+    return _first(dataset / name.folder, f"_{suffix}")
+
+
 def _first(folder: Path, suffix: str) -> Path | None:
     """Return the first image with a suffix; parts of a complex image are none."""
     found = (p for p in _listed(folder) if stem_of(p.name).endswith(suffix))

@@ -40,7 +40,14 @@ def scan_ref(
     """Return the reference to a scan made of `images`."""
     chosen = tuple(images)
     load = partial(load_scan, chosen, name, kind, phase_scale=phase_scale, notes=notes)
-    return ScanRef(name=name, kind=kind, paths=tuple(i.path for i in chosen), load=load)
+    plain = tuple(image for image in chosen if image.role == MAGNITUDE)
+    return ScanRef(
+        name=name,
+        kind=kind,
+        paths=tuple(i.path for i in chosen),
+        load=load,
+        load_magnitude=partial(load_scan, plain, name, kind) if plain else None,
+    )
 
 
 def load_scan(

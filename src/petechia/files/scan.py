@@ -151,3 +151,5 @@ class ScanRef:
     beside: Beside = field(default_factory=Beside)
     origin: Callable[[], "Origin"] | None = None
     """Reads who and what a DICOM scan came from, for results that go back as DICOM."""
+    load_magnitude: Callable[[], Scan] | None = None
+    """Reads the magnitude alone, which is quicker; None where it cannot be told apart."""

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from petechia.errors import InputError
+
 CLASSES = (
     "microbleed", "macrobleed", "calcification", "vessel", "iron", "air_tissue", "siderosis",
     "undetermined",
@@ -109,6 +111,64 @@ class Finding:
             else:
                 out[column] = " ".join(str(getattr(self, column)).split())
         return out
+
+
+def from_row(row: Mapping[str, str]) -> Finding:
+    """Return the finding of a row of the table: the reverse of `Finding.row`.
+
+    A finding that only a reader saw has no probability in the table: here it is certain,
+    1 when it is counted and 0 when not. A size that was not measured is not a number.
+
+    Raises
+    ------
+    InputError
+        A number of the contract's columns is none.
+    """
+    counted = row["counted"] == "1"
+    number = {name: _read(row, name) for name in DIGITS}
+    known = {name: math.nan if value is None else value for name, value in number.items()}
+    source = (known["source_x_mm"], known["source_y_mm"], known["source_z_mm"])
+    judged = (part.rpartition(": ") for part in row.get("criteria", "n/a").split("; "))
+    return Finding(
+        index=int(row["index"]),
+        name=row["name"],
+        class_=row["class"],
+        sign=row["sign"],
+        probability=float(counted) if number["probability"] is None else known["probability"],
+        counted=counted,
+        mars=row["mars"],
+        x_mm=known["x_mm"],
+        y_mm=known["y_mm"],
+        z_mm=known["z_mm"],
+        volume_mm3=known["volume_mm3"],
+        diameter_mm=known["diameter_mm"],
+        moment_ppm_mm3=number["moment_ppm_mm3"],
+        moment_se_ppm_mm3=number["moment_se_ppm_mm3"],
+        chi_mean_ppm=number["chi_mean_ppm"],
+        side=row["side"],
+        site=row["site"],
+        compartment=row["compartment"],
+        parenchyma_fraction=number["parenchyma_fraction"],
+        sphericity=number["sphericity"],
+        margin_sharpness=number["margin_sharpness"],
+        homogeneity=number["homogeneity"],
+        evidence=row["evidence"],
+        criteria={name: word for name, mark, word in judged if mark},
+        source_mm=None if math.isnan(sum(source)) else source,
+    )
+
+
+def _read(row: Mapping[str, str], name: str) -> float | None:
+    """Return a number of the table; None for "n/a" and for a column that is not there."""
+    text = row.get(name, "n/a")
+    try:
+        return None if text in ("n/a", "") else float(text)
+    except ValueError:
+        raise InputError(
+            f"{name} is {text!r}",
+            where=f"finding {row.get('index', '?')}",
+            mend="Give a number or n/a.",
+        ) from None
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from petechia.core.logistic import Logistic
 from petechia.core.methods import choose
 from petechia.errors import InputError, ParameterError
 from petechia.lesions.classification import METHODS
@@ -68,6 +69,9 @@ class Model:
         Of each row of the classification table: constant, slope of each log-odds.
     low, high : (F,) ndarray
         Range of each feature in training, for the check whether a scan is alike.
+    site : Logistic or None
+        How the probabilities are moved at the site where it runs, by its readers' decisions;
+        None leaves them as they are.
     """
 
     card: Mapping[str, Any]
@@ -77,6 +81,7 @@ class Model:
     joint: Mapping[str, Floats]
     low: npt.NDArray[np.float32]
     high: npt.NDArray[np.float32]
+    site: Logistic | None = None
 
     @classmethod
     def load(
@@ -130,6 +135,8 @@ class Model:
             )
         with_phase = np.nan_to_num(told.table[:, NAMES.index("phase")]) > 1
         probability = joined(evidence, with_phase, weights)
+        if self.site is not None:
+            probability = self.site.apply(probability)
         scores = self.other.scores(told.table)
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
         return Opinion(

@@ -17,6 +17,7 @@ from petechia.lesions.classification import METHODS as CLASSIFICATION
 from petechia.phase.background import METHODS as BACKGROUND
 from petechia.phase.fieldmap import METHODS as FIELDMAP
 from petechia.phase.unwrap import METHODS as UNWRAP
+from petechia.pipeline.calibration import SiteCalibration, read_calibration
 from petechia.qsm.inversion import METHODS as INVERSION
 
 FAMILIES: dict[str, Mapping[str, Method]] = {
@@ -68,6 +69,9 @@ class Settings:
     pvs_above : int
         Perivascular spaces of the basal ganglia give a point of the total small-vessel score
         above this number: 10 or 20, sources differ.
+    calibration : str
+        File of `petechia calibrate`: probabilities and thresholds as this site's readers decided;
+        empty: as the detector was trained. In a settings file, relative to that file.
     method_settings : mapping
         Settings of single methods: {"tv": {"iterations": 80}}.
     """
@@ -87,6 +91,7 @@ class Settings:
     operating_point: OperatingPoint = "balanced"
     cerebellum: Cerebellum = "infratentorial"
     pvs_above: PvsAbove = 10
+    calibration: str = ""
     method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -107,10 +112,27 @@ class Settings:
                 where="settings.slab_mm",
                 mend="Minimum-intensity projections are 5 to 20 mm thick; give 1 to 50.",
             )
+        site = self.site()
+        if site is not None and site.classification != self.classification:
+            raise ParameterError(
+                f"{site.name} was made with {site.classification!r}",
+                where=f"settings.classification = {self.classification!r}",
+                mend="Use that classification, or make a calibration for this one.",
+            )
         known = {name: row for methods in FAMILIES.values() for name, row in methods.items()}
         for name, given in _table(self.method_settings, "settings.method_settings").items():
             _table(given, f"settings.method_settings.{name}")
             choose(known, name, "settings.method_settings").settings(**given)
+
+    def site(self) -> SiteCalibration | None:
+        """Return the calibration of the site; None without one."""
+        if not isinstance(self.calibration, str):
+            raise ParameterError(
+                f"{self.calibration!r} is not a file",
+                where="settings.calibration",
+                mend="Give the path of a file that `petechia calibrate` wrote.",
+            )
+        return read_calibration(Path(self.calibration)) if self.calibration else None
 
     def method(self, family: str) -> tuple[str, Method, Any]:
         """Return the chosen row of `family`: its name, the row, its validated settings."""
@@ -119,8 +141,9 @@ class Settings:
         return name, row, row.settings(**self.method_settings.get(name, {}))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
+        """Return plain values, ready for JSON; of the calibration, its name without the place."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain["calibration"] = Path(self.calibration).name if self.calibration else ""
         plain["method_settings"] = {k: dict(v) for k, v in self.method_settings.items()}
         for family in FAMILIES:
             name, _, params = self.method(family)
@@ -143,6 +166,8 @@ class Settings:
         table = read_config(config) if config else {}
         name = preset or str(table.pop("preset", "standard"))
         table.pop("preset", None)
+        if config and isinstance(table.get("calibration"), str) and table["calibration"]:
+            table["calibration"] = str(config.parent / table["calibration"])
         if name not in PRESETS:
             raise ParameterError(
                 f"no preset {name!r}", where="settings", mend=f"Choose one of {', '.join(PRESETS)}."
@@ -232,7 +257,7 @@ def schema() -> dict[str, Any]:
         elif get_args(kind):
             properties[name] = {"enum": list(get_args(kind))}
         else:
-            properties[name] = {"type": "number"}
+            properties[name] = {"type": "string" if kind is str else "number"}
         properties[name]["default"] = getattr(defaults, name)
     properties["slab_mm"] |= {"minimum": 1, "maximum": 50}
     properties["method_settings"] = {

@@ -441,11 +441,12 @@ def detect_stage(work: Work) -> None:
     """Find, measure and name dark spots, unless the scan cannot show them."""
     if work.why_not("microbleeds"):
         return
+    site = work.settings.site()
     params = DetectParams(
-        threshold=threshold(work.settings.operating_point),
+        threshold=threshold(work.settings.operating_point, site),
         classification=work.settings.classification,
     )
-    work.detection = detect(lesion_inputs(work), params, detector())
+    work.detection = detect(lesion_inputs(work), params, detector(site))
 
 
 def lesion_inputs(work: Work) -> LesionInputs:

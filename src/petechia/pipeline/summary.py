@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from petechia import __version__
-from petechia.assets.store import manifest
 from petechia.files.contract import contract
 from petechia.files.writing import without_places
 from petechia.lesions.criteria import CriteriaParams, summarise
-from petechia.pipeline.detector import card, threshold
+from petechia.pipeline.calibration import SiteCalibration, detector_sha256
+from petechia.pipeline.detector import card, operating_points, threshold
 from petechia.pipeline.fitness import slice_gap_mm
 from petechia.pipeline.provenance import Meter
 from petechia.pipeline.settings import Settings
@@ -24,11 +24,19 @@ CALIBRATED = (
     "(expected calibration error {ece} over findings between 0.05 and 0.95). Not validated on "
     "scans of people with microbleeds."
 )
+RECALIBRATED = (
+    "At this site they were moved by its readers' decisions: {decisions} findings of {scans} "
+    "scans (calibration {name}, sha256 {sha256})."
+)
+"""Said beside `CALIBRATED` where a calibration of the site was used."""
 
 
 def fingerprint(hashes: Sequence[str], settings: Settings, given: Sequence[str] = ()) -> str:
     """Return one hash of input bytes, settings and version: equal means same results."""
-    facts = [sorted(hashes), settings.as_dict(), list(given), __version__]
+    facts: list[Any] = [sorted(hashes), settings.as_dict(), list(given), __version__]
+    site = settings.site()
+    if site is not None:
+        facts.append(site.sha256)
     told = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
@@ -41,6 +49,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
     if work.detection:
         no_search = work.detection.no_siderosis_search
     chosen = work.settings
+    site = chosen.site()
     params = CriteriaParams(cerebellum=chosen.cerebellum, pvs_above=chosen.pvs_above)
     counted = summarise(findings, params, no_search, work.facts, assessable=not why_not)
     if why_not:
@@ -60,7 +69,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         "reading_te_s": round(work.reading_te_s, 6),
         "operating_point": {
             "name": work.settings.operating_point,
-            "threshold": threshold(work.settings.operating_point),
+            "threshold": threshold(work.settings.operating_point, site),
         },
         **counted,
         "susceptibility_reference": work.chi_reference if work.chi_ppm is not None else None,
@@ -71,13 +80,13 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         "software": provenance["software"],
         "seconds": dict(meter.seconds),
         "peak_memory_mb": dict(meter.peak_memory_mb),
-        "model": model(work.settings.classification),
+        "model": model(work.settings.classification, site),
         "warnings": _warnings(work),
         "research_use_only": RESEARCH_USE,
     }
 
 
-def model(classification: str) -> dict[str, Any]:
+def model(classification: str, site: SiteCalibration | None = None) -> dict[str, Any]:
     """Return what named the findings, and how far it can be believed."""
     told = card()
     measured = told["out_of_fold"][f"{classification}, all"]
@@ -85,15 +94,17 @@ def model(classification: str) -> dict[str, Any]:
         "name": told["name"],
         "classification": classification,
         "features": told["features"],
-        "sha256": {
-            name: manifest()[name]["sha256"]
-            for name in ("detector", "detector_network")
-            if name in manifest()
-        },
-        "operating_points": told["operating_points"],
+        "sha256": detector_sha256(),
+        "operating_points": operating_points(site),
         "calibrated": True,
         "says": CALIBRATED.format(ece=measured["ece"]),
+        "site_calibration": None if site is None else _site(site),
     }
+
+
+def _site(site: SiteCalibration) -> dict[str, Any]:
+    told = site.as_dict()
+    return {**told, "says": RECALIBRATED.format(**{**told, "sha256": site.sha256[:12]})}
 
 
 def protocol(work: Work) -> dict[str, Any]:

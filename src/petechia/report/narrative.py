@@ -187,7 +187,8 @@ def operating_point(data: ReportData) -> str:
 def model_note(data: ReportData) -> str:
     """Return what is to be known about the probabilities."""
     model = data.summary.get("model") or {}
-    says = said(plain(model.get("says") or ""))
+    site = model.get("site_calibration") or {}
+    says = " ".join(said(plain(m["says"])) for m in (model, site) if m.get("says"))
     if model.get("calibrated"):
         return says or t("Probabilities are calibrated.")
     return f"{t('Probabilities are not calibrated: take them as a ranking.')} {says}".strip()

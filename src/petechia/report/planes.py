@@ -110,6 +110,61 @@ class Layout:
         return float(self.grid.to_mm(index)[plane.normal])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop:
+    """A box of laid voxels, half-open, and its exact way to stored voxels and to millimetres."""
+
+    layout: Layout
+    low: tuple[int, int, int]
+    high: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels towards right, anterior, superior."""
+        i, j, k = (b - a for a, b in zip(self.low, self.high, strict=True))
+        return i, j, k
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The box as slices of a laid volume."""
+        i, j, k = (slice(a, b) for a, b in zip(self.low, self.high, strict=True))
+        return i, j, k
+
+    def cut(self, volume: Array) -> Array:
+        """Return a view of the box of a stored volume, laid."""
+        return self.layout.lay(volume)[self.box]
+
+    def to_mm(self) -> npt.NDArray[np.float64]:
+        """Return the (3, 4) matrix from voxels of the box to scanner RAS [mm]."""
+        layout = self.layout
+        signs = np.where(layout.flipped, -1.0, 1.0)
+        axes = layout.grid.affine[:3, list(layout.order)] * signs
+        last = np.asarray(layout.shape) - 1
+        first = np.where(layout.flipped, last - self.low, self.low)
+        start = layout.grid.affine[:3, list(layout.order)] @ first + layout.grid.affine[:3, 3]
+        return np.column_stack([axes, start])
+
+    def to_flat(self, place: Array) -> npt.NDArray[np.int64]:
+        """Return C-order numbers of stored voxels from whole voxels (..., 3) of the box."""
+        layout = self.layout
+        laid = np.asarray(place, dtype=np.int64) + np.asarray(self.low)
+        stored = np.where(layout.flipped, np.asarray(layout.shape) - 1 - laid, laid)
+        strides = np.array([1, *np.cumprod(layout.grid.shape[:0:-1])])[::-1]
+        flat: npt.NDArray[np.int64] = stored @ strides[list(layout.order)]
+        return flat
+
+    def from_flat(self, flat: Array) -> npt.NDArray[np.int64]:
+        """Return the whole voxels (n, 3) of the box that C-order numbers name; others are left."""
+        layout = self.layout
+        stored = np.stack(np.unravel_index(flat, layout.grid.shape), axis=-1)[:, layout.order]
+        last = np.asarray(layout.shape) - 1
+        place: npt.NDArray[np.int64] = np.where(layout.flipped, last - stored, stored) - np.asarray(
+            self.low
+        )
+        inside = ((place >= 0) & (place < self.shape)).all(axis=1)
+        return place[inside]
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """A rectangle of one plane in laid voxels: half-open, may reach outside the volume."""

@@ -39,6 +39,26 @@ class Spot:
     slice: int
 
 
+def brain_extent(layout: Layout, mask: Array | None) -> list[tuple[int, int]]:
+    """Return the brain's first and last + 1 laid voxel along each axis, with a margin.
+
+    Parameters
+    ----------
+    layout : Layout
+    mask : ndarray of bool, laid, or None
+        Without one, or with an empty one, it is the whole volume.
+    """
+    if mask is None or not mask.any():
+        return [(0, size) for size in layout.shape]
+    out = []
+    for axis, size in enumerate(layout.shape):
+        others = tuple(a for a in range(3) if a != axis)
+        filled = np.flatnonzero(mask.any(axis=others))
+        margin = round(MARGIN_MM / layout.spacing_mm[axis])
+        out.append((max(0, int(filled[0]) - margin), min(size, int(filled[-1]) + 1 + margin)))
+    return out
+
+
 class Scene:
     """Everything pictures are cut from, computed once per report."""
 
@@ -53,7 +73,7 @@ class Scene:
         mask = self.laid.get("brain_mask")
         self.mask: Array | None = None if mask is None or not np.any(mask) else mask.astype(bool)
         self.windows = {name: self._window(name) for name in self.laid}
-        self.extent = self._extent()
+        self.extent = brain_extent(self.layout, self.mask)
         self.box = Box(*self._sides(self.plane))
         self.labels: Array | None = None if data.labels is None else self.layout.lay(data.labels)
         self.spots = self._spots(entries, self.labels)
@@ -96,18 +116,6 @@ class Scene:
             return FIELD
         maker = rate_window if name == "r2star" else intensity_window
         return maker(self.laid[name], self.mask)
-
-    def _extent(self) -> list[tuple[int, int]]:
-        """Return the brain's first and last + 1 voxel along each axis, with a margin."""
-        if self.mask is None:
-            return [(0, size) for size in self.layout.shape]
-        out = []
-        for axis, size in enumerate(self.layout.shape):
-            others = tuple(a for a in range(3) if a != axis)
-            filled = np.flatnonzero(self.mask.any(axis=others))
-            margin = round(MARGIN_MM / self.layout.spacing_mm[axis])
-            out.append((max(0, int(filled[0]) - margin), min(size, int(filled[-1]) + 1 + margin)))
-        return out
 
     def _sides(self, plane: Plane) -> tuple[tuple[int, int], tuple[int, int]]:
         across, down = plane.axes

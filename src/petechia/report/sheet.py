@@ -115,7 +115,9 @@ def _sections(summary: Mapping[str, Any], n_findings: int) -> list[tuple[str, li
     ]
     out.append(("Fitness of the scan", doubts or ["No doubts."]))
     out.append(("Scan", [_scan(summary["protocol"])]))
-    out.append(("Model", [str(summary["model"]["says"])]))
+    model = summary["model"]
+    told = [str(m["says"]) for m in (model, model.get("site_calibration") or {}) if m.get("says")]
+    out.append(("Model", told))
     if summary["warnings"]:
         out.append(("Notes", [str(text) for text in summary["warnings"]]))
     out.append(("Software", [f"petechia {summary['version']}"]))

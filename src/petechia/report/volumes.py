@@ -125,10 +125,36 @@ def _crop(scene: Scene) -> tuple[Array, Array]:
 def _near_brain(scene: Scene, low: Array, high: Array) -> Array | None:
     if scene.mask is None:
         return None
-    mask = scene.mask[_box(low, high)].astype(np.uint8)
-    size = [2 * round(RIM_MM / spacing) + 1 for spacing in scene.layout.spacing_mm]
-    near: Array = ndimage.maximum_filter(mask, size, mode="constant") > 0
-    return near
+    return near(scene.mask[_box(low, high)], scene.layout.spacing_mm)
+
+
+def near(mask: Array, spacing_mm: tuple[float, float, float]) -> Array:
+    """Return what lies within a box of `RIM_MM` around a laid mask."""
+    size = [2 * round(RIM_MM / spacing) + 1 for spacing in spacing_mm]
+    out: Array = ndimage.maximum_filter(mask.astype(np.uint8), size, mode="constant") > 0
+    return out
+
+
+def numbers_of(volume: Array, stored: Window, levels: int = 256) -> Array:
+    """Return values as 1 (`stored.low` and below) to `levels` - 1; not-a-number counts as 0."""
+    scaled = _scaled(volume, stored, levels)
+    return _rounded(scaled, levels)
+
+
+def meaning(stored: Window, levels: int = 256) -> tuple[float, float]:
+    """Return slope and intercept: value = number x slope + intercept, in `stored.unit`."""
+    step = (stored.high - stored.low) / (levels - 2)
+    return step, stored.low - step
+
+
+def _scaled(volume: Array, stored: Window, levels: int) -> Array:
+    values: Array = np.nan_to_num(np.asarray(volume, dtype=np.float32)) - np.float32(stored.low)
+    return values * np.float32((levels - 2) / (stored.high - stored.low))
+
+
+def _rounded(scaled: Array, levels: int) -> Array:
+    numbers: Array = (np.clip(scaled, 0, levels - 2) + np.float32(1.5)).astype(np.uint8)
+    return numbers
 
 
 def _box(low: Array, high: Array) -> tuple[slice, ...]:
@@ -147,11 +173,10 @@ def _pack(
 ) -> Packed:
     shown = scene.windows[name]
     stored = STORED_CHI if name == "chi" else shown
-    top = fineness.levels - 2
-    volume = np.asarray(scene.laid[name][_box(low, high)], dtype=np.float32)
-    scaled = (np.nan_to_num(volume) - stored.low) * (top / (stored.high - stored.low))
+    levels = fineness.levels
     joins = _joins(scene, fineness.join)
-    numbers = (np.clip(means(scaled, joins), 0, top) + 1.5).astype(np.uint8)
+    scaled = _scaled(scene.laid[name][_box(low, high)], stored, levels)
+    numbers = _rounded(means(scaled, joins), levels)
     if inside is not None:
         numbers[means(inside.astype(np.float32), joins) == 0] = OUTSIDE
     return Packed(
@@ -159,8 +184,7 @@ def _pack(
         _text(numbers),
         numbers.shape,
         _spacing(scene, joins),
-        (stored.high - stored.low) / top,
-        stored.low - (stored.high - stored.low) / top,
+        *meaning(stored, levels),
         shown,
     )
 

@@ -28,10 +28,12 @@ COMMANDS = {
     "r2star": "R2* and T2* from the magnitude of echoes",
     "regions": "anatomical sites on the scan's grid",
     "detect": "find, measure and name dark spots",
+    "review": "the reader's desk in the browser: confirm, reject, add; and apply it",
     "pacs": "a study from a PACS, and results back to it",
     "dicom": "results of a run as DICOM beside the images they came from",
     "deidentify": "DICOM without the person: names, dates, identifiers, the face",
     "evaluate": "results against truth: rates, curves, maps, by every published rule",
+    "calibrate": "a site's decisions move probabilities and thresholds there",
 }
 """Commands in the order of the help text; each is a module of this folder."""
 

@@ -38,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", type=Path, metavar="FILE", help="settings.toml")
     add("--preset", help="fast, standard or best (standard)")
     add("--operating-point", help="screening, balanced or counting (balanced)")
+    add("--calibration", metavar="FILE", help="probabilities and thresholds of your own site")
     add("--mask", type=Path, metavar="FILE", help="your own brain mask, on the scan's grid")
     add("--field", type=Path, metavar="FILE", help="your own total field (ppm, or Hz by sidecar)")
     add("--clinical", type=Path, metavar="FILE", help="clinical facts: .json, or .tsv of a cohort")
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         config=args.config,
         phase_sign=args.phase_sign,
         operating_point=args.operating_point,
+        calibration=args.calibration,
     )
     steps = tuple(items(args.steps))
     closure(steps)

@@ -1,13 +1,13 @@
 """Counts of microbleeds: the patient's category, published bins, the law of the count."""
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from petechia.errors import ParameterError
 from petechia.lesions.criteria.definition import CriteriaParams
-from petechia.lesions.findings import Finding
 
 FOCAL_SULCI = 3
 """Superficial siderosis in up to so many sulci is focal."""
@@ -15,7 +15,23 @@ HIGH_BURDEN_ABOVE = 10
 """More microbleeds than this are called a high burden."""
 
 
-def patient_category(findings: Iterable[Finding], params: CriteriaParams | None = None) -> str:
+class Placed(Protocol):
+    """What the category asks of a finding."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is a microbleed that counts."""
+
+    @property
+    def site(self) -> str:
+        """In the contract's words."""
+
+    @property
+    def compartment(self) -> str:
+        """In the contract's words."""
+
+
+def patient_category(findings: Iterable[Placed], params: CriteriaParams | None = None) -> str:
     """Return none, strictly_lobar, strictly_deep_or_infratentorial, mixed or unknown_site.
 
     Only counted findings enter. One in an unknown place leaves the category

@@ -71,7 +71,8 @@ def summarise(
 
 def _of_the_scan(findings: Sequence[Finding], no_siderosis_search: str | None) -> dict[str, Any]:
     counted = [f for f in findings if f.counted]
-    moments = [f.moment_ppm_mm3 for f in counted if f.moment_ppm_mm3 is not None]
+    # as the table says them: whoever adds up its column comes to the same total
+    moments = [round(f.moment_ppm_mm3, 2) for f in counted if f.moment_ppm_mm3 is not None]
     judged = [f.criteria for f in counted if f.criteria]
     sheets = sum(f.class_ == "siderosis" for f in findings)
     return {

@@ -1,0 +1,144 @@
+"""`petechia review`: the reader's desk in the browser, and what it decided put into the results."""
+
+import argparse
+import getpass
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from petechia.apps.cli.words import LIST, count, items, whole
+from petechia.errors import DependencyError, ParameterError
+
+if TYPE_CHECKING:
+    from petechia.apps.review.access import Access
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the words of this command."""
+    add = parser.add_argument
+    add("output", type=Path, help="output folder of `petechia run`")
+    add("--images", type=Path, metavar="INPUT", help="input of that run: shows each echo")
+    add("--reader", metavar="NAME", help="who reads (your login)")
+    add("--readers", action=LIST, metavar="NAME", help="several, each with a link of their own")
+    add("--round", type=count, default=1, metavar="N", help="round of a study (1)")
+    add("--blind", action="store_true", help="hide the software's opinion until a scan is done")
+    add("--port", type=whole, default=0, metavar="N", help="(a free one)")
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="or unix:PATH (127.0.0.1)")
+    add("--behind-proxy", metavar="HEADER", help="header in which a proxy names the reader")
+    add("--language", choices=("en", "zh"), default="en", help="of the pages at first (en)")
+    add("--no-browser", action="store_true", help="print the link, open nothing")
+    group = parser.add_argument_group("instead of serving")
+    group.add_argument("--apply", action="store_true", help="put decisions into the results")
+    group.add_argument("--dicom", type=Path, metavar="FOLDER", help="and write them as DICOM too")
+
+
+def positionals(words: list[str]) -> int:
+    """Return how many positionals the command cannot do without."""
+    return 1
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the desk until stopped, or apply what it decided."""
+    return _serve(args)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    _require_private(args.host, args.behind_proxy)
+    _require_web()
+    from petechia.apps.review.server import create_app, listening, serve
+    from petechia.pipeline.review.cases import ReviewFolder
+    from petechia.pipeline.review.desk import Desk, Rules
+    from petechia.pipeline.review.log import ReviewLog, log_path
+
+    folder = ReviewFolder(args.output, args.images)
+    log = ReviewLog(log_path(args.output))
+    desk = Desk(folder, log, Rules(round=args.round, blind=args.blind))
+    on = listening(args.host, args.port)
+    address = on.getsockname()
+    port = address[1] if isinstance(address, tuple) else 0
+    access = _access(args, port)
+    app = create_app(desk, access, language=args.language)
+    try:
+        serve(app, on, lambda: _say(args, access))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        log.close()
+    print("stopped; every decision is kept")
+    return 0
+
+
+def _access(args: argparse.Namespace, port: int) -> "Access":
+    from petechia.apps.review.access import Access
+
+    readers = items(args.readers)
+    if args.reader:
+        readers = list(dict.fromkeys([args.reader, *readers]))
+    if not readers and not args.behind_proxy:
+        readers = [_login()]
+    return Access(readers=tuple(readers), header=args.behind_proxy or "", port=port)
+
+
+def _login() -> str:
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = "reader"
+    return re.sub(r"[^A-Za-z0-9_.@-]", "", name) or "reader"
+
+
+def _say(args: argparse.Namespace, access: "Access") -> None:
+    print("Research use only. Not a medical device.")
+    if access.header:
+        print(f"listening at {args.host}, port {access.port}; readers by {access.header}")
+    for reader in access.readers if not access.header else ():
+        print(f"{reader}: {access.link(reader)}")
+    print("Ctrl-C stops; decisions are kept as they are made.", flush=True)
+    if not args.no_browser and not access.header:
+        _open(access.link(access.readers[0]))
+
+
+def _open(link: str) -> None:
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+
+
+def _require_private(host: str, header: str | None) -> None:
+    """Raise unless only this machine can reach us, or a proxy says who asks."""
+    if header is not None and not re.fullmatch(r"[A-Za-z0-9-]{1,64}", header):
+        raise ParameterError(
+            f"{header!r} is no header", where="--behind-proxy", mend="Give e.g. X-Remote-User."
+        )
+    if host.startswith("unix:"):
+        if header is None:
+            raise ParameterError(
+                "a socket is for a proxy", where="--host", mend="Add --behind-proxy HEADER."
+            )
+        return
+    try:
+        own = ip_address("127.0.0.1" if host == "localhost" else host).is_loopback
+    except ValueError:
+        raise ParameterError(
+            f"{host!r} is no address", where="--host", mend="Give e.g. 127.0.0.1."
+        ) from None
+    if not own and header is None:
+        raise ParameterError(
+            f"{host} can be reached by others, and this server does not encrypt",
+            where="--host",
+            mend="Put a proxy that authenticates in front, and give --behind-proxy HEADER.",
+        )
+
+
+def _require_web() -> None:
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise DependencyError(
+            f"{error.name} is not installed",
+            where="petechia review",
+            mend="Install it with:  pip install 'petechia[review]'",
+        ) from error

@@ -1,0 +1,301 @@
+"""The JSON API: each operation reads the request, asks the desk, and answers in `words`."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from petechia import __version__
+from petechia.apps.review import words
+from petechia.apps.review.access import Access
+from petechia.apps.review.volumes import Drawn, Volumes, packed, slabs
+from petechia.errors import StaleError
+from petechia.pipeline.review import events
+from petechia.pipeline.review.cases import Case
+from petechia.pipeline.review.desk import Desk, QueueRow
+from petechia.pipeline.review.images import Picture
+from petechia.pipeline.review.state import ScanState, as_json
+from petechia.report.data import RESEARCH_USE
+from petechia.report.volumes import meaning
+
+LOG = logging.getLogger(__name__)
+FOREVER = "private, max-age=31536000, immutable"
+MOST_ROWS = 500
+SHOWN_OF_SUMMARY = ("fitness", "not_assessable", "reading_te_s", "operating_point", "model")
+OPINION_OF_SUMMARY = ("counts", "category", "count_bin", "count_interval_95")
+"""Hidden from a blind reader."""
+
+Scan = Annotated[str, Path(max_length=200, description="prefix, as in the queue")]
+Slab = Annotated[int, Path(ge=0, le=10_000)]
+ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": words.Fault, "description": text}
+    for code, text in {
+        400: "the request is not what it may be",
+        401: "no session",
+        403: "not allowed",
+        404: "not there",
+        413: "too much at once",
+        422: "not of the form asked for, or the scan cannot be read",
+        503: "the log is in use; try again",
+        507: "it could not be written: nothing was kept",
+    }.items()
+}
+
+
+class MissingError(Exception):
+    """What was asked for is not there."""
+
+    def __init__(self, where: str, what: str, mend: str) -> None:
+        super().__init__(what)
+        self.where, self.what, self.mend = where, what, mend
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the operations work with.
+
+    Attributes
+    ----------
+    desk : Desk
+    access : Access
+    volumes : Volumes
+    drawn : Drawn
+    language : str
+        Of the pages at first: 'en' or 'zh'.
+    """
+
+    desk: Desk
+    access: Access
+    volumes: Volumes
+    drawn: Drawn
+    language: str = "en"
+
+
+def api(room: Room) -> APIRouter:
+    """Return the operations below /api."""
+    router = APIRouter(prefix="/api", responses=ERRORS)
+    _add_queue(router, room)
+    _add_scan(router, room)
+    _add_images(router, room)
+    _add_events(router, room)
+    return router
+
+
+def _reader(request: Request) -> str:
+    return str(request.state.reader)
+
+
+def _add_queue(router: APIRouter, room: Room) -> None:
+    desk = room.desk
+
+    @router.get("/session", response_model=words.Session)
+    def session(request: Request) -> dict[str, Any]:
+        """Return who reads, how, and what must be sent as X-CSRF with every POST."""
+        reader = _reader(request)
+        return {
+            "reader": reader,
+            "round": desk.rules.round,
+            "blind": desk.rules.blind,
+            "language": room.language,
+            "version": __version__,
+            "readers": [reader] if desk.rules.blind else _readers(room, reader),
+            "csrf": room.access.csrf(reader),
+            "research_use": RESEARCH_USE,
+        }
+
+    @router.get("/scans", response_model=words.QueuePage)
+    def scans(
+        request: Request,
+        search: Annotated[str, Query(max_length=200)] = "",
+        state: Literal["", "new", "open", "done"] = "",
+        sort: Literal["attention", "name", "count"] = "attention",
+        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
+    ) -> dict[str, Any]:
+        """Return the reader's queue: words of `search` must all be part of the prefix."""
+        reader = _reader(request)
+        rows, counts = desk.queue(reader, search=search, state=state, sort=sort)
+        shown = [desk.finished_row(row, reader) for row in rows[offset : offset + limit]]
+        return {"total": len(rows), "counts": counts, "scans": [_queued(row) for row in shown]}
+
+
+def _readers(room: Room, reader: str) -> list[str]:
+    return sorted({reader, *room.access.readers})
+
+
+def _queued(row: QueueRow) -> dict[str, Any]:
+    listed = row.listed
+    names = ("scan", "subject", "session", "n_findings", "n_asked", "problem")
+    out = {name: getattr(listed, name) for name in names}
+    names = ("state", "n_undecided", "counted", "category", "seconds", "prior")
+    return out | {name: getattr(row, name) for name in names}
+
+
+def _add_scan(router: APIRouter, room: Room) -> None:
+    desk = room.desk
+
+    @router.get("/scans/{scan}", response_model=words.Opened)
+    def opened(request: Request, scan: Scan) -> dict[str, Any]:
+        """Return a scan: its state, what there is to see, its geometry."""
+        reader = _reader(request)
+        case = _case(room, scan)
+        shown, says = room.volumes.pictures(case)
+        room.volumes.begin(case, [picture.name for picture in shown if picture.name == "swi"])
+        state = desk.state(case, reader)
+        return {
+            "scan": scan,
+            "fingerprint": case.fingerprint,
+            "state": _told(desk, state),
+            "volumes": [_volume(picture, case) for picture in shown],
+            "labels": _labels(case),
+            **_geometry(case),
+            "protocol": dict(case.summary["protocol"]),
+            "summary": _summary(case, hidden=desk.hides(state)),
+            "warnings": [*case.summary.get("warnings", []), *says],
+            "prior": desk.folder.prior(scan),
+            "next": desk.following(scan, reader),
+        }
+
+
+def _case(room: Room, scan: str) -> Case:
+    if room.desk.folder.find(scan) is None:
+        raise MissingError(scan[:60], "no such scan", "Choose one of the queue.")
+    return room.desk.folder.case(scan)
+
+
+def _told(desk: Desk, state: ScanState) -> dict[str, Any]:
+    return as_json(state, blind=desk.hides(state))
+
+
+def _volume(picture: Picture, case: Case) -> dict[str, Any]:
+    slope, inter = meaning(picture.stored)
+    shape = case.crop.shape
+    return {
+        "name": picture.name,
+        "title": picture.title,
+        "group": picture.group,
+        "te_s": picture.te_s,
+        "shape": shape,
+        "spacing_mm": case.crop.layout.spacing_mm,
+        "slope": slope,
+        "inter": inter,
+        "low": picture.shown.low,
+        "high": picture.shown.high,
+        "unit": picture.shown.unit,
+        "slabs": slabs(shape[2]),
+        "bytes": shape[0] * shape[1] * shape[2],
+    }
+
+
+def _labels(case: Case) -> dict[str, Any]:
+    shape = case.crop.shape
+    size = 2 * shape[0] * shape[1] * shape[2]
+    return {"shape": shape, "slabs": slabs(shape[2]), "bytes": size}
+
+
+def _geometry(case: Case) -> dict[str, Any]:
+    layout = case.crop.layout
+    return {
+        "to_mm": case.crop.to_mm().tolist(),
+        "to_native": {
+            "order": layout.order,
+            "flipped": layout.flipped,
+            "low": case.crop.low,
+            "native_shape": case.grid.shape,
+        },
+        "plane": layout.plane.name,
+    }
+
+
+def _summary(case: Case, *, hidden: bool) -> dict[str, Any]:
+    names = SHOWN_OF_SUMMARY if hidden else (*SHOWN_OF_SUMMARY, *OPINION_OF_SUMMARY)
+    return {name: case.summary[name] for name in names if name in case.summary}
+
+
+def _add_images(router: APIRouter, room: Room) -> None:
+    octets: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"application/octet-stream": {}}, "description": "gzip of the voxels"},
+        409: {"model": words.Fault, "description": "the results are not those asked for"},
+    }
+
+    @router.get("/scans/{scan}/volumes/{name}/{slab}", response_class=Response, responses=octets)
+    def volume(
+        scan: Scan,
+        name: Annotated[str, Path(max_length=40)],
+        slab: Slab,
+        v: Annotated[str, Query(max_length=128, description="fingerprint")] = "",
+    ) -> Response:
+        """Return a slab of a volume, one byte a voxel, for the browser to keep."""
+        case = _case(room, scan)
+        if v and v != case.fingerprint:
+            raise StaleError("the results are others by now", where=scan, mend="Load it again.")
+        if name not in {picture.name for picture in room.volumes.pictures(case)[0]}:
+            raise MissingError(scan, f"no volume {name!r}", "Choose one of `volumes`.")
+        part = _slab(case, slab)
+        content = packed(room.volumes.get(case, name), part)
+        return _octets(content, FOREVER if v else "no-store")
+
+    @router.get("/scans/{scan}/labels/{slab}", response_class=Response, responses=octets)
+    def labels(request: Request, scan: Scan, slab: Slab) -> Response:
+        """Return a slab of the outlines as the reader left them: two bytes a voxel."""
+        case = _case(room, scan)
+        part = _slab(case, slab)
+        state = room.desk.state(case, _reader(request))
+        key = (scan, case.stamp, state.reader, state.last_event, room.desk.hides(state))
+        drawn = room.drawn.get(key, lambda: room.desk.outlines(case, state))
+        return _octets(packed(drawn, part), "no-store")
+
+
+def _slab(case: Case, number: int) -> tuple[int, int]:
+    parts = slabs(case.crop.shape[2])
+    if number >= len(parts):
+        raise MissingError(case.scan, f"no slab {number}", f"There are {len(parts)}, from 0.")
+    return parts[number]
+
+
+def _octets(content: bytes, keep: str) -> Response:
+    headers = {"content-encoding": "gzip", "cache-control": keep}
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+def _add_events(router: APIRouter, room: Room) -> None:
+    desk = room.desk
+    stale: dict[int | str, dict[str, Any]] = {
+        409: {"model": words.Conflict, "description": "the scan is not as it was shown"}
+    }
+
+    @router.get("/scans/{scan}/events", response_model=words.Events)
+    def listed(request: Request, scan: Scan) -> dict[str, Any]:
+        """Return the reader's own log of a scan."""
+        if desk.folder.find(scan) is None:
+            raise MissingError(scan[:60], "no such scan", "Choose one of the queue.")
+        own = desk.log.events(scan, reader=_reader(request), round=desk.rules.round)
+        return {"events": [_event(event) for event in own]}
+
+    @router.post("/scans/{scan}/events", response_model=words.Taken, responses=stale)
+    def post(request: Request, scan: Scan, sent: words.Post) -> Any:
+        """Take one decision. It is on the disk when this answers."""
+        case = _case(room, scan)
+        event = events.Event(
+            **sent.model_dump(exclude={"after"}),
+            reader=_reader(request),
+            round=desk.rules.round,
+            scan=scan,
+        )
+        try:
+            taken, state = desk.take(event, after=sent.after)
+        except StaleError as error:
+            state = desk.state(case, event.reader)
+            told = {"where": error.where, "what": error.what, "mend": error.mend}
+            return JSONResponse({"error": told, "state": _told(desk, state)}, 409)
+        LOG.info("%s: %s", scan, taken.kind)
+        return {"event": _event(taken), "state": _told(desk, state)}
+
+
+def _event(event: events.Event) -> Mapping[str, Any]:
+    out = asdict(event)
+    out["payload"], out["anchor"] = dict(event.payload), dict(event.anchor)
+    return out

@@ -1,0 +1,338 @@
+"""What is reviewed: the scans of an output folder, and one of them opened."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.grid import Grid
+from petechia.errors import FileError, PetechiaError
+from petechia.files.contract import contract, place
+from petechia.files.find import find_scans
+from petechia.files.finished import read_rows, read_summary, read_volume
+from petechia.files.output import DATASET_NAME, RAW_LINK
+from petechia.files.scan import ScanName, ScanRef
+from petechia.files.sidecars import read_json
+from petechia.files.writing import without_places
+from petechia.pipeline.review.queue import Listed, Queue, Stamp, scan_name, stamp_of
+from petechia.pipeline.review.state import Basis, basis_of
+from petechia.report.planes import Crop, Layout
+from petechia.report.scene import brain_extent
+
+FOLDER = "review"
+SOFTWARE = "software"
+"""Below `FOLDER`: what the software said of a scan whose decisions were applied."""
+REFRESH_S = 3.0
+"""The queue is not listed again before so long."""
+OPEN_CASES = 6
+"""So many scans are kept open; their labels and masks are in memory."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Case:
+    """One scan, opened: what the software said of it, and its geometry.
+
+    Attributes
+    ----------
+    root : Path
+        The output folder.
+    name : ScanName
+    summary : mapping
+        As the software wrote it.
+    rows : list of dict
+        Of the software's table of findings, as text.
+    grid : Grid
+        Of all its volumes.
+    labels : (I, J, K) ndarray of int
+        Value = index of the finding.
+    crop : Crop
+        The box around the brain that is shown.
+    mask : (I, J, K) ndarray of bool, or None
+        The brain.
+    stamp : tuple of int
+        Changes when a file it was read from does.
+    """
+
+    root: Path
+    name: ScanName
+    summary: Mapping[str, Any]
+    rows: list[dict[str, str]]
+    grid: Grid
+    labels: npt.NDArray[np.integer[Any]]
+    crop: Crop
+    mask: npt.NDArray[np.bool_] | None
+    stamp: Stamp
+
+    @property
+    def scan(self) -> str:
+        """Its prefix."""
+        return self.name.prefix
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the summary: a reader's decisions are about these results and no others."""
+        return str(self.summary["fingerprint"])
+
+    def path(self, key: str) -> Path:
+        """Return where output `key` of the contract lies."""
+        return self.root / contract().relative_path(key, self.name)
+
+    @cached_property
+    def basis(self) -> Basis:
+        """What decisions are added up on."""
+        return basis_of(self.summary, self.rows)
+
+    @cached_property
+    def regions(self) -> tuple[npt.NDArray[np.integer[Any]], list[dict[str, str]]] | None:
+        """Region labels and their table; None when the run found none."""
+        table = self.root / place(str(contract().file("regions").table), self.name)
+        if not self.path("regions").is_file() or not table.is_file():
+            return None
+        labels, grid = read_volume(self.path("regions"))
+        return (labels, read_rows(table)) if grid.shape == self.grid.shape else None
+
+
+class ReviewFolder:
+    """The scans of an output folder; safe to use from many threads.
+
+    Parameters
+    ----------
+    root : Path
+        OUTPUT of `petechia run`.
+    images : Path, optional
+        The input of that run, for the magnitude of each echo and scans beside it. Left out,
+        the raw dataset that OUTPUT's description links to is taken.
+
+    Raises
+    ------
+    FileError
+        `root` is no output folder.
+    """
+
+    def __init__(self, root: Path, images: Path | None = None) -> None:
+        self.root = Path(root)
+        _require_output(self.root)
+        self.images = images if images is not None else _linked(self.root)
+        self._queue = Queue(self.root, self.root / FOLDER)
+        self._listing = threading.Lock()
+        self._listed: dict[str, Listed] = {}
+        self._listed_at = -REFRESH_S
+        self._opening = threading.Lock()
+        self._cases: OrderedDict[str, Future[Case]] = OrderedDict()
+        self._finding = threading.Lock()
+        self._inputs: dict[str, ScanRef] | None = None
+        self._input_says = ""
+
+    # --- the queue --------------------------------------------------------------------------
+
+    def listed(self) -> Mapping[str, Listed]:
+        """Return all scans by prefix, in natural order; at most `REFRESH_S` old."""
+        with self._listing:
+            if time.monotonic() - self._listed_at >= REFRESH_S:
+                self._listed = self._queue.refresh()
+                self._listed_at = time.monotonic()
+            return self._listed
+
+    def find(self, scan: str) -> Listed | None:
+        """Return a scan of the queue, or None: no other word ever becomes a path."""
+        return self.listed().get(scan)
+
+    def prior(self, scan: str) -> str | None:
+        """Return the same person's scan of the session before, or None.
+
+        Sessions are ordered by their labels (`ses-2` before `ses-10`). Of several scans of a
+        session the one that shares most entities is taken.
+        """
+        listed = self.listed()
+        own = listed[scan]
+        others = [o for o in listed.values() if o.subject == own.subject and not o.problem]
+        order = list(dict.fromkeys(o.session for o in others))  # natural, as the queue is
+        before = order[: order.index(own.session)] if own.session in order else []
+        return _most_alike(own, [o for o in others if before and o.session == before[-1]])
+
+    # --- one scan ---------------------------------------------------------------------------
+
+    def case(self, scan: str) -> Case:
+        """Return a scan of the queue, opened, as its files are now.
+
+        Raises
+        ------
+        FileError
+            It cannot be read, or its files do not belong together.
+        """
+        name = scan_name(scan)
+        stamp = stamp_of(*self._read_from(name))
+        with self._opening:
+            held = self._cases.get(scan)
+            stale = held is not None and held.done() and not _still(held, stamp)
+            if held is None or stale:
+                held = self._cases[scan] = Future()
+                mine = True
+            else:
+                mine = False
+            self._cases.move_to_end(scan)
+            while len(self._cases) > OPEN_CASES:
+                self._cases.popitem(last=False)
+        if mine:
+            try:
+                held.set_result(self._open(name, stamp))
+            except BaseException as error:
+                held.set_exception(error)
+        return held.result()
+
+    def basis(self, scan: str) -> Basis:
+        """Return what decisions on a scan are added up on, without opening its volumes.
+
+        Raises
+        ------
+        FileError
+            It cannot be read, or its files do not belong together.
+        """
+        summary_at, table, _, _ = self._read_from(scan_name(scan))
+        summary, rows = read_summary(summary_at), read_rows(table)
+        _require_together(summary, rows, table)
+        return basis_of(summary, rows)
+
+    def _read_from(self, name: ScanName) -> tuple[Path, Path, Path, Path]:
+        """Return summary, table, labels and mask: the software's own when they were kept."""
+        agreed = contract()
+        own = {key: self.root / agreed.relative_path(key, name) for key in _OPENED}
+        own["table"] = self.root / place(str(agreed.file("findings").table), name)
+        kept = self.root / FOLDER / SOFTWARE / name.prefix
+        if _kept_of(kept / own["summary"].name, own["summary"]):
+            own |= {key: kept / own[key].name for key in ("summary", "table", "findings")}
+        return own["summary"], own["table"], own["findings"], own["brain_mask"]
+
+    def _open(self, name: ScanName, stamp: Stamp) -> Case:
+        summary_at, table, labels_at, mask_at = self._read_from(name)
+        summary, rows = read_summary(summary_at), read_rows(table)
+        _require_together(summary, rows, table)
+        labels, grid = read_volume(labels_at)
+        if labels.dtype.kind == "f":
+            labels = np.rint(labels).astype(np.int32)
+        mask = _mask(mask_at, grid)
+        layout = Layout.of(grid)
+        extent = brain_extent(layout, None if mask is None else layout.lay(mask))
+        (a, b), (c, d), (e, f) = extent
+        return Case(
+            root=self.root,
+            name=name,
+            summary=summary,
+            rows=rows,
+            grid=grid,
+            labels=labels,
+            crop=Crop(layout, (a, c, e), (b, d, f)),
+            mask=mask,
+            stamp=stamp,
+        )
+
+    # --- the images it came from ------------------------------------------------------------
+
+    def input(self, scan: str) -> ScanRef | None:
+        """Return the images that a scan was made from, when they are at hand."""
+        with self._finding:
+            if self._inputs is None:
+                self._inputs = self._find_inputs()
+            return self._inputs.get(scan)
+
+    @property
+    def input_says(self) -> str:
+        """Why there are no images; "" when there are, or none were looked for yet."""
+        return self._input_says
+
+    def _find_inputs(self) -> dict[str, ScanRef]:
+        if self.images is None:
+            return {}
+        try:
+            return {ref.name.prefix: ref for ref in find_scans(self.images)}
+        except PetechiaError as error:
+            self._input_says = without_places(str(error))
+            return {}
+
+
+_OPENED = ("summary", "findings", "brain_mask")
+
+
+def _require_output(root: Path) -> None:
+    try:
+        found = read_json(root / "dataset_description.json").get("Name")
+    except FileError:
+        found = None
+    if found != DATASET_NAME:
+        raise FileError(
+            "no output folder of petechia (by its dataset_description.json)",
+            where=str(root),
+            mend="Give the folder that `petechia run` wrote its results to.",
+        )
+
+
+def _linked(root: Path) -> Path | None:
+    """Return the raw dataset that the description links to, when it is there."""
+    links = read_json(root / "dataset_description.json").get("DatasetLinks")
+    link = links.get(RAW_LINK) if isinstance(links, Mapping) else None
+    if not isinstance(link, str) or ":" in link:
+        return None
+    place = (root / link).resolve()
+    return place if place.is_dir() else None
+
+
+def _kept_of(kept: Path, now: Path) -> bool:
+    """Return whether a kept summary is of the results that lie there now."""
+    if not kept.is_file():
+        return False
+    try:
+        return bool(read_summary(kept)["fingerprint"] == read_summary(now)["fingerprint"])
+    except FileError:
+        return False
+
+
+def _still(held: "Future[Case]", stamp: Stamp) -> bool:
+    return held.exception() is None and held.result().stamp == stamp
+
+
+def _require_together(
+    summary: Mapping[str, Any], rows: Sequence[Mapping[str, str]], table: Path
+) -> None:
+    """Raise `FileError` unless table and summary tell of the same findings.
+
+    A run writes its table before its summary: between the two they do not agree.
+    """
+    counts = summary.get("counts") or {}
+    by_class: dict[str, int] = {}
+    for row in rows:
+        by_class[row.get("class", "")] = by_class.get(row.get("class", ""), 0) + 1
+    told = {k: n for k, n in (counts.get("by_class") or by_class).items() if n}
+    counted = sum(row.get("counted") == "1" for row in rows)
+    if told != by_class or counted != counts.get("total"):
+        raise FileError(
+            "the table of findings and the summary do not agree",
+            where=table.name,
+            mend="A run may be writing them: wait for its end, or run the scan again.",
+        )
+
+
+def _mask(path: Path, grid: Grid) -> npt.NDArray[np.bool_] | None:
+    if not path.is_file():
+        return None
+    mask, own = read_volume(path)
+    if own.shape != grid.shape:
+        raise FileError(
+            f"of {own.shape} voxels, the findings of {grid.shape}",
+            where=path.name,
+            mend="A run may be writing them: wait for its end, or run the scan again.",
+        )
+    return mask > 0
+
+
+def _most_alike(own: Listed, others: Sequence[Listed]) -> str | None:
+    mine = set(own.name.entities)
+    best = max(others, key=lambda o: len(mine & set(o.name.entities)), default=None)
+    return None if best is None else best.scan

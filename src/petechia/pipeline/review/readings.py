@@ -1,0 +1,269 @@
+"""What each reader said of each scan, reduced to what agreement and calibration need.
+
+Only a reader's own decisions are a reading: what was left undecided is nobody's word, though the
+software's stands in the table.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from petechia.errors import FileError
+from petechia.files.contract import contract
+from petechia.files.finished import read_summary
+from petechia.lesions.criteria import CriteriaParams, patient_category
+from petechia.pipeline.review.cases import ReviewFolder
+from petechia.pipeline.review.events import Event
+from petechia.pipeline.review.log import ReviewLog
+from petechia.pipeline.review.queue import scan_name
+from petechia.pipeline.review.state import (
+    Basis,
+    FindingState,
+    ScanState,
+    fold,
+    taken_back,
+)
+
+NEAR_MM = 5.0
+"""Two places at most so far apart, or a slice, are one lesion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """One finding as a reader left it.
+
+    Attributes
+    ----------
+    key : str
+        As in the log.
+    x_mm, y_mm, z_mm : float
+        Where it is, scanner RAS [mm].
+    asked, decided : bool
+        Whether a decision was asked for, and made.
+    counted : bool
+        Whether this reader called it a microbleed; False when undecided.
+    class_, site, side, compartment : str
+        In the contract's words.
+    probability : float or None
+        The software's; None for what only a reader saw.
+    seconds : float
+        Spent on it [s].
+    """
+
+    key: str
+    x_mm: float
+    y_mm: float
+    z_mm: float
+    asked: bool
+    decided: bool
+    counted: bool
+    class_: str
+    site: str
+    side: str
+    compartment: str
+    probability: float | None
+    seconds: float = 0.0
+
+    @property
+    def place_mm(self) -> tuple[float, float, float]:
+        """Where it is [mm]."""
+        return self.x_mm, self.y_mm, self.z_mm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One scan as one reader left it in one round.
+
+    Attributes
+    ----------
+    scan, reader, round
+        Whose reading of what.
+    finished : bool
+        Whether the reader was done with it.
+    spots : tuple of Spot
+        All findings, decided or not.
+    near_mm : float
+        Places at most so far apart are one lesion: 5 mm, or a slice when that is more.
+    params : CriteriaParams
+        How the patient's category is made.
+    seconds : float
+        Spent on the scan, notes and forms included [s].
+    """
+
+    scan: str
+    reader: str
+    round: int = 1
+    finished: bool = True
+    spots: tuple[Spot, ...] = ()
+    near_mm: float = NEAR_MM
+    params: CriteriaParams = field(default_factory=CriteriaParams)
+    seconds: float = 0.0
+
+    @property
+    def rater(self) -> tuple[str, int]:
+        """Reader and round."""
+        return self.reader, self.round
+
+    @property
+    def counted(self) -> tuple[Spot, ...]:
+        """What this reader called a microbleed."""
+        return tuple(spot for spot in self.spots if spot.counted)
+
+    @property
+    def n_undecided(self) -> int:
+        """Findings that were asked for and left."""
+        return sum(spot.asked and not spot.decided for spot in self.spots)
+
+    @property
+    def category(self) -> str:
+        """The patient's category by this reader's own microbleeds."""
+        return patient_category(self.counted, self.params)
+
+
+def person_of(scan: str) -> str:
+    """Return whose scan it is: the subject of its prefix."""
+    return scan.split("_", 1)[0]
+
+
+def reading_of(state: ScanState, slice_mm: float = 0.0) -> Reading:
+    """Return what a reader said of a scan.
+
+    Parameters
+    ----------
+    state : ScanState
+        Of one reader in one round, or the consensus.
+    slice_mm : float
+        Thickness of its slices [mm].
+    """
+    return Reading(
+        scan=state.scan,
+        reader=state.reader,
+        round=state.round,
+        finished=state.finished,
+        spots=tuple(_spot(item) for item in state.findings),
+        near_mm=max(NEAR_MM, slice_mm),
+        params=state.basis.params,
+        seconds=state.seconds,
+    )
+
+
+def _spot(item: FindingState) -> Spot:
+    return Spot(
+        key=item.key,
+        x_mm=item.x_mm,
+        y_mm=item.y_mm,
+        z_mm=item.z_mm,
+        asked=item.asked,
+        decided=item.decided,
+        counted=item.decided and item.counted,
+        class_=item.class_,
+        site=item.site,
+        side=item.side,
+        compartment=item.compartment,
+        probability=item.probability,
+        seconds=item.seconds,
+    )
+
+
+def by_scan(readings: Iterable[Reading]) -> dict[str, dict[tuple[str, int], Reading]]:
+    """Return the finished readings of each scan by reader and round, scans in order of name."""
+    found: dict[str, dict[tuple[str, int], Reading]] = {}
+    for reading in readings:
+        if reading.finished:
+            found.setdefault(reading.scan, {})[reading.rater] = reading
+    return {scan: found[scan] for scan in sorted(found)}
+
+
+def slice_mm(summary: Mapping[str, object]) -> float:
+    """Return the largest side of a voxel from a scan's summary [mm]; 0 when it is not told."""
+    protocol = summary.get("protocol")
+    told = protocol.get("spacing_mm") if isinstance(protocol, Mapping) else None
+    return max((float(v) for v in told), default=0.0) if isinstance(told, list | tuple) else 0.0
+
+
+def read_readings(folder: ReviewFolder, log: ReviewLog) -> list[Reading]:
+    """Return every reading of an output: each scan by each reader in each round.
+
+    Scans whose results cannot be read any more are left out.
+    """
+    by_name: dict[str, list[Event]] = {}
+    for event in log.events():
+        by_name.setdefault(event.scan, []).append(event)
+    found = []
+    for scan, events in sorted(by_name.items()):
+        opened = open_scan(folder, scan)
+        if opened is None:
+            continue
+        basis, summary = opened
+        raters = sorted(
+            {(e.reader, e.round) for e in events if e.kind not in ("adjudicate", "undo")}
+        )
+        for reader, number in raters:
+            state = fold(basis, events, reader=reader, round=number)
+            found.append(reading_of(state, slice_mm(summary)))
+    return found
+
+
+def open_scan(folder: ReviewFolder, scan: str) -> tuple[Basis, Mapping[str, Any]] | None:
+    """Return what a scan's decisions stand on, and its summary; None when it is not there."""
+    if folder.find(scan) is None:
+        return None
+    try:
+        at = folder.root / contract().relative_path("summary", scan_name(scan))
+        return folder.basis(scan), read_summary(at)
+    except FileError:
+        return None
+
+
+def adjudicated(log: ReviewLog, round: int | None = None) -> dict[tuple[str, str], str]:
+    """Return the verdict on each (scan, finding) that was adjudicated and not taken back."""
+    by_name: dict[str, list[Event]] = {}
+    for event in log.events(round=round):
+        by_name.setdefault(event.scan, []).append(event)
+    out = {}
+    for scan, events in by_name.items():
+        undone = taken_back(events)
+        for event in events:
+            if event.kind == "adjudicate" and event.id not in undone:
+                out[scan, event.finding] = str(event.payload["verdict"])
+    return {key: verdict for key, verdict in out.items() if verdict != "clear"}
+
+
+def consensus_of(readings: Sequence[Reading], said: Mapping[str, str]) -> Reading:
+    """Return several finished readings of one scan as one.
+
+    What was adjudicated stands; else the majority of those who decided. A tie decides nothing. A
+    lesion that only readers saw counts when most of them marked it there.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+        Of one scan, one for each reader.
+    said : mapping of str to str
+        Verdicts of an adjudicator by finding.
+    """
+    spots: dict[str, list[Spot]] = {}
+    for reading in readings:
+        for spot in reading.spots:
+            spots.setdefault(spot.key, []).append(spot)
+    whole = [_voted(own, said.get(key)) for key, own in spots.items() if key.startswith("s")]
+    added = [own[0] for key, own in spots.items() if not key.startswith("s") and own[0].counted]
+    while added:
+        first = added[0]
+        near = [s for s in added if math.dist(s.place_mm, first.place_mm) <= readings[0].near_mm]
+        word = next((said[s.key] for s in near if s.key in said), None)
+        yes, no = len(near), len(readings) - len(near)
+        counted = word == "accept" if word else yes > no
+        whole.append(replace(first, counted=counted, decided=word is not None or yes != no))
+        added = [spot for spot in added if spot not in near]
+    return replace(readings[0], reader="", spots=tuple(whole))
+
+
+def _voted(spots: Sequence[Spot], said: str | None) -> Spot:
+    """Return one finding as most of those who decided see it."""
+    votes = [spot.counted for spot in spots if spot.decided]
+    yes, no = votes.count(True), votes.count(False)
+    counted = said == "accept" if said else yes > no
+    like = [spot for spot in spots if spot.decided and spot.counted == counted] or list(spots)
+    return replace(like[0], decided=said is not None or yes != no, counted=counted)

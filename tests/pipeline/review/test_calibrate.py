@@ -1,0 +1,245 @@
+"""A site's calibration: fitted on known miscalibration, judged out of sample, refused when poor."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from petechia.core.logistic import Logistic, expit, logit
+from petechia.errors import FileError, ParameterError, UnfitError
+from petechia.pipeline.calibration import detector_sha256, read_calibration
+from petechia.pipeline.detector import detector, operating_points, threshold
+from petechia.pipeline.review.calibrate import (
+    Decided,
+    decisions_of,
+    lowest_threshold,
+    protocol_words,
+    recalibrate,
+    write_calibration,
+)
+from petechia.pipeline.review.readings import Reading, Spot, consensus_of
+from petechia.pipeline.settings import Settings
+from petechia.pipeline.summary import fingerprint, model
+
+POINTS = {"screening": 0.4, "balanced": 0.75, "counting": 0.91}
+
+
+def spot(key, p, said, at=0.0):
+    return Spot(
+        key=key, x_mm=at, y_mm=0.0, z_mm=0.0, asked=p is None or p >= 0.05,
+        decided=said is not None, counted=bool(said), class_="microbleed", site="frontal",
+        side="left", compartment="lobar", probability=p,
+    )  # fmt: skip
+
+
+def decided(scan, spots, protocol="a", **changes):
+    return Decided(
+        reading=Reading(scan=scan, reader="ann", spots=tuple(spots), **changes),
+        protocol=protocol,
+        detector=detector_sha256(),
+        classification="combined",
+    )
+
+
+def site(offset, slope, people, each=12, seed=0):
+    """Finished scans where a finding is true as offset and slope say."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for n in range(people):
+        p = np.round(rng.uniform(0.05, 0.999, each), 3)
+        true = rng.random(each) < expit(offset + slope * logit(p, 0.0005))
+        spots = [spot(f"s{k}", float(p[k]), bool(true[k])) for k in range(each)]
+        out.append(decided(f"sub-{n:03d}", spots, protocol="ab"[n % 2]))
+    return out
+
+
+def test_a_miscalibrated_site_is_mended_out_of_sample():
+    found = recalibrate(decisions_of(site(-1.5, 0.7, 40)), POINTS)
+    assert found.refused == ()
+    assert found.line.offset == pytest.approx(-1.5, abs=0.35)
+    assert found.line.slope == pytest.approx(0.7, abs=0.2)
+    whole = found.table[0]
+    assert whole["brier_after"] < whole["brier_before"]
+    assert whole["ece_after"] < 0.6 * whole["ece_before"]
+    assert whole["slope_after"] == pytest.approx(1, abs=0.25)
+    assert found.gain > found.gain_se
+    assert [row["scans"] for row in found.table] == ["all", "a", "b"]
+    assert {row["point"] for row in found.points} == set(POINTS)
+    # the detector thought too much likely: fewer false findings now
+    for row in found.points:
+        assert row["false_after"] < row["false_before"]
+
+
+def test_a_calibrated_site_is_left_alone_most_times():
+    refused = [bool(recalibrate(decisions_of(site(0, 1, 20, seed=s)), POINTS).refused) for s in range(20)]  # fmt: skip
+    assert np.mean(refused) >= 0.7
+
+
+def test_too_few_decisions_say_how_many_are_needed(tmp_path):
+    found = recalibrate(decisions_of(site(-3, 0.5, 3)), POINTS)
+    assert any("too few people: 3, at least 5" in why for why in found.refused)
+    assert any("accepted findings" in why and "at least 20" in why for why in found.refused)
+    with pytest.raises(UnfitError, match="at least 20"):
+        write_calibration(tmp_path / "a.json", found, classification="combined", decided_by="x")
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_decisions_against_the_probabilities_are_refused():
+    found = recalibrate(decisions_of(site(0, -1, 30)), POINTS)
+    assert found.line is None
+    assert any("run against" in why for why in found.refused)
+
+
+def test_people_are_left_out_whole():
+    # two scans of everyone, alike: the line of a person never sees the other scan
+    scans = site(-1.5, 0.7, 20)
+    twice = [replace(s, reading=replace(s.reading, scan=f"{s.reading.scan}_ses-{k}")) for s in scans for k in (1, 2)]  # fmt: skip
+    told = decisions_of(twice)
+    assert (len(set(told.person.tolist())), len(told.person)) == (20, 40)
+    one, two = recalibrate(decisions_of(scans), POINTS), recalibrate(told, POINTS)
+    assert two.gain == pytest.approx(2 * one.gain, rel=0.2)
+
+
+def test_what_speaks_and_what_does_not():
+    told = decisions_of(
+        [
+            decided(
+                "sub-01",
+                [
+                    spot("s1", 0.9, True), spot("s2", 0.8, None), spot("s3", 0.02, None),
+                    spot("s4.1", 0.6, True), spot("s4.2", 0.6, True), spot("s5.1", 0.3, False),
+                    spot("s5.2", 0.3, None), spot("a00000000", None, True),
+                    spot("a00000001", None, False), spot("s6", 0.03, True),
+                ],
+            ),
+            decided("sub-02", [spot("s1", 0.9, False)], finished=False),
+        ]
+    )  # fmt: skip
+    assert sorted(zip(told.p.tolist(), told.y.tolist(), strict=True)) == [(0.6, True), (0.9, True)]
+    assert told.left == 2  # s2, and the half decided s5
+    assert told.missed.tolist() == [3]  # the second part of s4, what was added, the unlikely s6
+
+
+def test_what_was_calibrated_already_is_taken_back_first():
+    line = Logistic(offset=-1.0, slope=0.5)
+    plain = site(-1.5, 0.7, 10)
+    moved = [
+        replace(
+            s,
+            site=line,
+            reading=replace(
+                s.reading,
+                spots=tuple(replace(x, probability=float(line.apply(x.probability))) for x in s.reading.spots),
+            ),
+        )
+        for s in plain
+    ]  # fmt: skip
+    kept = [spot.asked for s in moved for spot in s.reading.spots]
+    assert all(kept)
+    one, other = decisions_of(plain), decisions_of(moved)
+    there = {round(p, 6) for p in other.p.tolist()}
+    assert there <= {round(p, 6) for p in one.p.tolist()}
+
+
+def test_nothing_finished_and_another_detector_are_told():
+    with pytest.raises(UnfitError, match="no finished scan"):
+        decisions_of([decided("sub-01", [], finished=False)])
+    other = replace(decided("sub-01", [spot("s1", 0.5, True)]), detector={"detector": "0"})
+    with pytest.raises(UnfitError, match="another detector"):
+        decisions_of([other])
+    trees = replace(decided("sub-02", [spot("s1", 0.5, True)]), classification="trees")
+    with pytest.raises(UnfitError, match="combined, trees"):
+        decisions_of([decided("sub-01", [spot("s1", 0.5, True)]), trees])
+
+
+def test_nothing_counts_that_nobody_was_asked_about():
+    line = Logistic(offset=4.0, slope=1.0)
+    assert line.apply(0.049) < lowest_threshold(line)
+    found = recalibrate(decisions_of(site(4.0, 0.9, 60)), POINTS)
+    assert min(found.operating_points.values()) >= lowest_threshold(found.line) > 0.4
+    assert any("raised" in note for note in found.notes)
+
+
+def test_a_consensus_is_what_was_adjudicated_then_the_majority():
+    def reading(who, *spots):
+        return Reading(scan="sub-01", reader=who, spots=spots)
+
+    three = [
+        reading("a", spot("s1", 0.5, True), spot("s2", 0.5, True), spot("a0", None, True, at=50)),
+        reading("b", spot("s1", 0.5, True), spot("s2", 0.5, False), spot("b0", None, True, at=52)),
+        reading("c", spot("s1", 0.5, False), spot("s2", 0.5, None), spot("c0", None, True, at=90)),
+    ]
+    found = {s.key: (s.decided, s.counted) for s in consensus_of(three, {}).spots}
+    assert found == {"s1": (True, True), "s2": (False, False), "a0": (True, True), "c0": (True, False)}  # fmt: skip
+    said = {"s2": "accept", "c0": "accept"}
+    found = {s.key: s.counted for s in consensus_of(three, said).spots}
+    assert (found["s2"], found["c0"]) == (True, True)
+
+
+@pytest.fixture
+def written(tmp_path):
+    found = recalibrate(decisions_of(site(-1.5, 0.7, 40)), operating_points())
+    path = tmp_path / "site.json"
+    return write_calibration(path, found, classification="combined", decided_by="one reader")
+
+
+def test_the_file_moves_probabilities_and_thresholds_and_is_told(written):
+    found = read_calibration(written)
+    assert found.line.offset < 0
+    raw, moved = detector(), detector(found)
+    assert moved.site == found.line
+    assert raw.site is None
+    assert moved.least_probability == threshold("screening", found)
+    told = model("combined", found)["site_calibration"]
+    assert told["sha256"] == found.sha256
+    assert found.sha256[:12] in told["says"]
+    assert "40 scans" in told["says"]
+    assert model("combined")["site_calibration"] is None
+    assert json.loads(written.read_text())["table"][0]["brier_before"] > 0
+    assert "ann" not in written.read_text().replace("annot", "")
+
+
+def test_the_settings_know_it_and_a_changed_file_is_another_run(written, tmp_path):
+    settings = Settings.build(calibration=str(written))
+    assert settings.as_dict()["calibration"] == "site.json"
+    assert str(tmp_path) not in json.dumps(settings.as_dict())
+    before = fingerprint(["0"], settings)
+    assert before != fingerprint(["0"], Settings())
+    told = json.loads(written.read_text())
+    written.write_text(json.dumps({**told, "offset": -1.25}))
+    assert read_calibration(written).line.offset == -1.25
+    assert fingerprint(["0"], settings) != before
+    config = tmp_path / "settings.toml"
+    config.write_text('calibration = "site.json"\n')
+    assert Settings.build(config=config).site().name == "site.json"
+    with pytest.raises(ParameterError, match="was made with 'combined'"):
+        Settings.build(calibration=str(written), classification="trees")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"form": "other"}, "no 'petechia site calibration 1'"),
+        ({"detector_sha256": {"detector": "0"}}, "another detector"),
+        ({"slope": -1.0}, "no number of its range"),
+        ({"offset": "0"}, "no number of its range"),
+        ({"operating_points": {"balanced": 1.5}}, "no number of its range"),
+        ({"made": {}}, "missing"),
+    ],
+)
+def test_files_that_are_none_are_refused(written, change, says):
+    told = json.loads(written.read_text())
+    written.write_text(json.dumps({**told, **change}))
+    with pytest.raises(FileError, match=says):
+        read_calibration(written)
+
+
+def test_a_missing_file_is_told_at_once(tmp_path):
+    with pytest.raises(FileError, match="no calibration"):
+        Settings.build(calibration=str(tmp_path / "none.json"))
+
+
+def test_protocols_have_words():
+    told = {"b0_t": 3.0, "n_echoes": 5, "spacing_mm": [1, 1, 1.2], "phase": "absolute"}
+    assert protocol_words(told) == "3.0 T, 5 echoes, 1.0 x 1.0 x 1.2 mm, phase"
