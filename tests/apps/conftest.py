@@ -32,7 +32,7 @@ class Browser:
                 sys.executable, "-c", RENAMED, str(into), str(out), path, "--headless=new",
                 "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync",
                 "--disable-background-networking", "--disable-component-update",
-                "--disable-extensions", "--host-resolver-rules=MAP * ~NOTFOUND",
+                "--disable-extensions", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
                 "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
                 "--remote-debugging-pipe", f"--user-data-dir={home}", "about:blank",
             ],
@@ -99,12 +99,12 @@ class Browser:
             self.console.append(params["entry"]["text"])
 
     def open(self, page, width=1280, height=900):
-        """Load a file; what the console and the network say counts from here on."""
+        """Load a file or an address; what console and network say counts from here on."""
         self("Emulation.setDeviceMetricsOverride", width=width, height=height,
              deviceScaleFactor=1, mobile=False)  # fmt: skip
         self.console.clear()
         self.asked.clear()
-        self("Page.navigate", url=page.as_uri())
+        self("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         self.until("document.readyState === 'complete'")
 
     def run(self, script):
@@ -132,8 +132,23 @@ class Browser:
             self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def key(self, name, code=None):
+        text = {"text": name} if len(name) == 1 else {"text": "\r"} if name == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
-            self("Input.dispatchKeyEvent", type=kind, key=name, code=code or name)
+            told = text if kind == "keyDown" else {}
+            self("Input.dispatchKeyEvent", type=kind, key=name, code=code or name, **told)
+
+    def press(self, x, y, *, modifiers=0, button="left", to=()):
+        """Press at a point of the page, move to others, and release."""
+        how = {"button": button, "modifiers": modifiers, "clickCount": 1}
+        self("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, **how)
+        for x, y in to:  # noqa: B020, PLR1704
+            self("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button=button, buttons=1)
+        self("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, **how)
+
+    def type(self, text):
+        """Write into what has the focus."""
+        self("Input.insertText", text=text)
 
     def picture(self, path, **how):
         """Write a screenshot."""

@@ -9,13 +9,14 @@ const EDIT = [["site", "s"], ["add", "g"], ["split", "x"], ["merge", "m"], ["bru
 
 export function showCard(root, f, desk) {
   const key = document.activeElement?.dataset?.action;
-  root.replaceChildren(...(f ? known(f, desk) : [h("p.soft", {}, t("none"))]), h("div.edit", {}, EDIT.map(([action, k]) => button(action, k)), f?.origin === "reader" ? button("remove", "Del") : null));
+  const edit = h("div.edit", {}, EDIT.map(([action, k]) => button(action, k)), f?.origin === "reader" ? [button("remove", "Del")] : null);
+  root.replaceChildren(...(f ? known(f, desk, edit) : [h("p.soft", {}, t("none")), edit]));
   if (key) { root.querySelector(`[data-action="${key}"]`)?.focus(); }
 }
 
 const button = (action, key, on = false) => h(`button.act.${action}`, { type: "button", data: { action }, "aria-pressed": on ? "true" : null }, h("kbd", {}, key), h("span", {}, t(`short.${action}`)));
 
-function known(f, desk) {
+function known(f, desk, edit) {
   const own = f.software, d = f.decision;
   const facts = [
     [t("place"), place(f) + (f.compartment !== "n/a" ? ` (${word("compartment", f.compartment)})` : "")],
@@ -31,6 +32,7 @@ function known(f, desk) {
     h(`p.verdict.${d ? d.verdict : "none"}`, {}, d ? t(d.verdict === "accept" ? "accepted" : "rejected", { class: word("class", d.class), mars: d.mars ? word("mars", d.mars) : "" }) : t(f.asked ? "asked" : "unasked"), f.waiting ? " …" : ""),
     f.too_wide ? h("p.warn", {}, t("too_wide")) : null,
     h("div.decide", {}, button("accept", "a", d?.verdict === "accept"), DECIDE.map(([action, key]) => button(action, key, pressed(d, f, action)))),
+    edit,
     h("dl.facts", {}, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
     own && own.evidence && own.evidence !== "n/a" ? h("details.evidence", { open: true }, h("summary", {}, t("evidence")), h("ul", {}, own.evidence.split(";").map((one) => h("li", { lang: language() === "en" ? null : "en" }, one.trim())))) : null,
     desk.votes(f) ? h("div.votes", {}, h("h3", {}, t("votes")), h("ul", {}, desk.votes(f).map(([who, said]) => h("li", {}, `${who}: ${said}`)))) : null,

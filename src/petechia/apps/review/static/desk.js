@@ -18,6 +18,7 @@ import { begin, onLanguage, t, word } from "./texts.js";
 import { fetchLabels, Volumes } from "./volumes.js";
 
 const scan = decodeURIComponent(location.pathname.split("/").pop());
+const BARE = { index: null, name: "", parents: [], compartment: "n/a", volume_mm3: null, diameter_mm: null, too_wide: false, outline_changed: false, notes: [], seconds: 0, last_event: 0, software: null, votes: {} };
 const adjudicates = new URLSearchParams(location.search).get("adjudicate") === "1";
 
 class Desk {
@@ -28,9 +29,9 @@ class Desk {
   }
 
   async open() {
-    this.session = await session();
-    await begin(this.session.language);
-    const [opened, events] = await Promise.all([get(scanAddress(scan)), get(`${scanAddress(scan)}/events`)]);
+    const [who, opened, events] = await Promise.all([session(), get(scanAddress(scan)), get(`${scanAddress(scan)}/events`)]);
+    this.session = who;
+    await begin(who.language);
     if (adjudicates) { await this.readDisputes(); }
     this.opened = opened; this.told = opened.state;
     const undone = new Set(events.events.filter((e) => e.kind === "undo").map((e) => e.payload.event));
@@ -53,8 +54,9 @@ class Desk {
     const first = this.shown()[0], wanted = new URLSearchParams(location.search).get("finding");
     const start = this.byKey(wanted) ?? this.byKey(nextOpen(this.shown(), null)) ?? first;
     this.go(start?.key ?? null, false);
-    await this.panes.open(this.side);
-    this.readLabels();
+    this.panes.open(this.side);
+    this.tellEcho();
+    if (!opened.volumes.length) { this.readLabels(); }
     document.body.dataset.state = "ready";
   }
 
@@ -67,17 +69,28 @@ class Desk {
   }
 
   async readDisputes() {
-    const { disagreements = [] } = await get("/api/disagreements").catch(() => ({}));
-    for (const d of disagreements.filter((one) => one.scan === scan)) { if (d.finding) { this.disputed.set(d.finding, d); } }
+    const round = new URLSearchParams(location.search).get("round"), answer = await get(`/api/disagreements${round ? `?round=${round}` : ""}`);
+    for (const d of answer.disagreements ?? answer) { if (d.scan === scan && !d.settled) { this.disputed.set(d.finding, d); } }
   }
 
   votes(f) {
     const told = this.disputed.get(f.key)?.by_reader ?? (Object.keys(f.votes ?? {}).length ? f.votes : null);
     if (!told) { return null; }
-    return Object.entries(told).map(([who, d]) => [who, d ? `${d.verdict ? t(`verdict.${d.verdict}`) : ""} ${word("class", d.class ?? d.class_ ?? "")}${d.mars && d.mars !== "n/a" ? `, ${word("mars", d.mars)}` : ""}` : t("undecided")]);
+    return Object.entries(told).map(([who, d]) => [who, d?.class ? `${t(`verdict.${d.verdict}`)}, ${word("class", d.class)}${d.mars && d.mars !== "n/a" ? `, ${word("mars", d.mars)}` : ""}` : t("undecided")]);
   }
 
   /* --- what is shown --- */
+
+  /** What readers disagree on, also what only others marked; the adjudicator's own reading is left out. */
+  onlyDisputed(state) {
+    const mine = new Map(state.findings.map((f) => [f.key, f]));
+    const findings = [...this.disputed.values()].map((d) => {
+      const f = mine.get(d.finding) ?? { ...BARE, key: d.finding, origin: "other" };
+      return { ...f, ...d.place, asked: true, decision: d.decision ?? null, class: d.decision?.class ?? null, counted: d.decision?.verdict === "accept", mars: d.decision?.mars || "n/a", disagreement: "1" };
+    });
+    const left = findings.filter((f) => !f.decision).length;
+    return { ...state, findings, n_asked: findings.length, n_undecided: left, counted: findings.filter((f) => f.counted).length };
+  }
 
   shown() { return listed(this.state, { unlikely: this.unlikely, search: this.search }); }
 
@@ -88,7 +101,7 @@ class Desk {
   show() {
     if (!this.told) { return; }
     this.state = withPending(this.told, this.outbox.waiting().map((one) => one.event));
-    if (adjudicates) { for (const f of this.state.findings) { if (this.disputed.has(f.key)) { f.asked = true; f.disagreement = "1"; } } }
+    if (adjudicates) { this.state = this.onlyDisputed(this.state); }
     this.numbers = new Map(this.state.findings.map((f, n) => [f.key, n + 1]));
     const list = this.shown(), { n_undecided: left, n_asked: asked } = this.state;
     this.list.show(list, this.current, this.numbers);
@@ -113,7 +126,11 @@ class Desk {
   fault(fault) { this.say(fault.status === 401 ? t("saved.link") : `${fault.message} ${fault.told?.mend ?? ""}`, "bad"); }
 
   /** The first image is seen. */
-  seen() { if (!document.body.dataset.first) { document.body.dataset.first = String(Math.round(performance.now())); } }
+  seen() {
+    if (document.body.dataset.first) { return; }
+    document.body.dataset.first = String(Math.round(performance.now()));
+    this.readLabels(); /* after the image: it is what a reader waits for */
+  }
 
   /** Go to a finding; time since the last one is counted to the one that is left. */
   go(key, keepsClock = true) {
@@ -164,7 +181,7 @@ class Desk {
     if (event.kind === "undo") { this.mine = this.mine.filter((one) => one.id !== event.payload.event); } else if (!this.mine.some((one) => one.id === event.id)) { this.mine.push({ id: event.id, kind: event.kind, finding: event.finding }); }
     if (["add", "split", "merge", "outline", "remove", "undo", "finish", "reopen"].includes(event.kind) || keys !== this.labels?.keys.join()) { this.readLabels(); }
     if (event.kind === "split") { this.current = `${event.finding}.1`; }
-    if (this.current && !state.findings.some((f) => f.key === this.current) && !this.outbox.waiting().some((one) => one.event.finding === this.current)) { this.current = this.byKeyOf(state)?.key ?? null; }
+    if (!adjudicates && this.current && !state.findings.some((f) => f.key === this.current) && !this.outbox.waiting().some((one) => one.event.finding === this.current)) { this.current = this.byKeyOf(state)?.key ?? null; }
     this.channel.postMessage(event.id);
     this.show();
     if (this.leaving && !this.outbox.waiting().length) { location.assign(this.leaving); }
@@ -205,8 +222,9 @@ class Desk {
     if (this.state.finished && !adjudicates) { this.say(t("finished.first")); return; }
     this.say();
     const list = this.shown();
-    this.put(adjudicates ? "adjudicate" : "decide", key, { verdict, class: class_, ...(mars ? { mars } : {}) });
-    if (adjudicates) { this.disputed.delete(key); }
+    const payload = { verdict, class: class_, ...(mars ? { mars } : {}) };
+    if (adjudicates) { this.disputed.get(key).decision = { ...payload, mars: mars ?? "", event: 0 }; }
+    this.put(adjudicates ? "adjudicate" : "decide", key, payload);
     const next = nextOpen(list.map((one) => this.byKey(one.key) ?? one), key);
     if (next) { this.go(next, false); } else { this.say(t("all.decided"), "good"); }
   }
@@ -296,9 +314,9 @@ class Desk {
   async compare() {
     if (!this.opened.prior) { return; }
     byId("compare-tool").setAttribute("aria-pressed", String(!this.prior));
-    if (this.prior) { this.prior = null; await this.panes.open(this.side); this.setMode(null); return; }
+    if (this.prior) { this.prior = null; this.panes.open(this.side); this.setMode(null); return; }
     this.prior = this.sideOf(await get(scanAddress(this.opened.prior)));
-    await this.panes.open(this.side, this.prior);
+    this.panes.open(this.side, this.prior);
     this.setMode({ kind: "prior" });
   }
 

@@ -36,7 +36,7 @@ export class List {
       const p = f.software?.probability;
       const button = h("button", { type: "button", data: { key: f.key, look: look(f) } },
         h("span.n", {}, String(n)),
-        h("span.what", {}, h("b", {}, f.class ? title(f) : t("undecided")), h("small", {}, place(f))),
+        h("span.what", {}, h("b", {}, f.class ? word("class", f.class) : t("undecided")), h("small", {}, (f.counted && f.mars !== "n/a" ? `${word("mars", f.mars)} · ` : "") + place(f))),
         h("span.p", {}, f.decision ? (f.waiting ? "…" : f.decision.verdict === "accept" ? "✓" : "✕") : p === null || p === undefined ? "" : number(p, 2)));
       if (f.key === this.key) { button.setAttribute("aria-current", "true"); }
       kept.item.replaceChildren(button);

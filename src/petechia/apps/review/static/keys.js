@@ -28,7 +28,7 @@ export function listenKeys(act, move) {
 }
 
 export function showHelp() {
-  const shown = (keys) => (keys.length > 2 ? [`${keys[0]} … ${keys.at(-1)}`] : keys).map((key) => h("kbd", {}, key));
+  const shown = (keys) => (keys.length > 2 ? [`${keys[0]} … ${keys.at(-1)}`] : keys[0] === "Delete" ? ["Del"] : keys).map((key) => h("kbd", {}, key));
   const body = h("div.keys", {}, KEYS.map(([group, ...rows]) => h("section", {}, h("h3", {}, t(`keys.${group}`)), h("dl", {}, rows.flatMap(([keys, action]) => [
     h("dt", {}, shown(keys)), h("dd", {}, t(`do.${action}`)),
   ])))), h("section", {}, h("h3", {}, t("keys.mouse")), h("ul", {}, ["click", "shift", "wheel", "ctrl", "right", "double"].map((k) => h("li", {}, t(`mouse.${k}`))))));

@@ -8,7 +8,6 @@ import { t } from "./texts.js";
 
 const ORDER = ["magnitude", "swi", "mip", "chi", "r2star", "anatomy", "other"];
 const KEPT = "petechia.view";
-const REFRESH_MS = 600;
 export const FIELD_MM = 40;
 
 const kindOf = (meta) => (meta.name === "mip" ? "mip" : ORDER.includes(meta.group) ? meta.group : "other");
@@ -27,9 +26,8 @@ export class Panes {
   }
 
   /** Make the panes of a scan (and, beside them, those of a prior one). */
-  async open(now, prior = null) {
+  open(now, prior = null) {
     this.now = now;
-    for (const pane of this.panes) { pane.slice.nv.gl.getExtension("WEBGL_lose_context")?.loseContext(); }
     this.panes = []; this.big = null; this.root.replaceChildren();
     const kinds = new Map();
     for (const meta of now.opened.volumes) { kinds.set(kindOf(meta), [...(kinds.get(kindOf(meta)) || []), meta]); }
@@ -49,7 +47,7 @@ export class Panes {
       if (base.length) { specs.push({ kind: "whole", metas: base, side: now, whole: true }); }
       this.columns = 0;
     }
-    for (const spec of specs) { this.panes.push(await this.pane(spec)); }
+    for (const spec of specs) { this.panes.push(this.pane(spec)); }
     this.layout();
     this.load();
   }
@@ -60,7 +58,7 @@ export class Panes {
     return found < 0 ? Math.max(0, Math.ceil(this.echoes.length / 2) - 1 + (this.echoes.length > 2 ? 1 : 0)) : found;
   }
 
-  async pane(spec) {
+  pane(spec) {
     const image = h("canvas.image"), marks = h("canvas.marks", { "aria-hidden": "true" }), title = h("span.title"), value = h("span.value");
     const n = this.panes.length + 1;
     const frame = h("div.pane", { data: { kind: spec.kind, old: spec.old ? "1" : "" } }, image, marks, h("div.caption", {}, h("b", {}, String(n)), title, value));
@@ -68,7 +66,7 @@ export class Panes {
       frame.lastChild.append(h("button", { type: "button", onclick: () => { spec.metas.push(spec.metas.shift()); this.show(pane); this.load(); } }, "⇄"));
     }
     this.root.append(frame);
-    const pane = { ...spec, frame, image, marks, title, value, shown: "", shownShare: 0, slice: await Slice.on(image), last: 0 };
+    const pane = { ...spec, frame, image, marks, title, value, slice: new Slice(image) };
     return pane;
   }
 
@@ -85,27 +83,22 @@ export class Panes {
   }
 
   /** More of a volume is there. */
-  arrived(side, name, share) {
+  arrived(side, name) {
     for (const pane of this.panes.filter((p) => p.side === side && this.meta(p).name === name)) {
-      clearTimeout(pane.timer);
-      const wait = pane.shownShare === 0 || share === 1 ? 0 : Math.max(0, pane.last + REFRESH_MS - performance.now());
-      pane.timer = setTimeout(() => this.show(pane), wait);
+      this.show(pane);
     }
   }
 
   windowOf(pane) { const meta = this.meta(pane); return this.windows[meta.group] || [meta.low, meta.high]; }
 
-  /** Give a pane's numbers to its canvas, when they are other than it has. */
-  async show(pane) {
-    const meta = this.meta(pane), { volumes } = pane.side, share = volumes.numbers(meta.name) ? volumes.share(meta.name) : 0;
-    const seen = `${meta.name} ${share} ${this.windowOf(pane)}`;
+  /** Give a pane's numbers to its canvas, as far as they are there. */
+  show(pane) {
+    const meta = this.meta(pane), numbers = pane.side.volumes.numbers(meta.name);
     pane.title.textContent = pane.old ? `${t("prior.short")}: ${meta.title}` : pane.whole ? `${meta.title}, ${t("whole")}` : meta.title;
-    if (share === 0 || pane.shown === seen || pane.busy) { return; }
-    pane.shown = seen; pane.shownShare = share; pane.busy = true;
-    try { await pane.slice.show(meta, volumes.numbers(meta.name), this.windowOf(pane)); } finally { pane.busy = false; }
-    pane.last = performance.now();
+    if (!numbers || pane.side.volumes.share(meta.name) === 0) { return; }
+    pane.slice.show(meta, numbers, this.windowOf(pane));
     this.draw();
-    this.desk.seen(pane);
+    this.desk.seen();
   }
 
   /** The place in a side's own millimetres. */
@@ -154,7 +147,7 @@ export class Panes {
     if (!w || !hh) { return; }
     const at = this.here(pane.side);
     pane.slice.resize(w, hh);
-    if (pane.shownShare && !pane.busy) { pane.slice.draw(new View(view.plane, w, hh, view.centre, view.scale * dpr), at); }
+    pane.slice.draw(new View(view.plane, w, hh, view.centre, view.scale * dpr), at, pane.side.geometry);
     if (pane.marks.width !== w || pane.marks.height !== hh) { pane.marks.width = w; pane.marks.height = hh; }
     paint(pane.marks.getContext("2d"), dpr, view, at, pane, this);
     const meta = this.meta(pane), numbers = pane.side.volumes.numbers(meta.name), stored = numbers && pane.side.geometry.contains(at) ? numbers[pane.side.geometry.index(pane.side.geometry.inside(at))] : 0;

@@ -1,100 +1,46 @@
-/* One NiiVue canvas that draws one slice of one 8-bit volume, and nothing else: places, outlines,
-   pointer and keys are ours, so that all panes agree to the pixel. */
+/* One slice of one 8-bit volume on a canvas. Plain 2-D drawing: what a reader waits for is the
+   first image and the next finding, and both are there in milliseconds, with or without a GPU. */
 
 import { AXES, NORMAL } from "./geometry.js";
 
-const KINDS = { axial: 0, coronal: 1, sagittal: 2 };
-
-/** A NIfTI-1 file of 8-bit numbers whose axes run to right, anterior, superior, its middle at 0. */
-function nifti(volume, numbers) {
-  const file = new ArrayBuffer(352 + numbers.byteLength), head = new DataView(file), { shape, spacing_mm: step } = volume;
-  head.setInt32(0, 348, true); head.setInt16(40, 3, true);
-  for (let i = 0; i < 7; i++) { head.setInt16(42 + 2 * i, i < 3 ? shape[i] : 1, true); }
-  head.setInt16(70, 2, true); head.setInt16(72, 8, true); head.setFloat32(76, 1, true);
-  head.setFloat32(108, 352, true); head.setFloat32(112, volume.slope, true); head.setFloat32(116, volume.inter, true);
-  head.setUint8(123, 2); head.setFloat32(124, volume.high, true); head.setFloat32(128, volume.low, true); head.setInt16(254, 1, true);
-  for (let i = 0; i < 3; i++) {
-    head.setFloat32(80 + 4 * i, step[i], true); head.setFloat32(280 + 20 * i, step[i], true);
-    head.setFloat32(292 + 16 * i, (step[i] - shape[i] * step[i]) / 2, true);
-  }
-  [110, 43, 49, 0].forEach((c, n) => head.setUint8(344 + n, c));
-  new Uint8Array(file, 352).set(numbers);
-  return file;
-}
-
-/* At every change NiiVue computes the gradients that light a 3-D rendering. Slices need none, and
-   they cost most of the time and memory: their drawing is left out, their textures are 1 voxel. */
-function withoutGradients(nv) {
-  const gl = nv.gl, texture = nv.rgbaTex.bind(nv);
-  let off = false;
-  const keep = (name, answer) => {
-    const real = gl[name].bind(gl);
-    gl[name] = (...args) => (off ? answer : real(...args));
-  };
-  keep("drawArrays"); keep("framebufferTextureLayer"); keep("checkFramebufferStatus", gl.FRAMEBUFFER_COMPLETE);
-  const drop = gl.deleteFramebuffer.bind(gl);
-  gl.deleteFramebuffer = (one) => { off = false; drop(one); };
-  nv.blurShader = { use: () => { off = true; }, uniforms: {} };
-  nv.sobelFirstOrderShader = { use: () => undefined, uniforms: {} };
-  nv.rgbaTex = (old, unit, dims, blank) => {
-    const gradient = unit === gl.TEXTURE6 || (unit === gl.TEXTURE8 && blank);
-    return texture(old, unit, gradient ? [3, 1, 1, 1] : dims, blank);
-  };
-}
-
 export class Slice {
-  /** Bind a canvas; `show` gives it a volume. */
-  static async on(canvas) {
-    const nv = new window.niivue.Niivue({
-      backColor: [0, 0, 0, 1], crosshairWidth: 0, isRadiologicalConvention: true, isSliceMM: true, sagittalNoseLeft: true,
-      dragAndDropEnabled: false, isOrientationTextVisible: false, show3Dcrosshair: false, isColorbar: false, logLevel: "error",
-      loadingText: "", isResizeCanvas: false, clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "",
-    });
-    await nv.attachToCanvas(canvas, false);
-    withoutGradients(nv);
-    return new Slice(nv, canvas);
+  constructor(canvas) {
+    Object.assign(this, { canvas, meta: null, numbers: null, grey: new Uint32Array(256), seen: "" });
+    this.sheet = document.createElement("canvas");
   }
 
-  constructor(nv, canvas) { Object.assign(this, { nv, canvas, name: "", meta: null }); }
-
-  /** Show a volume: `meta` as served, `numbers` its bytes (kept, so that later slabs are seen). */
-  async show(meta, numbers, window_) {
-    if (!this.meta || String(this.meta.shape) !== String(meta.shape)) {
-      const image = await window.niivue.NVImage.new(nifti(meta, numbers), `${meta.name}.nii`, "gray", 1, null, meta.low, meta.high);
-      image.img = numbers;
-      if (this.meta) { this.nv.volumes = []; this.nv.overlays = []; }
-      image.cal_min = window_[0]; image.cal_max = window_[1];
-      this.meta = meta;
-      this.nv.addVolume(image);
-      return;
+  /** Show a volume: `meta` as served, `numbers` its bytes, grey from `low` to `high`. */
+  show(meta, numbers, [low, high]) {
+    this.meta = meta; this.numbers = numbers;
+    for (let n = 0; n < 256; n++) {
+      const value = n * meta.slope + meta.inter, g = n === 0 ? 0 : Math.min(255, Math.max(0, Math.round((255 * (value - low)) / Math.max(1e-9, high - low))));
+      this.grey[n] = (0xff000000 | (g << 16) | (g << 8) | g) >>> 0;
     }
-    const image = this.nv.volumes[0];
-    image.img = numbers; image.hdr.scl_slope = meta.slope; image.hdr.scl_inter = meta.inter;
-    this.meta = meta;
-    this.window(window_);
-  }
-
-  /** Grey values from `low` to `high`; also what makes new numbers seen. */
-  window([low, high]) {
-    const image = this.nv.volumes[0];
-    image.cal_min = low; image.cal_max = high;
-    this.nv.updateGLVolume();
   }
 
   resize(width, height) {
     if (this.canvas.width !== width || this.canvas.height !== height) { this.canvas.width = width; this.canvas.height = height; }
   }
 
-  /** Draw the plane of `view` through `at` [mm]. */
-  draw(view, at) {
-    if (!this.meta) { return; }
-    const size = this.meta.shape.map((n, i) => n * this.meta.spacing_mm[i]), [across, up] = AXES[view.plane];
-    const fit = Math.min(view.width / size[across], view.height / size[up]), zoom = view.scale / fit, normal = NORMAL[view.plane];
-    const pan = view.centre.map((x) => -zoom * x), place = at.slice();
-    place[normal] = Math.min(size[normal] / 2 - 1e-3, Math.max(1e-3 - size[normal] / 2, place[normal]));
-    this.nv.opts.sliceType = KINDS[view.plane];
-    this.nv.scene.crosshairPos = this.nv.mm2frac(place);
-    this.nv.scene.pan2Dxyzmm = [...pan, zoom];
-    this.nv.drawScene();
+  /** Draw the plane of `view` through `at` [mm]; outside of the volume it is black. */
+  draw(view, at, geometry) {
+    const c = this.canvas.getContext("2d", { alpha: false });
+    c.fillStyle = "#000"; c.fillRect(0, 0, view.width, view.height);
+    if (!this.meta || !geometry.contains(at)) { return; }
+    const [a, b] = AXES[view.plane], normal = NORMAL[view.plane], { shape, spacing, size } = geometry;
+    const far = geometry.voxelOfMm(view.toMm(0, 0, at)), near = geometry.voxelOfMm(view.toMm(view.width, view.height, at));
+    const i0 = Math.max(0, Math.floor(near[a]) - 1), i1 = Math.min(shape[a] - 1, Math.ceil(far[a]) + 1), j0 = Math.max(0, Math.floor(near[b]) - 1), j1 = Math.min(shape[b] - 1, Math.ceil(far[b]) + 1);
+    const w = i1 - i0 + 1, h = j1 - j0 + 1;
+    if (w < 1 || h < 1) { return; }
+    const stride = [1, shape[0], shape[0] * shape[1]], base = geometry.inside(at)[normal] * stride[normal], image = new ImageData(w, h), out = new Uint32Array(image.data.buffer);
+    for (let j = j0; j <= j1; j++) {
+      let n = base + i0 * stride[a] + j * stride[b], p = (j1 - j) * w + w - 1;
+      for (let i = i0; i <= i1; i++, n += stride[a], p--) { out[p] = this.grey[this.numbers[n]]; }
+    }
+    if (this.sheet.width !== w || this.sheet.height !== h) { this.sheet.width = w; this.sheet.height = h; }
+    this.sheet.getContext("2d").putImageData(image, 0, 0);
+    const edge = (axis, index) => (index * spacing[axis] - size[axis] / 2 - view.centre[axis]) * view.scale;
+    c.imageSmoothingEnabled = true;
+    c.drawImage(this.sheet, view.width / 2 - edge(a, i1 + 1), view.height / 2 - edge(b, j1 + 1), w * spacing[a] * view.scale, h * spacing[b] * view.scale);
   }
 }

@@ -9,7 +9,7 @@ class Line {
   constructor() { this.waiting = []; this.busy = 0; }
 
   ask(weight, work) {
-    return new Promise((resolve, reject) => { this.waiting.push({ weight, work, resolve, reject }); this.next(); });
+    return new Promise((resolve, reject) => { this.waiting.push({ weight, work, resolve, reject }); queueMicrotask(() => this.next()); });
   }
 
   next() {
@@ -67,7 +67,7 @@ export class Volumes {
     if (!volume.numbers) { volume.numbers = new Uint8Array(volume.meta.shape.reduce((a, b) => a * b)); }
     const weight = () => {
       const away = Math.max(0, first - this.height, this.height - last + 1), rank = this.rank.indexOf(name);
-      return away + (rank < 0 ? 1000 : rank / 10);
+      return (away ? 10 + away : 0) + (rank < 0 ? 1000 : rank / 10);
     };
     const asked = this.line.ask(weight, async () => {
       const bytes = await get(`/api/scans/${encodeURIComponent(this.scan)}/volumes/${name}/${n}?v=${encodeURIComponent(this.fingerprint)}`, "bytes");
