@@ -8,6 +8,7 @@ from petechia.errors import FileError, InputError
 from petechia.files.bids_names import in_bids_order, parse_name
 from petechia.files.nifti import is_nifti, stem_of
 from petechia.files.raw_bids import TRUTH_FOLDER
+from petechia.pipeline.review.log import FOLDER as REVIEW
 
 OURS = "_desc-findings_dseg"
 TRUE = "_desc-truth_dseg"
@@ -135,6 +136,8 @@ def find_sides(place: Path, pattern: str | None, *, truth: bool) -> list[Side]:
         return [_with_neighbours(place)]
     root = place / TRUTH_FOLDER if truth and (place / TRUTH_FOLDER).is_dir() else place
     files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
+    if root.name != REVIEW:  # what the software said before its readers is not the result
+        files = [p for p in files if REVIEW not in p.relative_to(root).parts[:-1]]
     if pattern is not None:
         sides = [_with_neighbours(p, _starred(p.name, pattern)) for p in files if p.match(pattern)]
     else:

@@ -82,6 +82,11 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         "peak_memory_mb": dict(meter.peak_memory_mb),
         "model": model(work.settings.classification, site),
         "warnings": _warnings(work),
+        "report": {
+            "methods": list(work.methods),
+            "says": list(work.detection.says) if work.detection else [],
+            "language": work.language,
+        },
         "research_use_only": RESEARCH_USE,
     }
 

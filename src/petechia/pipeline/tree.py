@@ -43,10 +43,15 @@ def prepare_tree(
 
 def ignore_dicom(root: Path) -> None:
     """Add the folder of DICOM objects to .bidsignore of an output folder that is there."""
+    ignore(root, FOLDER)
+
+
+def ignore(root: Path, line: str) -> None:
+    """Add a line to .bidsignore of an output folder that is there."""
     path = root / ".bidsignore"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    if FOLDER not in lines:
-        write_text(path, "\n".join([*lines, FOLDER]) + "\n")
+    if line not in lines:
+        write_text(path, "\n".join([*lines, line]) + "\n")
 
 
 def finish_tree(root: Path) -> None:
@@ -94,12 +99,19 @@ def _done(summary: dict[str, Any]) -> IndexRow:
     return IndexRow(
         prefix=prefix,
         status="done",
-        message=" ".join(summary["not_assessable"][:1]) if _refused(summary) else "",
+        message=" ".join([*summary["not_assessable"][: _refused(summary)], *_reviewed(summary)]),
         counts=summary["counts"],
         category=summary["category"],
         count_bin=str(summary["count_bin"]),
         link=f"{prefix}.html",
     )
+
+
+def _reviewed(summary: dict[str, Any]) -> list[str]:
+    review = summary.get("review") or {}
+    readers = ", ".join(review.get("readers") or ())
+    left = f", {review['undecided']} undecided" if review.get("undecided") else ""
+    return [f"Reviewed by {readers}{left}."] if readers else []
 
 
 def _refused(summary: dict[str, Any]) -> bool:

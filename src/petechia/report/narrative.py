@@ -10,6 +10,7 @@ from petechia.report.criteria import input_words, scale_rows
 from petechia.report.data import RESEARCH_USE, ReportData, number
 from petechia.report.findings import Entry, rejected_groups
 from petechia.report.language import said, t
+from petechia.report.review import reviewed_by
 from petechia.report.wording import (
     BINS,
     CATEGORIES,
@@ -61,6 +62,8 @@ def headline(data: ReportData) -> Headline:
 
 def _interval(data: ReportData) -> str:
     bounds = data.summary.get("count_interval_95")
+    if not bounds and data.summary.get("review"):
+        return t("as decided by a reader")
     if not bounds or len(bounds) != 2:
         return t("No interval was computed.")
     low, high = (f"{float(bound):.0f}" for bound in bounds)
@@ -339,7 +342,7 @@ def short_text(data: ReportData, entries: Sequence[Entry]) -> str:
     lines += [
         "; ".join(f"{name}: {value}" for name, value in other_markers(data, entries)) + ".",
         *_short_scales(data),
-        t("Not reviewed by a reader."),
+        reviewed_by(data),
         t(RESEARCH_USE),
     ]
     return "\n".join(line for line in lines if line)

@@ -9,6 +9,7 @@ from petechia.report.criteria import bombs_rows, input_words, scale_rows
 from petechia.report.data import RESEARCH_USE, ReportData
 from petechia.report.findings import Entry, picture_order, read_entries, rejected_groups
 from petechia.report.language import LANGUAGES, said, speaking, spoken, t
+from petechia.report.review import review_words
 from petechia.report.scene import Scene
 from petechia.report.thumbnails import Thumbnail, strips
 from petechia.report.viewer import library_licence, make_viewer, policy, script
@@ -136,6 +137,7 @@ def _render(data: ReportData) -> str:
             software=tables.software_rows(data),
             costs=tables.cost_rows(data),
             provenance=tables.provenance(data),
+            review=review_words(data),
         )
     )
 

@@ -120,6 +120,10 @@ def _sections(summary: Mapping[str, Any], n_findings: int) -> list[tuple[str, li
     out.append(("Model", told))
     if summary["warnings"]:
         out.append(("Notes", [str(text) for text in summary["warnings"]]))
+    review = summary.get("review") or {}
+    readers = ", ".join(review.get("readers") or ())
+    when = f"{readers}, last decision {str(review.get('to', ''))[:10]}."
+    out.append(("Reader's review", [when if readers else "Not reviewed by a reader."]))
     out.append(("Software", [f"petechia {summary['version']}"]))
     return out
 

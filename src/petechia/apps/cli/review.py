@@ -3,6 +3,8 @@
 import argparse
 import getpass
 import re
+from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--images", type=Path, metavar="INPUT", help="input of that run: shows each echo")
     add("--reader", metavar="NAME", help="who reads (your login)")
     add("--readers", action=LIST, metavar="NAME", help="several, each with a link of their own")
+    add("--adjudicator", action=LIST, metavar="NAME", help="who settles what readers disagree on")
     add("--round", type=count, default=1, metavar="N", help="round of a study (1)")
     add("--blind", action="store_true", help="hide the software's opinion until a scan is done")
     add("--port", type=whole, default=0, metavar="N", help="(a free one)")
@@ -51,33 +54,30 @@ def _serve(args: argparse.Namespace) -> int:
     from petechia.pipeline.review.desk import Desk, Rules
     from petechia.pipeline.review.log import ReviewLog, log_path
 
+    access = _access(args)
+    settlers = tuple(items(args.adjudicator))
+    rules = Rules(round=args.round, blind=args.blind, adjudicators=settlers)
     folder = ReviewFolder(args.output, args.images)
-    log = ReviewLog(log_path(args.output))
-    desk = Desk(folder, log, Rules(round=args.round, blind=args.blind))
-    on = listening(args.host, args.port)
-    address = on.getsockname()
-    port = address[1] if isinstance(address, tuple) else 0
-    access = _access(args, port)
-    app = create_app(desk, access, language=args.language)
-    try:
-        serve(app, on, lambda: _say(args, access))
-    except KeyboardInterrupt:
-        pass
-    finally:
-        log.close()
+    with listening(args.host, args.port) as on, ReviewLog(log_path(args.output)) as log:
+        address = on.getsockname()
+        if isinstance(address, tuple):
+            access = replace(access, port=address[1])
+        app = create_app(Desk(folder, log, rules), access, language=args.language)
+        with suppress(KeyboardInterrupt):
+            serve(app, on, lambda: _say(args, access))
     print("stopped; every decision is kept")
     return 0
 
 
-def _access(args: argparse.Namespace, port: int) -> "Access":
+def _access(args: argparse.Namespace) -> "Access":
     from petechia.apps.review.access import Access
 
     readers = items(args.readers)
-    if args.reader:
-        readers = list(dict.fromkeys([args.reader, *readers]))
-    if not readers and not args.behind_proxy:
-        readers = [_login()]
-    return Access(readers=tuple(readers), header=args.behind_proxy or "", port=port)
+    if args.reader or not (readers or args.behind_proxy):
+        readers = [args.reader or _login(), *readers]
+    if readers:  # else behind a proxy: whoever it names
+        readers += items(args.adjudicator)
+    return Access(readers=tuple(dict.fromkeys(readers)), header=args.behind_proxy or "")
 
 
 def _login() -> str:

@@ -10,7 +10,9 @@ ours, so that no foreign name can be bound to this address.
 import hashlib
 import hmac
 import json
+import logging
 import secrets
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -28,6 +30,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+LOG = logging.getLogger(__name__)
 BODY_BYTES = 4_000_000
 """The longest body that is read."""
 TOKEN = "token"
@@ -161,7 +164,27 @@ class Gate:
         except RefusedError as refusal:
             await _refuse(headed, refusal, scope)
             return
-        await self.app(scope, receive, headed)
+        await self._passed(scope, receive, headed)
+
+    async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through; a fault of ours is told and logged by its kind and place alone."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            # what an error says may hold what was read: places and kind are enough to mend it
+            places = "".join(traceback.format_tb(error.__traceback__))
+            LOG.error("internal error (%s)\n%s", type(error).__name__, places)
+            if not begun:
+                what = f"internal error ({type(error).__name__})"
+                fault = RefusedError(500, what, "This is our fault: please report it.")
+                await _refuse(send, fault, scope)
 
     def _require_host(self, headers: Mapping[bytes, list[str]]) -> None:
         hosts = headers.get(b"host", [])
@@ -313,7 +336,7 @@ async def _refuse(send: Send, refusal: RefusedError, scope: Scope) -> None:
     """Answer in JSON below /api, else in a plain page."""
     if scope["path"].startswith("/api/"):
         kind = b"application/json"
-        told = {"where": "access", "what": refusal.what, "mend": refusal.mend}
+        told = {"where": "server", "what": refusal.what, "mend": refusal.mend}
         body = json.dumps({"error": told}).encode()
     else:
         kind = b"text/html; charset=utf-8"

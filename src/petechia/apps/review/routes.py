@@ -11,12 +11,13 @@ from fastapi.responses import JSONResponse
 from petechia import __version__
 from petechia.apps.review import words
 from petechia.apps.review.access import Access
-from petechia.apps.review.volumes import Drawn, Volumes, packed, slabs
+from petechia.apps.review.volumes import Volumes, packed, slabs
 from petechia.errors import StaleError
-from petechia.pipeline.review import events
+from petechia.pipeline.review import events, study
 from petechia.pipeline.review.cases import Case
-from petechia.pipeline.review.desk import Desk, QueueRow
+from petechia.pipeline.review.desk import Desk, Numbers, QueueRow
 from petechia.pipeline.review.images import Picture
+from petechia.pipeline.review.kept import Kept
 from petechia.pipeline.review.state import ScanState, as_json
 from petechia.report.data import RESEARCH_USE
 from petechia.report.volumes import meaning
@@ -62,7 +63,8 @@ class Room:
     desk : Desk
     access : Access
     volumes : Volumes
-    drawn : Drawn
+    drawn : Kept
+        Outlines of the scans looked at last.
     language : str
         Of the pages at first: 'en' or 'zh'.
     """
@@ -70,7 +72,7 @@ class Room:
     desk: Desk
     access: Access
     volumes: Volumes
-    drawn: Drawn
+    drawn: Kept[Numbers]
     language: str = "en"
 
 
@@ -81,6 +83,7 @@ def api(room: Room) -> APIRouter:
     _add_scan(router, room)
     _add_images(router, room)
     _add_events(router, room)
+    _add_readers(router, room)
     return router
 
 
@@ -245,7 +248,9 @@ def _add_images(router: APIRouter, room: Room) -> None:
         part = _slab(case, slab)
         state = room.desk.state(case, _reader(request))
         key = (scan, case.stamp, state.reader, state.last_event, room.desk.hides(state))
-        drawn = room.drawn.get(key, lambda: room.desk.outlines(case, state))
+        drawn = room.drawn.get(key)
+        if drawn is None:
+            drawn = room.drawn.put(key, room.desk.outlines(case, state))
         return _octets(packed(drawn, part), "no-store")
 
 
@@ -299,3 +304,20 @@ def _event(event: events.Event) -> Mapping[str, Any]:
     out = asdict(event)
     out["payload"], out["anchor"] = dict(event.payload), dict(event.anchor)
     return out
+
+
+def _add_readers(router: APIRouter, room: Room) -> None:
+    desk = room.desk
+    number = Annotated[int, Query(ge=1, le=999)]
+
+    @router.get("/agreement", response_model=words.Agreement)
+    def agreed(request: Request, round: number | None = None) -> dict[str, Any]:
+        """Return how far readers agree, over the scans this reader may see all of."""
+        return study.agreement(desk.readings(_reader(request)), round=round)
+
+    @router.get("/disagreements", response_model=list[words.Disagreement])
+    def disagreed(request: Request, round: number | None = None) -> list[dict[str, Any]]:
+        """Return what is left to settle, of the scans this reader may see all of."""
+        readings = desk.readings(_reader(request))
+        settled = desk.settled({reading.scan for reading in readings})
+        return study.disagreements(readings, round=round, settled=settled)

@@ -14,14 +14,13 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from petechia import __version__
 from petechia.apps.review.access import Access, App, Gate
 from petechia.apps.review.routes import MissingError, Room, api
-from petechia.apps.review.volumes import Drawn, Volumes
-from petechia.assets.store import load_bytes
+from petechia.apps.review.volumes import Volumes
+from petechia.assets.store import load_bytes, manifest
 from petechia.errors import (
     FileError,
     InputError,
@@ -30,15 +29,26 @@ from petechia.errors import (
     PetechiaError,
     StaleError,
 )
+from petechia.files.writing import without_places
 from petechia.pipeline.review.desk import Desk
+from petechia.pipeline.review.kept import Kept
 
 LOG = logging.getLogger(__name__)
+KEPT_DRAWINGS = 4
 PAGES = {
     "/": "index.html",
     "/scan/{scan}": "desk.html",
     "/agreement": "agreement.html",
 }
 """Addresses of pages, and their files in `static`."""
+NIIVUE = "niivue.js"
+"""The viewer, from the vendored data, as if it were one of `static`."""
+SILENT: dict[str, Any] = {
+    "telemetry": dict.fromkeys(
+        ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
+    )
+}
+"""A newer FastAPI can send traces, addresses in them, where the environment tells it to: never."""
 STATUS: tuple[tuple[type[PetechiaError], int], ...] = (
     (StaleError, 409),
     (InputError, 400),
@@ -76,8 +86,9 @@ def create_app(desk: Desk, access: Access, *, language: str = "en") -> App:
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
+        **SILENT,
     )
-    app.include_router(api(Room(desk, access, volumes, Drawn(), language)))
+    app.include_router(api(Room(desk, access, volumes, Kept(KEPT_DRAWINGS), language)))
     _add_pages(app)
     _add_errors(app)
     return Gate(app, access)
@@ -96,9 +107,9 @@ def _add_pages(app: FastAPI) -> None:
     for address, file in PAGES.items():
         app.get(address, include_in_schema=False)(_page(folder / file))
 
-    @app.get("/static/niivue.js", include_in_schema=False)
-    def niivue() -> Response:
-        return Response(load_bytes("niivue"), media_type="text/javascript", headers=_CHECKED)
+    @app.get("/static/{name:path}", include_in_schema=False)
+    def static(request: Request, name: str) -> Response:
+        return _file(request, folder, name)
 
     @app.get("/openapi.json", include_in_schema=False)
     def schema() -> Any:
@@ -112,23 +123,45 @@ def _add_pages(app: FastAPI) -> None:
     def icon() -> Response:
         return Response(status_code=204)
 
-    app.mount("/static", _Static(directory=folder, check_dir=False))
 
-
+KINDS = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".woff2": "font/woff2",
+}
 _CHECKED = {"cache-control": "no-cache"}
+"""A browser may keep it, but asks whether it is still the same."""
 
 
-class _Static(StaticFiles):
-    """Files that a browser keeps, but asks whether they are still the same."""
+def _file(request: Request, folder: Path, name: str) -> Response:
+    """Return a file of the package: by its place in a list, so that no word leads elsewhere."""
+    if name == NIIVUE:
+        mark = f'"{manifest()["niivue"]["sha256"]}"'
+        return _kept(request, mark, lambda: load_bytes("niivue"), ".js")
+    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    path = there.get(name)
+    if path is None or path.suffix not in KINDS or not path.is_file():
+        raise MissingError(name[:60], "no such file", "Load the page again.")
+    told = path.stat()
+    mark = f'"{told.st_mtime_ns:x}-{told.st_size:x}"'
+    return _kept(request, mark, path.read_bytes, path.suffix)
 
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers.update(_CHECKED)
-        return response
+
+def _kept(request: Request, mark: str, read: Callable[[], bytes], suffix: str) -> Response:
+    headers = {**_CHECKED, "etag": mark}
+    if request.headers.get("if-none-match") == mark:
+        return Response(status_code=304, headers=headers)
+    return Response(read(), media_type=KINDS[suffix], headers=headers)
 
 
 def _page(path: Path) -> Callable[[], Response]:
     def page() -> Response:
+        if not path.is_file():
+            raise MissingError(path.name, "no such page", "Install petechia again.")
         return FileResponse(path, media_type="text/html", headers=_CHECKED)
 
     return page
@@ -184,8 +217,7 @@ def _add_errors(app: FastAPI) -> None:
         return _fault(error.status_code, "request", str(error.detail), "See /docs.", error.headers)
 
     @app.exception_handler(Exception)
-    def ours_to_mend(_: Request, error: Exception) -> JSONResponse:
-        LOG.error("internal error: %s", type(error).__name__)
+    def fault(_: Request, error: Exception) -> JSONResponse:  # the gate logs it
         what = f"internal error ({type(error).__name__})"
         return _fault(500, "server", what, "This is our fault: please report it.")
 
@@ -193,7 +225,8 @@ def _add_errors(app: FastAPI) -> None:
 def _fault(
     status: int, where: str, what: str, mend: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    told = {"error": {"where": where, "what": what, "mend": mend}}
+    parts = {"where": where, "what": what, "mend": mend}
+    told = {"error": {name: without_places(text) for name, text in parts.items()}}
     return JSONResponse(told, status, headers=dict(headers or {}))
 
 

@@ -2,21 +2,21 @@
 
 import threading
 import zlib
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from petechia.errors import FileError
 from petechia.pipeline.review.cases import Case, ReviewFolder
 from petechia.pipeline.review.images import Bytes, Picture, numbers, pictures
+from petechia.pipeline.review.kept import Kept
 
 SLAB = 16
 """Slices in a slab."""
 KEPT_BYTES = 384 * 2**20
+KEPT_REASONS = 1000
 WORKERS = 2
 Key = tuple[str, tuple[int, ...], str]
 
@@ -45,12 +45,12 @@ class Volumes:
     """
 
     def __init__(self, folder: ReviewFolder, kept_bytes: int = KEPT_BYTES) -> None:
-        self.folder, self.kept_bytes = folder, kept_bytes
+        self.folder = folder
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="volumes")
         self._guard = threading.RLock()  # a job that is done at once ends while it is started
-        self._kept: OrderedDict[Key, Bytes] = OrderedDict()
+        self._kept: Kept[Bytes] = Kept(kept_bytes, lambda volume: volume.nbytes)
         self._running: dict[Key, Future[Mapping[str, Bytes]]] = {}
-        self._unfit: dict[tuple[str, tuple[int, ...]], str] = {}
+        self._unfit: Kept[str] = Kept(KEPT_REASONS)
 
     def close(self) -> None:
         """End the threads; what waits is dropped."""
@@ -58,7 +58,7 @@ class Volumes:
 
     def pictures(self, case: Case) -> tuple[list[Picture], list[str]]:
         """Return what there is to see, and what should be known about it."""
-        why = self._unfit.get((case.scan, case.stamp), "")
+        why = self._unfit.get((case.scan, case.stamp)) or ""
         shown = pictures(self.folder, case, unfit=bool(why))
         return shown, [text for text in (why, self.folder.input_says) if text]
 
@@ -71,10 +71,10 @@ class Volumes:
             It cannot be read.
         """
         key = (case.scan, case.stamp, name)
+        held = self._kept.get(key)
+        if held is not None:
+            return held
         with self._guard:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
             running = self._start(case, name)
         try:
             return running.result()[name]
@@ -87,7 +87,7 @@ class Volumes:
         """Start to pack volumes that will be asked for soon."""
         with self._guard:
             for name in names:
-                if (case.scan, case.stamp, name) not in self._kept:
+                if self._kept.get((case.scan, case.stamp, name)) is None:
                     self._start(case, name)
 
     def _start(self, case: Case, name: str) -> "Future[Mapping[str, Bytes]]":
@@ -109,32 +109,9 @@ class Volumes:
             made = numbers(self.folder, case, name)
         except FileError as error:
             if name.startswith("magnitude_"):
-                self._unfit[case.scan, case.stamp] = f"Images: {error.what}. {error.mend}"
+                why = f"Images: {error.what}. {error.mend}"
+                self._unfit.put((case.scan, case.stamp), why)
             raise
-        with self._guard:
-            for key, volume in made.items():
-                self._kept[case.scan, case.stamp, key] = volume
-            while self._kept and sum(v.nbytes for v in self._kept.values()) > self.kept_bytes:
-                self._kept.popitem(last=False)
+        for key, volume in made.items():
+            self._kept.put((case.scan, case.stamp, key), volume)
         return made
-
-
-class Drawn:
-    """The outlines of the scans that are looked at, drawn once for each state."""
-
-    def __init__(self, most: int = 4) -> None:
-        self.most = most
-        self._guard = threading.Lock()
-        self._kept: OrderedDict[tuple[Any, ...], npt.NDArray[np.uint16]] = OrderedDict()
-
-    def get(
-        self, key: tuple[Any, ...], draw: Callable[[], npt.NDArray[np.uint16]]
-    ) -> npt.NDArray[np.uint16]:
-        """Return the outlines of `key`, drawn by `draw` when they are not at hand."""
-        with self._guard:
-            if key not in self._kept:
-                self._kept[key] = draw()
-            self._kept.move_to_end(key)
-            while len(self._kept) > self.most:
-                self._kept.popitem(last=False)
-            return self._kept[key]

@@ -307,3 +307,29 @@ class Events(BaseModel):
     """A reader's own log of a scan, the oldest first."""
 
     events: list[Event]
+
+
+class Agreement(BaseModel):
+    """How far readers agree; parts of it as `pipeline.review.study.agreement` tells."""
+
+    round: int
+    readers: list[str]
+    scans: int
+    finished: dict[str, int]
+    pairs: list[dict[str, Any]]
+    repeats: list[dict[str, Any]]
+    overall: dict[str, Any]
+    seconds: dict[str, dict[str, Any]]
+    undecided: dict[str, int]
+    notes: list[str]
+
+
+class Disagreement(BaseModel):
+    """One lesion that some readers marked and others did not."""
+
+    scan: str
+    finding: str
+    keys: dict[str, str]
+    place: dict[str, Any]
+    by_reader: dict[str, dict[str, str | None]]
+    settled: bool

@@ -23,7 +23,7 @@ from petechia.files.scan import ScanName, ScanRef
 from petechia.files.sidecars import read_json
 from petechia.files.writing import without_places
 from petechia.pipeline.review.queue import Listed, Queue, Stamp, scan_name, stamp_of
-from petechia.pipeline.review.state import Basis, basis_of
+from petechia.pipeline.review.state import Basis, base_findings, basis_of
 from petechia.report.planes import Crop, Layout
 from petechia.report.scene import brain_extent
 
@@ -47,8 +47,8 @@ class Case:
     name : ScanName
     summary : mapping
         As the software wrote it.
-    rows : list of dict
-        Of the software's table of findings, as text.
+    basis : Basis
+        The software's table of findings, and what decisions on it are added up with.
     grid : Grid
         Of all its volumes.
     labels : (I, J, K) ndarray of int
@@ -64,7 +64,7 @@ class Case:
     root: Path
     name: ScanName
     summary: Mapping[str, Any]
-    rows: list[dict[str, str]]
+    basis: Basis
     grid: Grid
     labels: npt.NDArray[np.integer[Any]]
     crop: Crop
@@ -84,11 +84,6 @@ class Case:
     def path(self, key: str) -> Path:
         """Return where output `key` of the contract lies."""
         return self.root / contract().relative_path(key, self.name)
-
-    @cached_property
-    def basis(self) -> Basis:
-        """What decisions are added up on."""
-        return basis_of(self.summary, self.rows)
 
     @cached_property
     def regions(self) -> tuple[npt.NDArray[np.integer[Any]], list[dict[str, str]]] | None:
@@ -188,8 +183,8 @@ class ReviewFolder:
                 held.set_exception(error)
         return held.result()
 
-    def basis(self, scan: str) -> Basis:
-        """Return what decisions on a scan are added up on, without opening its volumes.
+    def told(self, scan: str) -> tuple[Basis, Mapping[str, Any]]:
+        """Return what decisions on a scan are added up on, and its summary; opens no volume.
 
         Raises
         ------
@@ -197,9 +192,8 @@ class ReviewFolder:
             It cannot be read, or its files do not belong together.
         """
         summary_at, table, _, _ = self._read_from(scan_name(scan))
-        summary, rows = read_summary(summary_at), read_rows(table)
-        _require_together(summary, rows, table)
-        return basis_of(summary, rows)
+        summary, basis = _told(summary_at, table)
+        return basis, summary
 
     def _read_from(self, name: ScanName) -> tuple[Path, Path, Path, Path]:
         """Return summary, table, labels and mask: the software's own when they were kept."""
@@ -213,8 +207,7 @@ class ReviewFolder:
 
     def _open(self, name: ScanName, stamp: Stamp) -> Case:
         summary_at, table, labels_at, mask_at = self._read_from(name)
-        summary, rows = read_summary(summary_at), read_rows(table)
-        _require_together(summary, rows, table)
+        summary, basis = _told(summary_at, table)
         labels, grid = read_volume(labels_at)
         if labels.dtype.kind == "f":
             labels = np.rint(labels).astype(np.int32)
@@ -226,7 +219,7 @@ class ReviewFolder:
             root=self.root,
             name=name,
             summary=summary,
-            rows=rows,
+            basis=basis,
             grid=grid,
             labels=labels,
             crop=Crop(layout, (a, c, e), (b, d, f)),
@@ -298,6 +291,25 @@ def _still(held: "Future[Case]", stamp: Stamp) -> bool:
     return held.exception() is None and held.result().stamp == stamp
 
 
+def _told(summary_at: Path, table: Path) -> tuple[Mapping[str, Any], Basis]:
+    """Return summary and basis of a scan; `FileError` when they are none, or of two runs."""
+    summary, rows = read_summary(summary_at), read_rows(table)
+    _require_together(summary, rows, table)
+    try:
+        basis = basis_of(summary, rows)
+        base_findings(basis)
+        for key in ("te_s", "b0_t", "spacing_mm"):
+            summary["protocol"][key]
+        float(summary["reading_te_s"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileError(
+            f"not the results of this version ({type(error).__name__}: {error})",
+            where=summary_at.name,
+            mend="Run this scan again.",
+        ) from error
+    return summary, basis
+
+
 def _require_together(
     summary: Mapping[str, Any], rows: Sequence[Mapping[str, str]], table: Path
 ) -> None:
@@ -305,11 +317,13 @@ def _require_together(
 
     A run writes its table before its summary: between the two they do not agree.
     """
-    counts = summary.get("counts") or {}
+    counts = summary.get("counts")
+    counts = counts if isinstance(counts, Mapping) else {}
     by_class: dict[str, int] = {}
     for row in rows:
         by_class[row.get("class", "")] = by_class.get(row.get("class", ""), 0) + 1
-    told = {k: n for k, n in (counts.get("by_class") or by_class).items() if n}
+    listed = counts.get("by_class")
+    told = {k: n for k, n in listed.items() if n} if isinstance(listed, Mapping) else by_class
     counted = sum(row.get("counted") == "1" for row in rows)
     if told != by_class or counted != counts.get("total"):
         raise FileError(

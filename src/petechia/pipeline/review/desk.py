@@ -1,8 +1,6 @@
 """The desk of one or many readers over one output folder: the queue, a scan, one decision."""
 
-import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +8,11 @@ import numpy.typing as npt
 
 from petechia.errors import FileError, ParameterError, StaleError
 from petechia.pipeline.review.cases import Case, ReviewFolder
-from petechia.pipeline.review.events import Event, checked
+from petechia.pipeline.review.events import Event, checked, reader_name
+from petechia.pipeline.review.kept import Kept
 from petechia.pipeline.review.log import ReviewLog, Tally
 from petechia.pipeline.review.queue import Listed
+from petechia.pipeline.review.readings import Reading, reading_of, slice_mm
 from petechia.pipeline.review.state import (
     Basis,
     Outline,
@@ -20,14 +20,16 @@ from petechia.pipeline.review.state import (
     anchor_of,
     fold,
     ordered,
+    own_events,
     require,
     summary_of,
+    taken_back,
 )
 
 Numbers = npt.NDArray[np.uint16]
 STATES = ("new", "open", "done")
 SORTS = ("attention", "name", "count")
-KEPT_PROGRESS = 20_000
+KEPT_SCANS = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,18 @@ class Rules:
         Rounds of a study are read apart.
     blind : bool
         The software's opinion stays hidden until a reader has finished a scan.
+    adjudicators : tuple of str
+        Who sees what all readers decided, and settles it. With none named, everyone may on
+        the scans that they have finished themselves.
     """
 
     round: int = 1
     blind: bool = False
+    adjudicators: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.adjudicators:
+            reader_name(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +91,8 @@ class Desk:
 
     def __init__(self, folder: ReviewFolder, log: ReviewLog, rules: Rules) -> None:
         self.folder, self.log, self.rules = folder, log, rules
-        self._guard = threading.Lock()
-        self._progress: OrderedDict[tuple[str, str, int, str], Progress] = OrderedDict()
+        self._progress: Kept[Progress] = Kept(KEPT_SCANS)
+        self._readings: Kept[Reading] = Kept(KEPT_SCANS // 10)
 
     # --- the queue --------------------------------------------------------------------------
 
@@ -153,24 +163,19 @@ class Desk:
 
     def _progress_of(self, listed: Listed, tally: Tally, reader: str) -> Progress | None:
         key = (listed.scan, reader, tally.last, listed.fingerprint)
-        with self._guard:
-            known = self._progress.get(key)
+        known = self._progress.get(key)
         if known is None:
             try:
-                basis = self.folder.basis(listed.scan)
+                state = self._fold(self.folder.told(listed.scan)[0], reader)
             except FileError:
                 return None
-            state = self._fold(basis, reader)
             counts = summary_of(state)
             known = Progress(
                 n_undecided=state.n_undecided,
                 counted=counts["counts"]["total"],
                 category=counts["category"],
             )
-            with self._guard:
-                self._progress[key] = known
-                while len(self._progress) > KEPT_PROGRESS:
-                    self._progress.popitem(last=False)
+            self._progress.put(key, known)
         return known
 
     # --- one scan ---------------------------------------------------------------------------
@@ -206,6 +211,12 @@ class Desk:
             The scan cannot be read, or the log not be written.
         """
         event = checked(event)
+        if event.kind == "adjudicate" and not self.sees(event.reader, event.scan):
+            raise ParameterError(
+                f"{event.reader} may not settle {event.scan}",
+                where="kind",
+                mend="An adjudicator may, or who has finished that scan.",
+            )
         case = self.folder.case(event.scan)
         if event.fingerprint != case.fingerprint:
             raise StaleError(
@@ -222,6 +233,61 @@ class Desk:
                 event = replace(event, anchor=anchor_of(found, case.grid.shape))
         stored = self.log.append(event, after=after)
         return stored, self.state(case, event.reader)
+
+    # --- all readers ------------------------------------------------------------------------
+
+    def sees(self, reader: str, scan: str) -> bool:
+        """Return whether a reader may see what others decided on a scan."""
+        if self.rules.adjudicators:
+            return reader in self.rules.adjudicators
+        own = self.log.tallies(reader, self.rules.round)
+        return any(tally.scan == scan and tally.finished for tally in own)
+
+    def readings(self, reader: str) -> list[Reading]:
+        """Return what all readers said, of the scans that `reader` may see; any round.
+
+        A scan that cannot be read is left out.
+        """
+        listed = self.folder.listed()
+        tallies = [t for t in self.log.tallies() if t.scan in listed and t.finished]
+        own = {t.scan for t in tallies if (t.reader, t.round) == (reader, self.rules.round)}
+        every = reader in self.rules.adjudicators
+        if self.rules.adjudicators and not every:
+            own = set()
+        seen = [t for t in tallies if every or t.scan in own]
+        return [
+            reading
+            for tally in seen
+            if (reading := self._reading(listed[tally.scan], tally)) is not None
+        ]
+
+    def _reading(self, listed: Listed, tally: Tally) -> Reading | None:
+        key = (tally.scan, tally.reader, tally.round, tally.last, listed.fingerprint)
+        known = self._readings.get(key)
+        if known is None:
+            try:
+                basis, summary = self.folder.told(tally.scan)
+            except FileError:
+                return None
+            events = self.log.events(tally.scan, reader=tally.reader, round=tally.round)
+            state = fold(basis, events, reader=tally.reader, round=tally.round)
+            known = reading_of(state, slice_mm(summary))
+            self._readings.put(key, known)
+        return known
+
+    def settled(self, scans: Iterable[str]) -> set[tuple[str, str]]:
+        """Return scan and finding of what was adjudicated in this round and not taken back."""
+        out: set[tuple[str, str]] = set()
+        for scan in scans:
+            events = self.log.events(scan, round=self.rules.round)
+            for reader in {event.reader for event in events}:
+                own = own_events(events, scan, reader, self.rules.round)
+                undone = taken_back(own)
+                for event in own:
+                    if event.kind == "adjudicate" and event.id not in undone:
+                        cleared = event.payload["verdict"] == "clear"
+                        (out.discard if cleared else out.add)((scan, event.finding))
+        return out
 
 
 def painted(case: Case, outlines: Sequence[Outline]) -> Numbers:

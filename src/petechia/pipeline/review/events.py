@@ -48,7 +48,7 @@ MOST_MERGED = 100
 MOST_VOXELS = 2**40
 PAYLOAD_LONGEST = 2_000_000
 """Characters of a payload as JSON."""
-ANCHOR_FIELDS = ("x_mm", "y_mm", "z_mm", "class", "moment", "shape")
+ANCHOR_FIELDS = ("x_mm", "y_mm", "z_mm", "class", "moment", "shape", "with")
 _READER = re.compile(r"[\w.@-](?:[\w.@ -]*[\w.@-])?", re.ASCII)
 _SCAN = re.compile(r"sub-[A-Za-z0-9+]+(?:_[a-z]+-[A-Za-z0-9+]+)*")
 _FINDING = re.compile(r"(?:s[0-9]{1,6}|a[0-9a-f]{8})(?:\.[12]){0,8}")
@@ -83,7 +83,8 @@ class Event:
         Time spent on it [s].
     anchor : mapping
         The finding as it was seen, so that a later run's table can be matched to it:
-        `x_mm`, `y_mm`, `z_mm`, `class`, `moment`, and `shape` of the grid.
+        `x_mm`, `y_mm`, `z_mm`, `class`, `moment`, `shape` of the grid, and of a merge `with`:
+        the place of each finding that is taken in.
     at : str
         When the log took it, UTC, ISO 8601 with milliseconds.
     version : str
@@ -514,6 +515,11 @@ def _anchor(value: Any) -> dict[str, Any]:
             out[name] = _word(item, contract().words["class"], "anchor.class")
         elif name == "moment":
             out[name] = _number(item, "anchor.moment", -1e9, 1e9)
+        elif name == "with":
+            places = _fields(item, "anchor.with")
+            if len(places) > MOST_MERGED:
+                raise _refused("anchor.with", f"{len(places)} places", f"At most {MOST_MERGED}.")
+            out[name] = {finding_key(key): _place(v, "anchor.with") for key, v in places.items()}
         elif name == "shape":
             if not isinstance(item, Sequence) or isinstance(item, str) or len(item) != 3:
                 raise _refused("anchor.shape", item, "Give three whole numbers.")

@@ -20,6 +20,7 @@ from petechia.pipeline.review.events import (
     joined_runs,
     software_key,
 )
+from petechia.pipeline.review.rerun import NEAR_MM, Orphan, carry
 
 ASKED_FROM = 0.05
 """A finding needs a decision when the software counted it, or from this probability on."""
@@ -74,6 +75,10 @@ class Basis:
         Of its summary.
     params, facts, no_siderosis_search, assessable
         As `lesions.criteria.summarise` takes them.
+    near_mm : float
+        A finding of a later run within this is the same: 3 mm, or a voxel.
+    shape : tuple of int, or None
+        Of the volumes.
     measure : callable or None
         Measures outlines that a reader made; without it they have no size.
     """
@@ -85,6 +90,8 @@ class Basis:
     facts: ClinicalFacts = field(default_factory=ClinicalFacts)
     no_siderosis_search: str | None = None
     assessable: bool = True
+    near_mm: float = NEAR_MM
+    shape: tuple[int, ...] | None = None
     measure: Measure | None = None
 
 
@@ -94,6 +101,7 @@ def basis_of(
     """Return the basis of a scan from its summary and its table as they lie on the disk."""
     settings, criteria = summary.get("settings") or {}, summary.get("criteria") or {}
     known = {name: settings[name] for name in ("cerebellum", "pvs_above") if name in settings}
+    protocol = summary.get("protocol") or {}
     scan = str((summary.get("source") or {}).get("name", ""))
     return Basis(
         scan=scan,
@@ -103,6 +111,8 @@ def basis_of(
         facts=read_facts(criteria.get("clinical_facts") or {}, f"{scan}: clinical facts"),
         no_siderosis_search=(criteria.get("superficial_siderosis") or {}).get("why_not"),
         assessable=summary.get("category") != "not_assessable",
+        near_mm=max(NEAR_MM, *(float(v) for v in protocol.get("spacing_mm") or (0.0,))),
+        shape=tuple(protocol["shape"]) if protocol.get("shape") else None,
         measure=measure,
     )
 
@@ -281,6 +291,8 @@ class ScanState:
         All time spent.
     ignored : tuple of int
         Events whose finding is not there (its `add` was taken back, a rerun lost it).
+    orphans : tuple of Orphan
+        Decisions about an earlier run whose finding the present one does not have.
     readers : tuple of str
         Whose events these are.
     disagreements : tuple of str
@@ -300,6 +312,7 @@ class ScanState:
     last_event: int = 0
     seconds: float = 0.0
     ignored: tuple[int, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
     readers: tuple[str, ...] = ()
     disagreements: tuple[str, ...] = ()
     basis: Basis = field(repr=False, compare=False)
@@ -331,7 +344,8 @@ def fold(basis: Basis, events: Iterable[Event], *, reader: str, round: int = 1) 
     """Return the scan as it stands for one reader in one round.
 
     Events of others are passed over, and so is what was taken back by an `undo`, what comes
-    twice, and what is about a finding that is not there.
+    twice, and what is about a finding that is not there. Events about an earlier run find their
+    findings again by place (`rerun.carry`); those that find none are `orphans`.
 
     Parameters
     ----------
@@ -340,13 +354,19 @@ def fold(basis: Basis, events: Iterable[Event], *, reader: str, round: int = 1) 
     events : iterable of Event
         Of this scan; a log's order is their ids.
     """
-    mine = own_events(events, basis.scan, reader, round)
+    mine, orphans = present(basis, own_events(events, basis.scan, reader, round))
     undone = taken_back(mine)
     desk = _Desk(basis)
     for event in mine:
         if event.kind != "undo" and event.id not in undone:
             desk.take(event)
-    return desk.state(mine, reader, round)
+    return replace(desk.state(mine, reader, round), orphans=orphans)
+
+
+def present(basis: Basis, events: Sequence[Event]) -> tuple[list[Event], tuple[Orphan, ...]]:
+    """Return events as they are about the present results, and those that are about none."""
+    carried = carry(events, basis.rows, basis.fingerprint, near_mm=basis.near_mm, shape=basis.shape)
+    return list(carried.events), carried.orphans
 
 
 def own_events(events: Iterable[Event], scan: str, reader: str, round: int) -> list[Event]:
@@ -774,7 +794,7 @@ def as_json(state: ScanState, *, blind: bool = False) -> dict[str, Any]:
     dict
         `scan, reader, round, fingerprint, findings, n_asked, n_undecided, counted, category,
         count_bin, forms, siderosis, notes, finished, last_event, seconds, gone, ignored,
-        readers, disagreements, blind`. A finding is `key, index, name, origin, parents,
+        orphans, readers, disagreements, blind`. A finding is `key, index, name, origin, parents,
         asked, x_mm, y_mm, z_mm, site, side, compartment, volume_mm3, diameter_mm, class,
         counted, mars, too_wide, decision, outline_changed, notes, seconds, last_event,
         software, votes, disagreement`; `decision` is `verdict, class, mars, reason, reader,
@@ -803,6 +823,7 @@ def as_json(state: ScanState, *, blind: bool = False) -> dict[str, Any]:
         "seconds": state.seconds,
         "gone": list(state.gone),
         "ignored": list(state.ignored),
+        "orphans": [orphan_json(orphan) for orphan in state.orphans],
         "readers": list(state.readers),
         "disagreements": list(state.disagreements),
     }
@@ -843,6 +864,16 @@ def _finding_json(item: FindingState, blind: bool) -> dict[str, Any]:
     }
 
 
+def orphan_json(orphan: Orphan) -> dict[str, Any]:
+    """Return a decision without a finding as plain values."""
+    names = ("finding", "fingerprint", "reader", "round")
+    told = _plain(orphan, names) or {}
+    place = None if orphan.place_mm is None else list(orphan.place_mm)
+    return {
+        **told, "place_mm": place, "events": list(orphan.events), "kinds": list(orphan.kinds),
+    }  # fmt: skip
+
+
 def decision_json(decision: Decision | None) -> dict[str, Any] | None:
     """Return a decision as plain values."""
     names = ("verdict", "mars", "reason", "round", "adjudicated", *_BY)
@@ -850,8 +881,15 @@ def decision_json(decision: Decision | None) -> dict[str, Any] | None:
     return None if decision is None or told is None else {**told, "class": decision.class_}
 
 
-def anchor_of(item: FindingState, shape: Sequence[int] | None = None) -> dict[str, Any]:
-    """Return what a later run's finding is known by; for `Event.anchor`."""
+def anchor_of(
+    item: FindingState,
+    shape: Sequence[int] | None = None,
+    others: Iterable[FindingState | None] = (),
+) -> dict[str, Any]:
+    """Return what a later run's finding is known by; for `Event.anchor`.
+
+    `others` are the findings that a merge takes in.
+    """
     moment = _float(item.software.get("moment_ppm_mm3"))
     out: dict[str, Any] = {"x_mm": item.x_mm, "y_mm": item.y_mm, "z_mm": item.z_mm}
     out["class"] = item.software.get("class", item.class_)
@@ -859,7 +897,8 @@ def anchor_of(item: FindingState, shape: Sequence[int] | None = None) -> dict[st
         out["moment"] = moment
     if shape is not None:
         out["shape"] = [int(n) for n in shape]
-    return out
+    taken = {o.key: [o.x_mm, o.y_mm, o.z_mm] for o in others if o is not None}
+    return {**out, "with": taken} if taken else out
 
 
 # --- small things ---------------------------------------------------------------------------

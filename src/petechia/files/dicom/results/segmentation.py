@@ -45,7 +45,11 @@ def segment_names(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def segmentation(
-    identity: Identity, rows: Sequence[Mapping[str, str]], labels: npt.NDArray[np.integer]
+    identity: Identity,
+    rows: Sequence[Mapping[str, str]],
+    labels: npt.NDArray[np.integer],
+    *,
+    reviewed: bool = False,
 ) -> Dataset:
     """Return the segmentation of all findings.
 
@@ -57,6 +61,8 @@ def segmentation(
         The table of findings.
     labels : (slices, rows, columns) ndarray of int
         Voxel value = `index` of the finding.
+    reviewed : bool
+        True when a reader had a say in it.
     """
     names = segment_names(rows)
     numbers = np.zeros(max([int(labels.max()), *(int(row["index"]) for row in rows)]) + 1, np.uint8)
@@ -66,7 +72,9 @@ def segmentation(
         source_images=list(identity.origin.slices),
         pixel_array=numbers[labels],
         segmentation_type="BINARY",
-        segment_descriptions=[_described(n, name) for n, name in enumerate(names, start=1)],
+        segment_descriptions=[
+            _described(n, name, reviewed) for n, name in enumerate(names, start=1)
+        ],
         content_label="MICROBLEEDS",
         content_description="Dark spots by class; see the structured report",
         series_description=f"Petechia findings. {RESEARCH}",
@@ -78,14 +86,15 @@ def segmentation(
     return out
 
 
-def _described(number: int, name: str) -> SegmentDescription:
+def _described(number: int, name: str, reviewed: bool) -> SegmentDescription:
     kind = name.partition(",")[0]
+    types = SegmentAlgorithmTypeValues
     return SegmentDescription(
         segment_number=number,
         segment_label=name.replace("_", " ").capitalize(),
         segmented_property_category=codes.CATEGORIES[kind],
         segmented_property_type=codes.CLASSES[kind],
-        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_type=types.SEMIAUTOMATIC if reviewed else types.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name=MODEL,
             family=codes.dcm("123110", "Artificial Intelligence"),

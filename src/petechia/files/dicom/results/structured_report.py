@@ -75,7 +75,9 @@ def structured_report(
         ),
     )
     content = sr.MeasurementReport(
-        observation_context=sr.ObservationContext(observer_device_context=device),
+        observation_context=sr.ObservationContext(
+            observer_device_context=device, observer_person_context=_person(summary)
+        ),
         procedure_reported=BRAIN_MR,
         imaging_measurements=groups,
         title=codes.dcm("126000", "Imaging Measurement Report"),
@@ -92,6 +94,21 @@ def structured_report(
     )
     out.CurrentRequestedProcedureEvidenceSequence = [_evidence(identity)]
     return out
+
+
+def _person(summary: Mapping[str, Any]) -> sr.ObserverContext | None:
+    """Return the reader whose table this is; None when it is the software's or several's.
+
+    Several readers are told in the parameters of the algorithm: the template has one person.
+    """
+    readers = (summary.get("review") or {}).get("readers") or ()
+    if len(readers) != 1:
+        return None
+    name = readers[0].replace("^", " ").replace("=", " ")
+    return sr.ObserverContext(
+        observer_type=sr.CodedConcept("121006", "DCM", "Person"),
+        observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(name=name),
+    )
 
 
 def _evidence(identity: Identity) -> Dataset:
@@ -112,6 +129,8 @@ def _parameters(summary: Mapping[str, Any]) -> list[str]:
         said.append(f"operating point {point.get('name')}: probability {point.get('threshold')}")
     if model.get("says"):
         said.append(str(model["says"]))
+    if readers := (summary.get("review") or {}).get("readers"):
+        said.append(f"reviewed by {', '.join(readers)}")
     return said
 
 

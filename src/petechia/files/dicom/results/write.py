@@ -106,7 +106,10 @@ def _forget(folder: Path) -> None:
 
 def objects(results: Results, origin: Origin) -> Iterator[tuple[str, Dataset]]:
     """Yield every object with its file name below the scan's folder."""
-    identity = Identity(origin=origin, fingerprint=str(results.summary["fingerprint"]))
+    # what readers decided makes other objects, and other objects have other names
+    review = results.summary.get("review") or {}
+    told = str(results.summary["fingerprint"]) + str(review.get("digest", ""))
+    identity = Identity(origin=origin, fingerprint=told)
     for kind, name, dataset in _kinds(identity, results):
         yield name, settle(dataset, identity, kind)
 
@@ -124,7 +127,13 @@ def _kinds(identity: Identity, results: Results) -> Iterator[tuple[str, str, Dat
     planes = {key: origin.planes(v, results.grid) for key, v in results.volumes.items()}
     labels = origin.planes(results.labels, results.grid)
     if results.findings or results.summary["category"] != "not_assessable":
-        yield "seg", FILES["seg"], segmentation(identity, results.findings, labels)
+        yield (
+            "seg",
+            FILES["seg"],
+            segmentation(
+                identity, results.findings, labels, reviewed=bool(results.summary.get("review"))
+            ),
+        )
     yield "sr", FILES["sr"], structured_report(identity, results.findings, results.summary)
     for key, name in MAPS.items():
         if key in planes:
