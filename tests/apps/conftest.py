@@ -45,11 +45,20 @@ class Browser:
 
     def __enter__(self):
         """Open the page that is driven."""
+        self.tab()
+        return self
+
+    def tab(self, known=None):
+        """Open another page, or go back to `known`, and drive it; return its session."""
+        if known:
+            self.session = known
+            return known
+        self.session = None
         target = self("Target.createTarget", url="about:blank")["targetId"]
         self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self(f"{domain}.enable")
-        return self
+        return self.session
 
     def __exit__(self, *_):
         """End the process, whatever happened."""
