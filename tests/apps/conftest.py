@@ -52,6 +52,7 @@ class Browser:
         """Open another page, or go back to `known`, and drive it; return its session."""
         if known:
             self.session = known
+            self("Page.bringToFront")
             return known
         self.session = None
         target = self("Target.createTarget", url="about:blank")["targetId"]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 
@@ -72,7 +73,11 @@ def many(root):
         out.append("\t".join(row))
     table.write_text("\n".join(out) + "\n")
     summary = root / "sub-03" / "anat" / "sub-03_desc-petechia_summary.json"
-    summary.write_text(summary.read_text().replace(SCAN, "sub-03"))
+    told = json.loads(summary.read_text().replace(SCAN, "sub-03"))
+    columns = [dict(zip(head.split("\t"), row.split("\t"), strict=True)) for row in out[1:]]
+    told["counts"]["total"] = sum(row["counted"] == "1" for row in columns)
+    told["counts"]["by_class"] = Counter(row["class"] for row in columns)
+    summary.write_text(json.dumps(told))
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +306,7 @@ def test_two_tabs_hear_of_each_other_and_a_conflict_asks(desk, server):
     saved(desk)
     desk.tab(first)
     desk.until(f"petechiaDesk.byKey('{key}').class === 'iron'")  # heard
-    desk.run("petechiaDesk.channel.close()")  # and now deaf
+    desk.run("petechiaDesk.channel.onmessage = null")  # and now deaf
     desk.tab(second)
     desk.run(f"petechiaDesk.go('{key}')")
     desk.key("v")
@@ -393,11 +398,11 @@ def test_a_blind_reader_sees_nothing_of_the_software(browser, written, tmp_path)
         assert "Probability" not in seen
         assert "paramagnetic" not in seen
         assert "0 counted" in seen
-        rows = browser.run("document.getElementById('findings').innerText")
+        rows = browser.run("document.getElementById('findings').textContent")
         assert "Microbleed" not in rows
         browser.key("a")
         saved(browser)
-        assert "Microbleed" in browser.run("document.getElementById('findings').innerText")
+        assert "Microbleed" in browser.run("document.getElementById('findings').textContent")
         assert browser.console == []
     finally:
         browser.run("localStorage.clear(); sessionStorage.clear()")

@@ -375,5 +375,9 @@ class Desk {
 }
 
 const desk = new Desk();
-desk.open().then(() => desk.listen(), (error) => { document.body.dataset.state = "failed"; if (error instanceof Fault) { desk.fault(error); } else { desk.say(String(error), "bad"); throw error; } });
+desk.open().then(() => desk.listen(), async (error) => {
+  document.body.dataset.state = "failed";
+  if (!desk.told) { await begin(); }
+  if (error instanceof Fault) { desk.fault(error); } else { desk.say(String(error), "bad"); throw error; }
+});
 window.petechiaDesk = desk;
