@@ -144,26 +144,6 @@ class Crop:
         start = layout.grid.affine[:3, list(layout.order)] @ first + layout.grid.affine[:3, 3]
         return np.column_stack([axes, start])
 
-    def to_flat(self, place: Array) -> npt.NDArray[np.int64]:
-        """Return C-order numbers of stored voxels from whole voxels (..., 3) of the box."""
-        layout = self.layout
-        laid = np.asarray(place, dtype=np.int64) + np.asarray(self.low)
-        stored = np.where(layout.flipped, np.asarray(layout.shape) - 1 - laid, laid)
-        strides = np.array([1, *np.cumprod(layout.grid.shape[:0:-1])])[::-1]
-        flat: npt.NDArray[np.int64] = stored @ strides[list(layout.order)]
-        return flat
-
-    def from_flat(self, flat: Array) -> npt.NDArray[np.int64]:
-        """Return the whole voxels (n, 3) of the box that C-order numbers name; others are left."""
-        layout = self.layout
-        stored = np.stack(np.unravel_index(flat, layout.grid.shape), axis=-1)[:, layout.order]
-        last = np.asarray(layout.shape) - 1
-        place: npt.NDArray[np.int64] = np.where(layout.flipped, last - stored, stored) - np.asarray(
-            self.low
-        )
-        inside = ((place >= 0) & (place < self.shape)).all(axis=1)
-        return place[inside]
-
 
 @dataclass(frozen=True, slots=True)
 class Box:

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import uuid
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
@@ -235,27 +236,53 @@ def make():
     )  # fmt: skip
 
 
-@pytest.fixture
-def serve(output):
-    """Maker of applications over the output folder; each is closed at the end."""
+@contextmanager
+def serving(root):
+    """Maker of applications over an output folder; their logs are closed at the end."""
     from petechia.apps.review.access import Access
     from petechia.apps.review.server import create_app
     from petechia.pipeline.review.cases import ReviewFolder
     from petechia.pipeline.review.desk import Desk, Rules
     from petechia.pipeline.review.log import ReviewLog, log_path
 
-    logs = []
+    with ExitStack() as logs:
 
-    def made(readers=("anna", "ben"), images=None, header="", root=output, **rules):
-        log = ReviewLog(log_path(root))
-        logs.append(log)
-        desk = Desk(ReviewFolder(root, images), log, Rules(**rules))
-        access = Access(readers=readers, header=header, port=PORT)
-        return create_app(desk, access), access
+        def made(readers=("anna", "ben"), images=None, header="", **rules):
+            log = logs.enter_context(ReviewLog(log_path(root)))
+            desk = Desk(ReviewFolder(root, images), log, Rules(**rules))
+            access = Access(readers=readers, header=header, port=PORT)
+            return create_app(desk, access), access
 
-    yield made
-    for log in logs:
-        log.close()
+        yield made
+
+
+@pytest.fixture
+def serve(output):
+    """Maker of applications over an output folder of one's own."""
+    with serving(output) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def standing(written, tmp_path_factory):
+    """An application for questions that change nothing, for two readers."""
+    root = shutil.copytree(written, tmp_path_factory.mktemp("standing") / "out")
+    with serving(root) as made:
+        yield made()
+
+
+@pytest.fixture(scope="module")
+def proxied(written, tmp_path_factory):
+    """The same behind a proxy."""
+    root = shutil.copytree(written, tmp_path_factory.mktemp("proxied") / "out")
+    with serving(root) as made:
+        yield made(readers=(), header="X-Remote-User")
+
+
+@pytest.fixture
+def visitor(standing):
+    """Anna, who only looks."""
+    return Reader(*standing, "anna")
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ BODY = {
 # --- one's own machine
 
 
-def test_the_link_becomes_a_cookie_and_leaves_the_address(serve, asked):
-    app, access = serve()
+def test_the_link_becomes_a_cookie_and_leaves_the_address(standing, asked):
+    app, access = standing
     ask = asked(app)
     answer = ask("GET", "/", params={"token": access.token("anna")})
     assert answer.status_code == 303
@@ -37,8 +37,8 @@ def test_the_link_becomes_a_cookie_and_leaves_the_address(serve, asked):
     assert ask("GET", "/api/session").json()["reader"] == "anna"
 
 
-def test_readers_have_links_of_their_own(serve, asked):
-    app, access = serve()
+def test_readers_have_links_of_their_own(standing, asked):
+    app, access = standing
     assert access.token("anna") != access.token("ben")
     ask = asked(app)
     ask("GET", "/", params={"token": access.token("ben")})
@@ -46,14 +46,14 @@ def test_readers_have_links_of_their_own(serve, asked):
 
 
 @pytest.mark.parametrize("address", ["/", "/api/session", "/api/scans", "/docs", "/static/x.js"])
-def test_nothing_without_a_session(serve, asked, address):
-    app, _ = serve()
+def test_nothing_without_a_session(standing, asked, address):
+    app, _ = standing
     assert asked(app)("GET", address).status_code == 401
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64, "ü"])
-def test_a_wrong_token_opens_nothing(serve, asked, token):
-    app, _ = serve()
+def test_a_wrong_token_opens_nothing(standing, asked, token):
+    app, _ = standing
     ask = asked(app)
     answer = ask("GET", "/", params={"token": token})
     assert answer.status_code == 401
@@ -87,9 +87,9 @@ def test_tokens_of_one_start_are_worth_nothing_at_the_next(serve, asked):
         ({"x-csrf": "mine", "referer": "http://127.0.0.1:8123/scan/sub-02"}, 200),
     ],
 )
-def test_a_decision_comes_from_our_own_page(anna, make, headers, status):
-    headers = {k: anna.csrf if v == "mine" else v for k, v in headers.items()}
-    answer = anna.ask("POST", EVENTS, json=BODY | {"uuid": make.uuid()}, headers=headers)
+def test_a_decision_comes_from_our_own_page(visitor, make, headers, status):
+    headers = {k: visitor.csrf if v == "mine" else v for k, v in headers.items()}
+    answer = visitor.ask("POST", EVENTS, json=BODY | {"uuid": make.uuid()}, headers=headers)
     assert answer.status_code == status
 
 
@@ -100,27 +100,27 @@ def test_one_readers_csrf_is_not_anothers(readers):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:9", "a@127.0.0.1:8123"])
-def test_a_foreign_name_bound_to_this_address_is_refused(anna, host):
-    assert anna.get("/api/session", headers={"host": host}).status_code == 403
+def test_a_foreign_name_bound_to_this_address_is_refused(visitor, host):
+    assert visitor.get("/api/session", headers={"host": host}).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8123", "localhost:8123", "[::1]:8123"])
-def test_our_own_names_are_ours(anna, host):
-    assert anna.get("/api/session", headers={"host": host}).status_code == 200
+def test_our_own_names_are_ours(visitor, host):
+    assert visitor.get("/api/session", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-def test_other_methods_change_nothing(anna, method):
-    headers = {"x-csrf": anna.csrf, "origin": "http://127.0.0.1:8123"}
-    assert anna.ask(method, EVENTS, headers=headers).status_code == 405
+def test_other_methods_change_nothing(visitor, method):
+    headers = {"x-csrf": visitor.csrf, "origin": "http://127.0.0.1:8123"}
+    assert visitor.ask(method, EVENTS, headers=headers).status_code == 405
 
 
 # --- what is sent, and what is not
 
 
 @pytest.mark.parametrize("address", ["/", "/api/session", "/api/nothing", "/docs", "/openapi.json"])
-def test_every_answer_is_headed(anna, address):
-    headers = anna.get(address).headers
+def test_every_answer_is_headed(visitor, address):
+    headers = visitor.get(address).headers
     assert headers["content-security-policy"] == POLICY
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
@@ -136,9 +136,9 @@ def test_the_policy_lets_nothing_in_from_elsewhere():
     assert "http" not in POLICY
 
 
-def test_answers_of_the_api_are_kept_nowhere(anna):
+def test_answers_of_the_api_are_kept_nowhere(visitor):
     for address in ("/api/session", "/api/scans", f"/api/scans/{SCAN}", EVENTS):
-        assert anna.get(address).headers["cache-control"] == "no-store"
+        assert visitor.get(address).headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(
@@ -146,23 +146,23 @@ def test_answers_of_the_api_are_kept_nowhere(anna):
     ["..", "../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%00", "sub-02%00",
      "/etc/passwd", "C:\\", "sub-02\\..\\x", "." * 190],
 )  # fmt: skip
-def test_no_word_becomes_a_path(anna, word):
+def test_no_word_becomes_a_path(visitor, word):
     for address in (f"/api/scans/{word}", f"/api/scans/{SCAN}/volumes/{word}/0", f"/static/{word}"):
-        answer = anna.get(address)
+        answer = visitor.get(address)
         assert answer.status_code in (404, 422), address
         assert "root:" not in answer.text
 
 
-def test_a_long_body_is_not_read(anna):
-    headers = {"x-csrf": anna.csrf, "origin": "http://127.0.0.1:8123"}
-    answer = anna.ask("POST", EVENTS, content=b" " * (BODY_BYTES + 1), headers=headers)
+def test_a_long_body_is_not_read(visitor):
+    headers = {"x-csrf": visitor.csrf, "origin": "http://127.0.0.1:8123"}
+    answer = visitor.ask("POST", EVENTS, content=b" " * (BODY_BYTES + 1), headers=headers)
     assert answer.status_code == 413
 
     async def endless():
         while True:
             yield b" " * 100_000
 
-    answer = anna.ask("POST", EVENTS, content=endless(), headers=headers)
+    answer = visitor.ask("POST", EVENTS, content=endless(), headers=headers)
     assert answer.status_code == 413
 
 
@@ -191,8 +191,8 @@ def test_a_fault_of_ours_tells_no_more_than_its_kind(anna, monkeypatch, caplog):
 # --- behind a proxy
 
 
-def test_the_proxy_names_the_reader(serve, asked):
-    app, _ = serve(readers=(), header="X-Remote-User")
+def test_the_proxy_names_the_reader(proxied, asked):
+    app, _ = proxied
     for client in (("127.0.0.1", 1), ("::1", 1), None):
         ask = asked(app, client=client)
         answer = ask("GET", "/api/session", headers={"X-Remote-User": "eve@ward"})
@@ -201,8 +201,8 @@ def test_the_proxy_names_the_reader(serve, asked):
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "::ffff:192.0.2.1", "testclient"])
-def test_from_elsewhere_a_header_is_worth_nothing(serve, asked, host):
-    app, _ = serve(readers=(), header="X-Remote-User")
+def test_from_elsewhere_a_header_is_worth_nothing(proxied, asked, host):
+    app, _ = proxied
     answer = asked(app, client=(host, 1))("GET", "/api/session", headers={"X-Remote-User": "eve"})
     assert answer.status_code == 401
 
@@ -225,8 +225,8 @@ def test_behind_a_proxy_links_and_cookies_open_nothing(serve, asked):
     assert ask("GET", "/api/session", headers=cookie).status_code == 401
 
 
-def test_a_proxys_own_name_is_the_origin(serve, asked, make):
-    app, _ = serve(readers=(), header="X-Remote-User")
+def test_a_proxys_own_name_is_the_origin(proxied, asked, make):
+    app, _ = proxied
     ask = asked(app)
     named = {"X-Remote-User": "eve", "host": "review.example"}
     csrf = ask("GET", "/api/session", headers=named).json()["csrf"]
@@ -286,6 +286,6 @@ def test_a_socket_is_open_to_the_group_alone(tmp_path):
             assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
-def test_links_hold_a_long_secret(serve):
-    _, access = serve()
+def test_links_hold_a_long_secret(standing):
+    _, access = standing
     assert re.fullmatch(r"http://127\.0\.0\.1:8123/\?token=[0-9a-f]{64}", access.link("anna"))

@@ -327,6 +327,38 @@ def test_what_is_not_there_is_404(anna):
         assert set(answer.json()["error"]) == {"where", "what", "mend"}
 
 
+# --- what a reader draws
+
+
+def test_a_finding_that_was_missed_is_grown_from_a_click(anna, make):
+    grid, uuid = make.grid(), make.uuid()
+    x, y, z = grid.to_mm((8, 12, 10)).round(3).tolist()
+    payload = {"x_mm": x, "y_mm": y, "z_mm": z, "class": "microbleed"}
+    key = f"a{uuid[:8]}"
+    taken = anna.post(SCAN, "add", key, payload, uuid=uuid).json()
+    found = {item["key"]: item for item in taken["state"]["findings"]}[key]
+    assert found["counted"]
+    assert found["volume_mm3"] > 0
+    assert taken["event"]["payload"]["runs"]
+    again = anna.post(SCAN, "add", key, payload, uuid=uuid)  # the answer was lost on its way
+    assert again.json()["event"] == taken["event"]
+    outside = payload | {"x_mm": 900.0}
+    uuid = make.uuid()
+    answer = anna.post(SCAN, "add", f"a{uuid[:8]}", outside, uuid=uuid)
+    assert answer.status_code == 400
+    assert "outside" in answer.json()["error"]["what"]
+
+
+def test_a_finding_is_split_at_two_places(anna, make):
+    i, j, k = make.place(1)
+    places = [make.grid().to_mm(v).tolist() for v in ((i, j, k), (i, j, k + 1))]
+    taken = anna.post(SCAN, "split", "s1", {"at_mm": places}).json()
+    keys = [item["key"] for item in taken["state"]["findings"]]
+    assert "s1" not in keys
+    assert {"s1.1", "s1.2"} <= set(keys)
+    assert anna.post(SCAN, "decide", "s1", {"verdict": "accept"}).status_code == 400
+
+
 # --- all readers
 
 

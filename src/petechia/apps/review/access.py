@@ -179,7 +179,8 @@ class Gate:
             await self.app(scope, receive, watched)
         except Exception as error:
             # what an error says may hold what was read: places and kind are enough to mend it
-            places = "".join(traceback.format_tb(error.__traceback__))
+            stack = traceback.extract_tb(error.__traceback__)
+            places = "\n".join(f"  {f.filename}:{f.lineno} in {f.name}" for f in stack)
             LOG.error("internal error (%s)\n%s", type(error).__name__, places)
             if not begun:
                 what = f"internal error ({type(error).__name__})"

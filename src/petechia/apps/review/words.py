@@ -170,6 +170,18 @@ class Siderosis(BaseModel):
     at: str
 
 
+class Orphan(BaseModel):
+    """A decision whose finding the present results do not have."""
+
+    finding: str
+    fingerprint: str
+    reader: str
+    round: int
+    place_mm: tuple[float, float, float] | None
+    events: list[int]
+    kinds: list[str]
+
+
 class State(BaseModel):
     """A scan as its reader left it."""
 
@@ -192,6 +204,7 @@ class State(BaseModel):
     seconds: float
     gone: list[str]
     ignored: list[int]
+    orphans: list[Orphan]
     readers: list[str]
     disagreements: list[str]
 

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from petechia.files.output import DATASET_NAME, RAW_LINK
 from petechia.files.scan import ScanName, ScanRef
 from petechia.files.sidecars import read_json
 from petechia.files.writing import without_places
+from petechia.pipeline.review.outline import Canvas
 from petechia.pipeline.review.queue import Listed, Queue, Stamp, scan_name, stamp_of
 from petechia.pipeline.review.state import Basis, base_findings, basis_of
 from petechia.report.planes import Crop, Layout
@@ -51,8 +52,8 @@ class Case:
         The software's table of findings, and what decisions on it are added up with.
     grid : Grid
         Of all its volumes.
-    labels : (I, J, K) ndarray of int
-        Value = index of the finding.
+    canvas : Canvas
+        The software's label image, for outlines.
     crop : Crop
         The box around the brain that is shown.
     mask : (I, J, K) ndarray of bool, or None
@@ -66,7 +67,7 @@ class Case:
     summary: Mapping[str, Any]
     basis: Basis
     grid: Grid
-    labels: npt.NDArray[np.integer[Any]]
+    canvas: Canvas
     crop: Crop
     mask: npt.NDArray[np.bool_] | None
     stamp: Stamp
@@ -80,6 +81,16 @@ class Case:
     def fingerprint(self) -> str:
         """Of the summary: a reader's decisions are about these results and no others."""
         return str(self.summary["fingerprint"])
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, str]]:
+        """Of the software's table of findings, as text."""
+        return self.basis.rows
+
+    @property
+    def labels(self) -> npt.NDArray[np.integer[Any]]:
+        """Of the software: value = index of the finding."""
+        return self.canvas.labels
 
     def path(self, key: str) -> Path:
         """Return where output `key` of the contract lies."""
@@ -211,6 +222,7 @@ class ReviewFolder:
         labels, grid = read_volume(labels_at)
         if labels.dtype.kind == "f":
             labels = np.rint(labels).astype(np.int32)
+        canvas = Canvas(labels, grid)
         mask = _mask(mask_at, grid)
         layout = Layout.of(grid)
         extent = brain_extent(layout, None if mask is None else layout.lay(mask))
@@ -219,9 +231,9 @@ class ReviewFolder:
             root=self.root,
             name=name,
             summary=summary,
-            basis=basis,
+            basis=replace(basis, measure=canvas.measure),
+            canvas=canvas,
             grid=grid,
-            labels=labels,
             crop=Crop(layout, (a, c, e), (b, d, f)),
             mask=mask,
             stamp=stamp,

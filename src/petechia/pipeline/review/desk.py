@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,10 @@ import numpy.typing as npt
 from petechia.errors import FileError, ParameterError, StaleError
 from petechia.pipeline.review.cases import Case, ReviewFolder
 from petechia.pipeline.review.events import Event, checked, reader_name
+from petechia.pipeline.review.images import dark_image
 from petechia.pipeline.review.kept import Kept
 from petechia.pipeline.review.log import ReviewLog, Tally
+from petechia.pipeline.review.outline import Surroundings, complete
 from petechia.pipeline.review.queue import Listed
 from petechia.pipeline.review.readings import Reading, reading_of, slice_mm
 from petechia.pipeline.review.state import (
@@ -30,6 +33,9 @@ Numbers = npt.NDArray[np.uint16]
 STATES = ("new", "open", "done")
 SORTS = ("attention", "name", "count")
 KEPT_SCANS = 20_000
+KEPT_IMAGES = 3
+COMPLETED = ("add", "split")
+"""Kinds whose voxels are worked out here, from what the reader pointed at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +98,7 @@ class Desk:
     def __init__(self, folder: ReviewFolder, log: ReviewLog, rules: Rules) -> None:
         self.folder, self.log, self.rules = folder, log, rules
         self._progress: Kept[Progress] = Kept(KEPT_SCANS)
+        self._images: Kept[npt.NDArray[np.floating]] = Kept(KEPT_IMAGES)
         self._readings: Kept[Reading] = Kept(KEPT_SCANS // 10)
 
     # --- the queue --------------------------------------------------------------------------
@@ -225,14 +232,33 @@ class Desk:
                 mend="The scan was analysed again: look at it as it is now.",
             )
         events = self.log.events(event.scan, reader=event.reader, round=self.rules.round)
-        if event.uuid not in {known.uuid for known in events}:
+        same = next((known for known in events if known.uuid == event.uuid), None)
+        if same is not None:
+            if event.kind in COMPLETED:  # the one in the log has its voxels worked out
+                event = replace(event, payload=same.payload)
+        else:
             before = fold(case.basis, events, reader=event.reader, round=self.rules.round)
             require(before, event)
+            event = complete(event, before, self._around(case))
             found = before.finding(event.finding)
             if found is not None:
                 event = replace(event, anchor=anchor_of(found, case.grid.shape))
         stored = self.log.append(event, after=after)
         return stored, self.state(case, event.reader)
+
+    def _around(self, case: Case) -> Surroundings:
+        """Return what voxels of an event are found with."""
+        key = (case.scan, case.stamp)
+
+        def image() -> npt.NDArray[np.floating] | None:
+            held = self._images.get(key)
+            if held is None and (read := dark_image(self.folder, case)) is not None:
+                held = self._images.put(key, read)
+            return held
+
+        return Surroundings(
+            canvas=case.canvas, image=image, mask=case.mask, region=partial(region_at, case)
+        )
 
     # --- all readers ------------------------------------------------------------------------
 
@@ -291,24 +317,19 @@ class Desk:
 
 
 def painted(case: Case, outlines: Sequence[Outline]) -> Numbers:
-    """Return outlines as numbers from 1 in the case's crop, laid; later ones over earlier."""
-    table = np.zeros(int(case.labels.max(initial=0)) + 1, np.uint16)
-    for number, outline in enumerate(outlines, start=1):
-        for label in outline.labels:
-            if 0 < label < len(table):
-                table[label] = number
-    out: Numbers = table[np.maximum(case.crop.cut(case.labels), 0)]
-    for number, outline in enumerate(outlines, start=1):
-        if outline.runs:
-            place = case.crop.from_flat(voxels_of(outline.runs, case.grid.size))
-            out[tuple(place.T)] = number
+    """Return outlines as numbers from 1 in the case's crop, laid."""
+    numbers, _ = case.canvas.paint(outlines)
+    out: Numbers = np.ascontiguousarray(case.crop.cut(numbers)).astype(np.uint16)
     return out
 
 
-def voxels_of(runs: Sequence[tuple[int, int]], size: int) -> npt.NDArray[np.int64]:
-    """Return the flat voxels of runs, those of a volume of `size` voxels."""
-    parts = [np.arange(start, min(start + n, size)) for start, n in runs if start < size]
-    return np.concatenate([np.zeros(0, np.int64), *parts])
+def region_at(case: Case, voxel: tuple[int, int, int]) -> tuple[str, str] | None:
+    """Return site and side of a voxel by the run's regions; None where there is none."""
+    if case.regions is None:
+        return None
+    labels, rows = case.regions
+    index = str(int(labels[voxel]))
+    return next(((row["site"], row["side"]) for row in rows if row["index"] == index), None)
 
 
 def _state_of(tally: Tally | None) -> str:

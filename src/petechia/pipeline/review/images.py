@@ -7,6 +7,7 @@ same value in every scan.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,10 +144,10 @@ def numbers(folder: ReviewFolder, case: Case, name: str) -> Mapping[str, Bytes]:
         ref = folder.input(case.scan)
         if ref is None:
             raise FileError("the images are not at hand", where=case.scan, mend="Give --images.")
-        volumes = _echoes(ref, case)
+        volumes = echoes_of(ref, case)
         return {key: _numbers(volume, key, case) for key, volume in volumes.items()}
     if name == COMPUTED:
-        return {name: _numbers(_decayed(case), name, case)}
+        return {name: _numbers(decayed(case), name, case)}
     if name in BESIDE:
         return {name: _numbers(_resampled(folder, case, BESIDE[name][1]), name, case)}
     return {name: _numbers(_on_grid(case, name), name, case)}
@@ -175,14 +176,15 @@ def _on_grid(case: Case, key: str) -> npt.NDArray[Any]:
     return volume
 
 
-def _decayed(case: Case) -> npt.NDArray[Any]:
+def decayed(case: Case) -> npt.NDArray[Any]:
+    """Return the magnitude that S0 and R2* give at the reading echo."""
     s0, r2star = _on_grid(case, "s0"), _on_grid(case, "r2star")
     te = np.float32(case.summary["reading_te_s"])
     signal: npt.NDArray[Any] = s0 * np.exp(-te * r2star)
     return signal
 
 
-def _echoes(ref: ScanRef, case: Case) -> dict[str, npt.NDArray[Any]]:
+def echoes_of(ref: ScanRef, case: Case) -> dict[str, npt.NDArray[Any]]:
     """Return the magnitude of each echo, checked to be that of the analysed images."""
     load = ref.load_magnitude or ref.load
     try:
@@ -219,3 +221,19 @@ def _require_grid(grid: Grid, case: Case, where: str) -> None:
     except InputError as error:
         mend = "A run may be writing them: wait for its end, or run the scan again."
         raise FileError(error.what, where=where, mend=mend) from error
+
+
+def dark_image(folder: ReviewFolder, case: Case) -> npt.NDArray[Any] | None:
+    """Return an image in which bleeds are dark, the quickest to read; None when there is none.
+
+    The magnitude that the maps give, else that of the images, else the SWI.
+    """
+    if case.path("s0").is_file() and case.path("r2star").is_file():
+        return decayed(case)
+    ref = folder.input(case.scan)
+    if ref is not None:
+        times = case.summary["protocol"]["te_s"]
+        nearest = int(np.argmin(np.abs(np.asarray(times) - case.summary["reading_te_s"])))
+        with suppress(FileError):
+            return list(echoes_of(ref, case).values())[nearest]
+    return _on_grid(case, "swi") if case.path("swi").is_file() else None
