@@ -180,8 +180,10 @@ class Desk {
     const keys = state.findings.map((f) => f.key).join();
     if (event.kind === "undo") { this.mine = this.mine.filter((one) => one.id !== event.payload.event); } else if (!this.mine.some((one) => one.id === event.id)) { this.mine.push({ id: event.id, kind: event.kind, finding: event.finding }); }
     if (["add", "split", "merge", "outline", "remove", "undo", "finish", "reopen"].includes(event.kind) || keys !== this.labels?.keys.join()) { this.readLabels(); }
+    const made = event.kind === "add" && event.finding === this.current && state.findings.find((f) => f.key === event.finding);
+    if (made) { this.panes.goWorld([made.x_mm, made.y_mm, made.z_mm]); } /* its outline was grown: its middle is known now */
     if (event.kind === "split") { this.current = `${event.finding}.1`; }
-    if (!adjudicates && this.current && !state.findings.some((f) => f.key === this.current) && !this.outbox.waiting().some((one) => one.event.finding === this.current)) { this.current = this.byKeyOf(state)?.key ?? null; }
+    if (!adjudicates && this.current && !state.findings.some((f) => f.key === this.current) && !this.outbox.waiting().some((one) => one.event.finding === this.current)) { this.show(); this.go(this.byKeyOf(state)?.key ?? null, false); }
     this.channel.postMessage(event.id);
     this.show();
     if (this.leaving && !this.outbox.waiting().length) { location.assign(this.leaving); }

@@ -28,6 +28,7 @@ export function choose(title, body, buttons) {
     box.addEventListener("close", () => { box.remove(); before?.focus?.(); resolve(box.returnValue || ""); });
     box.addEventListener("keydown", (event) => {
       event.stopPropagation();
+      if (event.key === "Escape") { event.preventDefault(); box.close(""); return; }
       const digit = Number(event.key);
       if (digit >= 1 && digit <= buttons.length && !/input|textarea/i.test(event.target.tagName)) { event.preventDefault(); box.close(buttons[digit - 1][0]); }
     });

@@ -15,6 +15,7 @@ function menu(title, rows, more = {}) {
     box.append(h("h2", {}, title), more.head ?? "", h("ol", {}, rows.map(([key, value, name, now]) => h("li", {}, h("button", { type: "button", onclick: () => pick(value), "aria-current": now ? "true" : null }, h("kbd", {}, key), h("span", {}, name))))), h("p.soft", {}, t("escape")));
     box.addEventListener("keydown", (event) => {
       event.stopPropagation();
+      if (event.key === "Escape") { event.preventDefault(); box.close(""); return; }
       const row = rows.find(([key]) => key === event.key.toLowerCase());
       if (row) { event.preventDefault(); pick(row[1]); } else { more.key?.(event.key.toLowerCase()); }
     });
