@@ -152,7 +152,7 @@ class Browser:
         how = {"button": button, "modifiers": modifiers, "clickCount": 1}
         self("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
         self("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, **how)
-        for x, y in to:  # noqa: B020, PLR1704
+        for x, y in to:
             self("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button=button, buttons=1)
         self("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, **how)
 

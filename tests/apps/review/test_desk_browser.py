@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -225,10 +224,8 @@ def test_the_brush_draws_an_outline_and_undo_takes_it_back(desk):
     assert sum(length for _, length in event["payload"]["runs"]) == painted
     assert finding(desk, key)["outline_changed"]
     desk.until(f"petechiaDesk.labels.keys.includes('{key}')")
-    shown = (
-        "petechiaDesk.labels.numbers.reduce((n, v) => n + (v === petechiaDesk.numbers.get('%s')), 0)"
-        % key
-    )
+    number = f"petechiaDesk.numbers.get('{key}')"
+    shown = f"petechiaDesk.labels.numbers.reduce((n, v) => n + (v === {number}), 0)"
     desk.until(f"{shown} === {painted}")  # what was sent comes back as it was drawn
     desk.key("u")
     desk.until(f"!petechiaDesk.byKey('{key}').outline_changed && {SAVED}")
@@ -236,10 +233,22 @@ def test_the_brush_draws_an_outline_and_undo_takes_it_back(desk):
 
 def test_split_merge_and_site_by_keys_and_clicks(desk):
     key = current(desk)
+    one, other = desk.run(
+        "(() => { const { numbers, keys } = petechiaDesk.labels, g = petechiaDesk.side.geometry;"
+        " const n = keys.indexOf(petechiaDesk.current) + 1, out = [], [a, b] = g.shape;"
+        " numbers.forEach((v, i) => { if (v === n) out.push([i % a, Math.floor(i / a) % b, Math.floor(i / a / b)]); });"
+        " return [out[0], out[out.length - 1]].map((v) => g.mmOfVoxel(v)); })()"
+    )
+    desk.run(f"petechiaDesk.panes.go({one})")
+    (axis,) = (n for n in range(3) if one[n] != other[n])
+    desk.run(f"petechiaDesk.plane({json.dumps('coronal' if axis == 2 else 'axial')})")
+    away = [0, 0]
+    scale = desk.run("petechiaDesk.panes.view(petechiaDesk.panes.panes[1]).scale")
+    away[0 if axis == 0 else 1] = (one[axis] - other[axis]) * scale
     x, y = middle(desk)
     desk.key("x")
-    desk.press(x, y + 8)
-    desk.press(x, y - 18)  # the place clicked first stands in the middle now
+    desk.press(x, y)
+    desk.press(x + away[0], y + away[1])  # the place clicked first stands in the middle
     desk.until(f"!!petechiaDesk.byKey('{key}.2') && {SAVED}")
     assert current(desk) == f"{key}.1"
     desk.key("u")
