@@ -163,10 +163,11 @@ def test_from_the_link_to_decisions_by_keys(desk, server):
 
 
 def test_images_are_drawn_and_panes_share_one_place(desk):
-    bright = (
-        "[...document.querySelectorAll('.pane canvas.image')].map((c) => { const d ="
-        " c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let most = 0;"
-        " for (let n = 0; n < d.length; n += 4) most = Math.max(most, d[n]); return most; })"
+    bright = (  # read from a copy: reading the panes themselves would slow them
+        "[...document.querySelectorAll('.pane canvas.image')].map((c) => { const copy ="
+        " new OffscreenCanvas(c.width, c.height).getContext('2d', { willReadFrequently: true });"
+        " copy.drawImage(c, 0, 0); const d = copy.getImageData(0, 0, c.width, c.height).data;"
+        " return d.reduce((most, v, n) => (n % 4 ? most : Math.max(most, v)), 0); })"
     )
     desk.until(f"Math.min(...{bright}) > 40")
     titles = desk.run("[...document.querySelectorAll('.caption .title')].map((e) => e.textContent)")
@@ -335,7 +336,7 @@ def test_two_tabs_hear_of_each_other_and_a_conflict_asks(desk, server):
     assert [e["payload"]["class"] for e in log_of(desk) if e["finding"] == key][-3:] == [
         "iron", "vessel", "calcification",
     ]  # fmt: skip
-    assert any("409" in line for line in desk.console)
+    assert all("409" in line for line in desk.console)
     desk.console.clear()
     desk.tab(second)
     desk("Page.close")
