@@ -32,7 +32,7 @@ class Browser:
                 sys.executable, "-c", RENAMED, str(into), str(out), path, "--headless=new",
                 "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync",
                 "--disable-background-networking", "--disable-component-update",
-                "--disable-extensions", "--host-resolver-rules=MAP * ~NOTFOUND",
+                "--disable-extensions", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
                 "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
                 "--remote-debugging-pipe", f"--user-data-dir={home}", "about:blank",
             ],
@@ -45,11 +45,21 @@ class Browser:
 
     def __enter__(self):
         """Open the page that is driven."""
+        self.tab()
+        return self
+
+    def tab(self, known=None):
+        """Open another page, or go back to `known`, and drive it; return its session."""
+        if known:
+            self.session = known
+            self("Page.bringToFront")
+            return known
+        self.session = None
         target = self("Target.createTarget", url="about:blank")["targetId"]
         self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self(f"{domain}.enable")
-        return self
+        return self.session
 
     def __exit__(self, *_):
         """End the process, whatever happened."""
@@ -99,12 +109,12 @@ class Browser:
             self.console.append(params["entry"]["text"])
 
     def open(self, page, width=1280, height=900):
-        """Load a file; what the console and the network say counts from here on."""
+        """Load a file or an address; what console and network say counts from here on."""
         self("Emulation.setDeviceMetricsOverride", width=width, height=height,
              deviceScaleFactor=1, mobile=False)  # fmt: skip
         self.console.clear()
         self.asked.clear()
-        self("Page.navigate", url=page.as_uri())
+        self("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         self.until("document.readyState === 'complete'")
 
     def run(self, script):
@@ -132,8 +142,23 @@ class Browser:
             self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def key(self, name, code=None):
+        text = {"text": name} if len(name) == 1 else {"text": "\r"} if name == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
-            self("Input.dispatchKeyEvent", type=kind, key=name, code=code or name)
+            told = text if kind == "keyDown" else {}
+            self("Input.dispatchKeyEvent", type=kind, key=name, code=code or name, **told)
+
+    def press(self, x, y, *, modifiers=0, button="left", to=()):
+        """Press at a point of the page, move to others, and release."""
+        how = {"button": button, "modifiers": modifiers, "clickCount": 1}
+        self("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, **how)
+        for x, y in to:
+            self("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button=button, buttons=1)
+        self("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, **how)
+
+    def type(self, text):
+        """Write into what has the focus."""
+        self("Input.insertText", text=text)
 
     def picture(self, path, **how):
         """Write a screenshot."""
