@@ -20,7 +20,7 @@ from petechia.pipeline.review.state import (
     Basis,
     Outline,
     ScanState,
-    anchor_of,
+    anchored,
     fold,
     ordered,
     own_events,
@@ -240,9 +240,7 @@ class Desk:
             before = fold(case.basis, events, reader=event.reader, round=self.rules.round)
             require(before, event)
             event = complete(event, before, self._around(case))
-            found = before.finding(event.finding)
-            if found is not None:
-                event = replace(event, anchor=anchor_of(found, case.grid.shape))
+            event = anchored(event, before, case.grid.shape)
         stored = self.log.append(event, after=after)
         return stored, self.state(case, event.reader)
 
