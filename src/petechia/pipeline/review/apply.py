@@ -39,17 +39,8 @@ from petechia.pipeline.review.images import decayed, echoes_of
 from petechia.pipeline.review.log import FOLDER, ReviewLog, log_path
 from petechia.pipeline.review.outline import Canvas, measured, runs_of
 from petechia.pipeline.review.queue import SOFTWARE
-from petechia.pipeline.review.state import (
-    FindingState,
-    Outline,
-    ScanState,
-    basis_of,
-    findings_of,
-    forms_of,
-    orphan_json,
-    summary_of,
-    table_row,
-)
+from petechia.pipeline.review.state import FindingState, Outline, ScanState, basis_of
+from petechia.pipeline.review.told import findings_of, forms_of, orphan_json, summary_of, table_row
 from petechia.pipeline.tree import finish_tree, ignore
 from petechia.report.data import ReportData
 from petechia.report.page import render

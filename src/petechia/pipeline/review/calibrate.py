@@ -24,6 +24,7 @@ from petechia.files.writing import write_json
 from petechia.pipeline.calibration import FORM, detector_sha256
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.consensus import consensus
+from petechia.pipeline.review.fold import fold
 from petechia.pipeline.review.log import ReviewLog, log_path
 from petechia.pipeline.review.readings import (
     Reading,
@@ -31,7 +32,7 @@ from petechia.pipeline.review.readings import (
     reading_of,
     slice_mm,
 )
-from petechia.pipeline.review.state import ASKED_FROM, fold
+from petechia.pipeline.review.state import ASKED_FROM
 
 Floats = npt.NDArray[np.float64]
 ROUNDED = 0.0005
