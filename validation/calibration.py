@@ -14,7 +14,8 @@ import numpy as np
 
 from petechia.core.logistic import expit, logit
 from petechia.pipeline.detector import operating_points
-from petechia.pipeline.review.calibrate import Decisions, recalibrate
+from petechia.pipeline.review.calibrate import recalibrate
+from petechia.pipeline.review.decided import Decisions
 
 LINES = ((0.0, 1.0), (-0.5, 1.0), (-1.0, 0.7), (1.0, 1.0))
 PEOPLE = (5, 10, 20, 40)

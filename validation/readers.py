@@ -30,13 +30,14 @@ from petechia.pipeline.evaluation_files import Side, find_sides
 from petechia.pipeline.evaluation_read import read_table
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.review.apply import apply_review
-from petechia.pipeline.review.calibrate import decisions_of, read_decided, recalibrate
+from petechia.pipeline.review.calibrate import recalibrate
 from petechia.pipeline.review.cases import ReviewFolder
+from petechia.pipeline.review.decided import decisions_of, read_decided
 from petechia.pipeline.review.events import Event, added_key
+from petechia.pipeline.review.fold import fold
 from petechia.pipeline.review.log import ReviewLog, log_path
 from petechia.pipeline.review.readings import open_scan, read_readings
 from petechia.pipeline.review.readings import slice_mm as slice_of
-from petechia.pipeline.review.state import fold
 from petechia.pipeline.review.study import agreement, disagreements
 from petechia.pipeline.run import Options, run_all
 from petechia.pipeline.settings import Settings

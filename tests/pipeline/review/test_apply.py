@@ -12,9 +12,11 @@ from petechia.files.finished import read_rows
 from petechia.files.output import OutputTree
 from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.review import apply as applying
-from petechia.pipeline.review.apply import REVIEW_COLUMNS, apply_review, kept_folder
+from petechia.pipeline.review.apply import apply_review
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.log import ReviewLog, log_path
+from petechia.pipeline.review.originals import kept_folder
+from petechia.pipeline.review.tables import REVIEW_COLUMNS
 
 
 @pytest.fixture

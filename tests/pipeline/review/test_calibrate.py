@@ -10,14 +10,8 @@ from petechia.core.logistic import Logistic, expit, logit
 from petechia.errors import FileError, ParameterError, UnfitError
 from petechia.pipeline.calibration import detector_sha256, read_calibration
 from petechia.pipeline.detector import detector, operating_points, threshold
-from petechia.pipeline.review.calibrate import (
-    Decided,
-    decisions_of,
-    lowest_threshold,
-    protocol_words,
-    recalibrate,
-    write_calibration,
-)
+from petechia.pipeline.review.calibrate import lowest_threshold, recalibrate, write_calibration
+from petechia.pipeline.review.decided import Decided, decisions_of, protocol_words
 from petechia.pipeline.review.readings import Reading, Spot
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.summary import fingerprint, model

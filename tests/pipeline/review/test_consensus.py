@@ -1,7 +1,7 @@
 """Votes of readers: majorities, ties, silence, adjudication."""
 
 from petechia.pipeline.review.consensus import consensus
-from petechia.pipeline.review.state import fold
+from petechia.pipeline.review.fold import fold
 
 
 def all_of(*hands):

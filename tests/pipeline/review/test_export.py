@@ -18,7 +18,7 @@ from petechia.pipeline.review.export import (
     finding_rows,
     write_reader_table,
 )
-from petechia.pipeline.review.state import fold
+from petechia.pipeline.review.fold import fold
 
 
 def test_every_event_is_a_row_and_tells_what_was_taken_back(hand_of):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
+from petechia.pipeline.review.fold import fold
 from petechia.pipeline.review.outline import (
     Canvas,
     Surroundings,
@@ -17,7 +18,7 @@ from petechia.pipeline.review.outline import (
     runs_of,
     split,
 )
-from petechia.pipeline.review.state import Outline, fold
+from petechia.pipeline.review.state import Outline
 
 
 @settings(max_examples=80, deadline=None)

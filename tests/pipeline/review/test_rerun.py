@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from petechia.pipeline.review.anchors import anchor_of, anchored
 from petechia.pipeline.review.consensus import consensus
+from petechia.pipeline.review.fold import fold
 from petechia.pipeline.review.rerun import carry
-from petechia.pipeline.review.state import Outline, anchor_of, anchored, fold
+from petechia.pipeline.review.state import Outline
 
 
 def later(basis, order, shift=0.0):

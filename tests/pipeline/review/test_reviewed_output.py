@@ -15,8 +15,8 @@ from petechia.lesions.criteria import CriteriaParams, summarise
 from petechia.lesions.criteria.clinical import ClinicalFacts
 from petechia.lesions.findings import Finding
 from petechia.pipeline.calibration import detector_sha256, read_calibration
-from petechia.pipeline.review.calibrate import decisions_of, read_decided
 from petechia.pipeline.review.cases import ReviewFolder
+from petechia.pipeline.review.decided import decisions_of, read_decided
 from petechia.pipeline.review.events import Event, added_key
 from petechia.pipeline.review.log import ReviewLog, log_path
 from petechia.pipeline.review.readings import open_scan, read_readings

@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 from petechia.errors import ParameterError
 from petechia.lesions.findings import from_row
 from petechia.pipeline.review.events import Event, added_key, checked
-from petechia.pipeline.review.state import (
-    as_json,
-    base_findings,
-    fold,
-    forms_of,
-    require,
-    summary_of,
-    table_row,
-)
+from petechia.pipeline.review.fold import base_findings, fold, require
+from petechia.pipeline.review.told import as_json, forms_of, summary_of, table_row
 
 ADDED = [str(uuid.UUID(int=n + (n << 100))) for n in range(1, 4)]
 KEYS = [f"s{n}" for n in range(1, 8)] + ["s1.1", "s1.2", "s2.1", *map(added_key, ADDED)]

@@ -42,12 +42,8 @@ def run(args: argparse.Namespace) -> int:
             "no file to write", where="petechia calibrate", mend="Give --write FILE or --dry-run."
         )
     from petechia.pipeline.detector import operating_points
-    from petechia.pipeline.review.calibrate import (
-        decisions_of,
-        read_decided,
-        recalibrate,
-        write_calibration,
-    )
+    from petechia.pipeline.review.calibrate import recalibrate, write_calibration
+    from petechia.pipeline.review.decided import decisions_of, read_decided
 
     scans = [s for root in args.output for s in read_decided(root, args.reader or "", args.round)]
     found = recalibrate(decisions_of(scans), operating_points())

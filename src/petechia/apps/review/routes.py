@@ -19,7 +19,8 @@ from petechia.pipeline.review.desk import Desk, Numbers, QueueRow
 from petechia.pipeline.review.export import decisions
 from petechia.pipeline.review.images import Picture
 from petechia.pipeline.review.kept import Kept
-from petechia.pipeline.review.state import ScanState, as_json
+from petechia.pipeline.review.state import ScanState
+from petechia.pipeline.review.told import as_json
 from petechia.report.data import RESEARCH_USE
 from petechia.report.volumes import meaning
 

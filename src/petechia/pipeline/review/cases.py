@@ -22,6 +22,7 @@ from petechia.files.output import DATASET_NAME, RAW_LINK
 from petechia.files.scan import ScanName, ScanRef
 from petechia.files.sidecars import read_json
 from petechia.files.writing import without_places
+from petechia.pipeline.review.fold import base_findings
 from petechia.pipeline.review.outline import Canvas
 from petechia.pipeline.review.queue import (
     SOFTWARE,
@@ -32,7 +33,7 @@ from petechia.pipeline.review.queue import (
     software_files,
     stamp_of,
 )
-from petechia.pipeline.review.state import Basis, base_findings, basis_of
+from petechia.pipeline.review.state import Basis, basis_of
 from petechia.report.planes import Crop, Layout
 from petechia.report.scene import brain_extent
 

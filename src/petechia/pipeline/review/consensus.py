@@ -13,14 +13,7 @@ import numpy as np
 
 from petechia.core.matching import one_to_one
 from petechia.pipeline.review.events import Event
-from petechia.pipeline.review.state import (
-    Basis,
-    Decision,
-    FindingState,
-    Note,
-    Override,
-    ScanState,
-    Siderosis,
+from petechia.pipeline.review.fold import (
     base_findings,
     decision_of,
     fold,
@@ -29,6 +22,15 @@ from petechia.pipeline.review.state import (
     round_s,
     standing,
     taken_back,
+)
+from petechia.pipeline.review.state import (
+    Basis,
+    Decision,
+    FindingState,
+    Note,
+    Override,
+    ScanState,
+    Siderosis,
 )
 
 Versions = dict[str, FindingState]

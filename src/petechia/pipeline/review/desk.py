@@ -8,26 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.errors import FileError, ParameterError, StaleError
+from petechia.pipeline.review.anchors import anchored
 from petechia.pipeline.review.cases import Case, ReviewFolder
 from petechia.pipeline.review.events import Event, checked, reader_name
+from petechia.pipeline.review.fold import fold, own_events, require, taken_back
 from petechia.pipeline.review.images import dark_image
 from petechia.pipeline.review.kept import Kept
 from petechia.pipeline.review.log import ReviewLog, Tally
 from petechia.pipeline.review.outline import Surroundings, complete
 from petechia.pipeline.review.queue import Listed
 from petechia.pipeline.review.readings import Reading, reading_of, slice_mm
-from petechia.pipeline.review.state import (
-    Basis,
-    Outline,
-    ScanState,
-    anchored,
-    fold,
-    ordered,
-    own_events,
-    require,
-    summary_of,
-    taken_back,
-)
+from petechia.pipeline.review.state import Basis, Outline, ScanState
+from petechia.pipeline.review.told import ordered, summary_of
 
 Numbers = npt.NDArray[np.uint16]
 STATES = ("new", "open", "done")

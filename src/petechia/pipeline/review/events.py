@@ -11,9 +11,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from petechia.errors import ParameterError
 from petechia.files.contract import contract
 from petechia.lesions.criteria.forms import BOMBS_ROWS, MARS_ROWS, SIDES
+from petechia.pipeline.review.values import (
+    fields_of,
+    line_of,
+    mm_of,
+    number_of,
+    place_of,
+    refused,
+    text_of,
+    uuid_of,
+    whole_of,
+    word_of,
+)
 
 Runs = tuple[tuple[int, int], ...]
 """Voxels as (start, length) of the flattened grid, C order; ascending, apart."""
@@ -52,8 +63,6 @@ ANCHOR_FIELDS = ("x_mm", "y_mm", "z_mm", "class", "moment", "shape", "with")
 _READER = re.compile(r"[\w.@-](?:[\w.@ -]*[\w.@-])?", re.ASCII)
 _SCAN = re.compile(r"sub-[A-Za-z0-9+]+(?:_[a-z]+-[A-Za-z0-9+]+)*")
 _FINDING = re.compile(r"(?:s[0-9]{1,6}|a[0-9a-f]{8})(?:\.[12]){0,8}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,40 +141,40 @@ def checked(event: Event) -> Event:
     ParameterError
         Names the field and what it may be.
     """
-    kind = _word(event.kind, KINDS, "kind")
-    finding = _text(event.finding, "finding", 64)
+    kind = word_of(event.kind, KINDS, "kind")
+    finding = text_of(event.finding, "finding", 64)
     if kind in OF_A_FINDING and not finding:
-        raise _refused("finding", "", f"Name the finding that {kind!r} is about.")
+        raise refused("finding", "", f"Name the finding that {kind!r} is about.")
     if kind not in OF_A_FINDING | {"note", "undo"} and finding:
-        raise _refused("finding", finding, f"{kind!r} is about the whole scan: leave it empty.")
+        raise refused("finding", finding, f"{kind!r} is about the whole scan: leave it empty.")
     if finding:
         finding_key(finding)
-    uuid = _uuid(event.uuid)
+    uuid = uuid_of(event.uuid)
     if kind == "add" and finding != added_key(uuid):
-        raise _refused("finding", finding, f"An added finding is called {added_key(uuid)}.")
+        raise refused("finding", finding, f"An added finding is called {added_key(uuid)}.")
     if kind == "remove" and not finding.startswith("a"):
-        raise _refused(
+        raise refused(
             "finding", finding, "Only what a reader added can be removed: reject it instead."
         )
-    payload = _PAYLOADS[kind](_fields(event.payload, "payload"))
+    payload = _PAYLOADS[kind](fields_of(event.payload, "payload"))
     if kind == "merge" and finding in payload["with"]:
-        raise _refused("payload.with", finding, "A finding cannot be merged with itself.")
+        raise refused("payload.with", finding, "A finding cannot be merged with itself.")
     if len(as_text(payload)) > PAYLOAD_LONGEST:
-        raise _refused("payload", "too long", f"Give at most {PAYLOAD_LONGEST} characters.")
+        raise refused("payload", "too long", f"Give at most {PAYLOAD_LONGEST} characters.")
     return replace(
         event,
         uuid=uuid,
         reader=reader_name(event.reader),
-        round=_whole(event.round, "round", 1, 999),
+        round=whole_of(event.round, "round", 1, 999),
         scan=scan_prefix(event.scan),
-        fingerprint=_line(event.fingerprint, "fingerprint", 128),
+        fingerprint=line_of(event.fingerprint, "fingerprint", 128),
         finding=finding,
         payload=payload,
-        seconds=_number(event.seconds, "seconds", 0.0, 86400.0),
+        seconds=number_of(event.seconds, "seconds", 0.0, 86400.0),
         anchor=_anchor(event.anchor),
-        at=_line(event.at, "at", 40),
-        version=_line(event.version, "version", 40),
-        id=_whole(event.id, "id", 0, 2**62),
+        at=line_of(event.at, "at", 40),
+        version=line_of(event.version, "version", 40),
+        id=whole_of(event.id, "id", 0, 2**62),
     )
 
 
@@ -182,7 +191,7 @@ def software_key(index: int | str) -> str:
 def finding_key(text: str) -> str:
     """Return a finding's key; `ParameterError` when it is none."""
     if not isinstance(text, str) or not _FINDING.fullmatch(text):
-        raise _refused(
+        raise refused(
             "finding", text, "Keys are s<index>, a<8 hex digits>, and .1 or .2 after a split."
         )
     return text
@@ -192,7 +201,7 @@ def reader_name(text: Any) -> str:
     """Return a reader's name; `ParameterError` when it is none."""
     name = " ".join(text.split(" ")) if isinstance(text, str) else ""
     if not 1 <= len(name) <= READER_LONGEST or not _READER.fullmatch(name):
-        raise _refused(
+        raise refused(
             "reader",
             text,
             f"Use letters, digits, - _ . @ and spaces inside, at most {READER_LONGEST}.",
@@ -216,7 +225,7 @@ def reader_label(name: str) -> str:
 def scan_prefix(text: Any) -> str:
     """Return a scan's prefix; `ParameterError` when it is none (a path, say)."""
     if not isinstance(text, str) or len(text) > 200 or not _SCAN.fullmatch(text):
-        raise _refused("scan", text, "Give the prefix of a scan, as sub-01_ses-2_run-1.")
+        raise refused("scan", text, "Give the prefix of a scan, as sub-01_ses-2_run-1.")
     return text
 
 
@@ -242,18 +251,18 @@ def as_text(value: Any) -> str:
 def as_runs(value: Any, where: str = "payload.runs") -> Runs:
     """Return runs as sorted tuples that do not touch; `ParameterError` when they are none."""
     if not isinstance(value, Sequence) or isinstance(value, str) or not len(value) >= 1:
-        raise _refused(where, value, "Give [[start, length], ...], one voxel at least.")
+        raise refused(where, value, "Give [[start, length], ...], one voxel at least.")
     if len(value) > MOST_RUNS:
-        raise _refused(where, f"{len(value)} runs", f"Give at most {MOST_RUNS}.")
+        raise refused(where, f"{len(value)} runs", f"Give at most {MOST_RUNS}.")
     runs = []
     for run in value:
         if not isinstance(run, Sequence) or isinstance(run, str) or len(run) != 2:
-            raise _refused(where, run, "Each run is [start, length].")
+            raise refused(where, run, "Each run is [start, length].")
         start, length = run
         if type(start) is not int or type(length) is not int:
-            raise _refused(where, run, "Start and length are whole numbers.")
+            raise refused(where, run, "Start and length are whole numbers.")
         if start < 0 or length < 1 or start + length > MOST_VOXELS:
-            raise _refused(where, run, "Start is 0 or more and length 1 or more.")
+            raise refused(where, run, "Start is 0 or more and length 1 or more.")
         runs.append((start, length))
     return joined_runs(runs)
 
@@ -275,24 +284,24 @@ def joined_runs(runs: Iterable[tuple[int, int]]) -> Runs:
 
 def _decision(given: dict[str, Any]) -> dict[str, Any]:
     _only(given, ("verdict",), ("class", "mars", "reason"))
-    verdict = _word(given["verdict"], VERDICTS, "payload.verdict")
+    verdict = word_of(given["verdict"], VERDICTS, "payload.verdict")
     out: dict[str, Any] = {"verdict": verdict}
     if verdict == "clear":
         _only(given, ("verdict",), ("reason",))
     else:
         words = ACCEPTED if verdict == "accept" else REJECTED
         usual = "microbleed" if verdict == "accept" else "undetermined"
-        out["class"] = _word(given.get("class", usual), words, "payload.class")
+        out["class"] = word_of(given.get("class", usual), words, "payload.class")
     if verdict != "accept" and "mars" in given:
-        raise _refused("payload.mars", given["mars"], "Only an accepted finding has a grade.")
-    _maybe(given, out, "mars", lambda v: _word(v, GRADES, "payload.mars"))
-    _maybe(given, out, "reason", lambda v: _text(v, "payload.reason", REASON_LONGEST))
+        raise refused("payload.mars", given["mars"], "Only an accepted finding has a grade.")
+    _maybe(given, out, "mars", lambda v: word_of(v, GRADES, "payload.mars"))
+    _maybe(given, out, "reason", lambda v: text_of(v, "payload.reason", REASON_LONGEST))
     return out
 
 
 def _site(given: dict[str, Any]) -> dict[str, Any]:
     _only(given, ("site", "side"))
-    return {word: _word(given[word], contract().words[word], f"payload.{word}") for word in given}
+    return {word: word_of(given[word], contract().words[word], f"payload.{word}") for word in given}
 
 
 def _outline(given: dict[str, Any]) -> dict[str, Any]:
@@ -303,31 +312,31 @@ def _outline(given: dict[str, Any]) -> dict[str, Any]:
 def _add(given: dict[str, Any]) -> dict[str, Any]:
     _only(given, ("x_mm", "y_mm", "z_mm", "class"), ("mars", "site", "side", "runs", "reason"))
     out: dict[str, Any] = {
-        axis: _mm(given[axis], f"payload.{axis}") for axis in ("x_mm", "y_mm", "z_mm")
+        axis: mm_of(given[axis], f"payload.{axis}") for axis in ("x_mm", "y_mm", "z_mm")
     }
-    out |= {"class": _word(given["class"], (*ACCEPTED, *REJECTED), "payload.class")}
+    out |= {"class": word_of(given["class"], (*ACCEPTED, *REJECTED), "payload.class")}
     if "mars" in given and given["class"] != "microbleed":
-        raise _refused("payload.mars", given["mars"], "Only a microbleed has a grade.")
-    _maybe(given, out, "mars", lambda v: _word(v, GRADES, "payload.mars"))
+        raise refused("payload.mars", given["mars"], "Only a microbleed has a grade.")
+    _maybe(given, out, "mars", lambda v: word_of(v, GRADES, "payload.mars"))
     for word in (w for w in ("site", "side") if given.get(w) is not None):
-        out[word] = _word(given[word], contract().words[word], f"payload.{word}")
+        out[word] = word_of(given[word], contract().words[word], f"payload.{word}")
     _maybe(given, out, "runs", lambda v: _listed(as_runs(v)))
-    _maybe(given, out, "reason", lambda v: _text(v, "payload.reason", REASON_LONGEST))
+    _maybe(given, out, "reason", lambda v: text_of(v, "payload.reason", REASON_LONGEST))
     return out
 
 
 def _split(given: dict[str, Any]) -> dict[str, Any]:
     _only(given, (), ("parts", "at_mm"))
     if len(given) != 1:
-        raise _refused("payload", sorted(given), "Give either parts or at_mm.")
+        raise refused("payload", sorted(given), "Give either parts or at_mm.")
     ((name, pair),) = given.items()
     if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-        raise _refused(f"payload.{name}", pair, "A split has two parts.")
+        raise refused(f"payload.{name}", pair, "A split has two parts.")
     if name == "at_mm":
-        return {"at_mm": [_place(place, "payload.at_mm") for place in pair]}
+        return {"at_mm": [place_of(place, "payload.at_mm") for place in pair]}
     parts = [as_runs(part, "payload.parts") for part in pair]
     if joined_length(joined_runs([*parts[0], *parts[1]])) < sum(map(joined_length, parts)):
-        raise _refused("payload.parts", "overlapping", "The parts of a split share no voxel.")
+        raise refused("payload.parts", "overlapping", "The parts of a split share no voxel.")
     return {"parts": [_listed(part) for part in parts]}
 
 
@@ -340,9 +349,9 @@ def _merge(given: dict[str, Any]) -> dict[str, Any]:
     _only(given, ("with",))
     keys = given["with"]
     if not isinstance(keys, Sequence) or isinstance(keys, str):
-        raise _refused("payload.with", keys, "Give a list of keys.")
+        raise refused("payload.with", keys, "Give a list of keys.")
     if not 1 <= len(keys) <= MOST_MERGED:
-        raise _refused("payload.with", f"{len(keys)} keys", f"Give 1 to {MOST_MERGED}.")
+        raise refused("payload.with", f"{len(keys)} keys", f"Give 1 to {MOST_MERGED}.")
     return {"with": sorted({finding_key(key) for key in keys})}
 
 
@@ -353,43 +362,43 @@ def _nothing(given: dict[str, Any]) -> dict[str, Any]:
 
 def _note(given: dict[str, Any]) -> dict[str, Any]:
     _only(given, ("text",))
-    return {"text": _text(given["text"], "payload.text", TEXT_LONGEST)}
+    return {"text": text_of(given["text"], "payload.text", TEXT_LONGEST)}
 
 
 def _form(given: dict[str, Any]) -> dict[str, Any]:
     _only(given, ("form", "row", "value", "reason"))
-    form = _word(given["form"], FORMS, "payload.form")
-    row = _word(given["row"], form_rows(form), "payload.row")
-    reason = _text(given["reason"], "payload.reason", REASON_LONGEST)
+    form = word_of(given["form"], FORMS, "payload.form")
+    row = word_of(given["row"], form_rows(form), "payload.row")
+    reason = text_of(given["reason"], "payload.reason", REASON_LONGEST)
     if not reason:
-        raise _refused("payload.reason", reason, "Say why the computed value does not hold.")
+        raise refused("payload.reason", reason, "Say why the computed value does not hold.")
     value = given["value"]
     if value is not None:
         value = (
-            _line(str(value), "payload.value", 100)
+            line_of(str(value), "payload.value", 100)
             if form == "scale"
-            else _whole(value, "payload.value", 0, 9999)
+            else whole_of(value, "payload.value", 0, 9999)
         )
         if value == "":
-            raise _refused("payload.value", value, "Give a value, or null for the computed one.")
+            raise refused("payload.value", value, "Give a value, or null for the computed one.")
     return {"form": form, "row": row, "value": value, "reason": reason}
 
 
 def _siderosis(given: dict[str, Any]) -> dict[str, Any]:
     _only(given, ("extent", "sulci"), ("note",))
-    extent, sulci = _word(given["extent"], EXTENTS, "payload.extent"), given["sulci"]
+    extent, sulci = word_of(given["extent"], EXTENTS, "payload.extent"), given["sulci"]
     if sulci is not None:
-        sulci = _whole(sulci, "payload.sulci", 0, 99)
+        sulci = whole_of(sulci, "payload.sulci", 0, 99)
         if (sulci == 0) != (extent == "none"):
-            raise _refused("payload.sulci", sulci, f"It does not go with the extent {extent!r}.")
+            raise refused("payload.sulci", sulci, f"It does not go with the extent {extent!r}.")
     out = {"extent": extent, "sulci": sulci}
-    _maybe(given, out, "note", lambda v: _text(v, "payload.note", TEXT_LONGEST))
+    _maybe(given, out, "note", lambda v: text_of(v, "payload.note", TEXT_LONGEST))
     return out
 
 
 def _undo(given: dict[str, Any]) -> dict[str, Any]:
     _only(given, ("event",))
-    return {"event": _whole(given["event"], "payload.event", 1, 2**62)}
+    return {"event": whole_of(given["event"], "payload.event", 1, 2**62)}
 
 
 _PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -410,28 +419,17 @@ _PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-# --- single values --------------------------------------------------------------------------
-
-
-def _refused(where: str, value: Any, mend: str) -> ParameterError:
-    said = _SURROGATE.sub("?", repr(value))
-    return ParameterError(said if len(said) < 100 else f"{said[:97]}...", where=where, mend=mend)
-
-
-def _fields(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise _refused(where, value, "Give an object of named fields.")
-    return dict(value)
+# --- their parts ----------------------------------------------------------------------------
 
 
 def _only(given: dict[str, Any], needed: Sequence[str], may: Sequence[str] = ()) -> None:
     known = ", ".join((*needed, *(f"{m}?" for m in may))) or "nothing"
     for name in given:
         if name not in (*needed, *may):
-            raise _refused(f"payload.{name}"[:60], given[name], f"It may hold: {known}.")
+            raise refused(f"payload.{name}"[:60], given[name], f"It may hold: {known}.")
     for name in needed:
         if name not in given:
-            raise _refused(f"payload.{name}", "missing", f"It needs: {known}.")
+            raise refused(f"payload.{name}", "missing", f"It needs: {known}.")
 
 
 def _maybe(
@@ -441,89 +439,31 @@ def _maybe(
         out[name] = read(given[name])
 
 
-def _word(value: Any, words: Sequence[str], where: str) -> str:
-    if not isinstance(value, str) or value not in words:
-        some = ", ".join(words[:20]) + (", ..." if len(words) > 20 else "")
-        raise _refused(where, value, f"Choose one of {some}.")
-    return value
-
-
-def _text(value: Any, where: str, most: int) -> str:
-    """Return text for people: line ends made one, no control characters."""
-    if not isinstance(value, str) or _SURROGATE.search(value):
-        raise _refused(where, value, "Give text.")
-    text = value.replace("\r\n", "\n").replace("\r", "\n").strip()
-    if len(text) > most:
-        raise _refused(where, f"{len(text)} characters", f"Give at most {most}.")
-    if _CONTROL.search(text):
-        raise _refused(where, value, "Leave out control characters.")
-    return text
-
-
-def _line(value: Any, where: str, most: int) -> str:
-    text = _text(value, where, most)
-    if "\n" in text or "\t" in text:
-        raise _refused(where, value, "Give one line.")
-    return text
-
-
-def _uuid(value: Any) -> str:
-    try:
-        return str(uuids.UUID(value if isinstance(value, str) and len(value) <= 40 else ""))
-    except ValueError:
-        raise _refused(
-            "uuid", value, "Give a UUID of 32 hex digits, a new one each time."
-        ) from None
-
-
-def _whole(value: Any, where: str, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise _refused(where, value, f"Give a whole number from {least} to {most}.")
-    return value
-
-
-def _number(value: Any, where: str, least: float, most: float) -> float:
-    usable = isinstance(value, int | float) and not isinstance(value, bool)
-    if not usable or not least <= value <= most:  # not-a-number is in no range
-        raise _refused(where, value, f"Give a number from {least:g} to {most:g}.")
-    return float(value)
-
-
-def _mm(value: Any, where: str) -> float:
-    return round(_number(value, where, -1e5, 1e5), 3) + 0.0
-
-
-def _place(value: Any, where: str) -> list[float]:
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
-        raise _refused(where, value, "Give x, y, z in mm.")
-    return [_mm(number, where) for number in value]
-
-
 def _listed(runs: Runs) -> list[list[int]]:
     return [list(run) for run in runs]
 
 
 def _anchor(value: Any) -> dict[str, Any]:
-    given = _fields(value, "anchor")
+    given = fields_of(value, "anchor")
     out: dict[str, Any] = {}
     for name, item in given.items():
         if name not in ANCHOR_FIELDS:
-            raise _refused(f"anchor.{name}"[:60], item, f"It may hold {', '.join(ANCHOR_FIELDS)}.")
+            raise refused(f"anchor.{name}"[:60], item, f"It may hold {', '.join(ANCHOR_FIELDS)}.")
         if item is None:
             continue
         if name == "class":
-            out[name] = _word(item, contract().words["class"], "anchor.class")
+            out[name] = word_of(item, contract().words["class"], "anchor.class")
         elif name == "moment":
-            out[name] = _number(item, "anchor.moment", -1e9, 1e9)
+            out[name] = number_of(item, "anchor.moment", -1e9, 1e9)
         elif name == "with":
-            places = _fields(item, "anchor.with")
+            places = fields_of(item, "anchor.with")
             if len(places) > MOST_MERGED:
-                raise _refused("anchor.with", f"{len(places)} places", f"At most {MOST_MERGED}.")
-            out[name] = {finding_key(key): _place(v, "anchor.with") for key, v in places.items()}
+                raise refused("anchor.with", f"{len(places)} places", f"At most {MOST_MERGED}.")
+            out[name] = {finding_key(key): place_of(v, "anchor.with") for key, v in places.items()}
         elif name == "shape":
             if not isinstance(item, Sequence) or isinstance(item, str) or len(item) != 3:
-                raise _refused("anchor.shape", item, "Give three whole numbers.")
-            out[name] = [_whole(n, "anchor.shape", 1, 100_000) for n in item]
+                raise refused("anchor.shape", item, "Give three whole numbers.")
+            out[name] = [whole_of(n, "anchor.shape", 1, 100_000) for n in item]
         else:
-            out[name] = _mm(item, f"anchor.{name}")
+            out[name] = mm_of(item, f"anchor.{name}")
     return out

@@ -9,11 +9,13 @@ from typing import Any
 from petechia.errors import ParameterError
 from petechia.files.dicom.results.origin import Origin
 from petechia.files.writing import cell, write_nifti, write_table
-from petechia.pipeline.review.apply import applied, kept_geometry, review_summary
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.events import Event, as_text, reader_label
 from petechia.pipeline.review.log import FOLDER
+from petechia.pipeline.review.originals import kept_geometry
 from petechia.pipeline.review.state import ScanState
+from petechia.pipeline.review.summary import review_summary
+from petechia.pipeline.review.tables import applied
 
 FORMATS = ("tsv", "csv")
 EVENT_COLUMNS = (

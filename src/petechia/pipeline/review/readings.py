@@ -11,13 +11,9 @@ from typing import Any
 from petechia.errors import FileError
 from petechia.lesions.criteria import CriteriaParams, patient_category
 from petechia.pipeline.review.cases import ReviewFolder
+from petechia.pipeline.review.fold import fold
 from petechia.pipeline.review.log import ReviewLog
-from petechia.pipeline.review.state import (
-    Basis,
-    FindingState,
-    ScanState,
-    fold,
-)
+from petechia.pipeline.review.state import Basis, FindingState, ScanState
 
 NEAR_MM = 5.0
 """Two places at most so far apart, or a slice, are one lesion."""
