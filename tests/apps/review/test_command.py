@@ -69,15 +69,17 @@ def served(output, *words):
 
 
 def test_killed_between_decisions_nothing_is_lost(output, make):
-    taken = []
+    taken, addresses = [], set()
     for round_ in range(2):
         with served(output, "--reader", "anna") as server:
+            addresses.add(server.base)
             for n in range(1, 4):
                 answer = server.decide(f"s{n + 3 * round_}", make.uuid())
                 assert answer.status_code == 200
                 taken.append(answer.json()["event"])
             os.kill(server.process.pid, signal.SIGKILL)  # no time to say goodbye
             server.process.wait(20)
+    assert len(addresses) == 1  # what waits in a browser finds the server again
     with served(output, "--reader", "anna") as server:
         assert server.events() == taken
         again = server.decide("s1", taken[0]["uuid"])  # sent again by a page that was not told

@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import re
+import zlib
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -10,11 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petechia.apps.cli.words import LIST, count, items, whole
-from petechia.errors import DependencyError, ParameterError
+from petechia.errors import DependencyError, OutputError, ParameterError
 
 if TYPE_CHECKING:
+    import socket
+
     from petechia.apps.review.access import Access
     from petechia.pipeline.review.apply import ApplyOutcome
+
+
+PORTS = range(20000, 32000)
+"""Below those that systems give out by themselves."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--adjudicator", action=LIST, metavar="NAME", help="who settles what readers disagree on")
     add("--round", type=count, metavar="N", help="round of a study (1; to apply: the newest)")
     add("--blind", action="store_true", help="hide the software's opinion until a scan is done")
-    add("--port", type=whole, default=0, metavar="N", help="(a free one)")
+    add("--port", type=whole, metavar="N", help="(the same one for an OUTPUT, while it is free)")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="or unix:PATH (127.0.0.1)")
     add("--behind-proxy", metavar="HEADER", help="header in which a proxy names the reader")
     add("--language", choices=("en", "zh"), default="en", help="of the pages at first (en)")
@@ -88,7 +95,7 @@ def _told(outcome: "ApplyOutcome") -> str:
 def _serve(args: argparse.Namespace) -> int:
     _require_private(args.host, args.behind_proxy)
     _require_web()
-    from petechia.apps.review.server import create_app, listening, serve
+    from petechia.apps.review.server import create_app, serve
     from petechia.pipeline.review.cases import ReviewFolder
     from petechia.pipeline.review.desk import Desk, Rules
     from petechia.pipeline.review.log import ReviewLog, log_path
@@ -97,7 +104,7 @@ def _serve(args: argparse.Namespace) -> int:
     settlers = tuple(items(args.adjudicator))
     rules = Rules(round=args.round or 1, blind=args.blind, adjudicators=settlers)
     folder = ReviewFolder(args.output, args.images)
-    with listening(args.host, args.port) as on, ReviewLog(log_path(args.output)) as log:
+    with _listening(args) as on, ReviewLog(log_path(args.output)) as log:
         address = on.getsockname()
         if isinstance(address, tuple):
             access = replace(access, port=address[1])
@@ -125,6 +132,22 @@ def _login() -> str:
     except (OSError, KeyError):
         name = "reader"
     return re.sub(r"[^A-Za-z0-9_.@-]", "", name) or "reader"
+
+
+def _listening(args: argparse.Namespace) -> "socket.socket":
+    """Return a socket at the port asked for, at the output's own, or at any that is free.
+
+    What waits in a browser to be sent belongs to one address: a restart should have the same.
+    """
+    from petechia.apps.review.server import listening
+
+    if args.port is not None:
+        return listening(args.host, args.port)
+    named = zlib.crc32(str(args.output.resolve()).encode())
+    try:
+        return listening(args.host, PORTS[named % len(PORTS)])
+    except OutputError:
+        return listening(args.host, 0)
 
 
 def _say(args: argparse.Namespace, access: "Access") -> None:

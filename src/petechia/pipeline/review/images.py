@@ -79,6 +79,9 @@ def pictures(folder: ReviewFolder, case: Case, *, unfit: bool = False) -> list[P
     for key, (title, group) in OF_OUTPUT.items():
         if case.path(key).is_file():
             stored, shown = _windows(key, case)
+            slab = (case.summary.get("settings") or {}).get("slab_mm")
+            if key == "mip" and isinstance(slab, int | float):
+                title = f"{title} of {slab:g} mm"
             out.append(Picture(name=key, title=title, group=group, stored=stored, shown=shown))
     for name, (title, suffix) in BESIDE.items():
         if _beside(folder, case, suffix) is not None:
