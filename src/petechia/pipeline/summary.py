@@ -32,8 +32,10 @@ RECALIBRATED = (
 
 
 def fingerprint(hashes: Sequence[str], settings: Settings, given: Sequence[str] = ()) -> str:
-    """Return one hash of input bytes, settings and version: equal means same results."""
-    facts: list[Any] = [sorted(hashes), settings.as_dict(), list(given), __version__]
+    """Return one hash of input bytes, settings, version and detector: equal means same results."""
+    facts: list[Any] = [
+        sorted(hashes), settings.as_dict(), list(given), __version__, detector_sha256()
+    ]  # fmt: skip
     site = settings.site()
     if site is not None:
         facts.append(site.sha256)
