@@ -32,6 +32,9 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
             yield f"| {entry['file']} | {entry['bytes']} bytes, sha256 {entry['sha256'][:16]}... |"
     points = ", ".join(f"{k} {v:.2f}" for k, v in card["operating_points"].items())
     yield f"| operating points | {points} |"
+    thick = card["thick_slices"]
+    points = ", ".join(f"{k} {v:.2f}" for k, v in thick["operating_points"].items())
+    yield f"| in slices of {thick['from_mm']:g} mm and more | {points} |"
     yield (
         f"| trained on | {told['scans']} simulated scans of {told['people']} people, "
         f"{told['looks']} looks, {told['voids']} voids |"

@@ -52,11 +52,14 @@ TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES
 CALCIUM = CLASSES.index("calcification")
 MACRO = CLASSES.index("macrobleed")
 ASSETS = Path(__file__).parents[1] / "src" / "petechia" / "assets" / "data"
-WHOLE, WHOLE_WEIGHT = "random_3", 2.0
+WHOLE, WHOLE_WEIGHT = ("random_3", "random_4"), 2.0
 """What a void counts of a whole head that went the whole road: it is what will be met."""
 POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
 """False findings that each operating point may make, out of fold: a scan, and a scan of somebody
 without microbleeds."""
+THICK_MM = 3.0
+"""From here on slices are thick [mm]: less is seen in them, and more false findings are allowed."""
+THICK_FALSE = {"screening": (3.0, 2.0), "balanced": (1.0, 0.6), "counting": (0.4, 0.3)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +205,7 @@ def plain(model: Any, classes: Sequence[int] | None = None) -> Trees:
 
 def weights(e: Examples) -> npt.NDArray[np.float64]:
     """Return what each void counts in training."""
-    whole = np.array([f["protocol"] == WHOLE for f in e.facts])
+    whole = np.array([f["protocol"] in WHOLE for f in e.facts])
     return np.where(whole[e.scan], WHOLE_WEIGHT, 1.0)
 
 
@@ -308,12 +311,14 @@ def family_of(fact: dict[str, Any]) -> str:
     """Return the family of protocols that a scan belongs to."""
     if fact["variant"] == "no_phase":
         return "phase dropped"
-    if max(fact["spacing_mm"]) >= 3.0:
+    if max(fact["spacing_mm"]) >= THICK_MM:
         return "thick slices"
     return "multi-echo" if len(fact["te_s"]) > 1 else "single-echo"
 
 
-def operating_points(p: np.ndarray, e: Examples, scans: Sequence[int]) -> dict[str, float]:
+def operating_points(
+    p: np.ndarray, e: Examples, scans: Sequence[int], may: dict[str, tuple[float, float]]
+) -> dict[str, float]:
     """Return the lowest threshold, in hundredths, that keeps to the false findings allowed.
 
     Over all scans, over those of people with few microbleeds or none, and over those with none.
@@ -324,7 +329,7 @@ def operating_points(p: np.ndarray, e: Examples, scans: Sequence[int]) -> dict[s
     over_all = [metrics(p, e, scans, t)["false_a_scan"] for t in grid]
     over_few = [metrics(p, e, few, t) for t in grid] if few else []
     out, least = {}, 0.1
-    for name, (allowed, clean) in POINTS_FALSE.items():
+    for name, (allowed, clean) in may.items():
         good = [
             float(t)
             for n, t in enumerate(grid)
@@ -409,7 +414,9 @@ def main() -> None:
         for name, w in joint.items()
     }
     real = [n for n, f in enumerate(e.facts) if f["variant"] == "whole"]
-    points = operating_points(p[best], e, real)
+    points = operating_points(p[best], e, real, POINTS_FALSE)
+    thick = [n for n in real if family_of(e.facts[n]) == "thick slices"]
+    thick_points = operating_points(p[best], e, thick, THICK_FALSE)
     table: dict[str, Any] = {}
     for name, q in p.items():
         for family in ("all", "multi-echo", "single-echo", "thick slices", "phase dropped"):
@@ -417,7 +424,8 @@ def main() -> None:
                 n for n, f in enumerate(e.facts) if family_of(f) == family
             ]  # fmt: skip
             if scans:
-                table[f"{name}, {family}"] = metrics(q, e, scans, points["balanced"])
+                at = thick_points if family == "thick slices" else points
+                table[f"{name}, {family}"] = metrics(q, e, scans, at["balanced"])
     for name, line in table.items():
         print(name, line, flush=True)
     out = args.work / "model"
@@ -452,6 +460,7 @@ def main() -> None:
         "classes": list(CLASSES),
         "default": best,
         "operating_points": points,
+        "thick_slices": {"from_mm": THICK_MM, "operating_points": thick_points},
         "outside_limit": round(float(np.quantile(outside, 0.98)) * 1.5, 4),
         "trained_on": {
             "looks": len(e.facts),
@@ -473,7 +482,7 @@ def main() -> None:
         out / "out_of_fold.npz", evidence=found.evidence, label=e.label, scan=e.scan,
         rules=e.rules, moment=e.moment, **{f"p_{k}": v for k, v in p.items()},
     )  # fmt: skip
-    print(points, f"{(time.time() - begin) / 60:.1f} minutes", flush=True)
+    print(points, thick_points, f"{(time.time() - begin) / 60:.1f} minutes", flush=True)
     if args.install:
         install(out)
 

@@ -2,14 +2,15 @@
 
 usage: python training/heads.py WORK [--n 20] [--seed 20000]
        python training/heads.py WORK --whole [--n 20] [--seed 21000] [--first 0]
+       python training/heads.py WORK --thick [--n 20] [--seed 22000] [--first 0]
        python training/heads.py WORK --adopt OUTPUT RAW
 
 Person n is drawn from (seed, n) and scanned three times: the whole head on a light grid, a
 slab at full resolution twice, each by a protocol drawn at random. With `--whole` each is scanned
 once, the whole head at full resolution, and goes the whole road: the brain mask, sites and tissue
-are those that are found. What is finished in WORK is not made again, so that it can be stopped
-and started. `--adopt` takes a scan that was run with `petechia run --save-intermediates` on a
-simulated dataset.
+are those that are found; with `--thick` the same, by 2-D protocols of thick slices alone. What is
+finished in WORK is not made again, so that it can be stopped and started. `--adopt` takes a scan
+that was run with `petechia run --save-intermediates` on a simulated dataset.
 
 A kept scan is one `.npz`: the arrays of `LesionInputs` before anything is looked for (others can
 be computed of them later) and the truth, cut to the brain.
@@ -17,6 +18,7 @@ be computed of them later) and the truth, cut to the brain.
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,10 @@ KINDS = ("rich", "natural", "clean")
 SHARES = (0.55, 0.2, 0.25)
 WHOLE = 3
 """The part that is a whole head at full resolution, on the whole road."""
-ROAD = {WHOLE: ("invert", "r2star", "swi", "regions", "tissue")}
+THICK = 4
+"""The same, in thick slices."""
+ROAD = dict.fromkeys((WHOLE, THICK), ("invert", "r2star", "swi", "regions", "tissue"))
+SEEDS = {0: 20000, WHOLE: 21000, THICK: 22000}
 FOUND = ("csf", "ventricle_mask", "air_mask")
 """What the road tells of tissue besides its images."""
 
@@ -79,7 +84,9 @@ def drawn_params(rng: np.random.Generator) -> tuple[str, SimulationParams]:
 def drawn_protocol(rng: np.random.Generator, part: int) -> Protocol:
     """Draw a protocol: the whole head (light grid in part 0), or a slab at full resolution."""
     protocol = random_protocol(rng, light=part == 0)
-    if part in (0, WHOLE) or protocol.acquisition_type == "2D":
+    while part == THICK and protocol.acquisition_type != "2D":
+        protocol = random_protocol(rng)
+    if part in (0, *ROAD) or protocol.acquisition_type == "2D":
         return protocol
     i, j, _ = protocol.shape
     slices = max(16, round(SLAB_MM / protocol.spacing_mm[2]))
@@ -164,7 +171,7 @@ def make(path: Path, person: int, part: int, seed: int, atlas: Atlas, heads: Hea
         ),
         settings=Settings(phase_sign="+1"),
     )  # fmt: skip
-    if part != WHOLE:
+    if part not in ROAD:
         brain = scan.truth.maps["desc-brain_mask"] > 0
         work.given_mask = rough_mask(brain, scan.echoes.grid, rng)
     walk(work, ROAD.get(part, ("invert", "r2star", "swi")))
@@ -242,8 +249,9 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--n", type=int, default=20, help="people")
     parser.add_argument("--first", type=int, default=0, help="number of the first person")
-    parser.add_argument("--seed", type=int, help="20000, with --whole 21000")
+    parser.add_argument("--seed", type=int, help="20000, with --whole 21000, with --thick 22000")
     parser.add_argument("--whole", action="store_true", help="whole heads on the whole road")
+    parser.add_argument("--thick", action="store_true", help="the same, in thick slices alone")
     parser.add_argument("--adopt", nargs=2, type=Path, metavar=("OUTPUT", "RAW"))
     args = parser.parse_args()
     kept = args.work / "scans"
@@ -253,11 +261,12 @@ def main() -> None:
         if not path.exists():
             adopt(path, output, raw, raw.name)
         return
-    seed = args.seed if args.seed is not None else 21000 if args.whole else 20000
+    parts: Sequence[int] = (THICK,) if args.thick else (WHOLE,) if args.whole else range(WHOLE)
+    seed = args.seed if args.seed is not None else SEEDS[parts[0]]
     atlas, heads = atlas_from(load_arrays("template")), Heads(most=2)
     with threads(1):
         for person in range(args.first, args.first + args.n):
-            for part in (WHOLE,) if args.whole else range(WHOLE):
+            for part in parts:
                 path = kept / f"{seed}_{person:03d}_{part}.npz"
                 if path.exists():
                     continue

@@ -200,8 +200,9 @@ def from_datasets(work: Path, raw: Path, out: Path) -> Path:
 def measured(case: Case, params: DetectParams | None = None) -> dict[str, Any]:
     """Detect, and return what became of every lesion and what every finding was."""
     begin = time.perf_counter()
-    default = DetectParams(most_findings=ALL, threshold=threshold("balanced"))
-    found = detect(case.inputs, params or default, detector())
+    slice_mm = float(case.inputs.grid.spacing_mm.max())
+    default = DetectParams(most_findings=ALL, threshold=threshold("balanced", slice_mm=slice_mm))
+    found = detect(case.inputs, params or default, detector(slice_mm=slice_mm))
     seconds = time.perf_counter() - begin
     grid, labels = case.inputs.grid, case.labels
     edge = distance_inside_mm(case.inputs.brain_mask, grid)

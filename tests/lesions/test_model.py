@@ -244,7 +244,7 @@ def test_the_vendored_card_is_complete():
         pytest.skip("no model is vendored")
     card = json.loads(load_bytes("detector_card"))
     assert card["features"] == pipeline_hash()
-    points = card["operating_points"]
-    assert 0 < points["screening"] <= points["balanced"] <= points["counting"] < 1
+    for points in (card["operating_points"], card["thick_slices"]["operating_points"]):
+        assert 0 < points["screening"] <= points["balanced"] <= points["counting"] < 1
     for key in ("trained_on", "out_of_fold", "limits", "licence", "classes"):
         assert card[key]

@@ -8,7 +8,7 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.lesions.detect import detect
 from petechia.lesions.params import DetectParams
-from petechia.pipeline.detector import card, detector
+from petechia.pipeline.detector import card, detector, operating_points, threshold
 
 PARAMS = DetectParams(threshold=0.5)
 
@@ -111,3 +111,11 @@ def test_the_card_and_the_model_belong_together(model):
     assert set(model.joint) >= {"trees", card()["default"]}
     total = sum(len(v.tobytes()) for v in model.bleed.arrays().values())
     assert total < 8_000_000
+
+
+def test_thick_slices_have_thresholds_of_their_own():
+    thin, thick = operating_points(slice_mm=2.9), operating_points(slice_mm=3.0)
+    assert thin == operating_points() == detector(slice_mm=1.0).operating_points
+    assert thick == detector(slice_mm=6.0).operating_points
+    assert all(thick[name] < thin[name] for name in ("screening", "balanced", "counting"))
+    assert threshold("balanced", slice_mm=5.0) == thick["balanced"]

@@ -17,14 +17,25 @@ def card() -> dict[str, Any]:
     return told
 
 
-def operating_points(site: SiteCalibration | None = None) -> dict[str, float]:
-    """Return the probability from which a microbleed counts, by the name of the point."""
-    told = card()["operating_points"] if site is None else site.operating_points
+def operating_points(
+    site: SiteCalibration | None = None, slice_mm: float = 0.0
+) -> dict[str, float]:
+    """Return the probability from which a microbleed counts, by the name of the point.
+
+    Thick slices have points of their own: less is seen in them, so that the same number of
+    false findings is not kept to at the same probability. A site's own points win over both.
+    """
+    told = card()["operating_points"]
+    thick = card()["thick_slices"]
+    if site is not None:
+        told = site.operating_points
+    elif slice_mm >= thick["from_mm"]:
+        told = thick["operating_points"]
     return {name: float(p) for name, p in told.items()}
 
 
-def detector(site: SiteCalibration | None = None) -> Model:
-    """Return the model, with the probabilities and thresholds of a site when one is given.
+def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Model:
+    """Return the model, with the thresholds of thick slices, or all that a site has of its own.
 
     Raises
     ------
@@ -34,13 +45,13 @@ def detector(site: SiteCalibration | None = None) -> Model:
         If the model belongs to another version of the features.
     """
     network = load_bytes("detector_network") if "detector_network" in manifest() else None
-    model = Model.load(card(), load_arrays("detector"), network)
-    if site is None:
-        return model
-    points = {"operating_points": operating_points(site)}
-    return replace(model, card={**model.card, **points}, site=site.line)
+    points = {"operating_points": operating_points(site, slice_mm)}
+    model = Model.load({**card(), **points}, load_arrays("detector"), network)
+    return model if site is None else replace(model, site=site.line)
 
 
-def threshold(operating_point: str, site: SiteCalibration | None = None) -> float:
+def threshold(
+    operating_point: str, site: SiteCalibration | None = None, slice_mm: float = 0.0
+) -> float:
     """Return the probability from which a microbleed counts."""
-    return operating_points(site)[operating_point]
+    return operating_points(site, slice_mm)[operating_point]

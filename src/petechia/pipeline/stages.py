@@ -442,12 +442,12 @@ def detect_stage(work: Work) -> None:
     """Find, measure and name dark spots, unless the scan cannot show them."""
     if work.why_not("microbleeds"):
         return
-    site = work.settings.site()
+    site, slice_mm = work.settings.site(), work.slice_mm
     params = DetectParams(
-        threshold=threshold(work.settings.operating_point, site),
+        threshold=threshold(work.settings.operating_point, site, slice_mm),
         classification=work.settings.classification,
     )
-    work.detection = detect(lesion_inputs(work), params, detector(site))
+    work.detection = detect(lesion_inputs(work), params, detector(site, slice_mm))
     read_densities(work)
 
 

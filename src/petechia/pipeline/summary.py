@@ -71,7 +71,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         "reading_te_s": round(work.reading_te_s, 6),
         "operating_point": {
             "name": work.settings.operating_point,
-            "threshold": threshold(work.settings.operating_point, site),
+            "threshold": threshold(work.settings.operating_point, site, work.slice_mm),
         },
         **counted,
         "susceptibility_reference": work.chi_reference if work.chi_ppm is not None else None,
@@ -82,7 +82,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         "software": provenance["software"],
         "seconds": dict(meter.seconds),
         "peak_memory_mb": dict(meter.peak_memory_mb),
-        "model": model(work.settings.classification, site),
+        "model": model(work.settings.classification, site, work.slice_mm),
         "warnings": _warnings(work),
         "report": {
             "methods": list(work.methods),
@@ -93,7 +93,9 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
     }
 
 
-def model(classification: str, site: SiteCalibration | None = None) -> dict[str, Any]:
+def model(
+    classification: str, site: SiteCalibration | None = None, slice_mm: float = 0.0
+) -> dict[str, Any]:
     """Return what named the findings, and how far it can be believed."""
     told = card()
     measured = told["out_of_fold"][f"{classification}, all"]
@@ -102,7 +104,7 @@ def model(classification: str, site: SiteCalibration | None = None) -> dict[str,
         "classification": classification,
         "features": told["features"],
         "sha256": detector_sha256(),
-        "operating_points": operating_points(site),
+        "operating_points": operating_points(site, slice_mm),
         "calibrated": True,
         "says": CALIBRATED.format(ece=measured["ece"]),
         "site_calibration": None if site is None else _site(site),

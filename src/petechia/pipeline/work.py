@@ -96,6 +96,11 @@ class Work:
         return self.echoes.te_s[self.reading_echo]
 
     @property
+    def slice_mm(self) -> float:
+        """Longest edge of its voxels [mm], which is large where slices are thick."""
+        return float(self.grid.spacing_mm.max())
+
+    @property
     def phase_usable(self) -> bool:
         """True when susceptibility can be had: phase is there and not filtered."""
         has = self.echoes.phase_rad is not None or self.given_field_ppm is not None
