@@ -135,6 +135,45 @@ def test_detect_finds_a_dark_spot(with_phase):
     assert with_phase or found["class"] == "microbleed"
 
 
+@pytest.mark.parametrize(("handedness", "filtered"), [(-1, False), (1, True)])
+def test_calcium_is_never_called_blood_in_either_handedness(handedness, filtered):
+    """Spheres of -1 ppm, from raw phase to the table; where there is no smooth field to be
+    seen, the phase is taken for filtered, and its sign is read all the same."""
+    shape, spacing, te = (80, 78, 66), np.array([1.0, 1.1, 1.2]), 0.020
+    rng = np.random.default_rng(11)
+    axes = [(np.arange(n) - (n - 1) / 2) * d for n, d in zip(shape, spacing, strict=True)]
+    x, y, z = np.meshgrid(*axes, indexing="ij")
+    field = np.zeros(shape) if filtered else 2e-4 * (x * y - z * x) + 3e-3 * y
+    solid = np.zeros(shape, bool)
+    places = [(a, b, c) for a in (-14, 14) for b in (-14, 14) for c in (-14, 14)]
+    for n, (a, b, c) in enumerate(places):
+        radius = 1.4 + 0.1 * n
+        u, v, w = x - a, y - b, z - c
+        r = np.sqrt(u**2 + v**2 + w**2)
+        away = np.maximum(r, radius)
+        field += np.where(r > radius, -(radius**3) / 3 * (3 * w**2 / away**2 - 1) / away**3, 0)
+        solid |= r < radius
+    brain = np.sqrt(x**2 + y**2 + z**2) < 34
+    signal = 1000 * np.where(solid, 0.1, 1.0) * brain * np.exp(2j * np.pi * 127.73 * field * te)
+    signal = signal + rng.normal(0, 15, shape) + 1j * rng.normal(0, 15, shape)
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = -(np.array(shape) - 1) / 2 * spacing
+    result = api.detect(
+        np.abs(signal), handedness * np.angle(signal), te_s=te, b0_t=3.0, affine=affine,
+        mask=brain, phase_sign=f"{handedness:+d}",
+    )  # fmt: skip
+    checks = {c["check"]: c["status"] for c in result.record["fitness"]}
+    assert checks["phase filtering"] == ("refused" if filtered else "ok")
+    at = np.array([[float(row[k]) for k in ("x_mm", "y_mm", "z_mm")] for row in result.findings])
+    away = np.linalg.norm(at[:, None] - np.array(places)[None], axis=-1)
+    assert away.min(axis=0).max() < 1.5
+    for n in away.argmin(axis=0):
+        row = result.findings[n]
+        assert (row["sign"], row["class"], row["counted"]) == ("diamagnetic", "calcification", "0")
+        assert (row["moment_ppm_mm3"] == "n/a") == filtered
+    assert not any(int(row["counted"]) for row in result.findings)
+
+
 SIZE = (8, 9, 10)
 GOOD = {"te_s": 0.01, "b0_t": 3.0, "spacing_mm": (1, 1, 1)}
 BAD = {

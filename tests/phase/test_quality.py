@@ -160,3 +160,18 @@ def test_real_unfiltered_phase(real_data):
     phase = np.moveaxis(np.asarray(image.dataobj, np.float32) * 855, 3, 0)
     grid = Grid(phase.shape[1:], image.affine)
     assert not highpass_evidence(phase, np.ones(grid.shape, bool), grid).filtered
+
+
+@pytest.mark.parametrize("chi_ppm", [-1.0, 1.0])
+def test_a_source_in_an_even_field_is_no_filter(chi_ppm):
+    """Its far field is smooth, and there: a phantom, not a vendor's filter."""
+    grid = Grid.from_spacing((80, 80, 70), (1.0, 1.0, 1.1))
+    axes = [
+        (np.arange(n) - (n - 1) / 2) * d for n, d in zip(grid.shape, grid.spacing_mm, strict=True)
+    ]
+    x, y, z = np.meshgrid(*axes, indexing="ij")
+    r = np.sqrt(x**2 + y**2 + z**2)
+    dipole = chi_ppm * 8.0 / 3 * (3 * z**2 / np.maximum(r, 2) ** 2 - 1) / np.maximum(r, 2) ** 3
+    noise = np.random.default_rng(0).normal(0, 0.02, grid.shape)
+    phase = radians_per_ppm(3.0, 0.02) * np.where(r > 2, dipole, 0) + noise
+    assert not highpass_evidence(phase.astype(np.float32), r < 34, grid).filtered

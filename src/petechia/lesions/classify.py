@@ -41,6 +41,8 @@ class Features:
         Mean likeness to a vein over the void, 0 to 1.
     fit : MomentFit or None
         What the field around says.
+    filtered_fit : MomentFit or None
+        What phase says that was high-pass filtered: of its sign only.
     phase : str
         "signed", "unsigned" (handedness unknown) or "none".
     chi_ppm : float or None
@@ -61,6 +63,7 @@ class Features:
     tube_chi: Tube | None = None
     vessel: float | None = None
     fit: MomentFit | None = None
+    filtered_fit: MomentFit | None = None
     phase: str = "none"
     chi_ppm: float | None = None
     region: RegionLike | None = None
@@ -191,9 +194,10 @@ def log_odds(f: Features, params: ClassifyParams | None = None) -> dict[str, flo
 
 def sign_of(f: Features) -> str:
     """Return the contract's word for the sign of the moment."""
-    if f.phase != "signed" or f.fit is None:
+    fit = f.fit if f.phase == "signed" else f.filtered_fit
+    if fit is None:
         return "not_assessed"
-    z = f.fit.significance
+    z = fit.significance
     return "paramagnetic" if z >= CLEAR else "diamagnetic" if z <= -CLEAR else "unclear"
 
 
@@ -292,6 +296,9 @@ def context_words(context: Context) -> list[str]:
 
 
 def _field_words(f: Features, sign: str) -> str:
+    if f.phase == "none" and f.filtered_fit is not None:
+        told = f"{_seen(f.filtered_fit)} over {f.filtered_fit.n_border} border voxels"
+        return f"{told} in filtered phase, moment not measured: {sign.replace('_', ' ')}"
     if f.phase == "none":
         return "no usable phase: blood and calcium cannot be told apart"
     if f.fit is None:
@@ -300,14 +307,19 @@ def _field_words(f: Features, sign: str) -> str:
     size = f"{abs(fit.moment_ppm_mm3):.2f} +- {fit.se_ppm_mm3:.2f} ppm mm3"
     if f.phase == "unsigned":
         return f"moment of size {size}, sign not assessed: handedness of the phase unknown"
+    size = f"{fit.moment_ppm_mm3:.2f} +- {fit.se_ppm_mm3:.2f} ppm mm3"
+    word = sign.replace("_", " ")
+    return f"{_seen(fit)} over {fit.n_border} border voxels, moment {size}: {word}"
+
+
+def _seen(fit: MomentFit) -> str:
+    """Return where the field was positive and where negative."""
     seen = " and ".join(
         f"{'positive' if value > 0 else 'negative'} at the {where}"
         for value, where in ((fit.equator_ppm, "equator"), (fit.poles_ppm, "poles"))
         if np.isfinite(value)
     )
-    size = f"{fit.moment_ppm_mm3:.2f} +- {fit.se_ppm_mm3:.2f} ppm mm3"
-    told = f"field {seen}" if seen else "field"
-    return f"{told} over {fit.n_border} border voxels, moment {size}: {sign.replace('_', ' ')}"
+    return f"field {seen}" if seen else "field"
 
 
 def name_void(

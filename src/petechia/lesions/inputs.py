@@ -15,8 +15,8 @@ Volume = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
 ARRAYS = (
     "brain_mask", "magnitude", "swi", "r2star", "local_field_ppm", "total_field_ppm",
-    "field_noise_ppm", "field_mask", "chi_ppm", "vessel", "vein_length_mm", "csf",
-    "ventricle_mask", "air_mask",
+    "field_noise_ppm", "field_mask", "filtered_field_ppm", "chi_ppm", "vessel",
+    "vein_length_mm", "csf", "ventricle_mask", "air_mask",
 )  # fmt: skip
 """Names of the arrays of `LesionInputs`."""
 
@@ -63,6 +63,9 @@ class LesionInputs:
         Its standard deviation; equal weights are used without [ppm].
     field_mask : (I, J, K) ndarray of bool, or None
         Where the local field is valid; the brain mask when None.
+    filtered_field_ppm : (I, J, K) ndarray of float, or None
+        Without a local field: phase of known handedness that a vendor high-pass filtered, as a
+        field [ppm]. It tells the sign of a spot, and nothing of its size.
     chi_ppm : (I, J, K) ndarray of float, or None
         Susceptibility, referenced [ppm].
     vessel : (I, J, K) ndarray of float, or None
@@ -92,6 +95,7 @@ class LesionInputs:
     total_field_ppm: Volume | None = None
     field_noise_ppm: Volume | None = None
     field_mask: Mask | None = None
+    filtered_field_ppm: Volume | None = None
     chi_ppm: Volume | None = None
     vessel: Volume | None = None
     vein_length_mm: Volume | None = None

@@ -99,13 +99,15 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
             f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
             "the others continue as veins or lie at the surface."
         )
-    fits = _moments(near, voids, features, sources, dark, signal, params)
+    fits = _moments(near, near.local_field_ppm, voids, features, sources, dark, signal, params)
+    filtered = None if near.has_field else near.filtered_field_ppm
+    signs = _moments(near, filtered, voids, features, sources, dark, signal, params)
     around = contexts([void.body + corner for void in voids], inputs)
     told = []
-    for f, fit, context in zip(features, fits, around, strict=True):
+    for f, fit, sign, context in zip(features, fits, signs, around, strict=True):
         i, j, k = (int(n) for n in np.rint(f.shape.centre_vox) + corner)
         region = inputs.region_of((i, j, k)) if inputs.region_of else None
-        told.append(replace(f, fit=fit, region=region, context=context))
+        told.append(replace(f, fit=fit, filtered_fit=sign, region=region, context=context))
     return Seen(
         near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
         voids=tuple(voids), features=tuple(told), centres_vox=sources[0],
@@ -156,7 +158,9 @@ def _places_and_radii(
 def _missing(inputs: LesionInputs) -> list[str]:
     """Say what the inputs cannot answer."""
     says = []
-    if not inputs.has_field:
+    if not inputs.has_field and inputs.filtered_field_ppm is not None:
+        says.append("The phase was high-pass filtered: signs are read from it, moments are not.")
+    elif not inputs.has_field:
         says.append("No usable phase: blood and calcium cannot be told apart.")
     elif not inputs.sign_trusted:
         says.append("The handedness of the phase is unknown: no sign is given.")
@@ -291,6 +295,7 @@ def _tube_chi(
 
 def _moments(
     inputs: LesionInputs,
+    field_ppm: npt.NDArray[np.floating] | None,
     voids: Sequence[Void],
     features: Sequence[Features],
     sources: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
@@ -298,8 +303,8 @@ def _moments(
     signal: npt.NDArray[np.float32],
     params: DetectParams,
 ) -> list[MomentFit | None]:
-    """Fit every candidate; all voids, `sources`, count as its neighbours."""
-    if inputs.local_field_ppm is None or not features:
+    """Fit every candidate in a field; all voids, `sources`, count as its neighbours."""
+    if field_ppm is None or not features:
         return [None] * len(features)
     centres = np.array([f.shape.centre_vox for f in features])
     radii = np.array([f.shape.radius_mm for f in features])
@@ -311,7 +316,7 @@ def _moments(
     edge = distance_inside_mm(field_mask, inputs.grid)
     places = np.concatenate([centres, sources[0][others]])
     return fit_moments(
-        inputs.local_field_ppm,
+        field_ppm,
         inputs.field_noise_ppm,
         usable,
         places,

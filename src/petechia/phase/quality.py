@@ -26,6 +26,11 @@ SMOOTH_MM = 8.0
 """Standard deviation of the scale that a high-pass filter empties [mm]."""
 FINE_MM = 2.0
 """Standard deviation of the scale that it leaves [mm]."""
+LEAST_FINE_RAD = 0.01
+"""Fine phase of a brain is more than this, at any usable echo time (rms) [rad]."""
+FEW = 0.75
+"""Where the typical smooth phase is more than this times the typical fine one, the fine phase comes
+from a few strong sources alone, and the smooth phase is theirs: nothing was filtered."""
 SMALL_MM = 60.0
 """A mask narrower than this along two axes is a crop, judged with caution [mm]."""
 
@@ -185,20 +190,24 @@ def highpass_evidence(
     Notes
     -----
     Fields from which a harmonic background was removed keep smooth tissue contrast, and
-    are not what this looks for.
+    are not what this looks for. Nor is phase with hardly any fine part, or with one of few
+    strong sources in an even field, as in phantoms: their far field is smooth, and it is there.
     """
     image = phase_rad[-1] if phase_rad.ndim == 4 else phase_rad
     grid.require(image, "phase_rad")
     require_finite(image, "phase_rad")
     mask = checked_mask(mask, grid)
-    smooth, fine = _scales(np.asarray(image, dtype=np.float32), mask, grid)
+    low, high = _scales(np.asarray(image, dtype=np.float32), mask, grid)
+    smooth, fine = (float(np.sqrt(np.mean(part**2))) for part in (low, high))
+    spread = float(np.median(np.abs(low))) < FEW * float(np.median(np.abs(high)))
     score = max(0.0, 1 - 2 * smooth / fine) if fine > 0 else 0.0
     wide = sorted(
         float(np.ptp(np.flatnonzero(mask.any(axis=other))) + 1) * d
         for other, d in zip(((1, 2), (0, 2), (0, 1)), grid.spacing_mm, strict=True)
     )
     crop = wide[1] < SMALL_MM
-    filtered = score > (0.75 if crop else 0.5) and smooth < 0.2
+    clear = score > (0.75 if crop else 0.5) and smooth < 0.2
+    filtered = clear and fine > LEAST_FINE_RAD and spread
     found = f"smooth phase {smooth:.2g} rad, fine phase {fine:.2g} rad (rms)"
     if filtered:
         says = f"The phase was high-pass filtered before it reached us: {found}."
@@ -209,8 +218,8 @@ def highpass_evidence(
     return HighpassEvidence(filtered=filtered, score=round(score, 4), says=says)
 
 
-def _scales(phase: Volume, mask: Mask, grid: Grid) -> tuple[float, float]:
-    """Return the rms of the smooth phase and of the fine phase on top of it [rad]."""
+def _scales(phase: Volume, mask: Mask, grid: Grid) -> tuple[Volume, Volume]:
+    """Return the smooth phase of blocks in the mask, and the fine phase on top of it [rad]."""
     box = ndimage.find_objects(mask.astype(np.int8))[0]
     phase, mask = phase[box], mask[box]
     blocks = Blocks.of(Grid.from_spacing(mask.shape, grid.spacing_mm), FINE_MM)
@@ -224,7 +233,7 @@ def _scales(phase: Volume, mask: Mask, grid: Grid) -> tuple[float, float]:
     near = [blur(part, coarse, FINE_MM)[inside] for part in parts]
     low = np.arctan2(wide[1], wide[0])
     high = wrap(np.arctan2(near[1], near[0]) - low)
-    return float(np.sqrt(np.mean(low**2))), float(np.sqrt(np.mean(high**2)))
+    return low, high
 
 
 def _wide(volume: Volume, grid: Grid) -> Volume:

@@ -381,16 +381,20 @@ def check_coverage(extent_mm: tuple[float, float, float], brain_ml: float, cut: 
     return Check(check="coverage", status="ok", value=value, says="The whole brain is covered.")
 
 
-def check_filtered(filtered: bool, says: str) -> Check:
-    """Return the check for phase that was high-pass filtered before it reached us."""
+def check_filtered(filtered: bool, says: str, *, signed: bool = False) -> Check:
+    """Return the check for phase that was high-pass filtered before it reached us.
+
+    `signed` tells that its handedness is known: signs can then be read from it.
+    """
     if filtered:
+        left = "it still tells blood from calcium and weights" if signed else "it still weights"
         return Check(
             check="phase filtering",
             status="refused",
             value="high-pass filtered",
             says=f"{says} Susceptibility and moments cannot be measured from filtered phase; "
-            "it still weights the SWI.",
-            forbids=("susceptibility", "sign"),
+            f"{left} the SWI.",
+            forbids=("susceptibility",) if signed else ("susceptibility", "sign"),
         )
     return Check(check="phase filtering", status="ok", value="not filtered", says=says)
 

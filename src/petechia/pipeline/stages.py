@@ -125,14 +125,18 @@ def unwrap_stage(work: Work) -> None:
     if phase is None:
         return
     evidence = highpass_evidence(phase, mask, grid)
-    work.checks.append(fitness.check_filtered(evidence.filtered, evidence.says))
+    work.checks.append(
+        fitness.check_filtered(evidence.filtered, evidence.says, signed=work.sign_trusted)
+    )
     if evidence.filtered:
+        work.phase_filtered = True
         filtered = phase[min(work.reading_echo, len(phase) - 1)] * np.float32(work.phase_sign)
         work.highpass_rad = filtered * mask
         if not work.sign_trusted:
             work.warnings.append(
-                "The handedness of filtered phase cannot be settled: the SWI takes it as given. "
-                "Give --phase-sign +1 or -1 if you know it."
+                "The handedness of filtered phase cannot be settled: the SWI takes it as given, "
+                "and blood and calcium are not told apart. Give --phase-sign +1 or -1 if you know "
+                "it."
             )
         return
     magnitude = echoes.magnitude
@@ -466,6 +470,7 @@ def lesion_inputs(work: Work) -> LesionInputs:
         total_field_ppm=work.total_field_ppm if usable else None,
         field_noise_ppm=work.field_noise_ppm,
         field_mask=work.local_mask,
+        filtered_field_ppm=_filtered_field(work),
         chi_ppm=work.chi_ppm,
         vessel=work.veins.likeness if work.veins is not None else None,
         vein_length_mm=work.veins.length_mm if work.veins is not None else None,
@@ -476,6 +481,14 @@ def lesion_inputs(work: Work) -> LesionInputs:
         region_of=work.regions.at if work.regions is not None and work.regions.ok else None,
         sign_trusted=usable and work.sign_trusted,
     )
+
+
+def _filtered_field(work: Work) -> np.ndarray | None:
+    """Return filtered phase of known handedness as a field; it tells signs and no more."""
+    if not (work.phase_filtered and work.sign_trusted) or work.highpass_rad is None:
+        return None
+    turn = radians_per_ppm(work.echoes.b0_t, work.reading_te_s)
+    return np.asarray(work.highpass_rad / turn, dtype=np.float32)
 
 
 STAGES: dict[str, Stage] = {

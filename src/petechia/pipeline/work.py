@@ -52,6 +52,7 @@ class Work:
     field_noise_ppm: Volume | None = None
     field_residual_rad: Volume | None = None
     highpass_rad: Volume | None = None
+    phase_filtered: bool = False
     local_field_ppm: Volume | None = None
     local_mask: Mask | None = None
     chi_ppm: Volume | None = None
