@@ -1,0 +1,107 @@
+"""Over time: before and after an event, from the first to the last session, and new lesions."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from petechia.cohort.before_after import paired_counts
+from petechia.pipeline.group.frame import Frame
+from petechia.pipeline.group.plan import Plan
+from petechia.pipeline.group.scans import COMPARTMENTS, ScanRow
+from petechia.pipeline.group.tables import Table, interval_columns, spread, tidy
+
+BEFORE, AFTER = ("pre", "before", "no", "0"), ("post", "after", "yes", "1")
+
+
+def changes_tables(output: Path, frame: Frame, plan: Plan) -> list[Table]:
+    """Return what there is to tell over time; nothing where nobody was scanned twice."""
+    sessions = {(row.subject, row.session) for row in frame.scans}
+    if len(sessions) == len({subject for subject, _ in sessions}):
+        return []
+    return [before_after_table(frame, plan)]
+
+
+def before_after_table(frame: Frame, plan: Plan) -> Table:
+    """Return paired counts: last before and first after an event, or first and last session."""
+    columns = {
+        "from": "earlier scan", "to": "later scan", "place": "all, or a compartment",
+        "pairs": "people with both assessed", "left_out": "people of whom one was not assessable",
+        "before": "mean count", "after": "mean count",
+        **interval_columns("ratio", "after over before; robust, by person"),
+        **interval_columns("difference", "of means"), "p_signed_rank": "Wilcoxon",
+        "gained": "people with any in the later scan alone",
+        "lost": "people with any in the earlier scan alone", "p_mcnemar": "exact",
+        "same_protocol": "pairs with equal field, sequence and thickness",
+    }  # fmt: skip
+    out = Table("before_after", "The same people twice", columns)
+    names, pairs = _pairs(frame, plan)
+    if not pairs:
+        return out
+    alike = sum(_protocol(a) == _protocol(b) for a, b in pairs)
+    for place in ("all", *COMPARTMENTS):
+        before, after = (
+            np.array([_count(pair[side], place) for pair in pairs]) for side in (0, 1)
+        )
+        told = paired_counts(before, after, level=plan.level)
+        out.add(
+            **{"from": names[0], "to": names[1]},
+            place=place,
+            pairs=told.pairs,
+            left_out=told.left_out,
+            before=tidy(told.before),
+            after=tidy(told.after),
+            **spread("ratio", told.ratio),
+            **spread("difference", told.difference),
+            p_signed_rank=tidy(told.p_signed_rank),
+            gained=told.presence.only_second,
+            lost=told.presence.only_first,
+            p_mcnemar=tidy(told.presence.p_exact),
+            same_protocol=alike,
+        )
+    return out
+
+
+def _count(row: ScanRow, place: str) -> float:
+    if not row.assessed:
+        return float("nan")
+    return float(len(row.lesions) if place == "all" else row.count(place))
+
+
+def _protocol(row: ScanRow) -> tuple[object, ...]:
+    told = row.protocol
+    return tuple(
+        str(told.get(name)) for name in ("b0_t", "te_s", "slice_thickness_mm", "spacing_mm")
+    )
+
+
+def _pairs(frame: Frame, plan: Plan) -> tuple[tuple[str, str], list[tuple[ScanRow, ScanRow]]]:
+    """Return what the two sides are called, and a pair of scans for each person."""
+    by: dict[str, list[int]] = defaultdict(list)
+    for n, row in enumerate(frame.scans):
+        by[row.subject].append(n)
+    event = frame.people.get(plan.event)
+    pairs = []
+    if event is not None and not event.factor.is_number:
+        said = event.words()
+        for rows in by.values():
+            before = [n for n in rows if said[n].lower() in BEFORE]
+            after = [n for n in rows if said[n].lower() in AFTER]
+            if before and after:
+                pairs.append((_best(frame, before, last=True), _best(frame, after, last=False)))
+        if pairs:
+            return ("before", "after"), pairs
+    for rows in by.values():
+        if len({frame.scans[n].session for n in rows}) > 1:
+            first = [n for n in rows if frame.scans[n].session == frame.scans[rows[0]].session]
+            last = [n for n in rows if frame.scans[n].session == frame.scans[rows[-1]].session]
+            pairs.append((_best(frame, first, last=False), _best(frame, last, last=True)))
+    return ("first session", "last session"), pairs
+
+
+def _best(frame: Frame, rows: list[int], last: bool) -> ScanRow:
+    """Return the last (or first) session's scan: assessed before not."""
+    ordered = sorted(rows, key=lambda n: (frame.scans[n].session or "", frame.scans[n].prefix))
+    ordered = ordered[::-1] if last else ordered
+    assessed = [n for n in ordered if frame.scans[n].assessed]
+    return frame.scans[(assessed or ordered)[0]]
