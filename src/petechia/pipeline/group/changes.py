@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from petechia.cohort.before_after import paired_counts
-from petechia.pipeline.group.frame import Frame
+from petechia.pipeline.group.frame import Frame, natural
 from petechia.pipeline.group.plan import Plan
 from petechia.pipeline.group.scans import COMPARTMENTS, ScanRow
 from petechia.pipeline.group.tables import Table, interval_columns, spread, tidy
@@ -78,8 +78,9 @@ def _protocol(row: ScanRow) -> tuple[object, ...]:
 def _pairs(frame: Frame, plan: Plan) -> tuple[tuple[str, str], list[tuple[ScanRow, ScanRow]]]:
     """Return what the two sides are called, and a pair of scans for each person."""
     by: dict[str, list[int]] = defaultdict(list)
-    for n, row in enumerate(frame.scans):
-        by[row.subject].append(n)
+    order = sorted(range(len(frame.scans)), key=lambda n: natural(frame.scans[n].session or ""))
+    for n in order:
+        by[frame.scans[n].subject].append(n)
     event = frame.people.get(plan.event)
     pairs = []
     if event is not None and not event.factor.is_number:
@@ -101,7 +102,6 @@ def _pairs(frame: Frame, plan: Plan) -> tuple[tuple[str, str], list[tuple[ScanRo
 
 def _best(frame: Frame, rows: list[int], last: bool) -> ScanRow:
     """Return the last (or first) session's scan: assessed before not."""
-    ordered = sorted(rows, key=lambda n: (frame.scans[n].session or "", frame.scans[n].prefix))
-    ordered = ordered[::-1] if last else ordered
+    ordered = rows[::-1] if last else rows
     assessed = [n for n in ordered if frame.scans[n].assessed]
     return frame.scans[(assessed or ordered)[0]]

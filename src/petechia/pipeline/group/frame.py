@@ -252,7 +252,7 @@ def _rounded_field(b0_t: Any) -> float | None:
 def _chosen(scans: Sequence[ScanRow], plan: Plan) -> npt.NDArray[np.bool_]:
     """Mark for each person one scan: assessed before not, of the session asked for, by name."""
     best: dict[str, tuple[Any, int]] = {}
-    sessions = sorted({s.session or "" for s in scans}, key=_natural)
+    sessions = sorted({s.session or "" for s in scans}, key=natural)
     order = {session: n for n, session in enumerate(sessions)}
     for n, scan in enumerate(scans):
         if plan.session not in ("first", "last") and scan.session != plan.session:
@@ -268,7 +268,8 @@ def _chosen(scans: Sequence[ScanRow], plan: Plan) -> npt.NDArray[np.bool_]:
     return out
 
 
-def _natural(label: str) -> tuple[int, int, str]:
+def natural(label: str) -> tuple[int, int, str]:
+    """Return the key that sorts labels of sessions: 2 before 10, numbers before words."""
     return (0, int(label), label) if label.isdigit() else (1, 0, label)
 
 

@@ -174,3 +174,75 @@ def quality_table(frame: Frame) -> Table:
         most = max(sorted(set(said)), key=said.count, default=None)
         out.add(check=name, **tally, commonest=most)
     return out
+
+
+def characteristics_table(frame: Frame) -> Table:
+    """Return who the people are: of all assessed, and of those with and without microbleeds."""
+    columns = {
+        "factor": "factor", "group": "level; empty for a number", "unit": "of a number",
+        "known": "people of whom it is known",
+        **{f"{who}_{what}": f"{words} {said}" for who, words in
+           (("all", "of all:"), ("with", "of those with microbleeds:"),
+            ("without", "of those without:")) for what, said in
+           (("n", "people"), ("share", "share of those known"), ("median", "median"),
+            ("q1", "lower quartile"), ("q3", "upper quartile"))},
+    }  # fmt: skip
+    out = Table("characteristics", "The people", columns)
+    rows = frame.take(frame.chosen & frame.assessed)
+    present = rows.outcome("presence")
+    sides = {"all": np.ones(len(present), dtype=bool), "with": present == 1, "without": present == 0}
+    for column in rows.people.values():
+        if not column.factor.known or column.factor.text or not column.n_levels:
+            continue
+        known = ~np.isnan(column.values)
+        common = {"factor": column.factor.name, "unit": column.factor.unit or None,
+                  "known": int(known.sum())}  # fmt: skip
+        if column.factor.is_number:
+            cells: dict[str, Any] = {}
+            for who, side in sides.items():
+                values = column.values[side & known]
+                cells[f"{who}_n"] = len(values)
+                if len(values):
+                    q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
+                    cells |= {f"{who}_median": tidy(float(median), 4),
+                              f"{who}_q1": tidy(float(q1), 4),
+                              f"{who}_q3": tidy(float(q3), 4)}  # fmt: skip
+            out.add(**common, **cells)
+            continue
+        for code, word in enumerate(column.factor.levels):
+            if not (column.values == code).any():
+                continue
+            cells = {}
+            for who, side in sides.items():
+                n, of = int((side & (column.values == code)).sum()), int((side & known).sum())
+                cells |= {f"{who}_n": n, f"{who}_share": tidy(n / of) if of else None}
+            out.add(**common, group=word, **cells)
+    return out
+
+
+def protocols_table(frame: Frame) -> Table:
+    """Return each protocol: its scans, how many were assessed, and how many have any."""
+    columns = {"scanner": "maker and model", "b0_t": "nominal field [T]", "sequence": "kind",
+               "te_ms": "echo time read", "slice_thickness_mm": "slice thickness",
+               "scans": "scans", "assessed": "of these assessed", "with_any": "with a microbleed",
+               "mean": "mean count of those assessed"}  # fmt: skip
+    out = Table("protocols", "Protocols", columns)
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for n, row in enumerate(frame.scans):
+        if row.summary:
+            te = frame.facts["te_s"][n]
+            key = (
+                str(frame.facts["scanner"][n]), *(_fact(frame, k, n) for k in ("b0_t", "sequence")),
+                None if np.isnan(te) else tidy(1000 * float(te), 3),
+                _fact(frame, "slice_thickness_mm", n),
+            )  # fmt: skip
+            groups.setdefault(key, []).append(n)
+    for key in sorted(groups, key=lambda k: tuple(map(str, k))):
+        rows = [frame.scans[n] for n in groups[key]]
+        counts = [len(row.lesions) for row in rows if row.assessed]
+        out.add(
+            scanner=key[0], b0_t=key[1], sequence=key[2], te_ms=key[3], slice_thickness_mm=key[4],
+            scans=len(rows), assessed=len(counts), with_any=sum(c > 0 for c in counts),
+            mean=tidy(float(np.mean(counts)), 4) if counts else None,
+        )  # fmt: skip
+    return out

@@ -88,6 +88,8 @@ def analyse(
         listed.lesions_table(frame),
         listed.left_out_table(frame),
         listed.quality_table(frame),
+        listed.protocols_table(frame),
+        listed.characteristics_table(frame),
         prevalence.prevalence_table(frame, plan),
         prevalence.counts_table(frame, plan),
         associations.associations_table(frame, plan),
