@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.cohort.estimates import Columns, Floats
-from petechia.errors import ParameterError
 
 ADJUSTERS = ("b0_t", "sequence", "slice_thickness_mm")
 """What every count depends on besides the person; adjusted for where it varies."""
-MISSING_WORDS = ("", "n/a", "nan", "none", "unknown")
+MISSING_WORDS = ("", "n/a", "na", "nan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

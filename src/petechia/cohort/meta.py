@@ -1,7 +1,7 @@
 """Several studies in one: DerSimonian-Laird, Hartung-Knapp, heterogeneity, prediction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy.typing as npt
 
@@ -42,7 +42,7 @@ class Meta:
     tau2: float
     i2: float
     scale: str
-    mantel_haenszel: Estimate = Estimate()
+    mantel_haenszel: Estimate = field(default_factory=Estimate)
     notes: tuple[str, ...] = ()
 
     def back(self, value: float) -> float:
