@@ -88,7 +88,10 @@ def colour_of(share: float, most: float) -> int:
 def steps(most: float) -> list[tuple[str, str]]:
     """Return colour and range of each level of the legend [%]."""
     return [
-        (f"rgb{HEAT[n]}", f"{100 * most * n / HEATS:.1f}\N{EN DASH}{100 * most * (n + 1) / HEATS:.1f} %")
+        (
+            f"rgb{HEAT[n]}",
+            f"{100 * most * n / HEATS:.1f}\N{EN DASH}{100 * most * (n + 1) / HEATS:.1f} %",
+        )
         for n in range(HEATS)
     ]
 

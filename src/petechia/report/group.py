@@ -238,7 +238,11 @@ def _prevalence(page: GroupPage) -> list[dict[str, Any]]:
         ]  # fmt: skip
         out.append(
             {
-                "factor": "" if factor == last else "All" if factor == "all" else _title(page, factor),
+                "factor": ""
+                if factor == last
+                else "All"
+                if factor == "all"
+                else _title(page, factor),
                 "group": "all people" if group == "all" else plain(group),
                 "cells": cells,
             }
@@ -302,7 +306,12 @@ def _counts(page: GroupPage) -> dict[str, Any] | None:
         for key, words in PATTERNS.items() if whole[key] or key != "pattern_unknown"
     ]  # fmt: skip
     bins = [
-        (words, whole[f"bin_{key}"], percent(whole[f"bin_{key}"] / n), 100 * whole[f"bin_{key}"] / n)
+        (
+            words,
+            whole[f"bin_{key}"],
+            percent(whole[f"bin_{key}"] / n),
+            100 * whole[f"bin_{key}"] / n,
+        )
         for key, words in (("0", "0"), ("1-4", "1 to 4"), (">=5", "5 or more"))
     ]
     return {"rows": out, "patterns": patterns, "bins": bins}
@@ -570,4 +579,3 @@ def _missing(page: GroupPage) -> list[list[str]]:
          p_text(r["p_with_outcome"])]
         for r in rows if r["missing"]
     ]  # fmt: skip
-

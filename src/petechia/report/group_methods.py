@@ -6,7 +6,9 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-def methods_of(plan: Mapping[str, Any], tables: Mapping[str, Sequence[Row]]) -> list[tuple[str, str]]:
+def methods_of(
+    plan: Mapping[str, Any], tables: Mapping[str, Sequence[Row]]
+) -> list[tuple[str, str]]:
     """Return (sentence, DOI or '') of what was done.
 
     Parameters
@@ -43,7 +45,9 @@ def methods_of(plan: Mapping[str, Any], tables: Mapping[str, Sequence[Row]]) -> 
              "from the probabilities of its findings, fits pooled by Rubin's rules.",
              "10.1002/9780470316696")
         )  # fmt: skip
-    if any(r.get("q") is not None for name in ("models", "associations") for r in tables.get(name, ())):
+    if any(
+        r.get("q") is not None for name in ("models", "associations") for r in tables.get(name, ())
+    ):
         out.append(
             ("q is p after Benjamini and Hochberg over the family that each table names.",
              "10.1111/j.2517-6161.1995.tb02031.x")
@@ -81,9 +85,16 @@ def _models(plan: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, str
             (f"Adjusted for {adjusted.replace('_', ' ')} (the factor itself left out) where they vary.", "")
         )  # fmt: skip
     if any("firth" in f"{r['model']} {r.get('notes')}".lower() for r in rows):
-        out.append(("Where the outcome is separated, by penalised likelihood.", "10.1093/biomet/80.1.27"))
+        out.append(
+            ("Where the outcome is separated, by penalised likelihood.", "10.1093/biomet/80.1.27")
+        )
     if plan["repeated"] == "gee":
-        out.append(("All scans of each person, by generalised estimating equations.", "10.1093/biomet/73.1.13"))
+        out.append(
+            (
+                "All scans of each person, by generalised estimating equations.",
+                "10.1093/biomet/73.1.13",
+            )
+        )
     if plan["repeated"] == "mixed":
         out.append(("All scans of each person, with a random intercept.", ""))
     if plan["missing"] == "impute":

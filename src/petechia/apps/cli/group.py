@@ -85,9 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from petechia.pipeline.group.write import analyse, write_group
 
     given: dict[str, Any] = {
-        name: tuple(items(getattr(args, name)))
-        for name in LISTS
-        if getattr(args, name) is not None
+        name: tuple(items(getattr(args, name))) for name in LISTS if getattr(args, name) is not None
     }
     given |= {name: getattr(args, name) for name in PLAIN}
     plan = build_plan(args.config, given)

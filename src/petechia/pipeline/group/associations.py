@@ -47,9 +47,7 @@ def _outcomes(plan: Plan) -> list[str]:
     return [name for name in YES_NO_OUTCOMES if name in plan.outcome] or ["presence"]
 
 
-def _levels(
-    out: Table, outcome: str, present: np.ndarray, column: Column, level: float
-) -> None:
+def _levels(out: Table, outcome: str, present: np.ndarray, column: Column, level: float) -> None:
     known = ~np.isnan(present) & ~np.isnan(column.values)
     codes = [c for c in range(len(column.factor.levels)) if (known & (column.values == c)).any()]
     if len(codes) < 2:

@@ -40,9 +40,7 @@ def before_after_table(frame: Frame, plan: Plan) -> Table:
         return out
     alike = sum(_protocol(a) == _protocol(b) for a, b in pairs)
     for place in ("all", *COMPARTMENTS):
-        before, after = (
-            np.array([_count(pair[side], place) for pair in pairs]) for side in (0, 1)
-        )
+        before, after = (np.array([_count(pair[side], place) for pair in pairs]) for side in (0, 1))
         told = paired_counts(before, after, level=plan.level)
         out.add(
             **{"from": names[0], "to": names[1]},

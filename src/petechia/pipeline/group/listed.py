@@ -190,7 +190,11 @@ def characteristics_table(frame: Frame) -> Table:
     out = Table("characteristics", "The people", columns)
     rows = frame.take(frame.chosen & frame.assessed)
     present = rows.outcome("presence")
-    sides = {"all": np.ones(len(present), dtype=bool), "with": present == 1, "without": present == 0}
+    sides = {
+        "all": np.ones(len(present), dtype=bool),
+        "with": present == 1,
+        "without": present == 0,
+    }
     for column in rows.people.values():
         if not column.factor.known or column.factor.text or not column.n_levels:
             continue

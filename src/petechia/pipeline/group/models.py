@@ -33,7 +33,12 @@ COUNT_MODEL = {
     "hurdle": "hurdle_negative_binomial",
     "hurdle-poisson": "hurdle_poisson",
 }
-FAMILY = {"presence": "binomial", "lobar": "binomial", "deep": "binomial", "count": "negative_binomial"}
+FAMILY = {
+    "presence": "binomial",
+    "lobar": "binomial",
+    "deep": "binomial",
+    "count": "negative_binomial",
+}
 OUTCOME, PERSON = "outcome", "person"
 AS_PERSON = ("age", "sex")
 COLUMNS = {
@@ -137,7 +142,9 @@ def models_table(frame: Frame, plan: Plan, tell: Callable[[str], None]) -> Table
         repeated = plan.repeated if outcome in FAMILY else "none"
         kept = data
         if plan.repeated != "none" and repeated == "none":
-            kept = data_of(frame.take(frame.chosen), plan, [*dict.fromkeys([*exposures, *covariates])])
+            kept = data_of(
+                frame.take(frame.chosen), plan, [*dict.fromkeys([*exposures, *covariates])]
+            )
         table = kept.table | {OUTCOME: kept.frame.outcome(outcome)}
         for exposure in exposures:
             tell(f"{outcome}: {exposure}")
@@ -146,7 +153,9 @@ def models_table(frame: Frame, plan: Plan, tell: Callable[[str], None]) -> Table
                 fit = _fit(table, exposure, adjust, outcome, repeated, kept, plan)
                 _add(out, fit, outcome, exposure, adjust, kept)
     for adjusted in (0, 1):
-        told = [r for r in out.rows if r["asked"] and r["adjusted"] == adjusted and r["p"] is not None]
+        told = [
+            r for r in out.rows if r["asked"] and r["adjusted"] == adjusted and r["p"] is not None
+        ]
         for row, q in zip(told, adjusted_p([r["p"] for r in told]), strict=True):
             row["q"] = tidy(float(q))
     return out
@@ -303,7 +312,9 @@ def uncertainty_table(frame: Frame, plan: Plan, tell: Callable[[str], None]) -> 
         except PetechiaError as error:
             out.add(exposure=exposure, said=f"not fitted: {error.what}")
             continue
-        terms = [t for t in told.pooled.terms if t.name.partition("[")[0] == exposure and not t.part]
+        terms = [
+            t for t in told.pooled.terms if t.name.partition("[")[0] == exposure and not t.part
+        ]
         naive = {(t.name, t.part): t for t in told.naive.terms}
         for term in terms or (Term(name=exposure),):
             plain = naive.get((term.name, term.part), Term(name=term.name))
@@ -366,7 +377,7 @@ def missing_table(frame: Frame, plan: Plan) -> Table:
     }  # fmt: skip
     out = Table("missing", "What is missing", columns)
     rows = frame.take(frame.chosen & frame.assessed)
-    names = [n for n in dict.fromkeys([*default_factors(rows), *exposures_of(rows, plan)])]
+    names = list(dict.fromkeys([*default_factors(rows), *exposures_of(rows, plan)]))
     if not names or not len(rows.scans):
         return out
     data = data_of(rows, plan, names)

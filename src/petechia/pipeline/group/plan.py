@@ -128,7 +128,9 @@ class Plan:
         for name in ("imputations", "draws"):
             if getattr(self, name) < 2:
                 raise ParameterError(
-                    f"{name} = {getattr(self, name)}", where="petechia group", mend="Give 2 or more."
+                    f"{name} = {getattr(self, name)}",
+                    where="petechia group",
+                    mend="Give 2 or more.",
                 )
         if not 0 < self.smooth_mm <= 50:
             raise ParameterError(

@@ -85,9 +85,7 @@ def prevalence_table(frame: Frame, plan: Plan) -> Table:
     return out
 
 
-def _row(
-    out: Table, outcome: str, factor: str, group: str, present: Floats, level: float
-) -> None:
+def _row(out: Table, outcome: str, factor: str, group: str, present: Floats, level: float) -> None:
     told = prevalence(present, name=group, level=level)
     out.add(
         outcome=outcome,

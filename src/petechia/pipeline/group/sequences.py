@@ -93,9 +93,7 @@ def _index(name: str, told: Any) -> dict[str, Any]:
     return {name: tidy(told.value), f"{name}_low": tidy(told.low), f"{name}_high": tidy(told.high)}
 
 
-def _compare_counts(
-    out: Table, titles: tuple[str, str], pairs: Sequence[Pair], plan: Plan
-) -> None:
+def _compare_counts(out: Table, titles: tuple[str, str], pairs: Sequence[Pair], plan: Plan) -> None:
     def counts(rows: Iterator[ScanRow]) -> np.ndarray:
         return np.array([len(r.lesions) if r.assessed else np.nan for r in rows], dtype=float)
 

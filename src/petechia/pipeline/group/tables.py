@@ -101,7 +101,10 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> tuple[list[str], str]
     try:
         import duckdb  # noqa: F401
     except ImportError:
-        return names, "Parquet was not written: it needs petechia[cohort]. The TSV files say the same."
+        return (
+            names,
+            "Parquet was not written: it needs petechia[cohort]. The TSV files say the same.",
+        )
     for table in listed:
         _parquet(folder, table)
     return names + [f"{t.name}.parquet" for t in listed], ""
@@ -159,7 +162,9 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def query(folder: Path, tables: Sequence[Table], sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+def query(
+    folder: Path, tables: Sequence[Table], sql: str
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Return columns and rows of a query over the tables; it reaches no file and no network.
 
     Raises
