@@ -94,9 +94,9 @@ def _paired_difference(a: int, b: int, c: int, d: int, p: float, level: float) -
     low1, high1 = wilson(a + b, n, level)
     low2, high2 = wilson(a + c, n, level)
     margins = (a + b) * (c + d) * (a + c) * (b + d)
-    cross = a * d - b * c
+    cross = float(a * d - b * c)
     if cross > 0:
-        cross = max(cross - n // 2, 0) if n else cross
+        cross = max(cross - n / 2, 0.0)
     phi = cross / np.sqrt(margins) if margins else 0.0
     value = second - first
     below = (

@@ -111,7 +111,8 @@ def meta_analysis(
         none = Estimate(why="no study")
         return Meta(
             names=(), effects=y, variances=v, weights=y, fixed=none, random=none,
-            hartung_knapp=none, prediction=(NAN, NAN), q=NAN, p_q=NAN, tau2=NAN, i2=NAN, scale=scale,
+            hartung_knapp=none, prediction=(NAN, NAN), q=NAN, p_q=NAN, tau2=NAN, i2=NAN,
+            scale=scale,
         )  # fmt: skip
     w = 1 / v
     mean = float((w * y).sum() / w.sum())

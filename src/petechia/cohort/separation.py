@@ -61,12 +61,35 @@ def separating_classes(x: Floats, y: Floats, n_classes: int) -> Floats:
     return b
 
 
-def _parting(signed: Floats) -> Floats:
+def emptying_direction(x: Floats, y: Floats) -> Floats:
+    """Return a direction with x b = 0 where y > 0 and x b <= 0 (< 0 somewhere) where y is 0.
+
+    Along it the mean of a count goes to 0 where none was counted and nothing else changes: a
+    level of a factor in which nobody has any. Zeros if there is none.
+
+    References
+    ----------
+    .. [1] Santos Silva & Tenreyro (2010), Econ. Lett. 107, 310-312,
+       doi:10.1016/j.econlet.2010.02.020.
+    """
+    size = np.abs(x).max(axis=0)
+    size[size == 0] = 1.0
+    z = x / size
+    some = np.unique(z[y > 0], axis=0)
+    b: Floats = _parting(-z[y <= 0], equal=some) / size
+    return b
+
+
+def _parting(signed: Floats, equal: Floats | None = None) -> Floats:
     """Return b in [-1, 1] of the greatest sum of signed @ b, none of which is negative."""
+    if not len(signed):
+        return np.zeros(signed.shape[1])
     rows = np.unique(signed, axis=0)
+    held = {} if equal is None else {"A_eq": equal, "b_eq": np.zeros(len(equal))}
     found = linprog(
-        -signed.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=(-1, 1), method="highs"
-    )
+        -signed.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=(-1, 1), method="highs",
+        **held,
+    )  # fmt: skip
     if found.status != 0 or -found.fun < LEAST:
         return np.zeros(signed.shape[1])
     b = np.asarray(found.x, dtype=np.float64)
