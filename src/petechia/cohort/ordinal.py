@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from scipy import stats
@@ -85,7 +86,7 @@ def proportional_odds(
         turn[k + cut :, k + cut] = np.exp(params[k + cut])
     value = np.concatenate([turn[:k, :k] @ params[:k], thresholds + turn[k:, :k] @ params[:k]])
     names = [(design.names[n], "") for n in columns]
-    names += [(f"{a}|{b}", "threshold") for a, b in zip(labels, labels[1:], strict=False)]
+    names += [(f"{a}|{b}", "threshold") for a, b in pairwise(labels)]
     p = _brant(design, y, len(seen))
     notes = design.notes
     if p < DOUBTFUL:
@@ -96,7 +97,7 @@ def proportional_odds(
     )  # fmt: skip
 
 
-def _stacked(x: Floats, y: np.ndarray, q: int) -> tuple[Floats, Floats]:  # type: ignore[type-arg]
+def _stacked(x: Floats, y: np.ndarray, q: int) -> tuple[Floats, Floats]:
     """Return all cuts one below the other, each with an intercept of its own."""
     parts, above = [], []
     for cut in range(q - 1):
@@ -107,7 +108,7 @@ def _stacked(x: Floats, y: np.ndarray, q: int) -> tuple[Floats, Floats]:  # type
     return np.concatenate(parts), np.concatenate(above)
 
 
-def _brant(design: Design, y: np.ndarray, q: int) -> float:  # type: ignore[type-arg]
+def _brant(design: Design, y: np.ndarray, q: int) -> float:
     """Return the p of equal slopes at all cuts; NaN where one cannot be fitted."""
     if q < 3:
         return NAN

@@ -1,6 +1,7 @@
 """Several scans of one person, or many people of one site: GEE and mixed models."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import statsmodels.api as sm
@@ -110,7 +111,7 @@ def _family(design: Design, family: str) -> object:
 
 def _grouped(
     design: Design, model: str, measure: str, family: str
-) -> tuple[np.ndarray, Fit | None]:  # type: ignore[type-arg]
+) -> tuple[np.ndarray, Fit | None]:
     """Return group numbers, and why there is nothing to fit, if so."""
     if design.groups is None:
         raise ParameterError(
@@ -120,9 +121,9 @@ def _grouped(
     if trouble is not None:
         return design.groups, trouble
     if family == "binomial":
-        parted = separating_direction(design.x, design.y).any()
+        parted = bool(separating_direction(design.x, design.y).any())
     else:
-        parted = family != "gaussian" and emptying_direction(design.x, design.y).any()
+        parted = family != "gaussian" and bool(emptying_direction(design.x, design.y).any())
     if parted:
         said = "a term foretells the outcome without fail: its estimate has no end"
         return design.groups, unfitted(design, model, measure, "separated", said)
@@ -171,7 +172,7 @@ def mixed(design: Design, family: str = "poisson", level: float = 0.95) -> Fit:
     return _quadrature(design, groups, model, family, level)
 
 
-def _linear(design: Design, groups: np.ndarray, model: str, level: float) -> Fit:  # type: ignore[type-arg]
+def _linear(design: Design, groups: np.ndarray, model: str, level: float) -> Fit:
     z, back = design.standardised()
     made, heard = attempt(
         lambda: sm.MixedLM(design.y - design.offset, z, groups).fit(
@@ -203,7 +204,7 @@ def _quadrature(
     groups: np.ndarray,
     model: str,
     family: str,
-    level: float,  # type: ignore[type-arg]
+    level: float,
 ) -> Fit:
     z, back = design.standardised()
     k, n_groups = z.shape[1], int(groups.max()) + 1
@@ -245,8 +246,6 @@ def _quadrature(
 
 
 def _renamed(fit: Fit, model: str, notes: tuple[str, ...], n_groups: int) -> Fit:
-    from dataclasses import replace
-
     return replace(
         fit, model=model, notes=notes, statistics={"groups": float(n_groups), "group_sd": 0.0}
     )
@@ -257,7 +256,7 @@ def _marginal(
     y: Floats,
     offset: Floats,
     groups: np.ndarray,
-    family: str,  # type: ignore[type-arg]
+    family: str,
 ) -> Callable[[Floats], float]:
     """Return minus the log-likelihood of (coefficients, log SD), the intercepts integrated out.
 
@@ -268,7 +267,8 @@ def _marginal(
     constant = -gammaln(y + 1) if family == "poisson" else np.zeros_like(y)
 
     def summed(values: Floats) -> Floats:
-        return np.bincount(groups, weights=values, minlength=n_groups)
+        total: Floats = np.bincount(groups, weights=values, minlength=n_groups).astype(np.float64)
+        return total
 
     def own(eta: Floats) -> tuple[Floats, Floats, Floats]:
         if family == "poisson":
