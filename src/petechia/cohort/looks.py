@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from petechia.cohort.comparison import homogeneity
 from petechia.core.grid import Grid
 
 SHELL_MM = (1.0, 4.0)
@@ -36,6 +35,14 @@ class Look:
     def unambiguous(self) -> bool:
         """Whether both are as high as is asked for."""
         return self.conspicuity >= CONSPICUOUS and self.homogeneity >= HOMOGENEOUS
+
+
+def homogeneity(values: npt.ArrayLike) -> float:
+    """Return 1 - SD / |mean| of a lesion's voxels; NaN with fewer than two or a mean of 0."""
+    told = np.asarray(values, dtype=np.float64).ravel()
+    if len(told) < 2 or not told.mean():
+        return float("nan")
+    return float(1 - told.std() / abs(told.mean()))
 
 
 def looks(

@@ -9,7 +9,7 @@ from petechia.report.curves import Axis, Plot
 from petechia.report.evaluation import DASH, number
 from petechia.report.forest import ForestRow, forest
 from petechia.report.frequency import Map
-from petechia.report.group_methods import methods_of
+from petechia.report.group_methods import covariate_words, methods_of
 from petechia.report.page import environment
 from petechia.report.wording import capital, plain, spaced
 
@@ -181,7 +181,7 @@ def _answer(page: GroupPage) -> dict[str, Any]:
 
 def _interval(row: Row, kind: str = "wilson") -> str:
     low, high = row.get(f"{kind}_low"), row.get(f"{kind}_high")
-    return DASH if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"
+    return DASH if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def _left(rows: Sequence[Row]) -> dict[str, Any]:
@@ -380,7 +380,7 @@ def _forests(page: GroupPage) -> list[dict[str, Any]]:
                     "terms; the same numbers stand in the table below",
                 ),
                 "rows": table,
-                "adjusted_for": spaced(adjusted_for[-1]) if adjusted_for else "",
+                "adjusted_for": covariate_words(adjusted_for[-1]) if adjusted_for else "",
             }
         )  # fmt: skip
     return out
@@ -471,7 +471,9 @@ def _sites(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "people": f"{r['people']} of {r['n']}",
             "share": percent(r["share"]),
             "rate": ratio_text(r, "rate"),
-            "bar": round(100 * r["count"] / most, 1) if r["kind"] == "site" else None,
+            "bar": round(100 * r["count"] / most, 1)
+            if r["kind"] == "site" and r["count"]
+            else None,
         }
         for r in rows
         if r["count"] or r["place"] != "not known"

@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--repeated", metavar="HOW", help="all scans of each person: gee or mixed (none)")
     add("--missing", metavar="HOW", help="complete or impute (complete)")
     add("--imputations", type=whole, metavar="N", help="completed tables (20)")
-    add("--draws", type=whole, metavar="N", help="draws of counts from probabilities (50)")
+    add("--draws", type=whole, metavar="N", help="draws of counts from probabilities (20)")
     add("--session", metavar="S", help="which stands for a person: first, last or a label (first)")
     add("--acq", action=LIST, metavar="A", help="only scans of these acquisitions")
     add("--compare", metavar="ENTITY", help="compare sequences of the same people: acq")

@@ -38,6 +38,8 @@ def associations_table(frame: Frame, plan: Plan) -> Table:
     for outcome in _outcomes(plan):
         present = chosen.outcome(outcome)
         for column in groups_of(chosen, plan):
+            if column.factor.name == plan.by and plan.by not in plan.groups:
+                continue  # bands of prevalence have no reference: their trend is told
             _levels(out, outcome, present, column, plan.level)
     _with_q(out)
     return out

@@ -99,7 +99,7 @@ class Plan:
     repeated: str = "none"
     missing: str = "complete"
     imputations: int = 20
-    draws: int = 50
+    draws: int = 20
     session: str = "first"
     acq: tuple[str, ...] = ()
     compare: str = ""
