@@ -399,7 +399,8 @@ def _tests(page: GroupPage) -> list[dict[str, str]]:
     return [
         {
             "outcome": OUTCOMES[r["outcome"]],
-            "factor": f"{_title(page, r['factor'])}: {plain(r['group'])} against {plain(r['reference'])}",
+            "factor": f"{_title(page, r['factor'])}: {plain(r['group'])} against "
+            f"{plain(r['reference'])}",
             "exposed": f"{r['cases']}/{r['n']}",
             "others": f"{r['cases_0']}/{r['n_0']}",
             "odds": ratio_text(r, "odds_ratio"),
@@ -535,7 +536,9 @@ def _sequences(page: GroupPage) -> dict[str, Any] | None:
             {
                 "pair": f"{plain(r['first'])} and {plain(r['second'])}", "pairs": r["pairs"],
                 "totals": f"{r['total_first']} and {r['total_second']}", "ratio": ratio_text(r),
-                "presence": f"{r['both']} / {r['only_first']} / {r['only_second']} / {r['neither']}",
+                "presence": " / ".join(
+                    str(r[key]) for key in ("both", "only_first", "only_second", "neither")
+                ),
                 "p": p_text(r["p_mcnemar"]),
                 "bias": f"{_two(r['bias'])} ({_two(r['limits_low'])} to {_two(r['limits_high'])})",
                 "icc": ratio_text(r, "icc_absolute"), "kappa": ratio_text(r, "kappa"),
@@ -555,7 +558,9 @@ def _sequences(page: GroupPage) -> dict[str, Any] | None:
                 "pair": f"{plain(r['first'])} and {plain(r['second'])}",
                 "measure": capital(spaced(r["measure"])), "lesions": r["lesions"],
                 "medians": f"{_two(r.get('median_first'))} and {_two(r.get('median_second'))}",
-                "shares": f"{percent(r.get('share_first'), 0)} and {percent(r.get('share_second'), 0)}",
+                "shares": " and ".join(
+                    percent(r.get(f"share_{side}"), 0) for side in ("first", "second")
+                ),
                 "ratio": ratio_text(r), "p": p_text(r.get("p")),
             }
             for r in page.rows("sequence_looks") if r["lesions"]

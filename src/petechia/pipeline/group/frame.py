@@ -144,7 +144,8 @@ def build_frame(scans: Sequence[ScanRow], people: People, plan: Plan) -> Frame:
             mend=f"There are: {', '.join(there)}.",
         )
     left, notes = _left_out(scans, kept, people)
-    known = np.array([not people.rows or s.subject in people.subjects for s in kept], dtype=bool)
+    subjects = people.subjects
+    known = np.array([not people.rows or s.subject in subjects for s in kept], dtype=bool)
     if not known.any():
         raise InputError(
             f"none of {len(people.subjects)} participants is among {len(kept)} scans",

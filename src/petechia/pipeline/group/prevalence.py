@@ -60,8 +60,8 @@ def parts(column: Column) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
 def prevalence_table(frame: Frame, plan: Plan) -> Table:
     """Return prevalence of every yes-or-no outcome: of all, and in each group."""
     columns = {
-        "outcome": "what is looked for", "factor": "what people are told apart by", "group": "group",
-        "cases": "people with it", "n": "people in whom it could be told",
+        "outcome": "what is looked for", "factor": "what people are told apart by",
+        "group": "group", "cases": "people with it", "n": "people in whom it could be told",
         "not_assessable": "people left out", "share": "cases / n",
         "wilson_low": "Wilson's interval", "wilson_high": "", "exact_low": "exact interval "
         "(Clopper-Pearson)", "exact_high": "",

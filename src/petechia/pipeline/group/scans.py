@@ -149,7 +149,7 @@ def is_output(output: Path) -> bool:
 def _summaries(output: Path) -> Iterator[Path]:
     """Yield summary files in order; only the folders where they can lie are looked into."""
     try:
-        subjects = sorted(e.path for e in os.scandir(output) if e.name.startswith("sub-"))
+        subjects = _inside(output, "sub-")
     except OSError as error:
         raise FileError(
             f"cannot be read ({error.strerror})",
@@ -157,14 +157,21 @@ def _summaries(output: Path) -> Iterator[Path]:
             mend="Give the output folder of `petechia run`.",
         ) from error
     for subject in subjects:
-        places = [subject]
-        if os.path.isdir(subject):
-            places += sorted(e.path for e in os.scandir(subject) if e.name.startswith("ses-"))
-        for place in places:
-            anat = os.path.join(place, "anat")
-            if os.path.isdir(anat):
-                names = sorted(e.name for e in os.scandir(anat) if e.name.endswith(SUMMARY))
-                yield from (Path(anat, name) for name in names)
+        inside = _inside(subject, "")
+        for place in (p for p in inside if p.name == "anat" or p.name.startswith("ses-")):
+            anat = place if place.name == "anat" else place / "anat"
+            if place is anat or anat.is_dir():
+                yield from (p for p in _inside(anat, "") if p.name.endswith(SUMMARY))
+
+
+def _inside(folder: Path, start: str) -> list[Path]:
+    """Return what a folder holds whose name begins with `start`, in order; [] for a file."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.startswith(start))
+    except NotADirectoryError:
+        return []
+    return [folder / name for name in names]
 
 
 def _read(path: Path) -> ScanRow:
@@ -214,24 +221,36 @@ def _entities(prefix: str) -> Mapping[str, str]:
 
 
 def _findings(path: Path) -> tuple[tuple[Lesion, ...], tuple[float, ...]]:
-    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    """Return counted lesions and every probability.
+
+    A table holds long sentences, a cohort a million rows: of what is not counted only the
+    first and last cells are cut off.
+    """
+    head, *lines = path.read_text(encoding="utf-8").split("\n")
     names = head.split("\t")
     at = {name: n for n, name in enumerate(names)}
+    chance_at, counted_at = at["probability"], at["counted"]
+    first = max(chance_at, counted_at) + 1
+    after = [at[name] for name in ("reader", "ct_calcified") if name in at]
+    last = len(names) - min(after) if after else 0
     lesions, chances = [], []
-    decided, calcified = at.get("reader"), at.get("ct_calcified")
     for line in lines:
-        cells = line.split("\t")
-        counted = cells[at["counted"]] == "1"
+        if not line:
+            continue
+        front = line.split("\t", first)
+        counted = front[counted_at] == "1"
         if counted:
-            lesions.append(_lesion(cells, at))
-        if decided is not None and cells[decided] != "n/a":
-            chance = float(counted)
-        elif calcified is not None and cells[calcified] == "1":
-            chance = 0.0
+            lesions.append(_lesion(line.split("\t"), at))
+        back = line.rsplit("\t", last)[1:] if last else []
+        told = {name: back[at[name] - len(names)] for name in ("reader", "ct_calcified")
+                if name in at}  # fmt: skip
+        if told.get("reader", "n/a") != "n/a":
+            chances.append(float(counted))
+        elif told.get("ct_calcified") == "1":
+            chances.append(0.0)
         else:
-            told = cells[at["probability"]]
-            chance = float(counted) if told == "n/a" else float(told)
-        chances.append(chance)
+            text = front[chance_at]
+            chances.append(float(counted) if text == "n/a" else float(text))
     return tuple(lesions), tuple(chances)
 
 

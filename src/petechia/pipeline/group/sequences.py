@@ -178,7 +178,8 @@ def _compare_lesions(
 def _look_table() -> Table:
     columns = {
         "first": "image", "second": "image", "measure": "of the same lesions",
-        "lesions": "in both", "people": "whose lesions they are", "median_first": "", "median_second": "",
+        "lesions": "in both", "people": "whose lesions they are",
+        "median_first": "", "median_second": "",
         "at_least": "share of lesions at or above this is compared", "share_first": "",
         "share_second": "", **interval_columns("ratio", "share_first / share_second (Lee 2022's "
         "direction, SWI over QSM); robust over people"), "p": "of a ratio of 1",
