@@ -186,3 +186,13 @@ def cohort(tmp_path_factory) -> Cohort:
     output = write_made(root / "out", scans)
     crash(output, "sub-900")
     return Cohort(output, write_people(root / "raw" / "participants.tsv", people), 1.5, 2.2)
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """Return what makes output folders and tables of people."""
+    return SimpleNamespace(
+        scan=lambda name, sites=(), **more: Made(name, list(sites), **more),
+        name=scan_name, write=write_made, people=write_people, crash=crash,
+        with_effects=people_with_effects, places=PLACES, turn=TURN,
+    )  # fmt: skip
