@@ -17,7 +17,7 @@ from petechia.cohort.design_matrix import Design
 from petechia.cohort.estimates import NAN, Fit, Floats, attempt
 from petechia.cohort.fitting import fitted, refused, unfitted
 from petechia.cohort.logistic import logistic_regression
-from petechia.cohort.separation import emptying_direction
+from petechia.cohort.separation import blamed, emptying_direction
 from petechia.errors import ParameterError
 
 MEASURE = "rate ratio"
@@ -83,9 +83,7 @@ def count_regression(design: Design, model: str = "negative_binomial", level: fl
 
 def _emptied(design: Design, y: Floats) -> str:
     """Return the columns along which a mean goes to 0 where nobody has any."""
-    b = emptying_direction(design.x, y)
-    named = [name for name, v in zip(design.names, b, strict=True) if v and name != "intercept"]
-    return ", ".join(named) if b.any() else ""
+    return blamed(emptying_direction, design.x, y, design.names)
 
 
 def _mean(design: Design) -> tuple[Any, Floats]:
