@@ -147,10 +147,17 @@ def _at_bound(design: Design, level: float) -> Fit:
     )  # fmt: skip
 
 
-def _maximum(model: Callable[[], Any], start: Floats) -> tuple[Any, str]:
+NEWTON, BFGS, SIMPLEX = ("newton", 100), ("bfgs", 1000), ("nm", 4000)
+
+
+def _maximum(
+    model: Callable[[], Any],
+    start: Floats,
+    methods: tuple[tuple[str, int], ...] = (NEWTON, BFGS, SIMPLEX),
+) -> tuple[Any, str]:
     """Return a converged result with an invertible Hessian by one method or another, or why not."""
     said = "the iteration did not converge"
-    for method, steps in (("newton", 100), ("bfgs", 1000), ("nm", 4000)):
+    for method, steps in methods:
         made, heard = attempt(
             lambda method=method, steps=steps: model().fit(  # type: ignore[misc]
                 start_params=start, method=method, maxiter=steps, disp=0, warn_convergence=False
@@ -210,6 +217,7 @@ def _inflated(negative_binomial: bool) -> Callable[[Design, float], Fit]:
         made, heard = _maximum(
             lambda: kind(design.y, z, exog_infl=np.ones((len(z), 1)), offset=design.offset),
             np.array(first),
+            (BFGS, NEWTON, SIMPLEX),  # its Hessian is numerical, and slow
         )
         if made is None:
             status = "singular" if "Hessian" in heard else "not_converged"
