@@ -109,12 +109,13 @@ def compare_counts(
     a, b = one[keep], other[keep]
     table = np.zeros((2, 2), dtype=np.int64)
     np.add.at(table, ((a > 0).astype(int), (b > 0).astype(int)), 1)
+    (neither, only_b), (only_a, both) = table.tolist()
     pair = np.stack([a, b], axis=1)
     return CountComparison(
         names=names, pairs=len(a), left_out=int(len(one) - len(a)),
         totals=(int(a.sum()), int(b.sum())),
         ratio=ratio_of_totals(b, a, level=level, measure="rate ratio"),
-        presence=mcnemar(int(table[1, 1]), int(table[1, 0]), int(table[0, 1]), int(table[0, 0]), level),
+        presence=mcnemar(both, only_a, only_b, neither, level),
         limits=bland_altman(a, b, scale, level), proportional=_proportional(a, b, scale, level),
         icc_absolute=icc(pair, "ICC(2,1)", level), icc_consistency=icc(pair, "ICC(3,1)", level),
         kappa_presence=kappa(table, "none", level), p_signed_rank=signed_rank(a, b),

@@ -17,7 +17,7 @@ from petechia.cohort.design_matrix import Design
 from petechia.cohort.estimates import NAN, Fit, Floats, attempt
 from petechia.cohort.fitting import fitted, refused, unfitted
 from petechia.cohort.logistic import logistic_regression
-from petechia.cohort.separation import emptying_direction
+from petechia.cohort.separation import blamed, emptying_direction
 from petechia.errors import ParameterError
 
 MEASURE = "rate ratio"
@@ -83,9 +83,7 @@ def count_regression(design: Design, model: str = "negative_binomial", level: fl
 
 def _emptied(design: Design, y: Floats) -> str:
     """Return the columns along which a mean goes to 0 where nobody has any."""
-    b = emptying_direction(design.x, y)
-    named = [name for name, v in zip(design.names, b, strict=True) if v and name != "intercept"]
-    return ", ".join(named) if b.any() else ""
+    return blamed(emptying_direction, design.x, y, design.names)
 
 
 def _mean(design: Design) -> tuple[Any, Floats]:
@@ -149,10 +147,17 @@ def _at_bound(design: Design, level: float) -> Fit:
     )  # fmt: skip
 
 
-def _maximum(model: Callable[[], Any], start: Floats) -> tuple[Any, str]:
+NEWTON, BFGS, SIMPLEX = ("newton", 100), ("bfgs", 1000), ("nm", 4000)
+
+
+def _maximum(
+    model: Callable[[], Any],
+    start: Floats,
+    methods: tuple[tuple[str, int], ...] = (NEWTON, BFGS, SIMPLEX),
+) -> tuple[Any, str]:
     """Return a converged result with an invertible Hessian by one method or another, or why not."""
     said = "the iteration did not converge"
-    for method, steps in (("newton", 100), ("bfgs", 1000), ("nm", 4000)):
+    for method, steps in methods:
         made, heard = attempt(
             lambda method=method, steps=steps: model().fit(  # type: ignore[misc]
                 start_params=start, method=method, maxiter=steps, disp=0, warn_convergence=False
@@ -212,6 +217,7 @@ def _inflated(negative_binomial: bool) -> Callable[[Design, float], Fit]:
         made, heard = _maximum(
             lambda: kind(design.y, z, exog_infl=np.ones((len(z), 1)), offset=design.offset),
             np.array(first),
+            (BFGS, NEWTON, SIMPLEX),  # its Hessian is numerical, and slow
         )
         if made is None:
             status = "singular" if "Hessian" in heard else "not_converged"

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from petechia.cohort.design_matrix import Design
 from petechia.cohort.estimates import NAN, Fit, Floats, Term, attempt
 from petechia.cohort.fitting import fitted, refused, unfitted
-from petechia.cohort.separation import separating_direction
+from petechia.cohort.separation import blamed, separating_direction
 from petechia.core.logistic import expit
 from petechia.errors import ParameterError
 
@@ -52,20 +52,14 @@ def logistic_regression(design: Design, penalty: str = "auto", level: float = 0.
             where="logistic_regression",
             mend="Give presence, not a count.",
         )
-    direction = separating_direction(design.x, design.y)
-    parted = [
-        name for name, b in zip(design.names, direction, strict=True) if b and name != "intercept"
-    ]
+    parted = blamed(separating_direction, design.x, design.y, design.names)
     notes = (*design.notes, *_few_events(design))
-    if direction.any() and penalty == "none":
-        said = f"the outcome is separated by {', '.join(parted)}: the likelihood has no maximum"
+    if parted and penalty == "none":
+        said = f"the outcome is separated by {parted}: the likelihood has no maximum"
         return unfitted(design, model, MEASURE, "separated", said, notes)
-    if direction.any() and penalty == "auto":
-        notes = (
-            *notes,
-            f"the outcome is separated by {', '.join(parted)}: Firth's penalised likelihood",
-        )
-    if penalty == "firth" or direction.any():
+    if parted and penalty == "auto":
+        notes = (*notes, f"the outcome is separated by {parted}: Firth's penalised likelihood")
+    if penalty == "firth" or parted:
         return _firth(design, notes, level)
     return _plain(design, model, notes, level)
 

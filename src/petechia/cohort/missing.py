@@ -340,9 +340,9 @@ def pooled_fit(fits: Sequence[Fit], level: float = 0.95) -> Fit:
         exp = [NAN] * 3 if plain else [float(np.exp(v)) for v in (e.value, e.low, e.high)]
         terms.append(
             Term(
-                name=term.name, part=term.part, coefficient=e.value, se=e.se, low=e.low, high=e.high,
-                p=NAN if term.part == "spread" else e.p, ratio=exp[0], ratio_low=exp[1],
-                ratio_high=exp[2],
+                name=term.name, part=term.part, coefficient=e.value, se=e.se, low=e.low,
+                high=e.high, p=NAN if term.part == "spread" else e.p, ratio=exp[0],
+                ratio_low=exp[1], ratio_high=exp[2],
             )
         )  # fmt: skip
     note = f"pooled over {m} sets by Rubin's rules"

@@ -14,7 +14,7 @@ from petechia.cohort.design_matrix import Design
 from petechia.cohort.estimates import Fit, Floats, attempt
 from petechia.cohort.fitting import fitted, refused, unfitted
 from petechia.cohort.logistic import logistic_regression
-from petechia.cohort.separation import emptying_direction, separating_direction
+from petechia.cohort.separation import blamed, emptying_direction, separating_direction
 from petechia.core.logistic import expit
 from petechia.errors import ParameterError
 
@@ -120,12 +120,12 @@ def _grouped(
     trouble = refused(design, model, measure, spare=2)
     if trouble is not None:
         return design.groups, trouble
-    if family == "binomial":
-        parted = bool(separating_direction(design.x, design.y).any())
-    else:
-        parted = family != "gaussian" and bool(emptying_direction(design.x, design.y).any())
+    parted = ""
+    if family != "gaussian":
+        kind = separating_direction if family == "binomial" else emptying_direction
+        parted = blamed(kind, design.x, design.y, design.names)
     if parted:
-        said = "a term foretells the outcome without fail: its estimate has no end"
+        said = f"{parted} foretells the outcome without fail: its estimate has no end"
         return design.groups, unfitted(design, model, measure, "separated", said)
     return design.groups, None
 
@@ -174,29 +174,45 @@ def mixed(design: Design, family: str = "poisson", level: float = 0.95) -> Fit:
 
 def _linear(design: Design, groups: np.ndarray, model: str, level: float) -> Fit:
     z, back = design.standardised()
-    made, heard = attempt(
-        lambda: sm.MixedLM(design.y - design.offset, z, groups).fit(
-            reml=True, method=["lbfgs", "bfgs", "powell"]
+    y, k = design.y - design.offset, z.shape[1]
+    made, heard = None, ""
+    for method in ("bfgs", "cg", "powell"):
+        made, heard = attempt(
+            lambda method=method: sm.MixedLM(y, z, groups).fit(reml=True, method=[method])  # type: ignore[misc]
         )
-    )
+        if made is not None and made.converged:
+            break
     if made is None or not made.converged:
         said = f"the iteration did not converge ({heard or 'no reason told'})"
         return unfitted(design, model, "difference", "not_converged", said)
-    k = z.shape[1]
     between, within = float(np.asarray(made.cov_re)[0, 0]), float(made.scale)
+    spread = _generalised(z, groups, between, within)
     notes = design.notes
     if between < 1e-6 * within:
         notes = (*notes, "the intercepts of groups do not differ: their SD is at its bound 0")
     n_groups = int(groups.max()) + 1
     return fitted(
         design, model, "difference", [(n, "") for n in design.names],
-        back @ np.asarray(made.fe_params), back @ np.asarray(made.cov_params())[:k, :k] @ back.T,
+        back @ np.asarray(made.fe_params)[:k], back @ spread @ back.T,
         notes=notes, level=level, df=n_groups - 1,
         statistics={
             "groups": float(n_groups), "group_sd": float(np.sqrt(between)),
             "residual_sd": float(np.sqrt(within)), "icc": between / (between + within),
         },
     )  # fmt: skip
+
+
+def _generalised(z: Floats, groups: np.ndarray, between: float, within: float) -> Floats:
+    """Return the covariance of generalised least squares with the variances given.
+
+    It holds at the bound 0 too, where the Hessian of the variances does not exist.
+    """
+    n_groups = int(groups.max()) + 1
+    sums = np.stack([np.bincount(groups, weights=c, minlength=n_groups) for c in z.T], axis=1)
+    size = np.bincount(groups, minlength=n_groups)
+    pull = between / (within * (within + size * between))
+    told = np.linalg.pinv(z.T @ z / within - (sums * pull[:, None]).T @ sums)
+    return np.asarray(told, dtype=np.float64)
 
 
 def _quadrature(

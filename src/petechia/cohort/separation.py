@@ -4,6 +4,8 @@ If so the likelihood has no maximum: coefficients run away, and a program that s
 prints a huge ratio with a huge interval. Found by linear programming before anything is fitted.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from scipy.optimize import linprog
 
@@ -33,6 +35,22 @@ def separating_direction(x: Floats, y: Floats) -> Floats:
     signed = (2 * y - 1)[:, None] * (x / size)
     b: Floats = _parting(signed) / size
     return b
+
+
+def blamed(
+    direction: Callable[[Floats, Floats], Floats], x: Floats, y: Floats, names: Sequence[str]
+) -> str:
+    """Return the columns that a separation hangs on, in words; '' where there is none.
+
+    A column without which there is none is to blame; where several would each do, all that the
+    direction found holds are named.
+    """
+    found = direction(x, y)
+    if not found.any():
+        return ""
+    held = [n for n, b in enumerate(found) if b and names[n] != "intercept"]
+    alone = [n for n in held if not direction(np.delete(x, n, axis=1), y).any()]
+    return ", ".join(names[n] for n in alone or held) or "the intercept"
 
 
 def separating_classes(x: Floats, y: Floats, n_classes: int) -> Floats:
