@@ -23,8 +23,10 @@ class ClinicalRow:
     where: str
 
 
-def read_clinical(path: Path) -> list[ClinicalRow]:
+def read_clinical(path: Path, option: str = "--clinical") -> list[ClinicalRow]:
     """Return the rows of a clinical JSON or TSV file, not yet checked for what they mean.
+
+    `option` is the word of the command line that named it, for what is told on failure.
 
     Raises
     ------
@@ -34,35 +36,42 @@ def read_clinical(path: Path) -> list[ClinicalRow]:
     try:
         large = path.stat().st_size > LARGEST_BYTES
     except OSError as error:
-        raise _unreadable(path, error.strerror) from error
+        raise _unreadable(path, error.strerror, option) from error
     if large:
-        raise _unreadable(path, f"larger than {LARGEST_BYTES // 1_000_000} MB")
+        raise _unreadable(path, f"larger than {LARGEST_BYTES // 1_000_000} MB", option)
     if path.suffix.lower() == ".json":
         return [ClinicalRow(None, None, read_json(path), path.name)]
     if path.suffix.lower() == ".tsv":
-        return _table(path)
+        return read_table(path, option)
     raise FileError(
         f"{path.suffix or 'no'} file", where=str(path), mend="Give a .json or a .tsv file."
     )
 
 
-def _unreadable(path: Path, why: Any) -> FileError:
+def _unreadable(path: Path, why: Any, option: str) -> FileError:
     return FileError(
-        f"cannot be read ({why})", where=str(path), mend="Check the path given to --clinical."
+        f"cannot be read ({why})", where=str(path), mend=f"Check the path given to {option}."
     )
 
 
-def _table(path: Path) -> list[ClinicalRow]:
+def read_table(path: Path, option: str, subject: str | None = None) -> list[ClinicalRow]:
+    """Return the rows of a TSV with `participant_id`, `session_id` or both.
+
+    `subject` stands for a `participant_id` that the table does not hold, as BIDS's
+    `sub-<label>_sessions.tsv` does not.
+    """
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error, option) from error
     reader = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
     names = [name.strip() for name in reader.fieldnames or []]
-    if SUBJECT not in names or len(set(names)) < len(names):
-        twice = "a column occurs twice" if SUBJECT in names else f"no column {SUBJECT}"
+    key = SUBJECT if subject is None else SESSION
+    if key not in names or len(set(names)) < len(names):
+        there = f" among {', '.join(names)[:200] or 'nothing'}"
+        twice = "a column occurs twice" if key in names else f"no column {key}{there}"
         raise FileError(
-            twice, where=str(path), mend=f"The first line names the columns, {SUBJECT} among them."
+            twice, where=str(path), mend=f"The first line names the columns, {key} among them."
         )
     reader.fieldnames = names
     rows, seen = [], set()
@@ -74,16 +83,16 @@ def _table(path: Path) -> list[ClinicalRow]:
                 where=where,
                 mend="Part the fields by tabs; write n/a for what is not known.",
             )
-        subject = _label(row.pop(SUBJECT), "sub-")
+        who = _label(row.pop(SUBJECT, subject), "sub-")
         session = _label(row.pop(SESSION, None), "ses-")
-        if not subject or (subject, session) in seen:
+        if not who or (who, session) in seen:
             raise FileError(
-                f"sub-{subject} stands here a second time" if subject else f"no {SUBJECT}",
+                f"sub-{who} stands here a second time" if who else f"no {SUBJECT}",
                 where=where,
                 mend=f"Give each participant one row, or one for each {SESSION}.",
             )
-        seen.add((subject, session))
-        rows.append(ClinicalRow(subject, session, row, where))
+        seen.add((who, session))
+        rows.append(ClinicalRow(who, session, row, where))
     return rows
 
 

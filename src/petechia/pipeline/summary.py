@@ -75,6 +75,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         },
         **counted,
         "susceptibility_reference": work.chi_reference if work.chi_ppm is not None else None,
+        "template": _template(work),
         "not_assessable": why_not + _not_assessable(work),
         "settings": work.settings.as_dict(),
         "input_sha256": {source.path: source.sha256 for source in work.scan.sources},
@@ -137,6 +138,20 @@ def protocol(work: Work) -> dict[str, Any]:
         "manufacturer": header.manufacturer,
         "model": header.model,
         "sequence": header.sequence_name,
+    }
+
+
+def _template(work: Work) -> dict[str, Any] | None:
+    """Return how places of the scan lie in the template, when that is believed.
+
+    The affine part alone: what was deformed beyond it moves a place by a few millimetres.
+    """
+    fit = work.registration
+    if fit is None or not fit.ok or work.regions is None or not work.regions.ok:
+        return None
+    return {
+        "name": "ICBM 152 2009c symmetric",
+        "scan_to_template": [[round(float(v), 6) for v in row] for row in fit.matrix],
     }
 
 

@@ -33,6 +33,8 @@ COMMANDS = {
     "dicom": "results of a run as DICOM beside the images they came from",
     "deidentify": "DICOM without the person: names, dates, identifiers, the face",
     "evaluate": "results against truth: rates, curves, maps, by every published rule",
+    "group": "a cohort: prevalence, models, map and one page from its outputs and people",
+    "reproduce": "published numbers on microbleeds beside the same numbers by this package",
     "calibrate": "a site's decisions move probabilities and thresholds there",
 }
 """Commands in the order of the help text; each is a module of this folder."""

@@ -1,0 +1,255 @@
+"""Over time: before and after an event, from the first to the last session, and new lesions."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.cohort.before_after import paired_counts
+from petechia.cohort.incidence import incidence
+from petechia.errors import FileError
+from petechia.pipeline.group.frame import Frame, natural
+from petechia.pipeline.group.plan import Plan
+from petechia.pipeline.group.prevalence import groups_of, parts
+from petechia.pipeline.group.scans import COMPARTMENTS, ScanRow
+from petechia.pipeline.group.tables import Table, interval_columns, spread, tidy
+
+BEFORE, AFTER = ("pre", "before", "no", "0"), ("post", "after", "yes", "1")
+
+
+def changes_tables(output: Path, frame: Frame, plan: Plan) -> list[Table]:
+    """Return what there is to tell over time; nothing where nobody was scanned twice."""
+    sessions = {(row.subject, row.session) for row in frame.scans}
+    if len(sessions) == len({subject for subject, _ in sessions}):
+        return []
+    out = [before_after_table(frame, plan)]
+    followed = read_followed(output, frame)
+    if followed:
+        out += [follow_table(followed), incidence_table(followed, frame, plan)]
+    return out
+
+
+FOLLOWED = "sub-{0}/sub-{0}_desc-followup_lesions.tsv"
+"""What `petechia follow` writes for each person: a row for each lesion of each pair of scans."""
+FOLLOW_COLUMNS = {
+    "scan": "later scan", "against": "earlier scan", "state": "new, grown, shrunk, stable, "
+    "seen_not_counted, not_seen or not_assessable", "class": "what it is",
+    "counted": "1 if it is counted in the later scan", "side": "side", "site": "MARS site",
+    "compartment": "lobar, deep or infratentorial", "moment_ppm_mm3": "in the later scan",
+    "moment_before_ppm_mm3": "in the earlier scan", "change_ppm_mm3": "of the moment",
+    "change_low_ppm_mm3": "lower end of its interval", "change_high_ppm_mm3": "upper end",
+}  # fmt: skip
+DAYS_A_YEAR = 365.25
+
+
+def read_followed(output: Path, frame: Frame) -> dict[str, list[Mapping[str, str]]]:
+    """Return the rows of every person who was followed; an empty list: nothing was there.
+
+    Raises
+    ------
+    FileError
+        A table of `petechia follow` is not what it should be.
+    """
+    out: dict[str, list[Mapping[str, str]]] = {}
+    for subject in sorted({row.subject for row in frame.scans}):
+        path = output / FOLLOWED.format(subject)
+        if not path.is_file():
+            continue
+        head, *lines = path.read_text(encoding="utf-8").splitlines()
+        names = head.split("\t")
+        if not {"scan", "against", "state", "class"} <= set(names):
+            raise FileError(
+                f"columns {', '.join(names)[:200]}",
+                where=str(path),
+                mend="Run `petechia follow` again.",
+            )
+        out[subject] = [dict(zip(names, line.split("\t"), strict=False)) for line in lines if line]
+    return out
+
+
+def follow_table(followed: Mapping[str, list[Mapping[str, str]]]) -> Table:
+    """Return every followed lesion of everybody."""
+    out = Table("follow", "Lesions followed", {"participant_id": "person"} | FOLLOW_COLUMNS)
+    for subject, rows in followed.items():
+        for row in rows:
+            told = {name: row.get(name, "n/a") for name in FOLLOW_COLUMNS}
+            cells = {k: None if v == "n/a" else _number(v) for k, v in told.items()}
+            out.add(participant_id=f"sub-{subject}", **cells)
+    return out
+
+
+def _number(text: str) -> object:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text
+
+
+def is_new(row: Mapping[str, str]) -> bool:
+    """Return whether a row of `petechia follow` is a new microbleed that counts."""
+    return row["state"] == "new" and row["class"] == "microbleed" and row.get("counted") != "0"
+
+
+def incidence_table(
+    followed: Mapping[str, list[Mapping[str, str]]], frame: Frame, plan: Plan
+) -> Table:
+    """Return new microbleeds per person-year: of all, and in each group.
+
+    Time is that between the first and last assessed session, from the column `days` of the
+    sessions; people without it have a risk, no rate.
+    """
+    columns = {
+        "factor": "what people are told apart by", "group": "group",
+        "people": "people followed, with both scans assessed", "new": "new microbleeds",
+        "with_new": "people with any", "person_years": "between first and last session",
+        "no_time": "people left out of the rate: no days between their sessions",
+        **interval_columns("rate", "new a year, exact Poisson"),
+        **interval_columns("rate_robust", "the same, robust to lesions that come together"),
+        **interval_columns("risk", "with_new / people, Wilson"),
+    }  # fmt: skip
+    out = Table("incidence", "New microbleeds", columns)
+    rows = _first_rows(frame, followed)
+    new = np.array(
+        [sum(map(is_new, followed[frame.scans[n].subject])) for n in rows], dtype=np.float64
+    )
+    years = _years(frame, rows)
+    people = frame.take(rows)
+    listed = [("all", "all", np.ones(len(rows), dtype=bool))]
+    for column in groups_of(people, plan):
+        listed += [(column.factor.name, word, who) for word, who in parts(column)]
+    for factor, group, who in listed:
+        timed = who & (years > 0)
+        told = incidence(new[timed], years[timed], plan.level)
+        risk = incidence(new[who], np.ones(int(who.sum())), plan.level).risk
+        out.add(
+            factor=factor,
+            group=group,
+            people=int(who.sum()),
+            new=int(new[who].sum()),
+            with_new=int((new[who] > 0).sum()),
+            person_years=tidy(told.person_years),
+            no_time=int(who.sum() - timed.sum()),
+            **spread("rate", told.rate),
+            **spread("rate_robust", told.rate_robust),
+            **spread("risk", risk),
+        )
+    return out
+
+
+def _first_rows(
+    frame: Frame, followed: Mapping[str, list[Mapping[str, str]]]
+) -> npt.NDArray[np.intp]:
+    """Return the row of the first assessed scan of each person with two assessed sessions."""
+    by = _by_person(frame)
+    out = []
+    for subject in followed:
+        rows = [n for n in by[subject] if frame.scans[n].assessed and frame.known[n]]
+        if len({frame.scans[n].session for n in rows}) > 1:
+            out.append(rows[0])
+    return np.array(out, dtype=np.intp)
+
+
+def _years(frame: Frame, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    out = np.zeros(len(rows))
+    days = frame.people.get("days")
+    if days is None or not days.factor.is_number:
+        return out
+    by = _by_person(frame)
+    for at, n in enumerate(rows):
+        seen = [m for m in by[frame.scans[n].subject] if frame.scans[m].assessed]
+        told = days.values[seen]
+        told = told[~np.isnan(told)]
+        if len(told) > 1:
+            out[at] = (told.max() - told.min()) / DAYS_A_YEAR
+    return out
+
+
+def _by_person(frame: Frame) -> dict[str, list[int]]:
+    """Return each person's rows in the order of sessions."""
+    by: dict[str, list[int]] = defaultdict(list)
+    order = sorted(range(len(frame.scans)), key=lambda n: natural(frame.scans[n].session or ""))
+    for n in order:
+        by[frame.scans[n].subject].append(n)
+    return by
+
+
+def before_after_table(frame: Frame, plan: Plan) -> Table:
+    """Return paired counts: last before and first after an event, or first and last session."""
+    columns = {
+        "from": "earlier scan", "to": "later scan", "place": "all, or a compartment",
+        "pairs": "people with both assessed", "left_out": "people of whom one was not assessable",
+        "before": "mean count", "after": "mean count",
+        **interval_columns("ratio", "after over before; robust, by person"),
+        **interval_columns("difference", "of means"), "p_signed_rank": "Wilcoxon",
+        "gained": "people with any in the later scan alone",
+        "lost": "people with any in the earlier scan alone", "p_mcnemar": "exact",
+        "same_protocol": "pairs with equal field, sequence and thickness",
+    }  # fmt: skip
+    out = Table("before_after", "The same people twice", columns)
+    names, pairs = _pairs(frame, plan)
+    if not pairs:
+        return out
+    alike = sum(_protocol(a) == _protocol(b) for a, b in pairs)
+    for place in ("all", *COMPARTMENTS):
+        before, after = (np.array([_count(pair[side], place) for pair in pairs]) for side in (0, 1))
+        told = paired_counts(before, after, level=plan.level)
+        out.add(
+            **{"from": names[0], "to": names[1]},
+            place=place,
+            pairs=told.pairs,
+            left_out=told.left_out,
+            before=tidy(told.before),
+            after=tidy(told.after),
+            **spread("ratio", told.ratio),
+            **spread("difference", told.difference),
+            p_signed_rank=tidy(told.p_signed_rank),
+            gained=told.presence.only_second,
+            lost=told.presence.only_first,
+            p_mcnemar=tidy(told.presence.p_exact),
+            same_protocol=alike,
+        )
+    return out
+
+
+def _count(row: ScanRow, place: str) -> float:
+    if not row.assessed:
+        return float("nan")
+    return float(len(row.lesions) if place == "all" else row.count(place))
+
+
+def _protocol(row: ScanRow) -> tuple[object, ...]:
+    told = row.protocol
+    return tuple(
+        str(told.get(name)) for name in ("b0_t", "te_s", "slice_thickness_mm", "spacing_mm")
+    )
+
+
+def _pairs(frame: Frame, plan: Plan) -> tuple[tuple[str, str], list[tuple[ScanRow, ScanRow]]]:
+    """Return what the two sides are called, and a pair of scans for each person."""
+    by = _by_person(frame)
+    event = frame.people.get(plan.event)
+    pairs = []
+    if event is not None and not event.factor.is_number:
+        said = event.words()
+        for rows in by.values():
+            before = [n for n in rows if said[n].lower() in BEFORE]
+            after = [n for n in rows if said[n].lower() in AFTER]
+            if before and after:
+                pairs.append((_best(frame, before, last=True), _best(frame, after, last=False)))
+        if pairs:
+            return ("before", "after"), pairs
+    for rows in by.values():
+        if len({frame.scans[n].session for n in rows}) > 1:
+            first = [n for n in rows if frame.scans[n].session == frame.scans[rows[0]].session]
+            last = [n for n in rows if frame.scans[n].session == frame.scans[rows[-1]].session]
+            pairs.append((_best(frame, first, last=False), _best(frame, last, last=True)))
+    return ("first session", "last session"), pairs
+
+
+def _best(frame: Frame, rows: list[int], last: bool) -> ScanRow:
+    """Return the last (or first) session's scan: assessed before not."""
+    ordered = rows[::-1] if last else rows
+    assessed = [n for n in ordered if frame.scans[n].assessed]
+    return frame.scans[(assessed or ordered)[0]]

@@ -1,0 +1,588 @@
+"""The page of a cohort: how many, who, where, how sure, and what was left out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from petechia.report import frequency
+from petechia.report.curves import Axis, Plot
+from petechia.report.evaluation import DASH, number
+from petechia.report.forest import ForestRow, forest
+from petechia.report.frequency import Map
+from petechia.report.group_methods import covariate_words, methods_of
+from petechia.report.page import environment
+from petechia.report.wording import capital, plain, spaced
+
+__all__ = ["GroupPage", "Map", "render_group"]
+
+Row = Mapping[str, Any]
+OUTCOMES = {
+    "presence": "Any microbleed",
+    "lobar": "Any lobar microbleed",
+    "deep": "Any deep or infratentorial microbleed",
+    "5 or more": "Five or more microbleeds",
+    "count": "Number of microbleeds",
+    "bin": "Count group (0, 1 to 4, 5 or more)",
+    "category": "Pattern",
+}
+PATTERNS = {
+    "none": "None",
+    "lobar_only": "Strictly lobar",
+    "deep_only": "Strictly deep or infratentorial",
+    "mixed": "Mixed",
+    "pattern_unknown": "Not known: a site is not known",
+}
+STATUS = {
+    "not_assessable": "refused by a fitness check",
+    "failed": "failed",
+    "unreadable": "cannot be read",
+    "no_row": "not in the table of participants",
+    "no_scan": "without a scan",
+}
+MOST_LISTED = 40
+"""A page lists no more rows of what was left out; the table has all."""
+MOST_ROWS = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class GroupPage:
+    """What the page is made of.
+
+    Attributes
+    ----------
+    facts : mapping
+        Plain values: numbers of scans and people, plan, titles of factors, notes.
+    tables, columns, titles : mapping
+        Rows, meanings of columns, and titles of each table by its name.
+    files : sequence of str
+        What lies beside the page.
+    lesions : Map or None
+    notes : sequence of str
+    """
+
+    facts: Mapping[str, Any]
+    tables: Mapping[str, Sequence[Row]]
+    columns: Mapping[str, Mapping[str, str]]
+    titles: Mapping[str, str]
+    files: Sequence[str]
+    lesions: Map | None
+    notes: Sequence[str] = ()
+
+    def rows(self, name: str) -> Sequence[Row]:
+        """Return the rows of a table; none where it was not made."""
+        return self.tables.get(name, ())
+
+
+def render_group(page: GroupPage) -> str:
+    """Return the page of a cohort.
+
+    Returns
+    -------
+    str
+        HTML without scripts that loads nothing. The same input gives the same text.
+    """
+    facts = page.facts
+    return (
+        environment()
+        .get_template("group.html.j2")
+        .render(
+            facts=facts,
+            answer=_answer(page),
+            notes=[plain(text) for text in (*facts["notes"], *page.notes)],
+            left=_left(page.rows("left_out")),
+            people=_people(page),
+            prevalence=_prevalence(page),
+            bands=_bands(page),
+            counts=_counts(page),
+            forests=_forests(page),
+            failed=_failed(page),
+            tests=_tests(page),
+            trends=_trends(page),
+            uncertainty=_uncertainty(page),
+            dispersion=_dispersion(page),
+            sites=_sites(page.rows("sites")),
+            map=_map(page.lesions),
+            changes=_changes(page),
+            sequences=_sequences(page),
+            quality=page.rows("quality"),
+            protocols=_protocols(page),
+            missing=_missing(page),
+            methods=methods_of(facts["plan"], page.tables),
+            files=[(n, page.titles.get(n.rsplit(".", 1)[0], "")) for n in page.files],
+            ignored=[plain(name) for name in facts["ignored"]],
+        )
+    )
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share in percent, or a dash."""
+    return DASH if share is None else f"{100 * share:.{digits}f} %"
+
+
+def p_text(p: float | None) -> str:
+    """Return a p-value as papers print it."""
+    if p is None:
+        return DASH
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def ratio_text(row: Row, name: str = "ratio") -> str:
+    """Return `1.85 (1.20 to 2.86)`; a dash for what is not defined."""
+    value, low, high = (row.get(f"{name}{end}") for end in ("", "_low", "_high"))
+    if value is None:
+        return DASH
+    if low is None and high is None:
+        return _two(value)
+    return f"{_two(value)} ({_two(low)} to {_two(high)})"
+
+
+def _two(value: Any) -> str:
+    if value is None:
+        return DASH
+    if isinstance(value, str) or abs(value) == float("inf"):
+        return "no end"
+    return number(value, 2 if abs(value) < 100 else 0)
+
+
+def _title(page: GroupPage, factor: str) -> str:
+    """Return a factor in words; a cut or banded number keeps its cut."""
+    titles = page.facts["titles"]
+    for mark in (">=", "<=", ">", "<", ":"):
+        name, found, rest = factor.partition(mark)
+        if found and name in titles:
+            title = plain(titles[name])
+            return f"{title}, in bands" if mark == ":" else f"{title} {mark} {rest}"
+    return plain(titles.get(factor, spaced(factor)))
+
+
+def _answer(page: GroupPage) -> dict[str, Any]:
+    whole = [row for row in page.rows("prevalence") if row["factor"] == "all"]
+    first = next((row for row in whole if row["outcome"] == "presence"), None)
+    facts = page.facts
+    reviewed = facts["n_reviewed"]
+    counted = "Counts are of software: no reader reviewed them."
+    if reviewed:
+        counted = f"{reviewed} of {facts['n_assessed']} assessed scans were reviewed by a reader."
+        if reviewed == facts["n_assessed"]:
+            counted = "All assessed scans were reviewed by a reader."
+    return {
+        "share": None if first is None else percent(first["share"]),
+        "cases": first["cases"] if first else 0,
+        "n": first["n"] if first else 0,
+        "interval": _interval(first) if first else DASH,
+        "rows": [
+            (OUTCOMES[row["outcome"]], f"{row['cases']} of {row['n']}: {percent(row['share'])} "
+             f"({_interval(row)})")
+            for row in whole if row["outcome"] != "presence"
+        ],
+        "counted": counted,
+    }  # fmt: skip
+
+
+def _interval(row: Row, kind: str = "wilson") -> str:
+    low, high = row.get(f"{kind}_low"), row.get(f"{kind}_high")
+    return DASH if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def _left(rows: Sequence[Row]) -> dict[str, Any]:
+    groups = [
+        (words, sum(row["status"] == status for row in rows)) for status, words in STATUS.items()
+    ]
+    return {
+        "groups": [(words, n) for words, n in groups if n],
+        "rows": [
+            (plain(row["scan"] or row["participant_id"]), STATUS[row["status"]],
+             plain(row["reason"]))
+            for row in rows[:MOST_LISTED]
+        ],
+        "more": max(0, len(rows) - MOST_LISTED),
+    }  # fmt: skip
+
+
+def _people(page: GroupPage) -> list[dict[str, str]]:
+    out, last = [], None
+    for row in page.rows("characteristics"):
+        cells = {}
+        for who in ("all", "with", "without"):
+            if row.get("group"):
+                cells[who] = f"{row[f'{who}_n']} ({percent(row.get(f'{who}_share'), 0)})"
+            elif row.get(f"{who}_median") is None:
+                cells[who] = DASH
+            else:
+                cells[who] = (
+                    f"{row[f'{who}_median']:g} ({row[f'{who}_q1']:g} to {row[f'{who}_q3']:g})"
+                )
+        unit = row.get("unit")
+        title = _title(page, row["factor"]) + (f" [{unit}]" if unit and unit != "1" else "")
+        shown = title if row["factor"] != last else ""
+        last = row["factor"]
+        out.append(
+            {"factor": shown, "group": plain(row.get("group") or "median (quartiles)"),
+             "known": str(row["known"]) if shown else "", **cells}
+        )  # fmt: skip
+    return out[: 2 * MOST_ROWS]
+
+
+def _prevalence(page: GroupPage) -> list[dict[str, Any]]:
+    """Return a row for each group, its outcomes side by side."""
+    outcomes = list(dict.fromkeys(row["outcome"] for row in page.rows("prevalence")))
+    by: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in page.rows("prevalence"):
+        by.setdefault((row["factor"], row["group"]), {})[row["outcome"]] = row
+    out, last = [], None
+    for (factor, group), found in by.items():
+        cells = [
+            f"{row['cases']}/{row['n']}, {percent(row['share'])} ({_interval(row)})"
+            if row and row["n"] else DASH
+            for row in (found.get(outcome) for outcome in outcomes)
+        ]  # fmt: skip
+        out.append(
+            {
+                "factor": ""
+                if factor == last
+                else "All"
+                if factor == "all"
+                else _title(page, factor),
+                "group": "all people" if group == "all" else plain(group),
+                "cells": cells,
+            }
+        )
+        last = factor
+    heads = [OUTCOMES[outcome] for outcome in outcomes]
+    return [{"heads": heads, "rows": out}] if out else []
+
+
+def _bands(page: GroupPage) -> dict[str, Any] | None:
+    """Return the picture of prevalence over bands of a number."""
+    by = page.facts["plan"]["by"]
+    name, _, width = by.partition(":")
+    rows = [
+        row for row in page.rows("prevalence")
+        if row["factor"] == by and row["outcome"] == "presence" and row["n"]
+        and row["group"] != "not known"
+    ]  # fmt: skip
+    if not width or len(rows) < 2:
+        return None
+    step = float(width)
+    starts = [float(row["group"].partition(" to ")[0]) for row in rows]
+    middle = [start + step / 2 for start in starts]
+    title = _title(page, name)
+    plot = Plot(
+        x=Axis(title=title, low=min(starts) - step / 4, high=max(starts) + 1.25 * step),
+        y=Axis(title="People with a microbleed [%]", low=0, high=100),
+        says=f"Prevalence by {title}: "
+        + "; ".join(f"{r['group']}: {percent(r['share'], 0)} of {r['n']}" for r in rows),
+        lines=[([(x, 100 * r["share"]) for x, r in zip(middle, rows, strict=True)], True)],
+        points=[(x, 100 * r["share"], 0) for x, r in zip(middle, rows, strict=True)],
+        bars=[
+            (x, 100 * r["wilson_low"], 100 * r["wilson_high"])
+            for x, r in zip(middle, rows, strict=True)
+        ],
+    )
+    return {"svg": plot.svg(), "title": title}
+
+
+def _counts(page: GroupPage) -> dict[str, Any] | None:
+    rows = page.rows("counts")
+    if not rows or not rows[0]["n"]:
+        return None
+    whole, out, last = rows[0], [], None
+    for row in rows[:MOST_ROWS]:
+        factor = row["factor"]
+        shown = "" if factor == last else "All" if factor == "all" else _title(page, factor)
+        last = factor
+        cells = [DASH] * 7
+        if row["n"]:
+            cells = [
+                str(row["total"]), f"{row['mean']:g}", number(row["sd"], 1),
+                f"{row['median']:g} ({row['q1']:g} to {row['q3']:g})", str(row["most"]),
+                str(row["bin_>=5"]), str(row["above_10"]),
+            ]  # fmt: skip
+        group = "all people" if row["group"] == "all" else plain(row["group"])
+        out.append({"factor": shown, "group": group, "n": row["n"], "cells": cells})
+    n = whole["n"]
+    patterns = [
+        (words, whole[key], percent(whole[key] / n), 100 * whole[key] / n)
+        for key, words in PATTERNS.items() if whole[key] or key != "pattern_unknown"
+    ]  # fmt: skip
+    bins = [
+        (
+            words,
+            whole[f"bin_{key}"],
+            percent(whole[f"bin_{key}"] / n),
+            100 * whole[f"bin_{key}"] / n,
+        )
+        for key, words in (("0", "0"), ("1-4", "1 to 4"), (">=5", "5 or more"))
+    ]
+    return {"rows": out, "patterns": patterns, "bins": bins}
+
+
+def _asked(page: GroupPage, adjusted: int) -> list[Row]:
+    return [r for r in page.rows("models") if r["asked"] and r["adjusted"] == adjusted]
+
+
+def _term(page: GroupPage, row: Row) -> str:
+    name, _, level = row["term"].partition("[")
+    words = _title(page, name) if name in page.facts["titles"] else _title(page, row["exposure"])
+    if level:
+        words += f": {plain(level.rstrip(']'))}"
+    elif row.get("per"):
+        words += f", per {plain(str(row['per']))}"
+    part = row.get("part")
+    if part:
+        words += f" ({PATTERNS.get(part, spaced(part)).lower()})"
+    return words
+
+
+def _forests(page: GroupPage) -> list[dict[str, Any]]:
+    """Return for each outcome the adjusted ratios as a picture and a table."""
+    out = []
+    crude = {(r["outcome"], r["term"], r.get("part")): r for r in _asked(page, 0)}
+    every = _asked(page, 1) or _asked(page, 0)
+    for outcome in dict.fromkeys(r["outcome"] for r in every):
+        rows = [r for r in every if r["outcome"] == outcome]
+        fitted = [r for r in rows if r["status"] == "fitted" and r["ratio"] is not None]
+        measure = fitted[0]["measure"] if fitted else "ratio"
+        drawn = [
+            ForestRow(
+                label=_term(page, r),
+                text=f"{ratio_text(r)}  p {p_text(r['p'])}"
+                if r["status"] == "fitted" else "not fitted",
+                value=r["ratio"] if r["status"] == "fitted" else None,
+                low=r["ratio_low"], high=r["ratio_high"],
+                strong=r.get("q") is not None and r["q"] < 0.05,
+            )
+            for r in rows[:MOST_ROWS]
+        ]  # fmt: skip
+        table = [
+            {
+                "term": _term(page, r),
+                "crude": ratio_text(crude.get((outcome, r["term"], r.get("part")), {})),
+                "adjusted": ratio_text(r),
+                "p": p_text(r["p"]),
+                "q": p_text(r.get("q")),
+                "n": r["n"],
+                "left_out": r["left_out"],
+                "said": "" if r["status"] == "fitted" else plain(r["said"]),
+                "notes": plain(r.get("notes") or ""),
+            }
+            for r in rows
+        ]
+        adjusted_for = sorted({r["adjusted_for"] for r in rows if r.get("adjusted_for")}, key=len)
+        out.append(
+            {
+                "title": OUTCOMES[outcome],
+                "model": plain(next((r["model"] for r in fitted), rows[0]["model"])),
+                "measure": capital(measure),
+                "svg": forest(
+                    drawn, capital(measure),
+                    f"Forest plot: {measure} of {OUTCOMES[outcome].lower()} for {len(drawn)} "
+                    "terms; the same numbers stand in the table below",
+                ),
+                "rows": table,
+                "adjusted_for": covariate_words(adjusted_for[-1]) if adjusted_for else "",
+            }
+        )  # fmt: skip
+    return out
+
+
+def _failed(page: GroupPage) -> list[str]:
+    rows = [r for r in page.rows("models") if r["status"] != "fitted"]
+    told = dict.fromkeys(
+        (f"{OUTCOMES[r['outcome']]}, {_title(page, r['exposure'])}, "
+         f"{'adjusted' if r['adjusted'] else 'not adjusted'}", plain(r["said"])) for r in rows
+    )  # fmt: skip
+    return [f"{what}: {said}" for what, said in told][:MOST_LISTED]
+
+
+def _tests(page: GroupPage) -> list[dict[str, str]]:
+    return [
+        {
+            "outcome": OUTCOMES[r["outcome"]],
+            "factor": f"{_title(page, r['factor'])}: {plain(r['group'])} against "
+            f"{plain(r['reference'])}",
+            "exposed": f"{r['cases']}/{r['n']}",
+            "others": f"{r['cases_0']}/{r['n_0']}",
+            "odds": ratio_text(r, "odds_ratio"),
+            "risk": ratio_text(r, "risk_ratio"),
+            "difference": ratio_text(r, "risk_difference"),
+            "p": f"{p_text(r['p'])} ({r['test']})",
+            "q": p_text(r.get("q")),
+        }
+        for r in page.rows("associations")
+    ]  # fmt: skip
+
+
+def _trends(page: GroupPage) -> list[dict[str, str]]:
+    return [
+        {
+            "outcome": OUTCOMES[r["outcome"]],
+            "factor": _title(page, r["factor"]),
+            "groups": plain(r["groups"]),
+            "cases": "; ".join(
+                f"{a}/{b}" for a, b in zip(r["cases"].split(", "), r["n"].split(", "), strict=True)
+            ),
+            "z": number(r["z"]),
+            "p": p_text(r["p"]),
+            "q": p_text(r.get("q")),
+        }
+        for r in page.rows("trends")
+    ]
+
+
+def _uncertainty(page: GroupPage) -> list[dict[str, str]]:
+    return [
+        {
+            "term": _term(page, {**r, "term": r.get("term") or r["exposure"]}),
+            "plain": ratio_text(r, "as_counted"),
+            "carried": ratio_text(r, "with_detection"),
+            "said": plain(r["said"]) if r.get("with_detection") is None else "",
+        }
+        for r in page.rows("uncertainty")
+    ]
+
+
+def _dispersion(page: GroupPage) -> dict[str, Any] | None:
+    rows = page.rows("dispersion")
+    if not rows:
+        return None
+    first = rows[0]
+    models = [
+        (plain(r["model"]), number(r.get("aic"), 1), "least AIC" if r.get("chosen") else
+         "" if r["status"] == "fitted" else plain(r["said"]))
+        for r in rows
+    ]  # fmt: skip
+    return {
+        "models": models,
+        "dispersion": number(first.get("dispersion")),
+        "p_dispersion": p_text(first.get("p_dispersion")),
+        "zeros": first.get("zeros"),
+        "expected": number(first.get("zeros_expected"), 1),
+    }
+
+
+def _sites(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    most = max((r["count"] for r in rows if r["kind"] == "site"), default=0) or 1
+    return [
+        {
+            "group": r["kind"] == "compartment",
+            "place": capital(spaced(r["place"])),
+            "count": r["count"],
+            "sides": f"{r['left']} / {r['right']} / {r['midline']}",
+            "people": f"{r['people']} of {r['n']}",
+            "share": percent(r["share"]),
+            "rate": ratio_text(r, "rate"),
+            "bar": round(100 * r["count"] / most, 1)
+            if r["kind"] == "site" and r["count"]
+            else None,
+        }
+        for r in rows
+        if r["count"] or r["place"] != "not known"
+    ]
+
+
+def _map(told: Map | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    return {
+        "slices": frequency.slices(told),
+        "glasses": frequency.glasses(told),
+        "legend": frequency.steps(told.most) if told.most > 0 else [],
+        "n": told.n_people,
+        "without": told.n_without,
+        "lesions": len(told.places),
+        "radius": f"{told.radius_mm:g}",
+        "most": percent(told.most),
+    }
+
+
+def _changes(page: GroupPage) -> dict[str, Any] | None:
+    rows, new = page.rows("before_after"), page.rows("incidence")
+    if not rows and not new:
+        return None
+    return {
+        "from": rows[0]["from"] if rows else "",
+        "to": rows[0]["to"] if rows else "",
+        "same": rows[0]["same_protocol"] if rows else 0,
+        "pairs": rows[0]["pairs"] if rows else 0,
+        "rows": [
+            {
+                "place": capital(spaced(r["place"])), "pairs": r["pairs"],
+                "before": _two(r["before"]), "after": _two(r["after"]),
+                "ratio": ratio_text(r), "difference": ratio_text(r, "difference"),
+                "p": p_text(r["p_signed_rank"]), "gained": r["gained"], "lost": r["lost"],
+                "p_mcnemar": p_text(r["p_mcnemar"]),
+            }
+            for r in rows
+        ],
+        "incidence": [
+            {
+                "factor": "All" if r["factor"] == "all" else _title(page, r["factor"]),
+                "group": "" if r["group"] == "all" else plain(r["group"]), "people": r["people"],
+                "new": r["new"], "years": _two(r["person_years"]),
+                "rate": ratio_text(r, "rate"), "robust": ratio_text(r, "rate_robust"),
+                "risk": f"{r['with_new']}: {ratio_text(r, 'risk')}",
+            }
+            for r in new
+        ],
+    }  # fmt: skip
+
+
+def _sequences(page: GroupPage) -> dict[str, Any] | None:
+    if "sequences" not in page.tables:
+        return None
+    return {
+        "counts": [
+            {
+                "pair": f"{plain(r['first'])} and {plain(r['second'])}", "pairs": r["pairs"],
+                "totals": f"{r['total_first']} and {r['total_second']}", "ratio": ratio_text(r),
+                "presence": " / ".join(
+                    str(r[key]) for key in ("both", "only_first", "only_second", "neither")
+                ),
+                "p": p_text(r["p_mcnemar"]),
+                "bias": f"{_two(r['bias'])} ({_two(r['limits_low'])} to {_two(r['limits_high'])})",
+                "icc": ratio_text(r, "icc_absolute"), "kappa": ratio_text(r, "kappa"),
+            }
+            for r in page.rows("sequences")
+        ],
+        "lesions": [
+            {
+                "pair": f"{plain(r['first'])} and {plain(r['second'])}", "both": r["both"],
+                "first": r["only_first"], "second": r["only_second"], "f1": ratio_text(r, "f1"),
+                "gain": ratio_text(r, "gain"), "p": p_text(r["p"]),
+            }
+            for r in page.rows("sequence_lesions")
+        ],
+        "looks": [
+            {
+                "pair": f"{plain(r['first'])} and {plain(r['second'])}",
+                "measure": capital(spaced(r["measure"])), "lesions": r["lesions"],
+                "medians": f"{_two(r.get('median_first'))} and {_two(r.get('median_second'))}",
+                "shares": " and ".join(
+                    percent(r.get(f"share_{side}"), 0) for side in ("first", "second")
+                ),
+                "ratio": ratio_text(r), "p": p_text(r.get("p")),
+            }
+            for r in page.rows("sequence_looks") if r["lesions"]
+        ],
+    }  # fmt: skip
+
+
+def _protocols(page: GroupPage) -> list[list[str]]:
+    return [
+        [
+            plain(r["scanner"]), _two(r["b0_t"]), plain(r["sequence"]), _two(r["te_ms"]),
+            _two(r["slice_thickness_mm"]), str(r["scans"]), str(r["assessed"]),
+            str(r["with_any"]), _two(r["mean"]),
+        ]
+        for r in page.rows("protocols")[:MOST_ROWS]
+    ]  # fmt: skip
+
+
+def _missing(page: GroupPage) -> list[list[str]]:
+    rows: Iterable[Row] = page.rows("missing")
+    return [
+        [_title(page, r["factor"]), str(r["known"]), str(r["missing"]), percent(r["share"]),
+         p_text(r["p_with_outcome"])]
+        for r in rows if r["missing"]
+    ]  # fmt: skip

@@ -1,0 +1,206 @@
+"""Missing values: Rubin's rules, imputation that widens, and the doubt of the detector."""
+
+import numpy as np
+import pytest
+
+from petechia.cohort.counts import count_regression
+from petechia.cohort.design_matrix import build_design
+from petechia.cohort.detection import (
+    count_distribution,
+    draw_counts,
+    fit_uncertain,
+    uncertain_prevalence,
+)
+from petechia.cohort.logistic import logistic_regression
+from petechia.cohort.missing import fit_imputed, impute, missingness, pooled_fit, rubin
+from petechia.cohort.prevalence import prevalence
+from petechia.errors import ParameterError
+
+
+def test_rubin_by_hand():
+    made = rubin([1.0, 2.0, 3.0], [0.5, 0.5, 0.5])
+    assert made.estimate.value == 2
+    assert made.between == 1
+    assert made.estimate.se == pytest.approx(np.sqrt(0.5 + 4 / 3))
+    r = (4 / 3) / 0.5
+    assert made.df == pytest.approx(2 * (1 + 1 / r) ** 2)
+    assert made.fraction_missing == pytest.approx((r + 2 / (made.df + 3)) / (r + 1))
+
+
+def test_like_sets_lose_nothing():
+    made = rubin([0.7] * 5, [0.04] * 5, df_complete=50, ratio=True)
+    assert made.fraction_missing == 0
+    assert made.df == 50
+    assert made.estimate.value == pytest.approx(np.exp(0.7))
+    assert made.estimate.se == pytest.approx(0.2)
+
+
+def test_what_is_missing_is_told():
+    table = {"age": [70, np.nan, 60, 50], "sex": ["F", "n/a", None, "M"], "count": [0, 1, 2, 3]}
+    age, sex = missingness(table, ["age", "sex"], "count")
+    assert (age.known, age.missing, age.share) == (3, 1, 0.25)
+    assert sex.missing == 2
+    assert np.isnan(age.p_with_outcome)
+    assert 0 < sex.p_with_outcome <= 1
+
+
+def holes(rng, n=300):
+    """Return people whose blood value is missing more often where they are old and have many."""
+    age = rng.normal(0, 1, n)
+    crp = 0.6 * age + rng.normal(0, 0.8, n)
+    y = rng.poisson(np.exp(0.2 + 0.5 * crp))
+    sex = np.where(rng.random(n) < 0.5, "F", "M").astype(object)
+    gone = rng.random(n) < 1 / (1 + np.exp(0.8 - 0.7 * age - 0.25 * y))
+    seen = np.where(gone, np.nan, crp)
+    sex[rng.random(n) < 0.1] = None
+    return {"count": y, "crp": seen, "age": age, "sex": sex}, crp
+
+
+def test_imputation_keeps_what_is_known_and_fills_with_what_exists():
+    table, _ = holes(np.random.default_rng(0))
+    sets = impute(
+        table, ["count", "crp", "age", "sex"], np.random.default_rng(1), n_sets=3, n_cycles=3
+    )
+    assert len(sets) == 3
+    gap = np.isnan(table["crp"])
+    for done in sets:
+        assert (done["crp"][~gap] == table["crp"][~gap]).all()
+        assert np.isin(done["crp"][gap], table["crp"][~gap]).all()
+        assert set(done["sex"]) == {"F", "M"}
+    assert (sets[0]["crp"][gap] != sets[1]["crp"][gap]).any()
+    again = impute(
+        table, ["count", "crp", "age", "sex"], np.random.default_rng(1), n_sets=3, n_cycles=3
+    )
+    assert (again[2]["crp"] == sets[2]["crp"]).all()
+
+
+def test_imputation_covers():
+    rng = np.random.default_rng(2)
+    hit, wider = 0, 0
+    n = 15
+    for _ in range(n):
+        table, whole = holes(rng, 200)
+
+        def fit(t):
+            return count_regression(build_design(t, "count", ["crp"], ()), "poisson")
+
+        pooled = fit_imputed(table, ["count", "crp", "age"], fit, rng, n_sets=6)
+        assert pooled.ok
+        term = pooled.term("crp")
+        hit += term.low < 0.5 < term.high
+        wider += term.se > fit({**table, "crp": whole}).term("crp").se
+        assert pooled.n == 200
+    assert hit >= 11
+    assert wider >= 12
+    assert pooled.statistics["fraction_missing"] > 0.1
+
+
+def test_a_column_without_any_value_cannot_be_imputed():
+    with pytest.raises(ParameterError, match="crp"):
+        impute(
+            {"crp": [np.nan, np.nan], "age": [1.0, 2.0]}, ["crp", "age"], np.random.default_rng(0)
+        )
+
+
+def test_sets_that_fail_are_said():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=60)
+    good = logistic_regression(build_design({"y": rng.random(60) < 0.5, "x": x}, "y", ["x"], ()))
+    bad = logistic_regression(build_design({"y": x > 0, "x": x}, "y", ["x"], ()), "none")
+    assert bad.status == "separated"
+    pooled = pooled_fit([good] * 9 + [bad])
+    assert pooled.ok
+    assert any("1 sets could not" in note for note in pooled.notes)
+    lost = pooled_fit([good] * 3 + [bad] * 7)
+    assert not lost.ok
+    assert np.isnan(lost.term("x").p)
+    assert "7 of 10" in lost.said
+
+
+# -- detection
+
+
+def test_the_distribution_of_a_count():
+    assert count_distribution([]) == pytest.approx([1.0])
+    assert count_distribution([0.5, 0.5]) == pytest.approx([0.25, 0.5, 0.25])
+    p = np.random.default_rng(4).random(9)
+    law = count_distribution(p)
+    k = np.arange(10)
+    assert law.sum() == pytest.approx(1)
+    assert law @ k == pytest.approx(p.sum())
+    assert law @ k**2 - (law @ k) ** 2 == pytest.approx((p * (1 - p)).sum())
+    drawn = draw_counts([p], np.random.default_rng(5), 20000)[:, 0]
+    assert np.bincount(drawn, minlength=10) / 20000 == pytest.approx(law, abs=0.015)
+
+
+def test_probabilities_beyond_one_are_refused():
+    with pytest.raises(ParameterError, match="outside 0 to 1"):
+        count_distribution([0.5, 1.2])
+
+
+def test_a_sure_detector_changes_nothing():
+    rng = np.random.default_rng(6)
+    y = rng.poisson(1.0, 80)
+    design = build_design({"y": y, "x": rng.normal(size=80)}, "y", ["x"], ())
+    made = fit_uncertain(
+        design, [np.ones(k) for k in y], lambda d: count_regression(d, "poisson"), rng, 5
+    )
+    assert made.pooled.term("x").coefficient == pytest.approx(made.naive.term("x").coefficient)
+    assert made.pooled.term("x").se == pytest.approx(made.naive.term("x").se)
+    assert made.pooled.statistics["fraction_missing"] < 1e-9
+
+
+def test_a_doubtful_detector_widens_the_interval_and_stays_unbiased():
+    rng = np.random.default_rng(7)
+    n, effect = 150, 0.5
+    hit = wider = 0
+    rounds = 20
+    for _ in range(rounds):
+        x = rng.normal(size=n)
+        found, probabilities, counted = [], [], []
+        for mean in np.exp(0.2 + effect * x):
+            # each candidate has a probability, and is true with it: candidates are twice as many
+            p = rng.beta(0.8, 0.8, rng.poisson(2 * mean))
+            found.append(int((rng.random(len(p)) < p).sum()))
+            counted.append(int((p > 0.5).sum()))
+            probabilities.append(p)
+        design = build_design({"y": counted, "x": x}, "y", ["x"], ())
+        made = fit_uncertain(
+            design, probabilities, lambda d: count_regression(d, "poisson"), rng, 12
+        )
+        term = made.pooled.term("x")
+        hit += term.low < effect < term.high
+        wider += term.se > made.naive.term("x").se
+    assert hit >= 16
+    assert wider >= 16
+
+
+def test_rows_that_were_left_out_keep_their_own_probabilities():
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=40)
+    x[::4] = np.nan
+    y = np.tile([0, 5], 20)
+    design = build_design({"y": y, "x": x}, "y", ["x"], ())
+    seen = []
+    fit_uncertain(
+        design,
+        [np.ones(k) for k in y],
+        lambda d: (seen.append(d.y), count_regression(d, "poisson"))[1],
+        rng,
+        2,
+    )
+    assert all((drawn == design.y).all() for drawn in seen)
+    with pytest.raises(ParameterError, match="every row"):
+        fit_uncertain(design, [np.ones(1)] * 5, lambda d: count_regression(d), rng, 2)
+
+
+def test_uncertain_prevalence():
+    rng = np.random.default_rng(9)
+    sure = uncertain_prevalence([np.ones(1)] * 30 + [np.zeros(0)] * 70, rng)
+    row = prevalence([1] * 30 + [0] * 70)
+    assert sure.value == pytest.approx(row.share)
+    assert (sure.low, sure.high) == pytest.approx(row.wilson, abs=0.02)
+    doubtful = uncertain_prevalence([np.full(1, 0.5)] * 60 + [np.zeros(0)] * 40, rng)
+    assert doubtful.value == pytest.approx(0.30)
+    assert doubtful.high - doubtful.low > sure.high - sure.low
+    assert uncertain_prevalence([], rng).why
