@@ -107,8 +107,8 @@ def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
     reading: Reading | None = None
     flair = _normal(used, "FLAIR", places, left_out)
     if flair is not None:
-        others = {
-            kind: moved
+        others: dict[str, Normal] = {
+            str(kind): moved
             for kind in ("T2w", "T1w")
             if kind in used and (moved := _on(used[kind], used["FLAIR"], flair[1])) is not None
         }
@@ -181,7 +181,7 @@ def _on(scan: _Beside, target: _Beside, where: Places) -> Normal | None:
 
 def _reasons(there: Mapping[str, Path], used: Mapping[str, _Beside]) -> dict[str, str]:
     """Return why the signs of a scan that is missing or unfit are not assessed."""
-    out = {}
+    out: dict[str, str] = {}
     for kind, names in NEEDS.items():
         if kind in used:
             continue

@@ -140,7 +140,7 @@ def simulate_dataset(
                 voxel_mm = PROTOCOLS[protocol].head_mm if protocol in PROTOCOLS else 1.0
                 head = heads.of(patient.head, atlas, voxel_mm).head
                 where = ScanName(tuple(e for e in name.entities if e[0] in ("sub", "ses")))
-                stream = (seed, n, at, (session or 1) - 1)
+                stream = (seed, n, 0, (session or 1) - 1)
                 write_companions(root, where, companions, patient, head, atlas, stream)
     return written
 
