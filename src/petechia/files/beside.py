@@ -1,6 +1,6 @@
 """Other scans and segmentations that lie beside a gradient echo, and reading them.
 
-Looked for: `sub-X[/ses-Y]/anat/*_T1w.nii[.gz]`, and `*_T2w` of the same subject and
+Looked for: `sub-X[/ses-Y]/anat/*_T1w.nii[.gz]`, `*_T2w` and `*_FLAIR` of the same subject and
 session; a CT as `*_ct.nii[.gz]` in `sub-X[/ses-Y]/ct` (which BIDS does not know) or `anat`;
 and in every dataset below `derivatives/` (and `sourcedata/freesurfer`) FreeSurfer's
 `sub-X[_ses-Y]/mri/` with `aparc.DKTatlas+aseg.mgz`, `aparc+aseg.mgz` or SynthSeg's
@@ -44,6 +44,7 @@ def find_beside(dataset: Path, name: ScanName) -> Beside:
     return Beside(
         t1w=_first(own, "_T1w"),
         t2w=_first(own, "_T2w"),
+        flair=_first(own, "_FLAIR"),
         segmentation=next(_segmentations(dataset, name), None),
         ct=_first(own.with_name("ct"), "_ct") or _first(own, "_ct"),
     )

@@ -120,7 +120,7 @@ class Beside:
 
     Attributes
     ----------
-    t1w, t2w : Path or None
+    t1w, t2w, flair : Path or None
         Anatomical images.
     ct : Path or None
         Of the head: NIfTI in Hounsfield units, or a DICOM file or folder.
@@ -132,11 +132,12 @@ class Beside:
     t2w: Path | None = None
     segmentation: Path | None = None
     ct: Path | None = None
+    flair: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All that there are."""
-        all_ = (self.t1w, self.t2w, self.segmentation, self.ct)
+        all_ = (self.t1w, self.t2w, self.segmentation, self.ct, self.flair)
         return tuple(path for path in all_ if path is not None)
 
 

@@ -15,6 +15,7 @@ from petechia.files.dicom.write import DicomStyle, write_dicom
 from petechia.files.places import require_own
 from petechia.files.raw_bids import SIMULATED, write_dataset, write_raw_scan, write_truth
 from petechia.files.scan import Header, ScanName
+from petechia.pipeline.simulated_companions import Companions, write_companions
 from petechia.simulate.atlas import Atlas, atlas_from
 from petechia.simulate.heads import Heads
 from petechia.simulate.patient import (
@@ -51,6 +52,7 @@ def simulate_dataset(
     varied: bool = False,
     dicom: DicomStyle | None = None,
     keep_heads: int = 1,
+    companions: Companions | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[ScanName]:
     """Write simulated people, each scanned with every protocol, and the truth.
@@ -82,6 +84,8 @@ def simulate_dataset(
         How many heads stay in memory (half a gigabyte each at 1 mm), so that sessions and
         protocols of one person share theirs; one for each size of head voxel among the
         protocols is enough. The dataset is the same with any number, from 0.
+    companions : Companions or None
+        Also write T1w, T2w or FLAIR scans of every session, and the truth of their signs.
     tell : callable
         Told the prefix of each scan as it begins.
 
@@ -121,6 +125,7 @@ def simulate_dataset(
         people.append({"participant_id": f"sub-{subject}", "age": round(patient.head.age_years, 1)})
         write_dataset(root, people, about=COLUMNS)
         scans = _scans(own, patient, chosen, atlas, seed, n, heads, pairs=pairs)
+        beside: set[int | None] = set()
         for at, (protocol, session, make) in enumerate(scans):
             name = scan_name(subject, protocol, session)
             tell(name.prefix)
@@ -130,6 +135,13 @@ def simulate_dataset(
                 folder = root / DICOM_FOLDER / name.prefix
                 write_dicom(folder, scan.echoes, Header(**scan.header), dicom, series=10 * at + 1)
             written.append(name)
+            if companions is not None and session not in beside:
+                beside.add(session)
+                voxel_mm = PROTOCOLS[protocol].head_mm if protocol in PROTOCOLS else 1.0
+                head = heads.of(patient.head, atlas, voxel_mm).head
+                where = ScanName(tuple(e for e in name.entities if e[0] in ("sub", "ses")))
+                stream = (seed, n, 0, (session or 1) - 1)
+                write_companions(root, where, companions, patient, head, atlas, stream)
     return written
 
 

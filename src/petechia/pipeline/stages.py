@@ -37,6 +37,7 @@ from petechia.pipeline import fitness
 from petechia.pipeline.ct import read_densities
 from petechia.pipeline.detector import detector, threshold
 from petechia.pipeline.referenced import referenced
+from petechia.pipeline.signs import judge_edema, read_signs
 from petechia.pipeline.sites import HOW, find_sites
 from petechia.pipeline.work import Work
 from petechia.qsm.handedness import susceptibility_evidence
@@ -442,6 +443,11 @@ def tissue_stage(work: Work) -> None:
     work.air = air_cavities(echoes.magnitude[0], mask, grid)
 
 
+def signs_stage(work: Work) -> None:
+    """Read what T2w, FLAIR and T1w of the same session show besides."""
+    read_signs(work, load_arrays("template"))
+
+
 def detect_stage(work: Work) -> None:
     """Find, measure and name dark spots, unless the scan cannot show them."""
     if work.why_not("microbleeds"):
@@ -453,6 +459,7 @@ def detect_stage(work: Work) -> None:
     )
     work.detection = detect(lesion_inputs(work), params, detector(site, slice_mm))
     read_densities(work)
+    judge_edema(work)
 
 
 def lesion_inputs(work: Work) -> LesionInputs:
@@ -504,9 +511,10 @@ STAGES: dict[str, Stage] = {
     "swi": Stage(run=swi_stage, after=("unwrap", "invert"), writes=("swi", "mip")),
     "regions": Stage(run=regions_stage, after=("mask",), writes=("regions",)),
     "tissue": Stage(run=tissue_stage, after=("invert", "r2star", "swi", "regions")),
+    "signs": Stage(run=signs_stage, after=("tissue",)),
     "detect": Stage(
         run=detect_stage,
-        after=("tissue",),
+        after=("tissue", "signs"),
         writes=("findings", "microbleeds", "summary", "report"),
     ),
 }

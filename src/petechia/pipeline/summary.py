@@ -11,11 +11,13 @@ from petechia import __version__
 from petechia.files.contract import contract
 from petechia.files.writing import without_places
 from petechia.lesions.criteria import CriteriaParams, summarise
+from petechia.lesions.criteria.clinical import with_read
 from petechia.pipeline.calibration import SiteCalibration, detector_sha256
 from petechia.pipeline.detector import card, operating_points, threshold
 from petechia.pipeline.fitness import slice_gap_mm
 from petechia.pipeline.provenance import Meter
 from petechia.pipeline.settings import Settings
+from petechia.pipeline.signs import signs_told
 from petechia.pipeline.work import Work
 from petechia.report.data import RESEARCH_USE
 
@@ -53,7 +55,9 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
     chosen = work.settings
     site = chosen.site()
     params = CriteriaParams(cerebellum=chosen.cerebellum, pvs_above=chosen.pvs_above)
-    counted = summarise(findings, params, no_search, work.facts, assessable=not why_not)
+    signs = signs_told(work)
+    facts = with_read(work.facts, signs["signs"])
+    counted = summarise(findings, params, no_search, facts, assessable=not why_not)
     if why_not:
         counted |= {"category": "not_assessable", "count_interval_95": None}
     return {
@@ -90,6 +94,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
             "says": list(work.detection.says) if work.detection else [],
             "language": work.language,
         },
+        "signs": signs,
         "research_use_only": RESEARCH_USE,
     }
 

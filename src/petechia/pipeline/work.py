@@ -19,6 +19,7 @@ from petechia.lesions.criteria.clinical import ClinicalFacts
 from petechia.lesions.detect import Detection
 from petechia.pipeline.fitness import Check, forbidden
 from petechia.pipeline.settings import Settings
+from petechia.pipeline.signs import SessionSigns
 
 Volume = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -75,6 +76,7 @@ class Work:
     air: Mask | None = None
     structures: Mapping[str, Mask] | None = None
     detection: Detection | None = None
+    signs: SessionSigns | None = None
 
     @property
     def echoes(self) -> Echoes:

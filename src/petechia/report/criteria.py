@@ -55,7 +55,11 @@ ANSWERS = {
     "moderate": "Moderate",
     "severe": "Severe",
 }
-SOURCES = {"scan": "this scan", "clinical": "clinical file"}
+SOURCES = {
+    "scan": "this scan",
+    "clinical": "clinical file",
+    "read": "read by software on other scans, not validated on real scans",
+}
 
 
 @dataclass(frozen=True, slots=True)

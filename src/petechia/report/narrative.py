@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from petechia.report.criteria import input_words, scale_rows
+from petechia.report.criteria import scale_rows
 from petechia.report.data import RESEARCH_USE, ReportData, number
 from petechia.report.findings import Entry, rejected_groups
 from petechia.report.language import said, t
 from petechia.report.review import reviewed_by
+from petechia.report.signs import sign_rows
 from petechia.report.wording import (
     BINS,
     CATEGORIES,
@@ -225,19 +226,13 @@ def other_markers(data: ReportData, entries: Sequence[Entry]) -> list[tuple[str,
         blood = str(n) if n else t("none among the findings")
         siderosis = _siderosis(data, foci)
     told = (data.summary.get("criteria") or {}).get("clinical_facts") or {}
-    others = [
-        _told(told, "Lacunes", "lacunes"),
-        _told(told, "White-matter hyperintensities (Fazekas)", *FAZEKAS),
-        _told(told, "Perivascular spaces", "basal_ganglia_pvs", "centrum_semiovale_pvs"),
-    ]
     if "css" in told:
         siderosis = f"{siderosis}; {t('as given: {value}', value=said(told['css']))}"
     return [
         (t("Coverage of the brain"), _coverage(data)),
         (t("Macrobleeds above 10 mm"), blood),
         (t("Cortical superficial siderosis"), siderosis),
-        (t("Edema around a finding"), t("not assessed (needs T2 or FLAIR)")),
-        *others,
+        *sign_rows(data, entries),
         (t("Comparison with a prior scan"), t("not made")),
     ]
 
@@ -248,17 +243,6 @@ def _coverage(data: ReportData) -> str:
         if check.get("check") == "coverage":
             return said(plain(check.get("says") or "")).rstrip(".") or t("not stated")
     return t("not stated")
-
-
-FAZEKAS = ("fazekas_periventricular", "fazekas_deep")
-
-
-def _told(told: Any, title: str, *names: str) -> tuple[str, str]:
-    """Return a marker that this tool does not read, as the clinical facts tell it."""
-    known = [f"{input_words(name)} {said(plain(told[name]))}" for name in names if name in told]
-    if not known:
-        return t(title), t("not assessed (needs T1, T2 or FLAIR, and a reader)")
-    return t(title), t("as given: {value}", value=", ".join(known))
 
 
 @dataclass(frozen=True, slots=True)

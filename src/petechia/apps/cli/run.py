@@ -42,6 +42,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--mask", type=Path, metavar="FILE", help="your own brain mask, on the scan's grid")
     add("--field", type=Path, metavar="FILE", help="your own total field (ppm, or Hz by sidecar)")
     add("--ct", type=Path, metavar="PATH", help="CT of the head: NIfTI in HU, or DICOM folder")
+    add("--flair", type=Path, metavar="FILE", help="FLAIR of the same session, as NIfTI")
+    add("--t2w", type=Path, metavar="FILE", help="T2w likewise")
+    add("--t1w", type=Path, metavar="FILE", help="T1w likewise")
     add("--clinical", type=Path, metavar="FILE", help="clinical facts: .json, or .tsv of a cohort")
     add("--language", choices=["en", "zh"], default="en", help="of the report: en or zh (en)")
     add("--steps", action=LIST, metavar="STEP", help="only these steps and what they need")
@@ -71,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from petechia.pipeline.stages import closure
     from petechia.pipeline.tree import finish_tree, prepare_tree
 
-    refs = _with_ct(args, refs)
+    refs = _with_others(args, refs)
     settings = Settings.build(
         preset=args.preset,
         config=args.config,
@@ -229,21 +232,35 @@ def _require_one_scan(args: argparse.Namespace, refs: list["ScanRef"]) -> None:
             )
 
 
-def _with_ct(args: argparse.Namespace, refs: list["ScanRef"]) -> list["ScanRef"]:
-    """Return the scan with the CT that the words name beside it."""
-    if args.ct is None:
-        return refs
+OTHERS = {
+    "ct": "lay CTs as sub-X/ct/sub-X_ct.nii.gz into the BIDS dataset",
+    "flair": "lay it as sub-X/anat/sub-X_FLAIR.nii.gz into the BIDS dataset",
+    "t2w": "lay it as sub-X/anat/sub-X_T2w.nii.gz into the BIDS dataset",
+    "t1w": "lay it as sub-X/anat/sub-X_T1w.nii.gz into the BIDS dataset",
+}
+"""Scans of another kind that words name, and how several are given."""
+
+
+def _with_others(args: argparse.Namespace, refs: list["ScanRef"]) -> list["ScanRef"]:
+    """Return the scan with the other scans that the words name beside it."""
     from dataclasses import replace
 
-    if not args.ct.exists():
-        raise FileError("no such file or folder", where=f"--ct {args.ct}", mend="Check the path.")
-    if len(refs) > 1:
-        raise ParameterError(
-            f"one CT for {len(refs)} scans",
-            where=f"--ct {args.ct}",
-            mend="Choose one scan, or lay CTs as sub-X/ct/sub-X_ct.nii.gz into the BIDS dataset.",
-        )
-    return [replace(refs[0], beside=replace(refs[0].beside, ct=args.ct))]
+    named = {name: getattr(args, name) for name in OTHERS if getattr(args, name) is not None}
+    for name, path in named.items():
+        where = f"--{name} {path}"
+        if not path.exists() or (name != "ct" and not path.is_file()):
+            what = "no such file or folder" if name == "ct" else "no such file"
+            raise FileError(what, where=where, mend="Check the path.")
+        if len(refs) > 1:
+            told = name.upper() if name != "t1w" and name != "t2w" else name.capitalize()
+            raise ParameterError(
+                f"one {told} for {len(refs)} scans",
+                where=where,
+                mend=f"Choose one scan, or {OTHERS[name]}.",
+            )
+    if not named:
+        return refs
+    return [replace(refs[0], beside=replace(refs[0].beside, **named))]
 
 
 def named_scan(args: argparse.Namespace) -> "ScanRef":

@@ -43,6 +43,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     vendors = ["siemens", "ge", "philips"]
     add("--vendor", choices=vendors, default="siemens", help="whose DICOM (siemens)")
     add("--keep-heads", type=int, default=1, metavar="N", help="kept in memory for more scans (1)")
+    add("--companions", action=LIST, metavar="C", help="also T1w, T2w, FLAIR of every session")
+    add("--companion-slices", type=float, metavar="MM", help="slices of T2w and FLAIR (1 mm)")
     add("--n-threads", type=count, metavar="N", help="threads (all cores)")
 
 
@@ -57,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from petechia.files.dicom.write import DicomStyle
     from petechia.pipeline.provenance import threads
     from petechia.pipeline.simulated import simulate_dataset
+    from petechia.pipeline.simulated_companions import Companions
     from petechia.simulate.patient import SimulationParams
 
     params = SimulationParams(
@@ -77,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     dicom = None
     if args.dicom:
         dicom = DicomStyle(form=args.dicom, vendor=args.vendor, alternating=args.vendor == "ge")
+    kinds = tuple(items(args.companions))
+    beside = Companions(kinds=kinds, slice_mm=args.companion_slices) if kinds else None
     with threads(args.n_threads or cores()), progress(args.n_subjects) as tell:
         written = simulate_dataset(
             args.out,
@@ -89,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
             varied=args.varied,
             dicom=dicom,
             keep_heads=args.keep_heads,
+            companions=beside,
             tell=lambda prefix: tell(prefix, "simulating"),
         )
     print(f"{len(written)} scans in {args.out}; truth in {args.out / 'derivatives' / 'truth'}")

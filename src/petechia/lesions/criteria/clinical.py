@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from petechia.errors import InputError
@@ -80,25 +80,27 @@ class ClinicalFacts:
         words as they are.
     told : mapping
         The same as they were written.
+    read : mapping
+        Counts and grades that the software read on other scans of the session, as bounds. What
+        was told always wins.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
+    read: Mapping[str, Bounds] = field(default_factory=dict)
 
     def bounds(self, name: str) -> Bounds:
-        """Return the bounds of a count: 0 and None when it was not told."""
-        found: Bounds = self.values.get(name, (0, None))
+        """Return the bounds of a count: 0 and None when it was neither told nor read."""
+        found: Bounds = self.values.get(name, self.read.get(name, (0, None)))
         return found
 
     def given(self, name: str, values: tuple[Any, ...]) -> Input:
         """Return an input of a scale: `values` are what it may be."""
-        known = name in self.told
-        return Input(
-            name=name,
-            values=values,
-            source="clinical" if known else "",
-            told=self.told.get(name, ""),
-        )
+        if name in self.told:
+            return Input(name=name, values=values, source="clinical", told=self.told[name])
+        if name in self.read:
+            return Input(name=name, values=values, source="read", told=as_range(self.read[name]))
+        return Input(name=name, values=values)
 
     def yes_no(self, name: str) -> Input:
         """Return a yes-or-no fact as an input."""
@@ -106,7 +108,10 @@ class ClinicalFacts:
 
     def grade(self, name: str) -> Input:
         """Return a grade of 0 to 3 as an input."""
-        return self.given(name, (self.values[name],) if name in self.values else (0, 1, 2, 3))
+        if name in self.values:
+            return self.given(name, (self.values[name],))
+        low, high = self.read.get(name, (0, 3))
+        return self.given(name, tuple(range(low, (3 if high is None else high) + 1)))
 
     def count(self, name: str, cap: int) -> Input:
         """Return a count as an input: `cap` and more are one."""
@@ -119,6 +124,29 @@ class ClinicalFacts:
     def as_dict(self) -> dict[str, str]:
         """Return the facts as they were told, in the order of `FIELDS`."""
         return {name: self.told[name] for name in FIELDS if name in self.told}
+
+
+def as_range(bounds: Bounds) -> str:
+    """Return bounds as they are told: `2`, `2-3`, `2 or more`."""
+    low, high = bounds
+    if high is None:
+        return f"{low} or more"
+    return f"{low}" if low == high else f"{low}-{high}"
+
+
+def with_read(facts: ClinicalFacts, signs: Mapping[str, Any]) -> ClinicalFacts:
+    """Return facts with what the software read: the summary's key `signs`, sign by sign.
+
+    What was not assessed stays unknown; what it was unsure of keeps every value it may have.
+    """
+    read: dict[str, Bounds] = {}
+    for name, sign in signs.items():
+        low = sign.get("low") if isinstance(sign, Mapping) else None
+        if FIELDS.get(name) is None or FIELDS[name].kind not in ("count", "grade") or low is None:
+            continue
+        high = sign.get("high")
+        read[name] = (int(low), None if high is None else int(high))
+    return replace(facts, read=read)
 
 
 def read_facts(given: Mapping[str, Any], where: str) -> ClinicalFacts:

@@ -76,7 +76,7 @@ def lesion_criteria(
 ) -> dict[str, str]:
     """Judge each criterion of the definition: "met", "not met" or "not assessed".
 
-    Edema needs a T2 or FLAIR image: not assessed here.
+    Edema needs a FLAIR image: not assessed here.
     """
     p = params or CriteriaParams()
 

@@ -27,7 +27,7 @@ class Input:
     values : tuple
         Every value it may have, at least one.
     source : str
-        "scan", "clinical" or "" for what nobody told.
+        "scan", "clinical", "read" by the software on other scans, or "" for what nobody told.
     told : str
         What was told, for people.
     """

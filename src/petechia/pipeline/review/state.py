@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from petechia.lesions.criteria import CriteriaParams
-from petechia.lesions.criteria.clinical import ClinicalFacts, read_facts
+from petechia.lesions.criteria.clinical import ClinicalFacts, read_facts, with_read
 from petechia.pipeline.review.events import Runs, joined_runs
 from petechia.pipeline.review.rerun import NEAR_MM, Orphan
 
@@ -93,7 +93,10 @@ def basis_of(
         rows=rows,
         fingerprint=str(summary.get("fingerprint", "")),
         params=CriteriaParams(**known),
-        facts=read_facts(criteria.get("clinical_facts") or {}, f"{scan}: clinical facts"),
+        facts=with_read(
+            read_facts(criteria.get("clinical_facts") or {}, f"{scan}: clinical facts"),
+            (summary.get("signs") or {}).get("signs") or {},
+        ),
         no_siderosis_search=(criteria.get("superficial_siderosis") or {}).get("why_not"),
         assessable=summary.get("category") != "not_assessable",
         near_mm=max(NEAR_MM, *(float(v) for v in protocol.get("spacing_mm") or (0.0,))),

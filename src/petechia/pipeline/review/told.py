@@ -1,6 +1,7 @@
 """What a scan's state says: rows of the table, counts, forms, and plain values for a screen."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from petechia.lesions.criteria import summarise
@@ -77,7 +78,7 @@ def summary_of(state: ScanState, *, only_decided: bool = False) -> dict[str, Any
         more = {"css": told.extent}
         if told.sulci is not None:
             more["css_foci"] = str(told.sulci)
-        facts = read_facts({**facts.told, **more}, "siderosis")
+        facts = replace(read_facts({**facts.told, **more}, "siderosis"), read=facts.read)
     out = summarise(
         findings_of(state, only_decided=only_decided),
         basis.params,
