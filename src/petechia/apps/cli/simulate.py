@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     dicom = None
     if args.dicom:
         dicom = DicomStyle(form=args.dicom, vendor=args.vendor, alternating=args.vendor == "ge")
-    with threads(args.n_threads or cores()), progress(args.n_subjects) as tell:
+    with threads(args.n_threads or cores()), progress(1) as tell:
         written = simulate_dataset(
             args.out,
             params,

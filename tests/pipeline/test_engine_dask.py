@@ -1,0 +1,142 @@
+"""The Dask engine: whatever dies on the way, every scan ends once and none is lost."""
+
+import builtins
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from petechia.errors import DependencyError, ParameterError, TransferError
+from petechia.pipeline.engines.dask import DaskParams, dask
+from petechia.pipeline.engines.ledger import Care
+
+distributed = pytest.importorskip("distributed")
+
+pytestmark = [
+    pytest.mark.xdist_group("dask"),
+    # of distributed's own threads and sockets, when a process of the cluster is killed
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+# workers cannot import this test module: the job is a function they can, Python's own
+JOB = builtins.eval
+DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
+WORKER = "__import__('distributed').get_worker().name"
+
+
+def care(**more):
+    return Care(
+        lost=lambda item, why: "lost",
+        again=lambda outcome: outcome if outcome in ("later", "elsewhere") else "no",
+        **{"pause_s": 0.05, **more},
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=None,
+        silence_logs="CRITICAL",
+    ) as started:  # fmt: skip
+        yield started
+
+
+def at(cluster) -> DaskParams:
+    return DaskParams(scheduler=cluster.scheduler_address, patience_s=60.0)
+
+
+def counted(mark: Path, then: str) -> str:
+    """Return an item that leaves a line in a file each time it is run."""
+    return f"(open({str(mark)!r}, 'a').write('x'), {then})[1]"
+
+
+def test_a_killed_worker_costs_nobody_else_and_poison_is_set_aside(cluster, tmp_path):
+    mark, tried = tmp_path / "mark", tmp_path / "tried"
+    once = f"4 if __import__('pathlib').Path({str(mark)!r}).exists() else "
+    once += f"(__import__('pathlib').Path({str(mark)!r}).touch(), {DIE})"
+    poison = counted(tried, DIE)
+    fine = {f"{n}+{n}": 2 * n for n in range(8)}
+    items = [*list(fine)[:2], poison, once, *list(fine)[2:]]
+    got = list(dask(JOB, items, at(cluster), care=care()))
+    assert len(got) == len(items)
+    assert dict(got) == {**fine, poison: "lost", once: 4}
+    assert tried.read_text() == "xx"  # two workers died of it, a third is not risked
+
+
+def test_what_fails_at_one_node_is_done_at_another(cluster):
+    names = {w["name"] for w in cluster.scheduler_info["workers"].values()}
+    bad = min(names)
+    items = [f"'elsewhere' if {WORKER} == {bad!r} else {n}" for n in range(12)]
+    got = dict(dask(JOB, items, at(cluster), care=care()))
+    assert [got[item] for item in items] == list(range(12))
+
+
+def test_a_fault_at_every_node_is_told(cluster, tmp_path):
+    item = counted(tmp_path / "tried", "'elsewhere'")
+    assert list(dask(JOB, [item], at(cluster), care=care())) == [(item, "elsewhere")]
+    assert (tmp_path / "tried").read_text() == "xxx"
+
+
+def started(*words) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dask", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def end(processes) -> None:
+    for process in processes:
+        process.kill()
+        process.wait(timeout=30)
+
+
+def test_a_scheduler_that_is_restarted_loses_nothing_and_repeats_nothing(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    worker = ("worker", f"tcp://127.0.0.1:{port}", "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    items = [counted(tmp_path / f"{n}", f"(__import__('time').sleep(0.1), {n})[1]") for n in range(20)]
+    params = DaskParams(scheduler=f"tcp://127.0.0.1:{port}", patience_s=60.0)
+    running, got, when_it_fell = [started(*scheduler), started(*worker)], [], 0
+    try:
+        for outcome in dask(JOB, items, params, care=care()):
+            got.append(outcome)
+            if len(got) == 6:
+                end(running)
+                when_it_fell = len(got)
+                running = [started(*scheduler), started(*worker)]
+    finally:
+        end(running)
+    assert when_it_fell == 6
+    assert sorted(value for _, value in got) == list(range(20))
+    runs = Counter(len((tmp_path / f"{n}").read_text()) for n in range(20))
+    assert set(runs) <= {1, 2}
+    assert runs[2] <= 1  # at most what ran when the scheduler fell
+    ended = [int(value) for _, value in got[:6]]
+    assert all(len((tmp_path / f"{n}").read_text()) == 1 for n in ended)
+
+
+def test_no_scheduler_is_told_with_its_address():
+    with pytest.raises(TransferError, match=r"tcp://127.0.0.1:9.*dask scheduler"):
+        list(dask(JOB, ["1"], DaskParams(scheduler="tcp://127.0.0.1:9", patience_s=0.0), care=care()))
+    with pytest.raises(TransferError, match="--scheduler nonsense"):
+        list(dask(JOB, ["1"], DaskParams(scheduler="nonsense://x", patience_s=0.0), care=care()))
+    with pytest.raises(ParameterError, match="--n-procs: 0 workers"):
+        DaskParams(n_procs=0)
+
+
+def test_without_the_extra_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(DependencyError, match=r"pip install 'petechia\[cluster\]'"):
+        list(dask(JOB, ["1"], DaskParams(), care=care()))
