@@ -28,6 +28,8 @@ CONNECT_S = 10.0
 """How long one attempt to reach the scheduler may take [s]."""
 LOOK_S = 1.0
 """How often the scheduler is asked which workers there are [s]."""
+FETCH_S = 60.0
+"""How long an answer may take from its worker to here [s]."""
 STRIKES = 3
 """A worker with so many faults of its own in a row gets no more, while there are others."""
 DIED = "its Dask worker was lost, and so was the next one it was given to"
@@ -222,7 +224,12 @@ class _Carrier:
             if status in ("cancelled", "lost"):
                 raise _SchedulerGone
             if status == "finished":
-                outcome = future.result()
+                try:
+                    outcome = future.result(timeout=FETCH_S)
+                except TimeoutError:  # its worker died with the answer; the files may be whole
+                    self.client.cancel([future])
+                    self.ledger.back(entry)
+                    continue
                 if self.ledger.ended(entry, outcome, worker):
                     yield entry.item, outcome
                 self._strike(worker, entry)
