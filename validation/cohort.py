@@ -55,16 +55,15 @@ TWICE = 4
 KILL_AFTER = 5
 """Scans done when one of the two workers is killed."""
 
-SPACING_MM = 2.2
 LIGHT = Protocol(
     b0_t=3.0,
     te_s=(0.008, 0.014, 0.020),
     tr_s=0.030,
     flip_deg=15.0,
-    shape=(88, 104, 78),
-    spacing_mm=(SPACING_MM,) * 3,
+    shape=(126, 152, 60),
+    spacing_mm=(1.5, 1.5, 2.8),
     snr=80.0,
-    head_mm=SPACING_MM,
+    head_mm=2.0,
 )
 SCANNERS = {
     "lightMegre": LIGHT,
@@ -175,7 +174,7 @@ def main() -> None:
     args = parser.parse_args()
     people = drawn_people(args.people, args.seed)
     simulated(args.work, people, args.seed)
-    
+
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,11 @@ DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 JOB = builtins.eval
 
 
-CARE = Care(lost=lambda item, why: "lost", again=lambda outcome: outcome if outcome == "later" else "no", pause_s=0.05)
+CARE = Care(
+    lost=lambda item, why: "lost",
+    again=lambda outcome: outcome if outcome == "later" else "no",
+    pause_s=0.05,
+)
 
 
 def test_one_process_keeps_order():
@@ -42,7 +46,9 @@ def test_a_fault_that_passes_is_tried_again_and_one_that_stays_is_told(tmp_path,
     passes = f"'late' if __import__('pathlib').Path({str(mark)!r}).exists() else "
     passes += f"(__import__('pathlib').Path({str(mark)!r}).touch(), 'later')[1]"
     got = list(local(JOB, ["'later'", passes, "3"], LocalParams(n_procs=n_procs), care=CARE))
-    assert sorted(got, key=str) == sorted([("'later'", "later"), (passes, "late"), ("3", 3)], key=str)
+    assert sorted(got, key=str) == sorted(
+        [("'later'", "later"), (passes, "late"), ("3", 3)], key=str
+    )
 
 
 def test_no_process_is_no_engine():

@@ -401,9 +401,7 @@ _ONE_AT_A_TIME = threading.Lock()
 """Log, threads and memory of a scan are of its process: a worker with several waits."""
 
 
-def _far_job(
-    ref: ScanRef, job: Callable[[ScanRef], Outcome], root: Path, version: str
-) -> Outcome:
+def _far_job(ref: ScanRef, job: Callable[[ScanRef], Outcome], root: Path, version: str) -> Outcome:
     """Run a scan in a worker that may be on another computer, when it is fit for it."""
     prefix = ref.name.prefix
     if version != __version__:

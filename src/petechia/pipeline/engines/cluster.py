@@ -127,15 +127,21 @@ def require_distributed() -> Any:
 @contextmanager
 def local_cluster(n_workers: int) -> Iterator[str]:
     """Start processes on this computer; yield the address of their scheduler."""
-    cluster = require_distributed().LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        processes=True,
-        memory_limit=0,
-        dashboard_address=None,
-        silence_logs="CRITICAL",
-    )
-    with cluster:
+    distributed = require_distributed()
+    import dask
+
+    # Dask gives up a worker that is not back within 15 s, which a busy computer needs to start one
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
+        distributed.LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            dashboard_address=None,
+            silence_logs="CRITICAL",
+        ) as cluster,
+    ):
         yield str(cluster.scheduler_address)
 
 
@@ -150,6 +156,6 @@ def slurm_cluster(params: ClusterParams) -> Iterator[str]:
             "the package dask-jobqueue is not installed", where="[cluster]", mend=MISSING
         ) from None
     with SLURMCluster(**params.as_slurm()) as cluster:
-        cluster.scale(jobs=params.jobs)
+        # not `scale`: jobs that end, by their time or a fault, are asked for again
+        cluster.adapt(minimum_jobs=params.jobs, maximum_jobs=params.jobs)
         yield str(cluster.scheduler_address)
-

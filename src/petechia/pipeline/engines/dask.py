@@ -271,4 +271,3 @@ class _Carrier:
         idle = [worker for worker in self.workers if worker not in self.running]
         good = [worker for worker in self.workers if self.strikes[worker] < STRIKES]
         return [worker for worker in idle if worker in good] if good else idle
-
