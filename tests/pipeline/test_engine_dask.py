@@ -2,8 +2,6 @@
 
 import builtins
 import errno
-import os
-import signal
 import socket
 import subprocess
 import sys

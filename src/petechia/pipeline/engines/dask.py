@@ -70,7 +70,7 @@ class DaskParams:
             )
 
 
-class _SchedulerGone(Exception):
+class _SchedulerGoneError(Exception):
     """The connection to the scheduler broke."""
 
 
@@ -111,7 +111,7 @@ def dask(
                 carrier = _Carrier(client, job, ledger, params)
                 try:
                     yield from carrier.carry(heard)
-                except _SchedulerGone:
+                except _SchedulerGoneError:
                     for entry in list(ledger.running):
                         ledger.back(entry)
 
@@ -196,7 +196,7 @@ class _Carrier:
     def _look(self) -> None:
         """Learn which workers there are."""
         if self.client.status != "running":
-            raise _SchedulerGone
+            raise _SchedulerGoneError
         now = time.monotonic()
         if now - self.looked_s < LOOK_S:
             return
@@ -204,7 +204,7 @@ class _Carrier:
         try:
             self.workers = tuple(sorted(self.client.nthreads()))
         except (OSError, TimeoutError, RuntimeError) as error:
-            raise _SchedulerGone from error
+            raise _SchedulerGoneError from error
         if self.workers or self.running:
             self.seen_s = now
         elif self.params.cluster is None and now - self.seen_s > self.params.patience_s:
@@ -222,7 +222,7 @@ class _Carrier:
                 continue
             del self.running[worker]
             if status in ("cancelled", "lost"):
-                raise _SchedulerGone
+                raise _SchedulerGoneError
             if status == "finished":
                 try:
                     outcome = future.result(timeout=FETCH_S)
@@ -262,7 +262,7 @@ class _Carrier:
             try:
                 future = self.client.submit(self.job, entry.item, workers=[worker], pure=False)
             except Exception as error:
-                raise _SchedulerGone from error
+                raise _SchedulerGoneError from error
             self.running[worker] = (future, entry)
             sent = True
         return sent
