@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +21,10 @@ from petechia.files.writing import make_folder, output_error, without_places
 from petechia.pipeline.clinical import NOTHING_TOLD, ClinicalTable
 from petechia.pipeline.dicom_export import export_dicom, export_folder
 from petechia.pipeline.engines import METHODS as ENGINES
+from petechia.pipeline.engines.ledger import Again, Care
+from petechia.pipeline.faults import again
 from petechia.pipeline.given import given_volumes
+from petechia.pipeline.memory import available_mb, need_mb
 from petechia.pipeline.provenance import Meter, software, threads
 from petechia.pipeline.results import write_results
 from petechia.pipeline.settings import Settings
@@ -81,6 +85,8 @@ class Outcome:
         Why it failed.
     mendable : bool
         True when the user can mend the failure.
+    again : str
+        What may help without the user: 'no', 'later' or 'elsewhere' (on another computer).
     report : str or None
         Report, relative to the output folder.
     summary : dict
@@ -91,6 +97,7 @@ class Outcome:
     status: str
     message: str = ""
     mendable: bool = True
+    again: Again = "no"
     report: str | None = None
     summary: dict[str, Any] = field(default_factory=dict)
 
@@ -288,7 +295,13 @@ def _failed(
     with suppress(OutputError):  # a full disk may have no room for this either
         tree.write_json("crash", name, crash)
     LOG.error("%s: %s", stage, message)
-    return Outcome(prefix=name.prefix, status="failed", message=message, mendable=mendable)
+    return Outcome(
+        prefix=name.prefix,
+        status="failed",
+        message=message,
+        mendable=mendable,
+        again=again(error),
+    )
 
 
 def _bare_traceback(error: BaseException) -> list[str]:
@@ -345,6 +358,7 @@ def run_all(
     engine: str = "local",
     n_procs: int = 1,
     tell: Callable[[str, str], None] = lambda *_: None,
+    **params: Any,
 ) -> Iterator[Outcome]:
     """Run every scan; yield outcomes as they end.
 
@@ -353,7 +367,7 @@ def run_all(
     refs : sequence of ScanRef
         What to run.
     root : Path
-        Output folder.
+        Output folder, made by `prepare_tree`.
     settings, options
         As for `run_scan`.
     engine : str
@@ -362,19 +376,51 @@ def run_all(
         Scans at once.
     tell : callable
         Called with (prefix, stage) when the scans run in this process.
+    params
+        Further settings of the engine.
     """
     row = ENGINES[engine]
-    in_process = n_procs == 1 or len(refs) == 1
+    in_process = engine == "local" and (n_procs == 1 or len(refs) == 1)
     job = partial(_job, root=root, settings=settings, options=options)
     if in_process:
         job = partial(job, tell=tell)
-    for _, outcome in row.run(
-        job,
-        list(refs),
-        row.settings(n_procs=n_procs),
-        lost=partial(_lost, root=root, settings=settings),
-    ):
+    if engine == "local":
+        params = {"memory_mb": available_mb(), **params}
+    else:
+        job = partial(_far_job, job=job, root=root, version=__version__)
+    care = Care(lost=partial(_lost, root=root, settings=settings), again=_again, need_mb=need_mb)
+    for _, outcome in row.run(job, list(refs), row.settings(n_procs=n_procs, **params), care=care):
         yield outcome
+
+
+def _again(outcome: Outcome) -> Again:
+    return outcome.again
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Log, threads and memory of a scan are of its process: a worker with several waits."""
+
+
+def _far_job(ref: ScanRef, job: Callable[[ScanRef], Outcome], root: Path, version: str) -> Outcome:
+    """Run a scan in a worker that may be on another computer, when it is fit for it."""
+    prefix = ref.name.prefix
+    if version != __version__:
+        return Outcome(
+            prefix=prefix,
+            status="failed",
+            message=f"{prefix}: the worker has petechia {__version__}, not {version}. Install the "
+            "same version on all nodes.",
+        )
+    if not (root / "dataset_description.json").is_file():
+        return Outcome(
+            prefix=prefix,
+            status="failed",
+            message=f"{prefix}: the worker does not see the output folder. Put it on a disk that "
+            "all nodes mount at the same place.",
+            again="elsewhere",
+        )
+    with _ONE_AT_A_TIME:
+        return job(ref)
 
 
 def _job(
@@ -387,13 +433,16 @@ def _job(
     try:
         return run_scan(ref, root, settings, options, partial(tell, ref.name.prefix))
     except OutputError as error:  # nothing can be written, the crash file neither
-        return Outcome(prefix=ref.name.prefix, status="failed", message=str(error))
+        return Outcome(
+            prefix=ref.name.prefix, status="failed", message=str(error), again=again(error)
+        )
 
 
-def _lost(ref: ScanRef, root: Path, settings: Settings) -> Outcome:
+def _lost(ref: ScanRef, why: str, root: Path, settings: Settings) -> Outcome:
     error = PetechiaError(
-        "the process of this scan ended without a word",
+        why,
         where=ref.name.prefix,
-        mend="It was killed, most often for want of memory: run fewer scans at once (--n-procs).",
+        mend="It was killed, most often for want of memory: run fewer scans at once (--n-procs), "
+        "or give workers more memory.",
     )
     return _failed(ref.name, OutputTree(root), "run", error, settings)

@@ -164,6 +164,7 @@ class Settings:
             If a name or value is not known.
         """
         table = read_config(config) if config else {}
+        table.pop("cluster", None)  # where it runs, not what comes out: engines/cluster.py
         name = preset or str(table.pop("preset", "standard"))
         table.pop("preset", None)
         if config and isinstance(table.get("calibration"), str) and table["calibration"]:

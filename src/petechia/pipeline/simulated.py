@@ -130,7 +130,7 @@ def simulate_dataset(
             name = scan_name(subject, protocol, session)
             tell(name.prefix)
             scan = make()
-            _write(root, name, scan, phase_units)
+            write_simulated(root, name, scan, phase_units)
             if dicom is not None:
                 folder = root / DICOM_FOLDER / name.prefix
                 write_dicom(folder, scan.echoes, Header(**scan.header), dicom, series=10 * at + 1)
@@ -192,7 +192,10 @@ def _scans(
             yield name, session, partial(scan_patient, now, protocol, atlas, rng, heads=heads)
 
 
-def _write(root: Path, name: ScanName, scan: SimulatedScan, phase_units: str) -> None:
+def write_simulated(
+    root: Path, name: ScanName, scan: SimulatedScan, phase_units: str = "rad"
+) -> None:
+    """Write one scan and its truth into a dataset that is there."""
     suffix = "MEGRE" if scan.echoes.n_echoes > 1 else "T2starw"
     header = Header(**scan.header)
     write_raw_scan(root, name, scan.echoes, header, suffix=suffix, phase_units=phase_units)

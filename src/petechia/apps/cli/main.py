@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "a scan, a folder or a dataset: from files to report",
     "demo": "simulate a patient, run everything, print the report's path",
     "simulate": "write a BIDS dataset of simulated patients with their truth",
+    "doctor": "is this installation fit for work, and what to do if not",
     "methods": "list the methods of every stage",
     "mask": "brain mask of a magnitude image",
     "combine": "one image per echo from uncombined coils",

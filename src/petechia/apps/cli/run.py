@@ -3,8 +3,10 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +54,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--dicom", action="store_true", help="also DICOM for a PACS; it names the patient")
     add("--n-procs", type=count, default=1, metavar="N", help="scans at once (1)")
     add("--n-threads", type=count, metavar="N", help="threads of each scan (cores / n-procs)")
-    add("--engine", default="local", help="local")
+    add("--engine", default="local", help="local or dask (local)")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask scheduler (else --n-procs workers here)")
     add("--dry-run", action="store_true", help="say what would be run, and stop")
     add("--force", action="store_true", help="redo what is finished")
 
@@ -64,6 +67,8 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Find the scans, run them, say how it went."""
+    if args.engine != "local":
+        _make_absolute(args)
     refs, root = _scans(args)  # before the imports below, which take seconds
     _require_one_scan(args, refs)
     from petechia.core.methods import choose
@@ -85,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     steps = tuple(items(args.steps))
     closure(steps)
     choose(ENGINES, args.engine, "--engine")
+    where = _engine_words(args)
     clinical = clinical_table(args.clinical, [ref.name for ref in refs])
     if args.dicom and steps:
         raise ParameterError(
@@ -104,17 +110,20 @@ def run(args: argparse.Namespace) -> int:
         save_intermediates=args.save_intermediates,
         dicom=args.dicom,
         force=args.force,
-        n_threads=args.n_threads or max(1, cores() // n_procs),
+        n_threads=_threads_of_a_scan(args, n_procs, where),
     )
     dataset = args.input if refs[0].kind == "BIDS" else None
     prepare_tree(root, dataset, intermediates=args.save_intermediates, dicom=_as_dicom(args, refs))
     outcomes: list[Outcome] = []
     try:
-        with progress(len(refs), quiet=n_procs > 1) as tell:
+        shown = progress(len(refs))
+        with shown as tell:
             for outcome in run_all(
-                refs, root, settings, options, engine=args.engine, n_procs=n_procs, tell=tell
-            ):
+                refs, root, settings, options, engine=args.engine, n_procs=n_procs, tell=tell,
+                **where,
+            ):  # fmt: skip
                 outcomes.append(outcome)
+                shown.ended(outcome.status)
                 if len(refs) > 1:
                     say_outcome(outcome)
     finally:  # also after Ctrl-C: the index lists what was finished
@@ -122,6 +131,45 @@ def run(args: argparse.Namespace) -> int:
         with suppress(OutputError) if failed else nullcontext():  # else it is told already
             finish_tree(root)
     return conclude(outcomes, root)
+
+
+PLACES = ("input", "output", "out", "config", "mask", "field", "ct", "clinical", "calibration")
+"""Words that name places; workers have other working folders."""
+
+
+def _make_absolute(args: argparse.Namespace) -> None:
+    for name in PLACES:
+        place = getattr(args, name)
+        if place is not None:
+            setattr(args, name, type(place)(Path(place).absolute()))
+    for name in ("mag", "phase"):
+        given = items(getattr(args, name))
+        if given:
+            setattr(args, name, [str(Path(word).absolute()) for word in given])
+
+
+def _engine_words(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the engine is told beside the number of processes."""
+    if args.engine == "local":
+        if args.scheduler:
+            raise ParameterError(
+                args.scheduler, where="--scheduler", mend="It goes with --engine dask."
+            )
+        return {}
+    from petechia.pipeline.engines.cluster import read_cluster, require_distributed
+
+    require_distributed()
+    cluster = None if args.scheduler else read_cluster(args.config)
+    return {"scheduler": args.scheduler or "", "cluster": cluster}
+
+
+def _threads_of_a_scan(args: argparse.Namespace, n_procs: int, where: dict[str, Any]) -> int:
+    """Return --n-threads, or what the place where scans run gives each."""
+    if args.n_threads:
+        return int(args.n_threads)
+    if where.get("cluster") is not None:
+        return int(where["cluster"].cores)
+    return 1 if where.get("scheduler") else max(1, cores() // n_procs)
 
 
 def _as_dicom(args: argparse.Namespace, refs: list["ScanRef"]) -> bool:
@@ -302,6 +350,9 @@ def conclude(outcomes: Iterable["Outcome"], root: Path) -> int:
             print(headline(only.summary))
         print(f"report: {root / only.report}" if only.report else f"results: {root}")
         return 0
+    for outcome in failed:
+        if outcome.again != "no":
+            print(f"{outcome.prefix}: tried several times; run again later", file=sys.stderr)
     done = len(ended) - len(failed)
     index = root / "index.html"
     place = index if index.is_file() else root
@@ -321,31 +372,64 @@ def headline(summary: dict[str, Any]) -> str:
     )
 
 
-class progress:  # noqa: N801  (used as a function)
-    """Show the scan and its stage on a terminal; say nothing elsewhere."""
+def time_left_s(elapsed_s: float, done: int, left: int) -> float | None:
+    """Return the time that the rest will take [s]; None before anything was done.
 
-    def __init__(self, n_scans: int, *, quiet: bool = False) -> None:
+    Parameters
+    ----------
+    elapsed_s : float
+        Since the start.
+    done : int
+        Scans that ended after work; those finished before cost nothing and tell nothing.
+    left : int
+        Scans that have not ended.
+    """
+    return elapsed_s / done * left if done else None
+
+
+class progress:  # noqa: N801  (used as a function)
+    """Show scan, stage, how many are done and the time left on a terminal; nothing elsewhere."""
+
+    def __init__(self, n_scans: int) -> None:
         self.n_scans = n_scans
         self.bar: Progress | None = None
-        self.quiet = quiet or not sys.stderr.isatty()
+        self.ends: list[str] = []
+        self.began_s = time.monotonic()
 
     def __enter__(self) -> Callable[[str, str], None]:
-        if self.quiet:
+        if not sys.stderr.isatty():
             return lambda *_: None
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.fields[count]}{task.description}"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             console=Console(stderr=True),
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # else lines for a file would come here
         )
         bar.start()
-        task = bar.add_task("starting")
+        self.task = bar.add_task("starting", count=self._count(), left="")
         self.bar = bar
-        return lambda prefix, stage: bar.update(task, description=f"{prefix}: {stage}")
+        return lambda prefix, stage: bar.update(self.task, description=f"{prefix}: {stage}")
+
+    def ended(self, status: str) -> None:
+        """Count a scan that ended."""
+        self.ends.append(status)
+        if self.bar is not None:
+            self.bar.update(self.task, count=self._count(), left=self._left())
+
+    def _count(self) -> str:
+        return f"{len(self.ends)}/{self.n_scans} " if self.n_scans > 1 else ""
+
+    def _left(self) -> str:
+        worked = sum(status != "skipped" for status in self.ends)
+        elapsed = time.monotonic() - self.began_s
+        seconds = time_left_s(elapsed, worked, self.n_scans - len(self.ends))
+        return "" if seconds is None else f"about {timedelta(seconds=round(seconds))} left"
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         dicom = DicomStyle(form=args.dicom, vendor=args.vendor, alternating=args.vendor == "ge")
     kinds = tuple(items(args.companions))
     beside = Companions(kinds=kinds, slice_mm=args.companion_slices) if kinds else None
-    with threads(args.n_threads or cores()), progress(args.n_subjects) as tell:
+    with threads(args.n_threads or cores()), progress(1) as tell:
         written = simulate_dataset(
             args.out,
             params,

@@ -1,7 +1,8 @@
 """Engines that carry scans to workers. To add one: write its module, add its row here.
 
-An engine is called as `engine(job, items, params)` and yields `(item, outcome)` as they end.
-`job` never raises: it returns an outcome that says how the scan went.
+An engine is called as `engine(job, items, params, care=...)` and yields `(item, outcome)` as
+they end, each item once. `job` never raises: it returns an outcome that says how the scan
+went. `care` (`ledger.Care`) says how faults are met; `ledger.Ledger` keeps the books.
 """
 
 from petechia.core.methods import Method
@@ -13,6 +14,14 @@ METHODS: dict[str, Method] = {
         needs=("job", "items"),
         gives=("outcomes",),
         summary="processes on this computer, one scan each",
+        doi="",
+    ),
+    "dask": Method(
+        load="petechia.pipeline.engines.dask:dask",
+        params="DaskParams",
+        needs=("job", "items"),
+        gives=("outcomes",),
+        summary="workers of a Dask cluster (an address, this computer, SLURM), one scan each",
         doi="",
     ),
 }

@@ -1,8 +1,7 @@
 """Processes on this computer."""
 
 import multiprocessing
-import signal
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -11,11 +10,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from petechia.errors import ParameterError
+from petechia.pipeline.engines.ctrl_c import LISTEN_S, heard_ctrl_c, leave_ctrl_c
+from petechia.pipeline.engines.ledger import Care, Entry, Ledger
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
-LISTEN_S = 0.2
-"""How often Ctrl-C is looked for while workers work [s]."""
+DIED = "the process of this scan ended without a word"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,12 @@ class LocalParams:
     ----------
     n_procs : int
         Scans at once; 1 runs them in this process.
+    memory_mb : float
+        Scans are not begun together when they are thought to need more [MB]; 0: no limit.
     """
 
     n_procs: int = 1
+    memory_mb: float = 0.0
 
     def __post_init__(self) -> None:
         if self.n_procs < 1:
@@ -42,7 +45,7 @@ def _pool(n_procs: int) -> Iterator[ProcessPoolExecutor]:
     """Yield a pool whose processes end at once when the block is left by Ctrl-C or an error."""
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        n_procs, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c
+        n_procs, mp_context=multiprocessing.get_context("spawn"), initializer=leave_ctrl_c
     ) as pool:
         try:
             yield pool
@@ -52,37 +55,12 @@ def _pool(n_procs: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-@contextmanager
-def _heard_ctrl_c() -> Iterator[list[int]]:
-    """Yield a list that Ctrl-C adds to, instead of interrupting wherever the code happens to be.
-
-    An interrupt inside `concurrent.futures` can leave one of its locks held, and the end of
-    the pool then waits for ever.
-    """
-    heard: list[int] = []
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or (
-        threading.current_thread() is not threading.main_thread()
-    ):
-        yield heard
-        return
-    signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
-    try:
-        yield heard
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _leave_ctrl_c() -> None:
-    """Leave Ctrl-C to the parent: it ends its workers itself, and says so once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def local(
     job: Callable[[Item], Outcome],
     items: Sequence[Item],
     params: LocalParams,
     *,
-    lost: Callable[[Item], Outcome],
+    care: Care[Item, Outcome],
 ) -> Iterator[tuple[Item, Outcome]]:
     """Yield every item with its outcome, in the order they finish.
 
@@ -94,54 +72,80 @@ def local(
         What to run.
     params : LocalParams
         How many at once.
-    lost : callable
-        Makes the outcome of an item whose process died (killed, out of memory). A dead
-        process takes its pool down, so nobody knows which of the items then running killed
-        it: each of them is tried once more, alone, and one that dies again is lost.
+    care : Care
+        How faults are met. A dead process takes its pool down, so nobody knows which of the
+        items then running killed it: each of them is tried once more, alone, and one that
+        dies again is lost.
     """
+    ledger = Ledger(items, care)
     if params.n_procs == 1 or len(items) == 1:
-        for item in items:
-            yield item, job(item)
+        yield from _here(job, ledger)
         return
-    with _heard_ctrl_c() as heard:
-        waiting = list(items)
-        suspects: list[Item] = []
-        while waiting:
-            for item, future in _outcomes(job, waiting, params.n_procs, heard):
-                try:
-                    outcome = future.result()
-                except BrokenProcessPool:
-                    suspects.append(item)
-                    continue
-                yield item, outcome
+    with heard_ctrl_c() as heard:
+        suspects: list[Entry[Item]] = []
+        while ledger.open:
+            yield from _pooled(job, ledger, params, heard, suspects)
         for suspect in suspects:
-            for item, future in _outcomes(job, [suspect], 1, heard):
-                try:
-                    outcome = future.result()
-                except BrokenProcessPool:
-                    outcome = lost(item)
-                yield item, outcome
+            suspect.deaths += 1
+            ledger.back(suspect)
+            while ledger.open:
+                alone: list[Entry[Item]] = []
+                yield from _pooled(job, ledger, LocalParams(), heard, alone)
+                for entry in alone:
+                    outcome = ledger.died(entry, DIED)
+                    if outcome is not None:
+                        yield entry.item, outcome
 
 
-def _outcomes(
-    job: Callable[[Item], Outcome], waiting: list[Item], n_procs: int, heard: list[int]
-) -> Iterator[tuple[Item, Future[Outcome]]]:
-    """Yield items taken from `waiting` as their futures end, until a process of the pool dies."""
-    with _pool(n_procs) as pool:
+def _here(
+    job: Callable[[Item], Outcome], ledger: Ledger[Item, Outcome]
+) -> Iterator[tuple[Item, Outcome]]:
+    """Run one after another in this process."""
+    while ledger.open:
+        entry = ledger.take()
+        if entry is None:
+            time.sleep(ledger.pause_s())
+            continue
+        outcome = job(entry.item)
+        if ledger.ended(entry, outcome):
+            yield entry.item, outcome
+
+
+def _pooled(
+    job: Callable[[Item], Outcome],
+    ledger: Ledger[Item, Outcome],
+    params: LocalParams,
+    heard: list[int],
+    fallen: list[Entry[Item]],
+) -> Iterator[tuple[Item, Outcome]]:
+    """Yield what ends until nothing is left or a process dies; `fallen` gets what ran then."""
+    with _pool(params.n_procs) as pool:
         # one item a future, as many futures as workers: a dead pool takes only what ran
-        running: dict[Future[Outcome], Item] = {}
+        running: dict[Future[Outcome], Entry[Item]] = {}
         broken = False
-        while running or (waiting and not broken):
-            while waiting and not broken and len(running) < n_procs:
+        while running or (ledger.open and not broken):
+            while not broken and len(running) < params.n_procs:
+                entry = ledger.take(params.memory_mb or float("inf"))
+                if entry is None:
+                    break
                 try:
-                    future = pool.submit(job, waiting[0])
+                    running[pool.submit(job, entry.item)] = entry
                 except BrokenProcessPool:
                     broken = True
-                else:
-                    running[future] = waiting.pop(0)
+                    ledger.back(entry)
+            if not running:
+                time.sleep(min(LISTEN_S, ledger.pause_s()))
             done, _ = wait(running, timeout=LISTEN_S, return_when=FIRST_COMPLETED)
             if heard:
                 raise KeyboardInterrupt
             for future in done:
-                broken = broken or isinstance(future.exception(), BrokenProcessPool)
-                yield running.pop(future), future
+                entry = running.pop(future)
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:
+                    broken = True
+                    ledger.running.discard(entry)
+                    fallen.append(entry)
+                    continue
+                if ledger.ended(entry, outcome):
+                    yield entry.item, outcome

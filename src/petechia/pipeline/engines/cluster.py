@@ -1,0 +1,161 @@
+"""Where a Dask cluster comes from: an address, this computer, or SLURM."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from petechia.errors import DependencyError, ParameterError
+from petechia.pipeline.settings import read_config
+
+MISSING = "Install it with: pip install 'petechia[cluster]'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterParams:
+    """The table [cluster] of a settings file: jobs that SLURM is asked for.
+
+    Attributes
+    ----------
+    kind : str
+        'slurm'.
+    jobs : int
+        How many jobs; each holds one worker, which runs one scan at a time.
+    queue, account : str
+        Partition and account; empty for the site's own.
+    walltime : str
+        Of a job, as SLURM writes it.
+    cores : int
+        Of a job; a scan uses as many threads.
+    memory : str
+        Of a job.
+    interface : str
+        Network interface that nodes reach each other by, as 'ib0'; empty: the default one.
+    local_directory : str
+        Scratch of a node for Dask itself; empty for the default.
+    directives : tuple of str
+        Further lines for sbatch, as '--constraint=cpu'.
+    prologue : tuple of str
+        Shell lines before the worker starts, as 'module load python'.
+    """
+
+    kind: str = "slurm"
+    jobs: int = 1
+    queue: str = ""
+    account: str = ""
+    walltime: str = "04:00:00"
+    cores: int = 1
+    memory: str = "6GB"
+    interface: str = ""
+    local_directory: str = ""
+    directives: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind != "slurm":
+            raise ParameterError(
+                f"kind = {self.kind!r}",
+                where="[cluster]",
+                mend="Only 'slurm' is started here; give --scheduler for any other Dask cluster.",
+            )
+        if self.jobs < 1 or self.cores < 1:
+            raise ParameterError(
+                f"{self.jobs} jobs of {self.cores} cores", where="[cluster]", mend="Give 1 or more."
+            )
+
+    def as_slurm(self) -> dict[str, Any]:
+        """Return what `dask_jobqueue.SLURMCluster` is called with."""
+        told: dict[str, Any] = {
+            "queue": self.queue,
+            "account": self.account,
+            "interface": self.interface,
+            "local_directory": self.local_directory,
+        }
+        return {
+            **{key: value for key, value in told.items() if value},
+            "cores": 1,  # threads of the worker: one scan at a time
+            "job_cpu": self.cores,
+            "memory": self.memory,
+            "processes": 1,
+            "walltime": self.walltime,
+            "job_extra_directives": list(self.directives),
+            "job_script_prologue": list(self.prologue),
+            "scheduler_options": {"dashboard_address": None},
+        }
+
+
+def read_cluster(config: Path | None) -> ClusterParams | None:
+    """Return the table [cluster] of a settings file; None without one."""
+    table = (read_config(config) if config else {}).get("cluster")
+    if table is None:
+        return None
+    where = f"[cluster] of {config.name if config else 'settings'}"
+    if not isinstance(table, Mapping):
+        raise ParameterError(f"{table!r} is not a table", where=where, mend="Write [cluster].")
+    kinds = get_type_hints(ClusterParams)
+    known = [f.name for f in fields(ClusterParams)]
+    given = {}
+    for key, value in table.items():
+        if key not in known:
+            raise ParameterError(
+                f"unknown setting {key!r}", where=where, mend=f"Known: {', '.join(known)}."
+            )
+        wanted = kinds[key] if kinds[key] in (str, int) else list
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise ParameterError(
+                f"{key} = {value!r}", where=where, mend=f"Give {_IN_WORDS[wanted]}."
+            )
+        given[key] = tuple(map(str, value)) if wanted is list else value
+    return ClusterParams(**given)
+
+
+_IN_WORDS = {str: "text", int: "a whole number", list: "a list of lines"}
+
+
+def require_distributed() -> Any:
+    """Return the module `distributed`; `DependencyError` says how to get it."""
+    try:
+        import distributed
+    except ImportError:
+        raise DependencyError(
+            "the package distributed is not installed", where="--engine dask", mend=MISSING
+        ) from None
+    return distributed
+
+
+@contextmanager
+def local_cluster(n_workers: int) -> Iterator[str]:
+    """Start processes on this computer; yield the address of their scheduler."""
+    distributed = require_distributed()
+    import dask
+
+    # Dask gives up a worker that is not back within 15 s, which a busy computer needs to start one
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
+        distributed.LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            dashboard_address=None,
+            silence_logs="CRITICAL",
+        ) as cluster,
+    ):
+        yield str(cluster.scheduler_address)
+
+
+@contextmanager
+def slurm_cluster(params: ClusterParams) -> Iterator[str]:
+    """Ask SLURM for jobs; yield the address of their scheduler, which runs here."""
+    require_distributed()
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError:
+        raise DependencyError(
+            "the package dask-jobqueue is not installed", where="[cluster]", mend=MISSING
+        ) from None
+    with SLURMCluster(**params.as_slurm()) as cluster:
+        # not `scale`: jobs that end, by their time or a fault, are asked for again
+        cluster.adapt(minimum_jobs=params.jobs, maximum_jobs=params.jobs)
+        yield str(cluster.scheduler_address)
