@@ -15,6 +15,8 @@ RADIUS_MM = 3.0
 ABSOLUTE = {
     "nltv": ("radians_per_ppm", -1),
     "medi": ("radians_per_ppm", -1),
+    "ndi": ("radians_per_ppm", -1),
+    "star": ("strong_ppm", 1),
     "strong_first": ("strong_ppm", 1),
 }
 """Settings that are a size of the field itself, and their power of it: they scale along."""
