@@ -15,7 +15,7 @@ from petechia.core.morphology import Mask
 from petechia.qsm.inversion.admm import Problem, Volume, problem_of
 from petechia.qsm.inversion.closed_form import twice
 from petechia.qsm.inversion.gradients import laplacian_spectrum
-from petechia.qsm.inversion.least_squares import least_squares, squared_norm
+from petechia.qsm.inversion.least_squares import least_squares
 
 log = logging.getLogger(__name__)
 Spectrum = npt.NDArray[np.complex64]
@@ -102,7 +102,8 @@ def ilsqr(
     Notes
     -----
     The first step trusts voxels less where the field's Laplacian is among the largest, as
-    published. The quick map is that of `l2`. One round trip of transforms a step.
+    published. The quick map is that of `l2`. Two round trips of transforms a step of least
+    squares, one for the streaks, whose unknowns are in k-space.
 
     References
     ----------
@@ -115,6 +116,7 @@ def ilsqr(
     flat = _flatness(problem)
     _distrust_sources(problem)
     first = least_squares(problem, params.first_steps, params.tolerance)
+    first = np.asarray(rfft3(first), dtype=np.complex64)
     _take_off_streaks(first, flat, problem, params)
     return problem.whole(np.asarray(irfft3(first, problem.grid.shape), dtype=np.float32), mask)
 
@@ -177,7 +179,7 @@ def _take_off_streaks(
     # what is minimised is the roughness of `first` itself, of which only the cone may move
     gradient = normal(first)
     step = gradient.copy()
-    begin = now = squared_norm(gradient, planes)
+    begin = now = _squared_norm(gradient, planes)
     n = 0
     while n < params.streak_steps and now > params.tolerance**2 * begin:
         n += 1
@@ -218,6 +220,21 @@ def _bend(u, flat, per, out):  # type: ignore[no-untyped-def]
                         + flat[2, i, j, k - 1] * (c - u[i, j, k - 1])
                     )
                 )
+
+
+@compiled(fastmath=True)
+def _squared_norm(spectrum, planes):  # type: ignore[no-untyped-def]
+    """Return the squared norm in space of a half spectrum; `planes` counts each plane."""
+    n0, n1, n2 = spectrum.shape
+    total = np.float64(0)
+    for i in range(n0):
+        for j in range(n1):
+            row = np.float32(0)
+            for k in range(n2):
+                s = spectrum[i, j, k]
+                row += planes[k] * (s.real * s.real + s.imag * s.imag)
+            total += row
+    return total
 
 
 @compiled(fastmath=True)

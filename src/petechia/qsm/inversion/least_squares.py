@@ -1,91 +1,92 @@
-"""Weighted least squares for the map by conjugate gradients on its spectrum."""
+"""Weighted least squares for the map by conjugate gradients, stopped early."""
 
 import logging
 
 import numpy as np
-import numpy.typing as npt
 
 from petechia.core.compiled import compiled
 from petechia.core.fourier import irfft3, rfft3
 from petechia.core.kernels import dipole_kernel
-from petechia.qsm.inversion.admm import Problem
-from petechia.qsm.inversion.closed_form import twice
+from petechia.qsm.inversion.admm import Problem, Volume
 
 log = logging.getLogger(__name__)
-Spectrum = npt.NDArray[np.complex64]
 
 
-def least_squares(problem: Problem, iterations: int, tolerance: float) -> Spectrum:
-    r"""Return the spectrum that a few steps towards :math:`\min \| W (d * \chi - f) \|_2` reach.
+OUTSIDE = 0.1
+"""How easily sources outside the mask come, against those inside."""
 
-    The unknown is the spectrum itself: one round trip of transforms a step, where a map in
-    space would need two. Stopping early is the regularisation: near the kernel's zeros hardly
-    anything has been divided yet.
+
+def least_squares(problem: Problem, iterations: int, tolerance: float) -> Volume:
+    r"""Return the map that a few steps towards :math:`\min \| W (d * \chi - f) \|_2` reach.
+
+    Stopping early is the regularisation: near the kernel's zeros hardly anything has been
+    divided yet. Sources outside the mask come more slowly (`source_scale`).
 
     Parameters
     ----------
     problem : Problem
     iterations : int
-        Steps at the latest.
+        Steps of conjugate gradients at the latest; two round trips of transforms each.
     tolerance : float
         Stop once the gradient is below this fraction of the first one.
 
     Returns
     -------
-    spectrum : half spectrum of complex64
-        Of the map, on the problem's grid and in its units.
+    chi : (I, J, K) ndarray of float32
+        On the problem's grid and in its units.
     """
-    shape = problem.grid.shape
-    kernel = dipole_kernel(problem.grid)
-    planes = (twice(shape[2]) / problem.grid.size).astype(np.float32)
+    kernel, shape = dipole_kernel(problem.grid), problem.grid.shape
+    scale = source_scale(problem)
+
+    def convolved(volume: Volume) -> Volume:
+        spectrum = rfft3(volume)
+        spectrum *= kernel
+        return np.asarray(irfft3(spectrum, shape), dtype=np.float32)
+
+    # the residual carries the squared weight: nothing is asked where there is none
     residual = problem.weight_squared * problem.field
-    gradient = np.asarray(rfft3(residual), dtype=np.complex64)
-    gradient *= kernel
+    gradient = convolved(residual)
+    gradient *= scale
     step = gradient.copy()
     found = np.zeros_like(gradient)
-    first = now = squared_norm(gradient, planes)
+    first = now = float(np.vdot(gradient, gradient))
     n = 0
     while n < iterations and now > tolerance**2 * first:
         n += 1
-        change = irfft3(step * kernel, shape)
-        length = np.float32(now / max(_weighted(change, problem.weight_squared), 1e-30))
-        # the residual carries the squared weight: nothing is asked where there is none
-        change *= problem.weight_squared
+        change = convolved(step * scale)
+        length = np.float32(now / max(_weigh(change, problem.weight_squared), 1e-30))
         change *= length
         residual -= change
-        gradient = np.asarray(rfft3(residual), dtype=np.complex64)
-        gradient *= kernel
-        before, now = now, squared_norm(gradient, planes)
+        gradient = convolved(residual)
+        gradient *= scale
+        before, now = now, float(np.vdot(gradient, gradient))
         _step(found, step, gradient, length, np.float32(now / before))
     log.info("least squares: %d steps, gradient %.2g", n, np.sqrt(now / max(first, 1e-30)))
+    found *= scale
     return found
 
 
-@compiled(fastmath=True)
-def squared_norm(spectrum, planes):  # type: ignore[no-untyped-def]
-    """Return the squared norm in space of a half spectrum; `planes` counts each plane."""
-    n0, n1, n2 = spectrum.shape
-    total = np.float64(0)
-    for i in range(n0):
-        for j in range(n1):
-            row = np.float32(0)
-            for k in range(n2):
-                s = spectrum[i, j, k]
-                row += planes[k] * (s.real * s.real + s.imag * s.imag)
-            total += row
-    return total
+def source_scale(problem: Problem) -> Volume:
+    """Return the unit of the map that is solved for: 1 inside the mask, `OUTSIDE` beyond.
+
+    The field of a mask has infinitely many maps when sources may lie outside; the smallest
+    ones then take a third of a source's moment out of the mask.
+    """
+    return np.where(problem.inside, np.float32(1), np.float32(OUTSIDE))
 
 
 @compiled(fastmath=True)
-def _weighted(change, weight_squared):  # type: ignore[no-untyped-def]
-    """Return the squared weighted norm."""
+def _weigh(change, weight_squared):  # type: ignore[no-untyped-def]
+    """Multiply by the squared weight; return the squared weighted norm."""
     n0, n1, n2 = change.shape
     total = np.float64(0)
     for i in range(n0):
         for j in range(n1):
             row = np.float32(0)
             for k in range(n2):
-                row += weight_squared[i, j, k] * change[i, j, k] * change[i, j, k]
+                weighted = weight_squared[i, j, k] * change[i, j, k]
+                row += weighted * change[i, j, k]
+                change[i, j, k] = weighted
             total += row
     return total
 

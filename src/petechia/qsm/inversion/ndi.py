@@ -13,6 +13,7 @@ from petechia.core.grid import Grid
 from petechia.core.kernels import dipole_kernel
 from petechia.core.morphology import Mask
 from petechia.qsm.inversion.admm import Problem, Volume, problem_of
+from petechia.qsm.inversion.least_squares import source_scale
 
 log = logging.getLogger(__name__)
 LARGEST = 4 / 9
@@ -87,10 +88,10 @@ def ndi(
 
     Notes
     -----
-    The steps carry momentum (Nesterov), so that 30 of them go as far as some hundreds of the
-    paper's, and the unknown is the spectrum: one round trip of transforms each. In the first
-    third the misfit is taken as it is, not on the circle: next to strong sources a map of 0 is
-    turns away, and the nearest minimum the wrong one.
+    Two round trips of transforms a step. The steps carry momentum (Nesterov), so that 30 of them
+    go as far as some hundreds without; sources outside the mask come more slowly
+    (`source_scale`). In the first third the misfit is taken as it is, not on the circle: next to
+    strong sources a map of 0 is turns away, and the nearest minimum the wrong one.
 
     References
     ----------
@@ -105,22 +106,26 @@ def ndi(
 
 def _descended(problem: Problem, params: NdiParams) -> Volume:
     """Return the map that the steps reach, on the problem's grid and in its units."""
-    shape = problem.grid.shape
-    kernel = dipole_kernel(problem.grid)
+    kernel, shape = dipole_kernel(problem.grid), problem.grid.shape
     turn = np.float32(params.radians_per_ppm * problem.rms)
     rate = np.float32(1 / (LARGEST * float(problem.weight_squared.max())))
     linear = params.iterations // 3
-    found = np.zeros(kernel.shape, dtype=np.complex64)
+    # the square of the scale of the unknowns: how far a source moves by its gradient
+    moves = rate * source_scale(problem) ** 2
+    found = np.zeros(shape, dtype=np.float32)
     ahead, momentum = np.zeros_like(found), 1.0
     for n in range(params.iterations):
-        field = irfft3(ahead * kernel, shape)
+        spectrum = rfft3(ahead)
+        spectrum *= kernel
+        field = irfft3(spectrum, shape)
         _misfit(field, problem.field, problem.weight_squared, turn, n >= linear)
+        spectrum = rfft3(field)
+        spectrum *= kernel
         after = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        keep = np.float32((momentum - 1) / after)
-        _descend(found, ahead, rfft3(field), kernel, rate, keep)
+        _descend(found, ahead, irfft3(spectrum, shape), moves, np.float32((momentum - 1) / after))
         momentum = after
     log.info("NDI: %d steps", params.iterations)
-    return np.asarray(irfft3(found, shape), dtype=np.float32)
+    return found
 
 
 @compiled(fastmath=True)
@@ -142,12 +147,12 @@ def _misfit(made, field, weight_squared, turn, circular):  # type: ignore[no-unt
 
 
 @compiled(fastmath=True)
-def _descend(found, ahead, gradient, kernel, rate, keep):  # type: ignore[no-untyped-def]
+def _descend(found, ahead, gradient, moves, keep):  # type: ignore[no-untyped-def]
     """Step from `ahead`, then look ahead along the way that `found` went."""
-    n0, n1, n2 = kernel.shape
+    n0, n1, n2 = found.shape
     for i in range(n0):
         for j in range(n1):
             for k in range(n2):
-                new = ahead[i, j, k] - rate * kernel[i, j, k] * gradient[i, j, k]
+                new = ahead[i, j, k] - moves[i, j, k] * gradient[i, j, k]
                 ahead[i, j, k] = new + keep * (new - found[i, j, k])
                 found[i, j, k] = new

@@ -103,7 +103,8 @@ def rts(
 
     Notes
     -----
-    One round trip of transforms a step in both halves: the data of the second are in k-space.
+    Two round trips of transforms a step of the first half, one of the second, whose data are in
+    k-space.
 
     References
     ----------
@@ -113,7 +114,7 @@ def rts(
     problem = problem_of(field_ppm, weights, mask, grid, params.pad_mm)
     if problem is None:
         return np.zeros(grid.shape, dtype=np.float32)
-    first = least_squares(problem, params.first_steps, 0.0)
+    first = np.asarray(rfft3(least_squares(problem, params.first_steps, 0.0)), dtype=np.complex64)
     known = np.abs(dipole_kernel(problem.grid)) > params.threshold
     first *= known
     return problem.whole(_filled(problem, params.variation(), first, known), mask)

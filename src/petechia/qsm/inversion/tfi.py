@@ -42,10 +42,10 @@ class TfiParams:
     """
 
     strength: float = 0.2
-    outside: float = 30.0
+    outside: float = 10.0
     edges: float = 0.3
-    rounds: int = 5
-    iterations: int = 15
+    rounds: int = 4
+    iterations: int = 25
     pad_mm: float = 30.0
 
     def __post_init__(self) -> None:
@@ -133,13 +133,14 @@ def tfi(
 
 def _noise(problem: Problem) -> float:
     """Return the noise of the field, at least a part of the size of the *local* field."""
-    inside = problem.inside
+    shape = problem.grid.shape
     radius = SMOOTHED_VOXELS * float(problem.grid.spacing_mm.min())
-    spectrum = rfft3(problem.field)
-    spectrum *= 1 - smv_kernel(problem.grid, radius)
-    local = irfft3(spectrum, problem.grid.shape)[inside]
-    # at the rim the sphere is cut: the median knows nothing of it
-    size = float(np.median(np.abs(local))) / 0.6745
+    mean = smv_kernel(problem.grid, radius)
+    high = problem.field - irfft3(rfft3(problem.field) * mean, shape)
+    # at the rim the sphere is cut, and the mean is not that of the background
+    whole = irfft3(rfft3(problem.inside.astype(np.float32)) * mean, shape) > 0.999
+    whole &= problem.weight_squared > 0
+    size = float(np.sqrt(np.mean(np.square(high[whole]), dtype=float))) if whole.any() else 1.0
     weight = np.sqrt(problem.weight_squared)
     own = field_noise(problem.field * weight, problem.weight_squared > 0)
     return max(own, NOISE_FLOOR * size)
