@@ -45,7 +45,7 @@ class TfiParams:
     outside: float = 10.0
     edges: float = 0.3
     rounds: int = 4
-    iterations: int = 25
+    iterations: int = 40
     pad_mm: float = 30.0
 
     def __post_init__(self) -> None:
