@@ -1,13 +1,14 @@
 """Time and memory of every method, as ratios that hold across machines.
 
 usage: python benchmarks/bench_methods.py [--sizes 96,96,64 160,160,128] [--only NAME ...]
-       [--gain] [--table FILE]
+       [--gain] [--table FILE] [--measured src/petechia/pipeline/measured.toml]
 
 Time is processor time over that of one real three-dimensional Fourier transform and back
 (`irfftn(rfftn(x))`, float32, same size, one worker), both the least of several, taken in turn.
 Memory is what numpy holds at the peak beyond the inputs, in volumes of float32. One thread:
 run with OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1. With the package's source first on PYTHONPATH,
-rows of another version can be measured.
+rows of another version can be measured. `--measured` renews the costs that
+`petechia methods` prints, of the size that the aims are stated for.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from petechia.contrast.highpass import unwrapped_highpass
 from petechia.core.grid import Grid
 from petechia.core.kernels import forward_field
 from petechia.phase.offsets import mcpc3ds
+from petechia.pipeline.measured import renew
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.settings import FAMILIES
 
@@ -40,11 +42,19 @@ PEER = {
     "vsharp": (118, 40),
     "pdf": (2200, 120),
     "resharp": (250, 80),
+    "sharp": (12, 8),
+    "lbv": (94, 60),
+    "ismv": (220, 80),
     "tkd": (5, 2.5),
+    "tikhonov": (5, 2.5),
     "l2": (5, 2.5),
     "tv": (172, 80),
     "nltv": (1800, 200),
     "medi": (200, 120),
+    "rts": (82, 50),
+    "ndi": (1440, 150),
+    "ilsqr": (960, 250),
+    "tgv": (3300, 700),
     "arlo": (3, 3),
     "SWI from phase": (9, 6),
 }
@@ -155,8 +165,10 @@ def measure(call: Callable[[], Any], unit: Callable[[], Any], voxels: int) -> tu
     return seconds, seconds / unit_s, peak / (4 * voxels)
 
 
-def table(size: tuple[int, int, int], only: list[str]) -> Iterator[str]:
-    """Yield the lines of the table of one size."""
+def table(
+    size: tuple[int, int, int], only: list[str], found: dict[str, dict[str, float]]
+) -> Iterator[str]:
+    """Yield the lines of the table of one size; put the rows of the stated one into `found`."""
     data = phantom(size)
     x = np.random.default_rng(0).normal(size=size).astype(np.float32)
 
@@ -171,6 +183,8 @@ def table(size: tuple[int, int, int], only: list[str]) -> Iterator[str]:
         if only and name not in only:
             continue
         seconds, ratio, volumes = measure(call, unit, x.size)
+        if stated:
+            found[name] = {"ratio": round(ratio, 1), "volumes": round(volumes, 1)}
         line = f"| {name} | {seconds:.2f} | {ratio:.1f} | {volumes:.1f} |"
         if stated:
             peer, most = PEER.get(name, ("", ""))
@@ -201,13 +215,15 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=[",".join(map(str, s)) for s in SIZES])
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--table", type=Path)
+    parser.add_argument("--measured", type=Path, help="file of `petechia methods` to renew")
     parser.add_argument("--gain", action="store_true", help="also time a second thread")
     args = parser.parse_args()
+    found: dict[str, dict[str, float]] = {}
     lines = [f"Measured {datetime.now(UTC):%Y-%m-%d} on one thread.\n"]
     with threads(1), set_workers(1):
         for text in args.sizes:
             i, j, k = (int(n) for n in text.split(","))
-            for line in table((i, j, k), args.only):
+            for line in table((i, j, k), args.only, found):
                 print(line, flush=True)
                 lines.append(line)
             lines.append("")
@@ -215,6 +231,10 @@ def main() -> None:
         for line in gains(STATED, args.only):
             print(line, flush=True)
             lines.append(line)
+    if args.measured and found:
+        size = " x ".join(map(str, STATED))
+        about = f"at {size}, one thread, {datetime.now(UTC):%Y-%m-%d}"
+        renew(args.measured, "speed", about, found)
     if args.table:
         args.table.parent.mkdir(parents=True, exist_ok=True)
         args.table.write_text("\n".join(lines), encoding="utf-8")

@@ -11,6 +11,7 @@ from pathlib import Path
 from petechia.apps.cli.main import COMMANDS, build_parser
 from petechia.lesions.candidates import METHODS as CANDIDATES
 from petechia.pipeline.engines import METHODS as ENGINES
+from petechia.pipeline.measured import about, cost_of, error_of
 from petechia.pipeline.settings import FAMILIES
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
@@ -19,15 +20,23 @@ MADE = "<!-- made by scripts/build_reference.py: change the code, not this page 
 
 def methods_page() -> str:
     """Return the page of all METHODS rows."""
-    parts = [MADE, "# Methods\n\nWhat `petechia methods` prints, with the settings of each row.\n"]
+    parts = [
+        MADE,
+        "# Methods\n\nWhat `petechia methods` prints, with the settings of each row. Cost: time in\n"
+        "round trips of a real 3-D Fourier transform. Error: of the susceptibility map from raw\n"
+        "phase over the whole true brain, with that row in the standard chain (rows of backgrounds\n"
+        "followed by `tv`), or of R2*. Measured:\n\n",
+        *(f"- {line}\n" for line in about()),
+    ]
     for family, rows in {**FAMILIES, "candidates": CANDIDATES, "engines": ENGINES}.items():
-        head = "| Name | What | Needs | Settings | Paper |\n|---|---|---|---|---|\n"
+        head = "| Name | What | Cost | Error | Needs | Settings | Paper |\n" + "|---" * 7 + "|\n"
         parts.append(f"\n## {family}\n\n{head}")
         for name, row in rows.items():
             settings = ", ".join(f"{k} = {v}" for k, v in asdict(row.settings()).items()) or "-"
             paper = f"[{row.doi}](https://doi.org/{row.doi})" if row.doi else "-"
             parts.append(
-                f"| `{name}` | {row.summary} | {', '.join(row.needs)} | {settings} | {paper} |\n"
+                f"| `{name}` | {row.summary} | {cost_of(name)} | {error_of(name)} "
+                f"| {', '.join(row.needs)} | {settings} | {paper} |\n"
             )
     return "".join(parts)
 

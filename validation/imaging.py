@@ -1,20 +1,22 @@
 """Measure every imaging method against known truth, from raw phase, on simulated heads.
 
 usage: python validation/imaging.py WORK [--people 3] [--seed 9300] [--protocol demo_light ...]
-       [--table FILE]
+       [--rows NAME ...] [--table FILE] [--measured src/petechia/pipeline/measured.toml]
 
 Each row of a family takes its place in the standard chain. The rows of the inversion family
 are also given the true local field of the sources. What is finished in WORK is not done
-again. The seeds were never used to set anything.
+again, row by row. The seeds were never used to set anything. `--measured` renews the errors
+that `petechia methods` prints.
 """
 
 import argparse
 import copy
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from petechia.files.nifti import read_nifti
 from petechia.pipeline.evaluation_files import Side, find_sides
 from petechia.pipeline.evaluation_maps import DEEP_NUCLEI
 from petechia.pipeline.evaluation_read import read_table
+from petechia.pipeline.measured import renew
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.settings import FAMILIES, PRESETS, Settings
 from petechia.pipeline.stages import STAGES, walk
@@ -40,8 +43,10 @@ BALL_MM, RING_MM = 4.0, 6.0
 CHAIN = ("unwrap", "background", "invert")
 COLUMNS = (
     "kept", "nrmse", "nrmse_kept", "nrmse_tissue", "hfen", "xsim", "streaks", "nuclei_slope",
-    "blood", "calcium",
+    "blood", "calcium", "field",
 )  # fmt: skip
+TOLD = ("kept", "nrmse", "nrmse_kept", "hfen", "xsim", "blood", "calcium")
+"""What `petechia methods` knows of a row of the imaging chain."""
 
 
 class Truth:
@@ -130,17 +135,35 @@ def chained(start: Work, settings: Settings, first: str) -> Work:
     return work
 
 
-def measured(root: Path) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield a name and scores for every row, on the first scan of a dataset."""
-    scan = next(iter(find_scans(root))).load()
-    side = next(s for s in find_sides(root / "derivatives" / "truth", None, truth=True))
-    truth = Truth(side)
-    start = Work(scan=scan, settings=Settings(phase_sign="+1"))
-    walk(start, ["background"])
+def field_error(work: Work, truth: Truth) -> float:
+    """Return the error of the local field in tissue, less its mean, over the true one [%]."""
+    own = work.local_mask & truth.tissue
+    true = truth.local_field[own]
+    away = work.local_field_ppm[own] - true
+    return float(100 * np.linalg.norm(away - away.mean()) / np.linalg.norm(true))
+
+
+def jobs(start: Work, truth: Truth) -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """Yield a name and the measurement of every row."""
+
+    def chain(settings: Settings, first: str) -> dict[str, float]:
+        work = chained(start, settings, first)
+        found = scores(work.chi_ppm, work.chi_ppm != 0, truth)
+        return found | {"field": field_error(work, truth)} if first == "background" else found
+
+    def from_true_field(name: str) -> dict[str, float]:
+        work = copy.copy(start)
+        work.settings = replace(Settings(phase_sign="+1"), inversion=name)
+        work.methods, work.sign_settled = [], False
+        work.local_field_ppm = work.total_field_ppm = truth.local_field
+        work.mask = work.local_mask = truth.brain
+        work.field_noise_ppm = None
+        STAGES["invert"].run(work)
+        return scores(work.chi_ppm, work.chi_ppm != 0, truth)
+
     for preset in PRESETS:
         settings = replace(Settings.build(preset=preset), phase_sign="+1")
-        work = chained(start, settings, "unwrap")
-        yield f"preset: {preset}", scores(work.chi_ppm, work.chi_ppm != 0, truth)
+        yield f"preset: {preset}", partial(chain, settings, "unwrap")
     for family, first in (
         ("unwrap", "unwrap"), ("fieldmap", "unwrap"), ("background", "background"),
         ("inversion", "invert"),
@@ -149,51 +172,57 @@ def measured(root: Path) -> Iterator[tuple[str, dict[str, float]]]:
             settings = replace(Settings(phase_sign="+1"), **{family: name})
             if family == "background":  # the standard inversion takes the total field
                 settings = replace(settings, inversion="tv")
-            work = chained(start, settings, first)
-            yield f"{family}: {name}", scores(work.chi_ppm, work.chi_ppm != 0, truth)
+            yield f"{family}: {name}", partial(chain, settings, first)
     for name in FAMILIES["inversion"]:
-        work = copy.copy(start)
-        work.settings = replace(Settings(phase_sign="+1"), inversion=name)
-        work.methods, work.sign_settled = [], False
-        work.local_field_ppm = work.total_field_ppm = truth.local_field
-        work.mask = work.local_mask = truth.brain
-        work.field_noise_ppm = None
-        STAGES["invert"].run(work)
-        yield f"true local field: {name}", scores(work.chi_ppm, work.chi_ppm != 0, truth)
-    yield from rates(start, truth)
-
-
-def rates(start: Work, truth: Truth) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield the errors of R2* in tissue for every row that the echoes allow."""
+        yield f"true local field: {name}", partial(from_true_field, name)
     for name in FAMILIES["relaxation"]:
-        work = copy.copy(start)
-        work.settings, work.methods = replace(Settings(), relaxation=name), []
-        STAGES["r2star"].run(work)
-        if work.r2star is None:
-            return
-        error = rate_bias(work.r2star, truth.rate, truth.tissue & (work.r2star > 0))
-        yield (
-            f"relaxation: {name}",
-            {"bias": error.bias, "rmse": error.rmse, "slope": error.slope},
-        )
+        yield f"relaxation: {name}", partial(rate, name, start, truth)
 
 
-def scored(work: Path, protocol: str, person: int, seed: int) -> dict[str, dict[str, float]]:
-    """Measure one head, unless that was done before."""
+def rate(name: str, start: Work, truth: Truth) -> dict[str, float]:
+    """Return the errors of R2* in tissue; none where the echoes do not allow it."""
+    work = copy.copy(start)
+    work.settings, work.methods = replace(Settings(), relaxation=name), []
+    STAGES["r2star"].run(work)
+    if work.r2star is None:
+        return {}
+    error = rate_bias(work.r2star, truth.rate, truth.tissue & (work.r2star > 0))
+    return {"bias": error.bias, "rmse": error.rmse, "slope": error.slope}
+
+
+def scored(
+    work: Path, protocol: str, person: int, seed: int, rows: list[str]
+) -> dict[str, dict[str, float]]:
+    """Measure one head, row by row, less what was done before."""
     kept = work / "imaging" / f"{protocol}_{person}.json"
-    if not kept.exists():
-        root = simulated(work, protocol, person, seed)
-        with threads(cores()):
-            found = dict(measured(root))
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    table: dict[str, dict[str, float]] = json.loads(kept.read_text(encoding="utf-8"))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    table: dict[str, dict[str, float]] = {}
+    if kept.exists():
+        table = json.loads(kept.read_text(encoding="utf-8"))
+    root = simulated(work, protocol, person, seed)
+    scan = next(iter(find_scans(root))).load()
+    side = next(s for s in find_sides(root / "derivatives" / "truth", None, truth=True))
+    start, begun = Work(scan=scan, settings=Settings(phase_sign="+1")), False
+    truth = Truth(side)
+    with threads(cores()):
+        for name, measure in jobs(start, truth):
+            if name in table or (rows and name.partition(": ")[2] not in rows):
+                continue
+            if not begun:
+                walk(start, ["background"])
+                begun = True
+            found = measure()
+            if found:
+                table[name] = found
+                kept.write_text(json.dumps(table, indent=1), encoding="utf-8")
+                print(protocol, person, name, flush=True)
     return table
 
 
 def lines(heads: list[dict[str, dict[str, float]]]) -> Iterator[str]:
     """Yield the tables: medians over heads."""
-    names = [name for name in heads[0] if not name.startswith("relaxation")]
+    order = [*dict.fromkeys(name for head in heads for name in head)]
+    names = [name for name in order if not name.startswith("relaxation")]
     yield "| row | " + " | ".join(COLUMNS) + " |"
     yield "|---" * (len(COLUMNS) + 1) + "|"
     for name in names:
@@ -201,19 +230,37 @@ def lines(heads: list[dict[str, dict[str, float]]]) -> Iterator[str]:
     yield ""
     yield "| row | bias 1/s | rmse 1/s | slope |"
     yield "|---|---|---|---|"
-    for name in heads[0]:
+    for name in order:
         if name.startswith("relaxation"):
-            middle = " | ".join(_median(heads, name, c) for c in ("bias", "rmse", "slope"))
-            yield f"| {name} | {middle} |"
+            cells = " | ".join(_median(heads, name, c) for c in ("bias", "rmse", "slope"))
+            yield f"| {name} | {cells} |"
 
 
 def _median(heads: list[dict[str, dict[str, float]]], name: str, column: str) -> str:
-    values = [head[name][column] for head in heads if name in head]
+    value = middle(heads, name, column)
+    if value is None:
+        return "n/a" if column in TOLD else ""
+    digits = 0 if column in ("nrmse", "nrmse_kept", "nrmse_tissue", "hfen", "field") else 2
+    return f"{value:.{digits}f}"
+
+
+def middle(heads: list[dict[str, dict[str, float]]], name: str, column: str) -> float | None:
+    """Return the median over heads; None when no head has it."""
+    values = [head[name][column] for head in heads if column in head.get(name, {})]
     values = [v for v in values if np.isfinite(v)]
-    if not values:
-        return "n/a"
-    digits = 0 if column in ("nrmse", "nrmse_kept", "nrmse_tissue", "hfen") else 2
-    return f"{np.median(values):.{digits}f}"
+    return float(np.median(values)) if values else None
+
+
+def told(heads: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Return what `petechia methods` shall know, by the name of the row."""
+    out: dict[str, dict[str, float]] = {}
+    for family in ("unwrap", "fieldmap", "background", "inversion", "relaxation"):
+        for name in FAMILIES[family]:
+            columns = ("bias", "rmse", "slope") if family == "relaxation" else TOLD
+            found = {c: middle(heads, f"{family}: {name}", c) for c in columns}
+            if any(value is not None for value in found.values()):
+                out[name] = {c: round(v, 2) for c, v in found.items() if v is not None}
+    return out
 
 
 def main() -> None:
@@ -223,10 +270,12 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=3)
     parser.add_argument("--seed", type=int, default=9300)
     parser.add_argument("--protocol", action="append", default=[])
+    parser.add_argument("--rows", nargs="+", default=[], help="only rows of these names")
     parser.add_argument("--table", type=Path)
+    parser.add_argument("--measured", type=Path, help="file of `petechia methods` to renew")
     args = parser.parse_args()
     heads: list[dict[str, Any]] = [
-        scored(args.work, protocol, person, args.seed)
+        scored(args.work, protocol, person, args.seed, args.rows)
         for protocol in args.protocol or ["demo_light"]
         for person in range(args.people)
     ]
@@ -234,6 +283,9 @@ def main() -> None:
     print("\n".join(text))
     if args.table:
         args.table.write_text("\n".join(text) + "\n", encoding="utf-8")
+    if args.measured:
+        about = f"{len(heads)} simulated head(s), {datetime.now(UTC):%Y-%m-%d}"
+        renew(args.measured, "accuracy", about, told(heads))
 
 
 if __name__ == "__main__":

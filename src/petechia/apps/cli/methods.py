@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from petechia.core.methods import choose
     from petechia.lesions.candidates import METHODS as CANDIDATES
     from petechia.pipeline.engines import METHODS as ENGINES
+    from petechia.pipeline.measured import NOT_MEASURED, about, cost_of, error_of
     from petechia.pipeline.settings import FAMILIES, schema
 
     if args.schema:
@@ -35,7 +36,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         table = {
             family: {
-                name: {**asdict(row), "settings": asdict(row.settings())}
+                name: {
+                    **asdict(row),
+                    "settings": asdict(row.settings()),
+                    "cost": cost_of(name),
+                    "error": error_of(name),
+                }
                 for name, row in rows.items()
             }
             for family, rows in families.items()
@@ -46,4 +52,8 @@ def run(args: argparse.Namespace) -> int:
         print(family)
         for name, row in rows.items():
             print(f"  {name:18}{row.summary}" + (f"  doi:{row.doi}" if row.doi else ""))
+            cost, error = cost_of(name), error_of(name)
+            both = NOT_MEASURED if cost == error == NOT_MEASURED else f"{cost}; {error}"
+            print(f"  {'':18}{both}")
+    print("\n" + "\n".join(about()))
     return 0

@@ -56,3 +56,25 @@ def less_spherical_means(
             left &= ~fits
             mean = crop_to(irfft3(field_spectrum * kernel, wide.shape), grid.shape)
             yield float(radius), kernel, fits, field - mean
+
+
+def restored(local: Volume, kernel: Volume, mask: Mask, wide: Grid, threshold: float) -> Volume:
+    """Return `local` divided by what a sphere left of each frequency, 0 outside `mask`.
+
+    Parameters
+    ----------
+    local : (I, J, K) ndarray of float32
+        A field less its spherical means [ppm].
+    kernel : half spectrum of float32
+        Of the mean over the sphere, on `wide`.
+    mask : (I, J, K) ndarray of bool
+        Where the result is kept.
+    wide : Grid
+        Of the volume, padded by at least the radius.
+    threshold : float
+        Frequencies of which less is left are not restored.
+    """
+    left = 1 - kernel
+    inverse = np.divide(1, left, out=np.zeros_like(left), where=np.abs(left) > threshold)
+    solved = irfft3(rfft3(pad_to(local, wide.shape)) * inverse, wide.shape)
+    return crop_to(solved, mask.shape) * mask

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.checks import require_between, require_finite
-from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
+from petechia.core.fourier import padded_grid
 from petechia.core.grid import Grid
 from petechia.core.morphology import bounding_box
 from petechia.errors import ParameterError, UnfitError
-from petechia.phase.background.spheres import less_spherical_means
+from petechia.phase.background.spheres import less_spherical_means, restored
 from petechia.phase.images import Mask, Volume, checked_mask
 
 
@@ -131,7 +131,7 @@ def _in_box(
             where="vsharp",
             mend="Give a larger mask, or a smaller radius_min_mm if voxels are smaller.",
         )
-    return _restored(local, largest, done, wide, params.threshold), done
+    return restored(local, largest, done, wide, params.threshold), done
 
 
 def _radii(grid: Grid, params: VsharpParams) -> npt.NDArray[np.float64]:
@@ -142,11 +142,3 @@ def _radii(grid: Grid, params: VsharpParams) -> npt.NDArray[np.float64]:
     if radii[-1] > smallest + 1e-6:
         radii = np.append(radii, smallest)
     return radii
-
-
-def _restored(local: Volume, largest: Volume, mask: Mask, wide: Grid, threshold: float) -> Volume:
-    """Return `local` divided by what the largest sphere left of each frequency."""
-    kept = 1 - largest
-    inverse = np.divide(1, kept, out=np.zeros_like(kept), where=np.abs(kept) > threshold)
-    solved = irfft3(rfft3(pad_to(local, wide.shape)) * inverse, wide.shape)
-    return crop_to(solved, mask.shape) * mask

@@ -233,12 +233,15 @@ def solve(
     params: AdmmParams,
     field_step: FieldStep,
     smooth: Mask | None = None,
+    start: Volume | None = None,
 ) -> Volume:
     """Return the minimiser, on the problem's grid and in its units.
 
-    Only where `smooth` is true is variation penalised (None: everywhere).
+    Only where `smooth` is true is variation penalised (None: everywhere). `start` is a map
+    to begin with; it changes the speed, not the solution.
     """
-    return solve_parts(problem, params, [Part(dipole_kernel(problem.grid), field_step)], smooth)
+    parts = [Part(dipole_kernel(problem.grid), field_step)]
+    return solve_parts(problem, params, parts, smooth, start)
 
 
 def solve_parts(
@@ -246,6 +249,7 @@ def solve_parts(
     params: AdmmParams,
     parts: Sequence[Part],
     smooth: Mask | None = None,
+    start: Volume | None = None,
 ) -> Volume:
     """Return the minimiser for data in several parts, no voxel in two.
 
@@ -256,7 +260,7 @@ def solve_parts(
     strength = params.strength * problem.noise
     mu = np.float32(strength * params.gradient_penalty * voxel_mm**2)
     nu = np.float32(params.field_penalty)
-    limits, row = _limits(problem, params, smooth)
+    limits, row = limits_of(problem, params, smooth)
     del smooth
     inverse = _inverse_of_normal(parts, grid, mu, nu)
     per_mm = tuple(np.float32(1 / d) for d in grid.spacing_mm)
@@ -266,11 +270,18 @@ def solve_parts(
     split = np.zeros((3, *grid.shape), dtype=np.float32)
     reflection = np.full(grid.shape, -1, dtype=np.float32)
     from_field = np.zeros(inverse.shape, dtype=np.complex64)
+    begun = None if start is None else rfft3(start)
     for part in parts:
         volume = np.zeros(grid.shape, dtype=np.float32)
+        if begun is not None:
+            volume = np.asarray(irfft3(begun * part.kernel, grid.shape), dtype=np.float32)
         part.step(problem, volume, data, volume, nu)
-        _gather(from_field, rfft3(volume), part.kernel)
+        gather(from_field, rfft3(volume), part.kernel)
     volume = np.zeros(grid.shape, dtype=np.float32)
+    if start is not None:  # as if nothing had been shrunken yet
+        shrink_gradient(start, start, split, reflection, np.zeros_like(limits), row, *per_mm)
+        gradient_adjoint(split, reflection, volume, *per_mm)
+    del begun, start
     iteration, change, size = 0, np.inf, 1.0
     while iteration < params.iterations:
         iteration += 1
@@ -289,14 +300,14 @@ def solve_parts(
             part.step(problem, volume, data, volume, nu)
             if part is parts[-1]:
                 del spectrum
-            _gather(from_field, rfft3(volume), part.kernel)
+            gather(from_field, rfft3(volume), part.kernel)
         gradient_adjoint(split, reflection, volume, *per_mm)
     ended = float(np.sqrt(change / max(size, 1e-30)))
     log.info("total variation: %d iterations, last change %.2g", iteration, ended)
     return chi
 
 
-def _limits(
+def limits_of(
     problem: Problem, params: AdmmParams, smooth: Mask | None
 ) -> tuple[Volume, npt.NDArray[np.uint8]]:
     """Return what shrinkage takes off a gradient [units/mm], as a table and each voxel's row."""
@@ -320,7 +331,7 @@ def _inverse_of_normal(parts: Sequence[Part], grid: Grid, mu: np.float32, nu: np
 
 
 @compiled(fastmath=True)
-def _gather(total, spectrum, kernel):  # type: ignore[no-untyped-def]
+def gather(total, spectrum, kernel):  # type: ignore[no-untyped-def]
     """Add what one part asks of the map."""
     n0, n1, n2 = kernel.shape
     for i in range(n0):

@@ -1,15 +1,16 @@
 """Closed-form inversion with a penalty on the squared gradient."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
-from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
+from petechia.core.checks import require_between
 from petechia.core.grid import Grid
 from petechia.core.kernels import dipole_kernel
-from petechia.core.morphology import Mask, bounding_box
+from petechia.core.morphology import Mask
+from petechia.qsm.inversion.closed_form import multiplied
 from petechia.qsm.inversion.gradients import laplacian_spectrum
 
 Volume = npt.NDArray[np.float32]
@@ -76,22 +77,13 @@ def l2(
     .. [1] Bilgic, Chatnuntawech, Fan et al. (2014), J. Magn. Reson. Imaging 40, 181-191,
        doi:10.1002/jmri.24365.
     """
-    grid.require(field_ppm, "field_ppm")
-    grid.require(mask, "mask")
-    require_finite(field_ppm, "field_ppm")
-    out = np.zeros(grid.shape, dtype=np.float32)
-    if not mask.any():
-        return out
-    box = bounding_box(mask)
-    near, inside = grid.cut(box), mask[box]
-    wide = padded_grid(near, params.pad_mm)
-    kernel = dipole_kernel(wide)
-    below = laplacian_spectrum(wide)
+    return multiplied(field_ppm, mask, grid, params.pad_mm, partial(_inverse, params))
+
+
+def _inverse(params: L2Params, grid: Grid) -> Volume:
+    kernel = dipole_kernel(grid)
+    below = laplacian_spectrum(grid)
     below *= np.float32(params.strength)
     below += kernel * kernel
     below[0, 0, 0] = np.inf  # the mean makes no field: left at 0
-    inverse = kernel / below
-    spectrum = rfft3(pad_to(np.where(inside, field_ppm[box], 0), wide.shape))
-    spectrum *= inverse
-    out[box] = crop_to(irfft3(spectrum, wide.shape), near.shape) * inside
-    return out
+    return np.asarray(kernel / below, dtype=np.float32)

@@ -27,8 +27,8 @@ from petechia.qsm.inversion.medi import away_from_edges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SingleStepParams(AdmmParams):
-    """Settings of `single_step`: those of `AdmmParams`, and the following.
+class SpheresParams(AdmmParams):
+    """Settings of inversions of the total field by spheres: `AdmmParams`, and the following.
 
     Attributes
     ----------
@@ -37,8 +37,6 @@ class SingleStepParams(AdmmParams):
         voxel, as in V-SHARP.
     n_radii : int
         Spheres, their radii in geometric steps. Two transforms an iteration each.
-    edges : float
-        Share of the mask whose gradient of the magnitude counts as an edge, 0 to 0.95.
     """
 
     strength: float = 0.2
@@ -47,22 +45,39 @@ class SingleStepParams(AdmmParams):
     radius_max_mm: float = 8.0
     radius_min_mm: float = 1.0
     n_radii: int = 3
-    edges: float = 0.5
 
     def __post_init__(self) -> None:
         # not super(): a dataclass with slots is a new class, which the name in it is not
         AdmmParams.__post_init__(self)
-        where = "SingleStepParams"
+        where = type(self).__name__
         require_between(self.radius_min_mm, 0.1, 50.0, f"{where}.radius_min_mm", "1 is usual.")
         require_between(self.radius_max_mm, 0.1, 100.0, f"{where}.radius_max_mm", "8 is usual.")
         require_between(self.n_radii, 1, 20, f"{where}.n_radii", "3 is usual.")
-        require_between(self.edges, 0.0, 0.95, f"{where}.edges", "0.1 to 0.9 is usual.")
         if self.radius_max_mm < self.radius_min_mm:
             raise ParameterError(
                 f"{self.radius_max_mm:g} is below radius_min_mm = {self.radius_min_mm:g}",
                 where=f"{where}.radius_max_mm",
                 mend="Give the larger radius first.",
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleStepParams(SpheresParams):
+    """Settings of `single_step`: those of `SpheresParams`, and the following.
+
+    Attributes
+    ----------
+    edges : float
+        Share of the mask whose gradient of the magnitude counts as an edge, 0 to 0.95.
+    """
+
+    edges: float = 0.5
+
+    def __post_init__(self) -> None:
+        # not super(): a dataclass with slots is a new class, which the name in it is not
+        SpheresParams.__post_init__(self)
+        usual = "0.1 to 0.9 is usual."
+        require_between(self.edges, 0.0, 0.95, "SingleStepParams.edges", usual)
 
 
 def single_step(
@@ -130,12 +145,32 @@ def single_step(
     .. [2] Wu, Li, Guidon & Liu (2012), Magn. Reson. Med. 67, 137-147,
        doi:10.1002/mrm.23000.
     """
-    for name, array in (("total_field_ppm", total_field_ppm), ("magnitude", magnitude)):
-        grid.require(array, name)
-        require_finite(array, name)
+    grid.require(magnitude, "magnitude")
+    require_finite(magnitude, "magnitude")
+    prepared = less_background(total_field_ppm, weights, mask, grid, params)
+    if prepared is None:
+        return np.zeros(grid.shape, dtype=np.float32)
+    problem, parts = prepared
+    smooth = _smooth(problem, magnitude, mask, grid, params)
+    return problem.whole(solve_parts(problem, params, parts, smooth), mask)
+
+
+def less_background(
+    total_field_ppm: npt.NDArray[np.floating],
+    weights: npt.NDArray[np.floating] | None,
+    mask: Mask,
+    grid: Grid,
+    params: SpheresParams,
+) -> tuple[Problem, list[Part]] | None:
+    """Return the field less its spherical means as a problem, and how a map makes each part.
+
+    None when there is nothing in it. Raises as `single_step`.
+    """
+    grid.require(total_field_ppm, "total_field_ppm")
+    require_finite(total_field_ppm, "total_field_ppm")
     grid.require(mask, "mask")
     if not mask.any():
-        return np.zeros(grid.shape, dtype=np.float32)
+        return None
     trust = checked_weights(weights, mask, grid)
     known = fill_holes(trust > 0) & mask
     level = np.float32(np.median(np.asarray(total_field_ppm)[known])) if known.any() else 0
@@ -143,18 +178,13 @@ def single_step(
     trust[which < 0] = 0
     problem = problem_of(high, trust, mask, grid, params.pad_mm)
     if problem is None:
-        return np.zeros(grid.shape, dtype=np.float32)
+        return None
     layers = (problem.padded(which + np.float32(1)) - 1).astype(np.int8)  # -1 in the padding
-    del high, trust, known, which
     dipole = dipole_kernel(problem.grid)
-    parts = [
+    return problem, [
         Part(dipole * (1 - smv_kernel(problem.grid, r)), partial(layered_step, layers, n))
         for n, r in enumerate(radii)
     ]
-    del dipole
-    return problem.whole(
-        solve_parts(problem, params, parts, _smooth(problem, magnitude, mask, grid, params)), mask
-    )
 
 
 def _smooth(
@@ -171,7 +201,7 @@ def _smooth(
 
 
 def _high_passed(
-    field_ppm: npt.NDArray[np.floating], mask: Mask, grid: Grid, params: SingleStepParams
+    field_ppm: npt.NDArray[np.floating], mask: Mask, grid: Grid, params: SpheresParams
 ) -> tuple[Volume, npt.NDArray[np.int8], list[float]]:
     """Return the field less its spherical means, which sphere each voxel has (-1: none), radii."""
     smallest = max(params.radius_min_mm, float(grid.spacing_mm.max()))
@@ -198,7 +228,7 @@ def _high_passed(
 def _no_sphere(radius_mm: float, mask: Mask) -> UnfitError:
     return UnfitError(
         f"no sphere of {radius_mm:g} mm fits into the mask of {int(mask.sum())} voxels",
-        where="single_step",
+        where="inversion",
         mend="Give a larger mask, or a smaller radius_min_mm if voxels are smaller.",
     )
 

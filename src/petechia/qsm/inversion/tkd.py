@@ -1,15 +1,16 @@
 """Thresholded k-space division."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
-from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
+from petechia.core.checks import require_between
 from petechia.core.grid import Grid
 from petechia.core.kernels import dipole_kernel
-from petechia.core.morphology import Mask, bounding_box
+from petechia.core.morphology import Mask
+from petechia.qsm.inversion.closed_form import centre_of_spread, multiplied
 
 Volume = npt.NDArray[np.float32]
 
@@ -90,35 +91,18 @@ def tkd(
     .. [2] Schweser, Deistung, Sommer & Reichenbach (2013), Magn. Reson. Med. 69, 1582-1594,
        doi:10.1002/mrm.24405.
     """
-    grid.require(field_ppm, "field_ppm")
-    grid.require(mask, "mask")
-    require_finite(field_ppm, "field_ppm")
-    out = np.zeros(grid.shape, dtype=np.float32)
-    if not mask.any():
-        return out
-    box = bounding_box(mask)
-    near, inside = grid.cut(box), mask[box]
-    wide = padded_grid(near, params.pad_mm)
-    kernel = dipole_kernel(wide)
+    return multiplied(field_ppm, mask, grid, params.pad_mm, partial(_inverse, params))
+
+
+def _inverse(params: TkdParams, grid: Grid) -> Volume:
+    kernel = dipole_kernel(grid)
     inverse = thresholded_inverse(kernel, params.threshold)
     if params.corrected:
-        inverse /= np.float32(centre_of_spread(kernel * inverse, wide.shape[2]))
-    spectrum = rfft3(pad_to(np.where(inside, field_ppm[box], 0), wide.shape))
-    spectrum *= inverse
-    out[box] = crop_to(irfft3(spectrum, wide.shape), near.shape) * inside
-    return out
+        inverse /= np.float32(centre_of_spread(kernel * inverse, grid.shape[2]))
+    return inverse
 
 
 def thresholded_inverse(kernel: Volume, threshold: float) -> Volume:
     """Return 1 / D where |D| exceeds `threshold`, its sign / threshold below, 0 at D = 0."""
     limited = np.copysign(np.maximum(np.abs(kernel), np.float32(threshold)), kernel)
     return np.where(kernel == 0, np.float32(0), 1 / limited).astype(np.float32)
-
-
-def centre_of_spread(transfer: Volume, n_last: int) -> float:
-    """Return the mean over full k-space of `transfer`, given on the half spectrum."""
-    twice = np.full(transfer.shape[-1], 2.0)
-    twice[0] = 1.0
-    if n_last % 2 == 0:
-        twice[-1] = 1.0
-    return float(np.average(transfer.mean(axis=(0, 1), dtype=np.float64), weights=twice))
