@@ -345,7 +345,8 @@ def swi_stage(work: Work) -> None:
 def _weighted(work: Work, magnitude: np.ndarray) -> np.ndarray:
     """Return the SWI by the chosen method, or the classic one where it lacks a field."""
     row, params = work.used("susceptibility weighting", "weighting")
-    if "field_ppm" in row.needs and work.total_field_ppm is None:
+    made = {"field_ppm": work.total_field_ppm, "chi_ppm": work.chi_ppm}
+    if any(name in row.needs and volume is None for name, volume in made.items()):
         work.warnings.append(
             f"{work.methods.pop()['method']} needs unfiltered phase: a classic SWI was made."
         )
@@ -356,8 +357,8 @@ def _weighted(work: Work, magnitude: np.ndarray) -> np.ndarray:
         "magnitude": echoes.magnitude if "te_s" in row.needs else magnitude,
         "te_s": echoes.te_s,
         "highpass_rad": work.highpass_rad,
-        "field_ppm": work.total_field_ppm,
         "mask": work.need("mask"),
+        **made,
     }
     (image,) = row(arrays, grid=work.grid, settings=params)
     return np.asarray(image)
