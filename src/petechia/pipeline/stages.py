@@ -36,6 +36,7 @@ from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
 from petechia.pipeline.ct import read_densities
 from petechia.pipeline.detector import detector, threshold
+from petechia.pipeline.iron import iron_stage
 from petechia.pipeline.referenced import referenced
 from petechia.pipeline.sites import HOW, find_sites
 from petechia.pipeline.work import Work
@@ -497,6 +498,7 @@ STAGES: dict[str, Stage] = {
         after=("tissue",),
         writes=("findings", "microbleeds", "summary", "report"),
     ),
+    "iron": Stage(run=iron_stage, after=("tissue", "detect")),
 }
 """The road, in order. `--steps` takes these names."""
 
