@@ -11,7 +11,7 @@ from pathlib import Path
 from petechia.apps.cli.main import COMMANDS, build_parser
 from petechia.lesions.candidates import METHODS as CANDIDATES
 from petechia.pipeline.engines import METHODS as ENGINES
-from petechia.pipeline.settings import FAMILIES
+from petechia.pipeline.settings import ALONE, FAMILIES
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "<!-- made by scripts/build_reference.py: change the code, not this page -->\n\n"
@@ -20,7 +20,8 @@ MADE = "<!-- made by scripts/build_reference.py: change the code, not this page 
 def methods_page() -> str:
     """Return the page of all METHODS rows."""
     parts = [MADE, "# Methods\n\nWhat `petechia methods` prints, with the settings of each row.\n"]
-    for family, rows in {**FAMILIES, "candidates": CANDIDATES, "engines": ENGINES}.items():
+    others = {"candidates": CANDIDATES, "engines": ENGINES}
+    for family, rows in {**FAMILIES, **ALONE, **others}.items():
         head = "| Name | What | Needs | Settings | Paper |\n|---|---|---|---|---|\n"
         parts.append(f"\n## {family}\n\n{head}")
         for name, row in rows.items():

@@ -183,9 +183,7 @@ def _on_hull(places_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     return np.unique(np.concatenate([ways.argmax(axis=0), ways.argmin(axis=0)]))
 
 
-def look_of(
-    image: npt.NDArray[np.floating], label: Mask, tissue: Mask, grid: Grid
-) -> str | None:
+def look_of(image: npt.NDArray[np.floating], label: Mask, tissue: Mask, grid: Grid) -> str | None:
     """Return whether a bleed is dark, iso or bright against the tissue around it.
 
     Iso is what lies between the 10th and the 90th percentile of that tissue, grey and white
@@ -252,7 +250,7 @@ def likely_stage(
             raise ParameterError(
                 f"{look!r} is no look", where=name, mend=f"Give one of {', '.join(LOOKS)}."
             )
-    odds = {name: 1.0 for name in STAGES}
+    odds = dict.fromkeys(STAGES, 1.0)
     for name, stage in STAGES.items():
         for look, usual in ((t1, stage.t1), (t2, stage.t2)):
             if look is not None:

@@ -109,9 +109,7 @@ def _hematomas(work: Work) -> tuple[Hematoma, ...]:
     out = []
     for finding in large:
         label = work.detection.labels == finding.index
-        looks = {
-            name: look_of(image, label, tissue, work.grid) for name, image in images.items()
-        }
+        looks = {name: look_of(image, label, tissue, work.grid) for name, image in images.items()}
         signed = finding.sign in ("paramagnetic", "diamagnetic") and work.sign_trusted
         chi = _above(work, label, tissue) if signed else None
         staging = likely_stage(looks.get("T1w"), looks.get("T2w"), chi)

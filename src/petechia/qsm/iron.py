@@ -29,7 +29,7 @@ IRON_CURVE = {
     "putamen": (14.62, 0.04, 0.46, 3.43),
     "caudate": (9.66, 0.05, 0.33, 2.14),
 }
-"""a, b [1/year], c_0 and the standard deviation between adults [mg per 100 g of wet tissue] [1]_."""
+"""a, b [1/year], c_0, and the standard deviation between adults [mg per 100 g, wet] [1]_."""
 THALAMUS_IRON = (4.76, 1.16)
 """Mean and standard deviation over adults; it falls in old age, and no curve was fitted [1]_."""
 PPM_PER_MG_ML = 1.30

@@ -263,9 +263,9 @@ def _cylinders(
         outside = ~_read_mask(mask, place, spacing)
         values[outside] = np.nan
         with np.errstate(all="ignore"):
-            profile += np.where(
-                outside.mean(axis=2) > 0.5, np.nan, _median_of_known(values)
-            ) / len(along)
+            profile += np.where(outside.mean(axis=2) > 0.5, np.nan, _median_of_known(values)) / len(
+                along
+            )
     contrast, radius, misfit = _fit(profile, radii, across)
     return contrast, radius, across, misfit
 

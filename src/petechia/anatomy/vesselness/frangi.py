@@ -124,8 +124,10 @@ def _raise_to(volume, inside, unit, alpha, beta, noise, out):  # type: ignore[no
                 if l2 >= 0.0 or l3 >= 0.0:
                     continue
                 ratio = l2 / l3
-                value = (1 - np.exp(-ratio * ratio / alpha)) * np.exp(
-                    -l1 * l1 / (l2 * l3 * beta)
-                ) * most
+                value = (
+                    (1 - np.exp(-ratio * ratio / alpha))
+                    * np.exp(-l1 * l1 / (l2 * l3 * beta))
+                    * most
+                )
                 if value > out[i, j, k]:
                     out[i, j, k] = value

@@ -13,8 +13,8 @@ from petechia.core.kernels import dipole_kernel
 from petechia.core.morphology import Mask
 from petechia.qsm.inversion.admm import AdmmParams, Problem, problem_of
 from petechia.qsm.inversion.gradients import gradient_adjoint, laplacian_spectrum, shrink_gradient
-from petechia.qsm.separation.rates import RELAXIVITY, Volume
 from petechia.qsm.inversion.tv import squared_step
+from petechia.qsm.separation.rates import RELAXIVITY, Volume
 from petechia.qsm.separation.voxelwise import sizes_from, split
 
 BOUND_PENALTY = np.float32(0.03)
@@ -147,9 +147,7 @@ def _solve(problem: Problem, params: ChiSeparationParams, limit: Volume) -> Volu
         before, chi = chi, np.asarray(irfft3(spectrum.copy(), grid.shape), dtype=np.float32)
         spectrum *= kernel
         field = np.asarray(irfft3(spectrum, grid.shape), dtype=np.float32)
-        change, size = shrink_gradient(
-            chi, before, gradient, reflection, limits, row, *per_mm
-        )
+        change, size = shrink_gradient(chi, before, gradient, reflection, limits, row, *per_mm)
         if change <= params.tolerance**2 * size:
             break
     return chi
