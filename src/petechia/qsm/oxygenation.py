@@ -51,6 +51,8 @@ class OxygenationParams:
     least_diameter_vox : float
         Thinner veins, in voxels across them, are left out: the map cannot tell thin and dark
         from thick and pale.
+    least_ppm : float
+        Paler ones are left out: bundles of small veins and the edges of nuclei look so [ppm].
     bent : float
         Most spread across the vein over that along it, within 4 mm.
     misfit : float
@@ -64,11 +66,12 @@ class OxygenationParams:
     tissue_ppm: float = -0.005
     tissue_sd_ppm: float = 0.02
     least_likeness: float = 0.3
-    least_length_mm: float = 12.0
-    least_diameter_vox: float = 2.0
+    least_length_mm: float = 20.0
+    least_diameter_vox: float = 2.6
+    least_ppm: float = 0.15
     bent: float = 0.25
     misfit: float = 0.15
-    least_places: int = 8
+    least_places: int = 6
 
     def __post_init__(self) -> None:
         usual = "Give what a laboratory measured, or leave it at its default."
@@ -177,7 +180,7 @@ def venous_oxygenation(
     require_finite(chi_ppm, "chi_ppm")
     chi = np.ascontiguousarray(chi_ppm, dtype=np.float32)
     vessel = mask & (likeness >= params.least_likeness)
-    seen = vessel & (length_mm >= params.least_length_mm) & (chi > 0.05)
+    seen = vessel & (length_mm >= params.least_length_mm) & (chi > 0.5 * params.least_ppm)
     at = np.argwhere(seen)
     weight = np.where(vessel, np.asarray(likeness, dtype=np.float32), 0)
     axes, bent, ridge = _axes_of(chi, weight, at, grid.spacing_mm)
@@ -189,7 +192,7 @@ def venous_oxygenation(
     if not len(at):
         return _none(0, params)
     ppm, radius, across, misfit = _cylinders(chi, mask, at, axes, grid)
-    good = (2 * radius >= params.least_diameter_vox * across) & (ppm > 0.05)
+    good = (2 * radius >= params.least_diameter_vox * across) & (ppm > params.least_ppm)
     good &= misfit <= params.misfit * ppm
     if good.sum() < params.least_places:
         return _none(int(good.sum()), params)
@@ -254,18 +257,16 @@ def _cylinders(
         step = shift / np.maximum(bright.sum(axis=(1, 2)), 1e-6)[:, None]
         centre = centre + np.clip(step, -across[:, None], across[:, None])
     radii = np.linspace(0.0, 4.5, 19)  # in voxels across
-    along = np.array(ALONG_MM)[:, None, None, None] * axes[:, None, None]
     ring = radii[:, None, None] * circle[:, None] * across[:, None, None, None]
     profile = np.zeros((len(at), len(radii)))
-    for shift in along:
-        place = centre[:, None, None] + ring + shift[:, None]
+    for shift_mm in ALONG_MM:
+        place = (centre + shift_mm * axes)[:, None, None] + ring
         values = _read(chi, place, spacing)
         outside = ~_read_mask(mask, place, spacing)
         values[outside] = np.nan
         with np.errstate(all="ignore"):
-            profile += np.where(outside.mean(axis=2) > 0.5, np.nan, _median_of_known(values)) / len(
-                along
-            )
+            middle = _median_of_known(values)
+        profile += np.where(outside.mean(axis=2) > 0.5, np.nan, middle) / len(ALONG_MM)
     contrast, radius, misfit = _fit(profile, radii, across)
     return contrast, radius, across, misfit
 
