@@ -29,7 +29,7 @@ from petechia.core.kernels import forward_field
 from petechia.phase.offsets import mcpc3ds
 from petechia.pipeline.measured import renew
 from petechia.pipeline.provenance import threads
-from petechia.pipeline.settings import FAMILIES
+from petechia.pipeline.settings import ALONE, FAMILIES
 
 SIZES = ((96, 96, 64), (160, 160, 128), (256, 256, 160))
 STATED = (160, 160, 128)
@@ -57,6 +57,7 @@ PEER = {
     "tgv": (3300, 700),
     "arlo": (3, 3),
     "SWI from phase": (9, 6),
+    "frangi": (164, 80),
 }
 """Ratios at 160 x 160 x 128: of the best compiled peer, and what ours should stay below."""
 
@@ -89,6 +90,8 @@ def phantom(shape: tuple[int, int, int]) -> dict[str, Any]:
         "mask": mask,
         "field_ppm": (local * mask).astype(np.float32),
         "total_field_ppm": total,
+        "chi_ppm": chi.astype(np.float32),
+        "r2prime": (137 * np.abs(chi)).astype(np.float32),
         "weights": mask.astype(np.float32),
         "phase_rad": np.stack(phase),
         "magnitude": np.stack(magnitude),
@@ -113,14 +116,15 @@ def rows(data: dict[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
         "inversion": {"magnitude": one},
         "relaxation": {},
         "weighting": {"highpass_rad": data["phase_rad"][-1], "magnitude": one},
+        "vesselness": {"image": data["chi_ppm"]},
     }
-    for family, methods in FAMILIES.items():
+    for family, methods in {**FAMILIES, **ALONE}.items():
         for name, row in methods.items():
             inputs = data | special.get(family, {})
+            if "te_s" in row.needs:
+                inputs |= {"magnitude": data["magnitude"]}
             if name == "laplacian":  # one echo, as the peer's figure
                 inputs |= {"phase_rad": data["phase_rad"][:1]}
-            if name == "clear_swi":
-                inputs |= {"magnitude": data["magnitude"], "unwrapped_rad": turned}
             yield name, lambda row=row, inputs=inputs: row(inputs, grid=grid)
 
     def offsets() -> Any:

@@ -12,7 +12,7 @@ from petechia.apps.cli.main import COMMANDS, build_parser
 from petechia.lesions.candidates import METHODS as CANDIDATES
 from petechia.pipeline.engines import METHODS as ENGINES
 from petechia.pipeline.measured import about, cost_of, error_of
-from petechia.pipeline.settings import FAMILIES
+from petechia.pipeline.settings import ALONE, FAMILIES
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "<!-- made by scripts/build_reference.py: change the code, not this page -->\n\n"
@@ -28,7 +28,8 @@ def methods_page() -> str:
         "followed by `tv`), or of R2*. Measured:\n\n",
         *(f"- {line}\n" for line in about()),
     ]
-    for family, rows in {**FAMILIES, "candidates": CANDIDATES, "engines": ENGINES}.items():
+    others = {"candidates": CANDIDATES, "engines": ENGINES}
+    for family, rows in {**FAMILIES, **ALONE, **others}.items():
         head = "| Name | What | Cost | Error | Needs | Settings | Paper |\n" + "|---" * 7 + "|\n"
         parts.append(f"\n## {family}\n\n{head}")
         for name, row in rows.items():

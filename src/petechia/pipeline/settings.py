@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
+from petechia.anatomy.vesselness import METHODS as VESSELNESS
 from petechia.contrast.relaxation import METHODS as RELAXATION
 from petechia.contrast.weighting import METHODS as WEIGHTING
 from petechia.core.methods import Method, choose
@@ -19,6 +20,7 @@ from petechia.phase.fieldmap import METHODS as FIELDMAP
 from petechia.phase.unwrap import METHODS as UNWRAP
 from petechia.pipeline.calibration import SiteCalibration, read_calibration
 from petechia.qsm.inversion import METHODS as INVERSION
+from petechia.qsm.separation import METHODS as SEPARATION
 
 FAMILIES: dict[str, Mapping[str, Method]] = {
     "unwrap": UNWRAP,
@@ -30,6 +32,8 @@ FAMILIES: dict[str, Mapping[str, Method]] = {
     "classification": CLASSIFICATION,
 }
 """Settings whose values are rows of a METHODS table."""
+ALONE: dict[str, Mapping[str, Method]] = {"separation": SEPARATION, "vesselness": VESSELNESS}
+"""Families of single steps, which a run does not choose from."""
 
 PhaseSign = Literal["auto", "+1", "-1"]
 Highpass = Literal["unwrapped", "homodyne"]

@@ -36,6 +36,7 @@ from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
 from petechia.pipeline.ct import read_densities
 from petechia.pipeline.detector import detector, threshold
+from petechia.pipeline.iron import iron_stage
 from petechia.pipeline.referenced import referenced
 from petechia.pipeline.signs import judge_edema, read_signs
 from petechia.pipeline.sites import HOW, find_sites
@@ -350,7 +351,8 @@ def swi_stage(work: Work) -> None:
 def _weighted(work: Work, magnitude: np.ndarray) -> np.ndarray:
     """Return the SWI by the chosen method, or the classic one where it lacks a field."""
     row, params = work.used("susceptibility weighting", "weighting")
-    if "field_ppm" in row.needs and work.total_field_ppm is None:
+    made = {"field_ppm": work.total_field_ppm, "chi_ppm": work.chi_ppm}
+    if any(name in row.needs and volume is None for name, volume in made.items()):
         work.warnings.append(
             f"{work.methods.pop()['method']} needs unfiltered phase: a classic SWI was made."
         )
@@ -361,8 +363,8 @@ def _weighted(work: Work, magnitude: np.ndarray) -> np.ndarray:
         "magnitude": echoes.magnitude if "te_s" in row.needs else magnitude,
         "te_s": echoes.te_s,
         "highpass_rad": work.highpass_rad,
-        "field_ppm": work.total_field_ppm,
         "mask": work.need("mask"),
+        **made,
     }
     (image,) = row(arrays, grid=work.grid, settings=params)
     return np.asarray(image)
@@ -517,6 +519,7 @@ STAGES: dict[str, Stage] = {
         after=("tissue", "signs"),
         writes=("findings", "microbleeds", "summary", "report"),
     ),
+    "iron": Stage(run=iron_stage, after=("tissue", "detect")),
 }
 """The road, in order. `--steps` takes these names."""
 

@@ -15,6 +15,7 @@ from petechia.lesions.criteria.clinical import with_read
 from petechia.pipeline.calibration import SiteCalibration, detector_sha256
 from petechia.pipeline.detector import card, operating_points, threshold
 from petechia.pipeline.fitness import slice_gap_mm
+from petechia.pipeline.iron import iron_rows
 from petechia.pipeline.provenance import Meter
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.signs import signs_told
@@ -96,6 +97,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         },
         "signs": signs,
         "research_use_only": RESEARCH_USE,
+        **iron_rows(work),
     }
 
 

@@ -17,12 +17,25 @@ from petechia.core.grid import Grid
 from petechia.files.scan import Beside, Scan
 from petechia.lesions.criteria.clinical import ClinicalFacts
 from petechia.lesions.detect import Detection
+from petechia.lesions.hematoma import Size, Staging
 from petechia.pipeline.fitness import Check, forbidden
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.signs import SessionSigns
+from petechia.qsm.iron import Nucleus
+from petechia.qsm.oxygenation import Oxygenation
 
 Volume = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hematoma:
+    """A bleed larger than a microbleed: which finding, how large, at which stage."""
+
+    index: int
+    name: str
+    size: Size
+    staging: Staging
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -77,6 +90,9 @@ class Work:
     structures: Mapping[str, Mask] | None = None
     detection: Detection | None = None
     signs: SessionSigns | None = None
+    nuclei: tuple[Nucleus, ...] = ()
+    oxygenation: Oxygenation | None = None
+    hematomas: tuple[Hematoma, ...] = ()
 
     @property
     def echoes(self) -> Echoes:

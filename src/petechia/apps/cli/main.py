@@ -27,6 +27,8 @@ COMMANDS = {
     "invert": "susceptibility from local field",
     "swi": "susceptibility-weighted image and minimum projection",
     "r2star": "R2* and T2* from the magnitude of echoes",
+    "separate": "paramagnetic and diamagnetic susceptibility apart",
+    "vessels": "likeness of each voxel to a vessel, or a sheet",
     "regions": "anatomical sites on the scan's grid",
     "detect": "find, measure and name dark spots",
     "review": "the reader's desk in the browser: confirm, reject, add; and apply it",

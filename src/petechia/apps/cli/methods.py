@@ -24,12 +24,12 @@ def run(args: argparse.Namespace) -> int:
     from petechia.lesions.candidates import METHODS as CANDIDATES
     from petechia.pipeline.engines import METHODS as ENGINES
     from petechia.pipeline.measured import NOT_MEASURED, about, cost_of, error_of
-    from petechia.pipeline.settings import FAMILIES, schema
+    from petechia.pipeline.settings import ALONE, FAMILIES, schema
 
     if args.schema:
         print(json.dumps(schema(), indent=2))
         return 0
-    families = {**FAMILIES, "candidates": CANDIDATES, "engines": ENGINES}
+    families = {**FAMILIES, **ALONE, "candidates": CANDIDATES, "engines": ENGINES}
     if args.family:
         choose(families, args.family, "methods")  # type: ignore[arg-type]
         families = {args.family: families[args.family]}

@@ -19,4 +19,20 @@ METHODS: dict[str, Method] = {
         summary="all echoes, combined by their signal to noise; a smooth mask set by the phase",
         doi="10.1016/j.neuroimage.2021.118175",
     ),
+    "tswi": Method(
+        load="petechia.contrast.weighting.tswi:tswi",
+        params="TswiParams",
+        needs=("magnitude", "chi_ppm"),
+        gives=("swi",),
+        summary="true SWI: the magnitude, dark where the susceptibility map is paramagnetic",
+        doi="10.1002/jmri.24413",
+    ),
+    "smwi": Method(
+        load="petechia.contrast.weighting.smwi:smwi",
+        params="SmwiParams",
+        needs=("magnitude", "te_s", "chi_ppm"),
+        gives=("swi",),
+        summary="all echoes, dark where the susceptibility map is paramagnetic, or diamagnetic",
+        doi="10.1002/mrm.24920",
+    ),
 }
