@@ -27,7 +27,9 @@ def pair(tmp_path_factory):
     make = heads.make_head
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(heads, "make_head", lambda *a: BUILT.append(1) or make(*a))
-        names = simulate_dataset(root, params, seed=3, pairs=True, dicom=DicomStyle())
+        names = simulate_dataset(
+            root, params, seed=3, second=simulated.SecondVisit(), dicom=DicomStyle()
+        )
     return root, names
 
 
@@ -76,7 +78,7 @@ def test_heads_that_are_kept_are_built_once_and_change_nothing(pair, tmp_path, m
     make = heads.make_head
     monkeypatch.setattr(heads, "make_head", lambda *a: built.append(1) or make(*a))
     params = SimulationParams(protocol="3t_tiny", n_microbleeds=6, n_calcifications=1)
-    simulate_dataset(tmp_path, params, seed=3, pairs=True, keep_heads=0)
+    simulate_dataset(tmp_path, params, seed=3, second=simulated.SecondVisit(), keep_heads=0)
     assert len(built) == 2
     assert BUILT == [1]  # the pair itself kept its head
     files = [f.relative_to(root) for n in names for f in (root / n.folder).glob("*")]
@@ -117,7 +119,7 @@ def test_a_wrong_protocol_is_answered_with_all_there_are(tmp_path):
 def test_a_head_does_not_lie_as_it_is_made():
     """Streams of the person and of the scan are apart."""
     params, person = SimulationParams(protocol="3t_tiny", n_microbleeds=0), object()
-    scans = simulated._scans(params, person, ["3t_tiny"], None, 5, 3, None, pairs=False)
+    scans = simulated._scans(params, person, ["3t_tiny"], None, 5, 3, None, None)
     ((_, _, make),) = scans
     lay = make.args[3].spawn(3)[0].normal(size=4)
     drawn = np.random.default_rng([5, 3]).spawn(3)[0].normal(size=4)

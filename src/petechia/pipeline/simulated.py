@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,27 @@ from petechia.simulate.patient import (
     scan_patient,
 )
 from petechia.simulate.protocols import PROTOCOLS, RANDOM, random_protocol
-from petechia.simulate.variety import follow_up, varied_params
+from petechia.simulate.variety import GROWN, follow_up, varied_params
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondVisit:
+    """How people come back, as ses-2, in another position.
+
+    Attributes
+    ----------
+    protocols : tuple of str
+        What they are scanned with then; empty: what they were scanned with before.
+    n_new : int or None
+        New microbleeds of each; None draws a number.
+    grown : float
+        Part of their microbleeds that grows, 0 to 1.
+    """
+
+    protocols: tuple[str, ...] = ()
+    n_new: int | None = None
+    grown: float = GROWN
+
 
 COLUMNS = {
     "age": {
@@ -48,7 +68,7 @@ def simulate_dataset(
     n_subjects: int = 1,
     seed: int = 0,
     phase_units: str = "rad",
-    pairs: bool = False,
+    second: SecondVisit | None = None,
     varied: bool = False,
     dicom: DicomStyle | None = None,
     keep_heads: int = 1,
@@ -73,9 +93,8 @@ def simulate_dataset(
         Any number from 0.
     phase_units : str
         'rad', or 'siemens', 'philips', 'ge' for whole numbers as that vendor stores them.
-    pairs : bool
-        Whether everyone comes twice, ses-1 and ses-2: in another position, with some
-        microbleeds grown and some new.
+    second : SecondVisit or None
+        Whether everyone comes twice, ses-1 and ses-2, and how they come back; None: once.
     varied : bool
         Whether what people have is drawn for each, in place of the numbers of `params`.
     dicom : DicomStyle or None
@@ -103,7 +122,7 @@ def simulate_dataset(
     """
     chosen = list(dict.fromkeys(protocols)) or [params.protocol]
     known = (*PROTOCOLS, RANDOM)
-    for protocol in chosen:
+    for protocol in (*chosen, *(second.protocols if second else ())):
         if protocol not in known:
             raise ParameterError(
                 f"no protocol {protocol!r}",
@@ -124,7 +143,7 @@ def simulate_dataset(
         own, patient = _drawn(params, atlas, seed, n, varied=varied)
         people.append({"participant_id": f"sub-{subject}", "age": round(patient.head.age_years, 1)})
         write_dataset(root, people, about=COLUMNS)
-        scans = _scans(own, patient, chosen, atlas, seed, n, heads, pairs=pairs)
+        scans = _scans(own, patient, chosen, atlas, seed, n, heads, second)
         beside: set[int | None] = set()
         for at, (protocol, session, make) in enumerate(scans):
             name = scan_name(subject, protocol, session)
@@ -171,18 +190,22 @@ def _scans(
     seed: int,
     person: int,
     heads: Heads,
-    *,
-    pairs: bool,
+    second: SecondVisit | None,
 ) -> Iterator[tuple[str, int | None, Callable[[], SimulatedScan]]]:
     """Yield protocol and session with the call that scans: one person, many scanners."""
-    sessions: list[tuple[int | None, Patient]] = [(None, patient)]
-    if pairs:
+    sessions: list[tuple[int | None, Patient, Sequence[str]]] = [(None, patient, protocols)]
+    if second is not None:
         later = follow_up(
-            patient, atlas, np.random.default_rng([seed, person, 998]), pattern=params.pattern
+            patient,
+            atlas,
+            np.random.default_rng([seed, person, 998]),
+            pattern=params.pattern,
+            n_new=second.n_new,
+            grown=second.grown,
         )
-        sessions = [(1, patient), (2, later)]
-    for session, now in sessions:
-        for at, name in enumerate(protocols):
+        sessions = [(1, patient, protocols), (2, later, second.protocols or protocols)]
+    for session, now, scanned in sessions:
+        for at, name in enumerate(scanned):
             # the last number is not 0: zeros at the end would leave the person's own stream
             rng = np.random.default_rng([seed, person, at, (session or 1) - 1, 996])
             drawing = np.random.default_rng([seed, person, at, 997])

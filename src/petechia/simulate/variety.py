@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from petechia.errors import ParameterError
 from petechia.simulate.atlas import Atlas
 from petechia.simulate.patient import Patient, SimulationParams
 from petechia.simulate.sources import Source, Sphere, sample_microbleeds
@@ -43,6 +44,7 @@ def follow_up(
     *,
     n_new: int | None = None,
     pattern: str = "mixed",
+    grown: float = GROWN,
 ) -> Patient:
     """Return the same person later: some microbleeds grown, some new, all else as it was.
 
@@ -58,13 +60,26 @@ def follow_up(
         New microbleeds; None draws 0 to some, more where there were many.
     pattern : str
         Where new ones lie.
+    grown : float
+        Part of the old ones that grow, 0 to 1.
+
+    Raises
+    ------
+    ParameterError
+        `n_new` or `grown` out of bounds.
 
     Notes
     -----
     Old lesions keep their order and so their index in the truth; new ones follow. The truth
     calls them 'grown microbleed' and 'new microbleed'.
     """
-    old = tuple(_later(source, rng) for source in patient.sources)
+    if not 0 <= grown <= 1 or (n_new is not None and not 0 <= n_new <= 1000):
+        raise ParameterError(
+            f"{n_new} new ones, a part of {grown} grown",
+            where="follow_up",
+            mend="Give 0 to 1000 new ones, and a part from 0 to 1.",
+        )
+    old = tuple(_later(source, rng, grown) for source in patient.sources)
     n_before = sum(s.kind == "microbleed" for s in old)
     n = int(rng.poisson(0.7 + 0.15 * n_before)) if n_new is None else n_new
     taken = [s.centre_mm for s in old]
@@ -79,8 +94,8 @@ def follow_up(
     return replace(patient, sources=old + tuple(fresh[:n]))
 
 
-def _later(source: Source, rng: np.random.Generator) -> Source:
-    if source.kind != "microbleed" or rng.random() >= GROWN:
+def _later(source: Source, rng: np.random.Generator, grown: float) -> Source:
+    if source.kind != "microbleed" or rng.random() >= grown:
         return source
     factor = float(rng.uniform(*GROWTH)) ** (1 / 3)
     middle = source.centre_mm

@@ -26,6 +26,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--pattern", default="mixed", help="mixed, lobar or deep (mixed)")
     add("--varied", action="store_true", help="draw what each person has, rarer things too")
     add("--pairs", action="store_true", help="everyone comes twice: ses-1, and ses-2 with new ones")
+    add("--new", type=int, metavar="N", help="new microbleeds in ses-2 (drawn)")
+    add("--grown", type=float, metavar="PART", help="part of the microbleeds grown in ses-2 (0.15)")
+    later = "of ses-2, where they are others (those of ses-1)"
+    add("--later-protocol", action=LIST, metavar="P", help=later)
     add("--age", type=float, metavar="YEARS", help="of everyone (drawn as patients are)")
     add(
         "--clustered", type=float, default=0.0, metavar="PART", help="microbleeds beside others (0)"
@@ -58,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from petechia.apps.cli.run import cores, progress
     from petechia.files.dicom.write import DicomStyle
     from petechia.pipeline.provenance import threads
-    from petechia.pipeline.simulated import simulate_dataset
+    from petechia.pipeline.simulated import SecondVisit, simulate_dataset
     from petechia.pipeline.simulated_companions import Companions
     from petechia.simulate.patient import SimulationParams
 
@@ -77,6 +81,12 @@ def run(args: argparse.Namespace) -> int:
         n_air_specks=args.air_specks,
         stage=args.stage,
     )
+    second = None
+    asked = {"n_new": args.new, "grown": args.grown}
+    told = {word: value for word, value in asked.items() if value is not None}
+    later = tuple(items(args.later_protocol))
+    if args.pairs or told or later:
+        second = SecondVisit(protocols=later, **told)
     dicom = None
     if args.dicom:
         dicom = DicomStyle(form=args.dicom, vendor=args.vendor, alternating=args.vendor == "ge")
@@ -90,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             n_subjects=args.n_subjects,
             seed=args.seed,
             phase_units=args.phase_units,
-            pairs=args.pairs,
+            second=second,
             varied=args.varied,
             dicom=dicom,
             keep_heads=args.keep_heads,
