@@ -1,11 +1,15 @@
 """The same people by several sequences, and the same people twice."""
 
+import json
+
 import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
+from petechia.errors import FileError
 from petechia.files.output import OutputTree
 from petechia.pipeline.group.changes import changes_tables
+from petechia.pipeline.group.followed import read_intervals
 from petechia.pipeline.group.frame import build_frame
 from petechia.pipeline.group.people import NOBODY, read_people
 from petechia.pipeline.group.plan import Plan
@@ -128,25 +132,54 @@ def test_before_and_after_is_the_last_before_and_the_first_after(visits):
     assert (first_last["from"], first_last["after"]) == ("first session", 9.0)
 
 
+def interval(scan, against, compared, new, *, followed=True, alike=True):
+    return {
+        "scan": scan, "against": against, "compared": compared, "followed": followed,
+        "interval_days": None, "same_protocol": alike,
+        "new_microbleeds": {"least": new, "most": new + 1} if followed else None,
+    }  # fmt: skip
+
+
 def test_new_lesions_of_follow_become_a_rate(visits):
     output, path = visits
     head = "scan\tagainst\tstate\tclass\tcounted\tsite"
+    name = {(row.subject, row.session): row.prefix for row in read_scans(output)}
     for n in range(10):
-        rows = [f"sub-{n:02d}_ses-2\tsub-{n:02d}_ses-1\tstable\tmicrobleed\t1\tfrontal"]
-        if n < 6:
-            rows.append(f"sub-{n:02d}_ses-2\tsub-{n:02d}_ses-1\tnew\tmicrobleed\t1\tfrontal")
-        rows.append(f"sub-{n:02d}_ses-2\tsub-{n:02d}_ses-1\tnew\tmacrobleed\t0\tfrontal")
+        one, two, ten = (name[f"{n:02d}", session] for session in ("1", "2", "10"))
+        told = [
+            interval(two, one, "first and previous", int(n < 6)),
+            interval(ten, two, "previous", 2, followed=n != 9, alike=n > 3),
+            interval(ten, one, "first", 2 + int(n < 6)),  # the same new ones, seen again
+        ]
         folder = output / f"sub-{n:02d}"
-        (folder / f"sub-{n:02d}_desc-followup_lesions.tsv").write_text("\n".join([head, *rows]))
+        stem = f"sub-{n:02d}_desc-followup_lesions"
+        rows = f"{head}\n{two}\t{one}\tstable\tmicrobleed\t1\tfrontal"
+        (folder / f"{stem}.tsv").write_text(rows)
+        (folder / f"{stem}.json").write_text(json.dumps({"comparisons": told}))
     frame = frame_of(output, path)
     tables = {t.name: t.rows for t in changes_tables(output, frame, Plan())}
-    whole, no, yes = tables["incidence"]
-    assert (whole["people"], whole["new"], whole["with_new"]) == (10, 6, 6)
-    assert whole["person_years"] == pytest.approx(10 * 731 / 365.25, rel=1e-5)
-    assert whole["rate"] == pytest.approx(6 / (10 * 731 / 365.25), rel=1e-5)
+    whole, alike, no, yes = tables["incidence"]
+    assert (whole["people"], whole["new"], whole["with_new"]) == (10, 6 + 18, 9)
+    assert (whole["not_followed"], whole["other_protocol"]) == (1, 4)
+    assert whole["new_most"] == 6 + 18 + 19
+    years = (10 * 365.25 + 9 * 365.75) / 365.25  # from the sessions' column of days
+    assert whole["person_years"] == pytest.approx(years, rel=1e-5)
+    assert whole["rate"] == pytest.approx(24 / years, rel=1e-5)
     assert whole["rate_low"] < whole["rate"] < whole["rate_high"]
-    assert (no["group"], no["new"], yes["group"], yes["new"]) == ("no", 1, "yes", 5)
-    assert len(tables["follow"]) == 26
+    assert (alike["factor"], alike["new"], alike["other_protocol"]) == ("protocol", 24 - 8, 0)
+    assert (no["group"], no["new"], yes["group"], yes["new"]) == ("no", 1 + 8, "yes", 5 + 10)
+    assert len(tables["follow"]) == 10
+
+
+def test_a_summary_of_follow_up_that_is_none_is_told(visits):
+    output, path = visits
+    place = output / "sub-03" / "sub-03_desc-followup_lesions.json"
+    kept = place.read_text() if place.exists() else None
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("{}")
+    with pytest.raises(FileError, match="petechia follow"):
+        read_intervals(output, frame_of(output, path))
+    place.write_text(kept) if kept else place.unlink()
 
 
 def test_people_seen_once_have_nothing_over_time(make, tmp_path):
