@@ -221,13 +221,15 @@ def test_a_query_answers_and_reaches_nothing_else(small, petechia, tmp_path):
     said = petechia("group", output, "--out", tmp_path / "g", "--sql", select)
     total = sum(len(row.lesions) for row in read_scans(output))
     assert said.out == f"n\ttotal\n24\t{total}\n"
+    table = Table("t", "title", {"a": "meaning"}, [{"a": 1.5}])
+    write_tables(tmp_path, [table])
+    assert query(tmp_path, [table], "select a from t") == (["a"], [(1.5,)])
     for wrong in (
-        f"select * from read_csv('{people}')", "copy scans to 'x.tsv'", "select 1; select 2",
-        "select nothing from scans", "install httpfs", "set enable_external_access = true",
+        f"select * from read_csv('{people}')", "copy t to 'x.tsv'", "select 1; select 2",
+        "select nothing from t", "install httpfs", "set enable_external_access = true",
     ):  # fmt: skip
-        said = petechia("group", output, "--out", tmp_path / "g", "--sql", wrong)
-        assert said.code == 2, wrong
-        assert said.err.startswith("error: --sql: "), wrong
+        with pytest.raises(ParameterError, match=r"^--sql: "):
+            query(tmp_path, [table], wrong)
 
 
 def test_without_duckdb_tables_are_tsv_and_it_is_said(monkeypatch, tmp_path):

@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from petechia.cohort.before_after import paired_counts
-from petechia.cohort.incidence import incidence
 from petechia.errors import FileError
+from petechia.pipeline.group.followed import incidence_table, read_intervals
 from petechia.pipeline.group.frame import Frame, natural
 from petechia.pipeline.group.plan import Plan
-from petechia.pipeline.group.prevalence import groups_of, parts
 from petechia.pipeline.group.scans import COMPARTMENTS, ScanRow
 from petechia.pipeline.group.tables import Table, interval_columns, spread, tidy
 
@@ -27,7 +25,8 @@ def changes_tables(output: Path, frame: Frame, plan: Plan) -> list[Table]:
     out = [before_after_table(frame, plan)]
     followed = read_followed(output, frame)
     if followed:
-        out += [follow_table(followed), incidence_table(followed, frame, plan)]
+        out.append(follow_table(followed))
+        out.append(incidence_table(read_intervals(output, frame), frame, plan))
     return out
 
 
@@ -41,7 +40,6 @@ FOLLOW_COLUMNS = {
     "moment_before_ppm_mm3": "in the earlier scan", "change_ppm_mm3": "of the moment",
     "change_low_ppm_mm3": "lower end of its interval", "change_high_ppm_mm3": "upper end",
 }  # fmt: skip
-DAYS_A_YEAR = 365.25
 
 
 def read_followed(output: Path, frame: Frame) -> dict[str, list[Mapping[str, str]]]:
@@ -87,85 +85,6 @@ def _number(text: str) -> object:
         return text
 
 
-def is_new(row: Mapping[str, str]) -> bool:
-    """Return whether a row of `petechia follow` is a new microbleed that counts."""
-    return row["state"] == "new" and row["class"] == "microbleed" and row.get("counted") != "0"
-
-
-def incidence_table(
-    followed: Mapping[str, list[Mapping[str, str]]], frame: Frame, plan: Plan
-) -> Table:
-    """Return new microbleeds per person-year: of all, and in each group.
-
-    Time is that between the first and last assessed session, from the column `days` of the
-    sessions; people without it have a risk, no rate.
-    """
-    columns = {
-        "factor": "what people are told apart by", "group": "group",
-        "people": "people followed, with both scans assessed", "new": "new microbleeds",
-        "with_new": "people with any", "person_years": "between first and last session",
-        "no_time": "people left out of the rate: no days between their sessions",
-        **interval_columns("rate", "new a year, exact Poisson"),
-        **interval_columns("rate_robust", "the same, robust to lesions that come together"),
-        **interval_columns("risk", "with_new / people, Wilson"),
-    }  # fmt: skip
-    out = Table("incidence", "New microbleeds", columns)
-    rows = _first_rows(frame, followed)
-    new = np.array(
-        [sum(map(is_new, followed[frame.scans[n].subject])) for n in rows], dtype=np.float64
-    )
-    years = _years(frame, rows)
-    people = frame.take(rows)
-    listed = [("all", "all", np.ones(len(rows), dtype=bool))]
-    for column in groups_of(people, plan):
-        listed += [(column.factor.name, word, who) for word, who in parts(column)]
-    for factor, group, who in listed:
-        timed = who & (years > 0)
-        told = incidence(new[timed], years[timed], plan.level)
-        risk = incidence(new[who], np.ones(int(who.sum())), plan.level).risk
-        out.add(
-            factor=factor,
-            group=group,
-            people=int(who.sum()),
-            new=int(new[who].sum()),
-            with_new=int((new[who] > 0).sum()),
-            person_years=tidy(told.person_years),
-            no_time=int(who.sum() - timed.sum()),
-            **spread("rate", told.rate),
-            **spread("rate_robust", told.rate_robust),
-            **spread("risk", risk),
-        )
-    return out
-
-
-def _first_rows(
-    frame: Frame, followed: Mapping[str, list[Mapping[str, str]]]
-) -> npt.NDArray[np.intp]:
-    """Return the row of the first assessed scan of each person with two assessed sessions."""
-    by = _by_person(frame)
-    out = []
-    for subject in followed:
-        rows = [n for n in by[subject] if frame.scans[n].assessed and frame.known[n]]
-        if len({frame.scans[n].session for n in rows}) > 1:
-            out.append(rows[0])
-    return np.array(out, dtype=np.intp)
-
-
-def _years(frame: Frame, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-    out = np.zeros(len(rows))
-    days = frame.people.get("days")
-    if days is None or not days.factor.is_number:
-        return out
-    by = _by_person(frame)
-    for at, n in enumerate(rows):
-        seen = [m for m in by[frame.scans[n].subject] if frame.scans[m].assessed]
-        told = days.values[seen]
-        told = told[~np.isnan(told)]
-        if len(told) > 1:
-            out[at] = (told.max() - told.min()) / DAYS_A_YEAR
-    return out
-
-
 def _by_person(frame: Frame) -> dict[str, list[int]]:
     """Return each person's rows in the order of sessions."""
     by: dict[str, list[int]] = defaultdict(list)
@@ -178,8 +97,9 @@ def _by_person(frame: Frame) -> dict[str, list[int]]:
 def before_after_table(frame: Frame, plan: Plan) -> Table:
     """Return paired counts: last before and first after an event, or first and last session."""
     columns = {
-        "from": "earlier scan", "to": "later scan", "place": "all, or a compartment",
-        "pairs": "people with both assessed", "left_out": "people of whom one was not assessable",
+        "from": "earlier scan", "to": "later scan", "place": "all, a compartment, or all "
+        "of those with the same protocol", "pairs": "people with both assessed",
+        "left_out": "people of whom one was not assessable",
         "before": "mean count", "after": "mean count",
         **interval_columns("ratio", "after over before; robust, by person"),
         **interval_columns("difference", "of means"), "p_signed_rank": "Wilcoxon",
@@ -191,13 +111,16 @@ def before_after_table(frame: Frame, plan: Plan) -> Table:
     names, pairs = _pairs(frame, plan)
     if not pairs:
         return out
-    alike = sum(_protocol(a) == _protocol(b) for a, b in pairs)
-    for place in ("all", *COMPARTMENTS):
-        before, after = (np.array([_count(pair[side], place) for pair in pairs]) for side in (0, 1))
+    alike = [pair for pair in pairs if _like(pair)]
+    listed = [(place, place, pairs) for place in ("all", *COMPARTMENTS)]
+    if 0 < len(alike) < len(pairs):
+        listed.insert(1, ("all, same protocol", "all", alike))
+    for title, place, some in listed:
+        before, after = (np.array([_count(pair[side], place) for pair in some]) for side in (0, 1))
         told = paired_counts(before, after, level=plan.level)
         out.add(
             **{"from": names[0], "to": names[1]},
-            place=place,
+            place=title,
             pairs=told.pairs,
             left_out=told.left_out,
             before=tidy(told.before),
@@ -208,7 +131,7 @@ def before_after_table(frame: Frame, plan: Plan) -> Table:
             gained=told.presence.only_second,
             lost=told.presence.only_first,
             p_mcnemar=tidy(told.presence.p_exact),
-            same_protocol=alike,
+            same_protocol=sum(map(_like, some)),
         )
     return out
 
@@ -217,6 +140,10 @@ def _count(row: ScanRow, place: str) -> float:
     if not row.assessed:
         return float("nan")
     return float(len(row.lesions) if place == "all" else row.count(place))
+
+
+def _like(pair: tuple[ScanRow, ScanRow]) -> bool:
+    return _protocol(pair[0]) == _protocol(pair[1])
 
 
 def _protocol(row: ScanRow) -> tuple[object, ...]:

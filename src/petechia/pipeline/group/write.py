@@ -96,6 +96,9 @@ def analyse(
         associations.trends_table(frame, plan),
         places.sites_table(frame, plan),
     ]
+    if plan.compare:
+        tell(f"comparison by {plan.compare}")
+        made += sequences_tables(output, frame, plan)
     if people.rows:
         made += [
             models.missing_table(frame, plan),
@@ -104,9 +107,6 @@ def analyse(
             models.uncertainty_table(frame, plan, tell),
         ]
     made += changes_tables(output, frame, plan)
-    if plan.compare:
-        tell(f"comparison by {plan.compare}")
-        made += sequences_tables(output, frame, plan)
     return Group(
         frame,
         plan,
