@@ -11,7 +11,7 @@ import pytest
 from petechia.errors import ParameterError
 from petechia.pipeline import stages
 from petechia.pipeline.settings import FAMILIES
-from petechia.report import criteria, maps, page, tables, thumbnails, viewer, wording
+from petechia.report import criteria, follow, maps, page, tables, thumbnails, viewer, wording
 from petechia.report.data import RESEARCH_USE
 from petechia.report.language import catalogue, said, speaking, t
 from petechia.report.narrative import methods_text
@@ -35,7 +35,7 @@ def spoken_texts():
     for table in (
         criteria.SCALES, criteria.SHORT, criteria.INPUTS, criteria.ANSWERS, criteria.SOURCES,
         criteria.BOMBS_PLACES, wording.CLASS_SAYS, wording.SIGNS, wording.MARS, wording.CATEGORIES,
-        wording.BINS, wording.PHASES, maps.TITLES, thumbnails.NAMES,
+        wording.BINS, wording.PHASES, maps.TITLES, thumbnails.NAMES, follow.STATES,
     ):  # fmt: skip
         found |= set(table.values())
     found |= {word for pair in wording.CLASSES.values() for word in pair}

@@ -73,7 +73,7 @@ class SessionParams:
     around_mm: float = 6.0
     blur_vox: float = 0.6
     bins: int = 32
-    iterations: int = 60
+    iterations: int = 40
     least_peak: float = 0.15
     most_apart_mm: float = 1.5
     least_overlap: float = 0.85

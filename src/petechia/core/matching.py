@@ -73,8 +73,17 @@ def within(true_mm: Points, predicted_mm: Points, radius_mm: float) -> Matches:
     return _matches(len(true_mm), len(predicted_mm), np.argwhere(near))
 
 
-def one_to_one(true_mm: Points, predicted_mm: Points, radius_mm: float) -> Matches:
+def one_to_one(
+    true_mm: Points, predicted_mm: Points, radius_mm: float | npt.NDArray[np.floating]
+) -> Matches:
     """Match places one to one: most pairs first, then least total distance.
+
+    Parameters
+    ----------
+    true_mm, predicted_mm : (T, 3), (P, 3) ndarray of float
+        Places [mm].
+    radius_mm : float or (T, P) ndarray of float
+        The largest distance of a pair; one for all, or one for each [mm].
 
     Raises
     ------
@@ -88,10 +97,11 @@ def one_to_one(true_mm: Points, predicted_mm: Points, radius_mm: float) -> Match
     """
     apart = distances_mm(true_mm, predicted_mm)
     # a forbidden pair costs more than every allowed pair together
-    forbidden = radius_mm * (min(apart.shape) + 1) + 1.0
+    widest = float(np.max(radius_mm)) if apart.size else 0.0
+    forbidden = widest * (min(apart.shape) + 1) + 1.0
     cost = np.where(apart <= radius_mm, apart, forbidden)
     rows, columns = linear_sum_assignment(cost)
-    allowed = apart[rows, columns] <= radius_mm
+    allowed = (apart <= radius_mm)[rows, columns]
     pairs = np.stack([rows[allowed], columns[allowed]], axis=1)
     return _matches(len(true_mm), len(predicted_mm), pairs.astype(np.int64))
 

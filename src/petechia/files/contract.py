@@ -65,6 +65,25 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp:
+    """What is promised of each subject with several sessions; `<p>` is `sub-01`.
+
+    Attributes
+    ----------
+    table, summary, page : str
+        Templates of the files.
+    columns, state : tuple of str
+        Columns of the table; words for what became of a lesion.
+    """
+
+    table: str
+    summary: str
+    page: str
+    columns: tuple[str, ...]
+    state: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """The whole contract."""
 
@@ -79,6 +98,7 @@ class Contract:
     meaning: Mapping[str, str]
     summary_keys: tuple[str, ...]
     truth: Truth
+    follow: FollowUp
     exit_codes: Mapping[str, int]
 
     def file(self, key: str) -> OutputFile:
@@ -105,6 +125,8 @@ class Contract:
                 patterns.append(pattern)
                 if file.is_image:
                     patterns.append(pattern.replace(".nii.gz", ".json"))
+        for name in (self.follow.table, self.follow.summary):
+            patterns.append(name.removeprefix("OUTPUT/").replace("<p>/<p>", "sub-*/*"))
         return tuple(p for p in patterns if p != "index.html" or "*.html" not in patterns)
 
 
@@ -141,6 +163,9 @@ def contract() -> Contract:
             labels=truth["labels"]["name"],
             maps=tuple(truth["maps"]),
             visible=truth["visible"],
+        ),
+        follow=FollowUp(
+            **{key: tuple(v) if isinstance(v, list) else v for key, v in raw["follow"].items()}
         ),
         exit_codes=raw["exit"],
     )

@@ -4,9 +4,11 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from petechia.files.contract import contract
 from petechia.files.dicom.results.write import FOLDER
 from petechia.files.output import OutputTree
 from petechia.files.writing import write_text
@@ -60,12 +62,18 @@ def finish_tree(root: Path) -> None:
     rows = {}
     for path in sorted(root.glob("sub-*/**/*_desc-petechia_summary.json")):
         row = _row(path, _done, path.name.removesuffix("_desc-petechia_summary.json"))
-        rows[row.prefix] = row
+        rows[row.prefix] = replace(row, follow=_follow_up(root, row.prefix))
     for path in sorted((root / "logs").glob("*_crash.json")):
         row = _row(path, _failed, path.name.removesuffix("_crash.json"))
         rows[row.prefix] = row
     if rows:
         tree.write_text("index", None, render_index(list(rows.values())))
+
+
+def _follow_up(root: Path, prefix: str) -> str:
+    """Return the name of the follow-up page of a scan's person; "" when there is none."""
+    page = contract().follow.page.removeprefix("OUTPUT/").replace("<p>", prefix.partition("_")[0])
+    return page if (root / page).is_file() else ""
 
 
 STALE_S = 3600.0

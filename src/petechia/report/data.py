@@ -137,6 +137,8 @@ class IndexRow:
         As in the summary.
     link : str
         Report beside the index, a bare file name; empty when there is none.
+    follow : str
+        Page of the person's follow-up beside the index; empty when there is none.
     """
 
     prefix: str
@@ -146,6 +148,7 @@ class IndexRow:
     category: str = ""
     count_bin: str = ""
     link: str = ""
+    follow: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -154,9 +157,10 @@ class IndexRow:
                 where="IndexRow.status",
                 mend=f"Choose one of {', '.join(STATUSES)}.",
             )
-        if any(mark in self.link for mark in ("/", "\\", ":", "?", "#")):
+        both = self.link + self.follow
+        if any(mark in both for mark in ("/", "\\", ":", "?", "#")):
             raise ParameterError(
-                f"link {self.link!r} is not the bare name of a file",
+                f"link {both!r} is not the bare name of a file",
                 where="IndexRow.link",
                 mend="Reports lie beside the index: give the file name alone.",
             )

@@ -53,4 +53,5 @@ def _view(row: IndexRow) -> dict[str, object]:
         "assessable": row.category != "not_assessable",
         "count_bin": BINS.get(row.count_bin, plain(row.count_bin)) if assessed else "",
         "link": quote(row.link),
+        "follow": quote(row.follow),
     }

@@ -32,6 +32,7 @@ COMMANDS = {
     "regions": "anatomical sites on the scan's grid",
     "detect": "find, measure and name dark spots",
     "review": "the reader's desk in the browser: confirm, reject, add; and apply it",
+    "follow": "sessions of one person compared: new, grown, stable, not seen",
     "pacs": "a study from a PACS, and results back to it",
     "dicom": "results of a run as DICOM beside the images they came from",
     "deidentify": "DICOM without the person: names, dates, identifiers, the face",

@@ -1,0 +1,446 @@
+"""Lesions of one person in two sessions: which is which, what is new, what has grown.
+
+Counted lesions are matched to counted ones first, one to one; those left over are looked for
+among the findings the other session did not count, and then in its images. Nothing is called
+new that was seen before, or that could not have been seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.matching import one_to_one
+from petechia.errors import ParameterError
+from petechia.lesions.findings import Finding
+from petechia.lesions.forced import LEAST_EXPONENT, Look, moment_of_void, visible_exponent
+
+Floats = npt.NDArray[np.float64]
+STATES = ("new", "grown", "shrunk", "stable", "seen_not_counted", "not_seen", "not_assessable")
+FOLLOWED = ("microbleed", "macrobleed", "siderosis")
+"""Classes that are followed: microbleeds that are counted, the others always."""
+Z95 = 1.959964
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowParams:
+    """Settings of `follow`.
+
+    Attributes
+    ----------
+    base_mm : float
+        Two findings at one place may lie so far apart, besides what follows [mm].
+    sigmas : float
+        And so many standard errors of the registration.
+    voxel_share, size_share : float
+        And such parts of the larger voxel diagonal and of the mean radius.
+    most_mm : float
+        Never farther than this [mm].
+    kept_moment : float
+        A source with less than this share of a lesion's moment, its error taken off, is not it.
+    kept_loss, sure_loss : float
+        Share of a lesion's signal loss that must be seen at its place in the other session to
+        call it seen there: the first with a moment that agrees, the second without phase.
+    least_sd : float
+        And so many standard deviations of the signal around.
+    retest_scale : float
+        Factor on the standard error of a change, from the two errors together.
+    """
+
+    base_mm: float = 1.0
+    sigmas: float = 2.5
+    voxel_share: float = 0.5
+    size_share: float = 0.5
+    most_mm: float = 6.0
+    kept_moment: float = 0.4
+    kept_loss: float = 0.5
+    sure_loss: float = 0.65
+    least_sd: float = 3.0
+    retest_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        shares = (self.base_mm, self.sigmas, self.voxel_share, self.size_share, self.least_sd)
+        if min(shares) < 0 or min(self.most_mm, self.retest_scale) <= 0:
+            raise ParameterError(
+                f"{self}",
+                where="FollowParams",
+                mend="Shares at least 0; most_mm and retest_scale above 0.",
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Session:
+    """One session's findings and what its protocol lets be seen.
+
+    Attributes
+    ----------
+    findings : sequence of Finding
+        All, also those not counted.
+    places_mm : (N, 3) ndarray
+        Where they lie in the space both sessions are brought to [mm].
+    b0_t, te_s : float
+        Field and reading echo [T, s].
+    voxel_mm : (3,) ndarray
+        Voxel [mm].
+    """
+
+    findings: Sequence[Finding]
+    places_mm: Floats
+    b0_t: float
+    te_s: float
+    voxel_mm: Floats
+
+    @property
+    def followed(self) -> list[int]:
+        """Rows of the lesions that are followed."""
+        return [n for n, f in enumerate(self.findings) if is_followed(f)]
+
+    def moment(self, finding: Finding) -> float:
+        """Return the moment of a finding, by its void where it was not measured."""
+        if finding.moment_ppm_mm3 is not None:
+            return abs(finding.moment_ppm_mm3)
+        return moment_of_void(finding.volume_mm3, self.b0_t, self.te_s)
+
+    def would_show(self, moment_ppm_mm3: float) -> bool:
+        """Return whether a lesion of a moment makes a void by this protocol."""
+        voxel_mm3 = float(np.prod(self.voxel_mm))
+        exponent = visible_exponent(moment_ppm_mm3, self.b0_t, self.te_s, voxel_mm3)
+        return exponent >= LEAST_EXPONENT
+
+
+def is_followed(finding: Finding) -> bool:
+    """Return whether a finding is a lesion whose fate is told."""
+    if finding.class_ == "microbleed":
+        return finding.counted
+    return finding.class_ in FOLLOWED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Difference of two moments.
+
+    Attributes
+    ----------
+    value, low, high : float
+        Later less earlier, and its 95 % interval [ppm mm^3].
+    reliable : bool
+        Whether the interval leaves out 0.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """One lesion and what became of it.
+
+    Attributes
+    ----------
+    state : str
+        One of `STATES`.
+    first, second : Finding or None
+        What the earlier and the later session found there.
+    place_mm : tuple of float
+        Where, in the space both are brought to [mm].
+    apart_mm : float or None
+        Distance of the two [mm].
+    change : Change or None
+        Of the moment; None unless both were measured.
+    look : Look or None
+        What was measured in the session that had not found it.
+    why : str
+        The reason for the state.
+    """
+
+    state: str
+    first: Finding | None
+    second: Finding | None
+    place_mm: tuple[float, float, float]
+    apart_mm: float | None = None
+    change: Change | None = None
+    look: Look | None = field(default=None, repr=False)
+    why: str = ""
+
+    @property
+    def class_(self) -> str:
+        """What it is: as the later session says, when it found it."""
+        seen = [f for f in (self.second, self.first) if f is not None]
+        return next((f for f in seen if is_followed(f)), seen[0]).class_
+
+
+def change_of(first: Finding, second: Finding, params: FollowParams | None = None) -> Change | None:
+    """Return the change of a lesion's moment; None unless both sessions measured it.
+
+    Both standard errors are taken as independent. The test of reliable change is whether the
+    difference exceeds 1.96 standard errors of it.
+
+    References
+    ----------
+    Jacobson and Truax 1991, 10.1037/0022-006X.59.1.12.
+    """
+    p = params or FollowParams()
+    measured = [(f.moment_ppm_mm3, f.moment_se_ppm_mm3) for f in (first, second)]
+    if any(m is None or se is None for m, se in measured):
+        return None
+    (m1, se1), (m2, se2) = measured
+    difference = float(m2) - float(m1)  # type: ignore[arg-type]
+    half = Z95 * p.retest_scale * float(np.hypot(se1, se2))  # type: ignore[call-overload]
+    return Change(value=difference, low=difference - half, high=difference + half)
+
+
+def reach_mm(first: Session, second: Session, uncertainty_mm: float, p: FollowParams) -> Floats:
+    """Return how far apart each pair of findings may lie to be one, (N, M) [mm]."""
+    voxel = max(float(np.linalg.norm(s.voxel_mm)) for s in (first, second))
+    fixed = p.base_mm + p.sigmas * uncertainty_mm + p.voxel_share * voxel
+    radii = [np.array([_radius(f) for f in s.findings]) for s in (first, second)]
+    reach = fixed + p.size_share * 0.5 * (radii[0][:, None] + radii[1][None, :])
+    return np.minimum(reach, p.most_mm)
+
+
+def _radius(finding: Finding) -> float:
+    return 0.5 * finding.diameter_mm if np.isfinite(finding.diameter_mm) else 1.5
+
+
+def match(
+    first: Session, second: Session, uncertainty_mm: float, params: FollowParams | None = None
+) -> list[tuple[int, int]]:
+    """Return which finding of the first session is which of the second, one to one.
+
+    Lesions that both count come first; what is left of them is sought among all other
+    findings of the other session.
+    """
+    p = params or FollowParams()
+    if not first.findings or not second.findings:
+        return []
+    reach = reach_mm(first, second, uncertainty_mm, p)
+    ours, theirs = first.followed, second.followed
+    pairs = _paired(first, second, ours, theirs, reach)
+    for of_first in (True, False):
+        taken = [set(side) for side in zip(*pairs, strict=True)] if pairs else [set(), set()]
+        left = [n for n in (ours if of_first else theirs) if n not in taken[0 if of_first else 1]]
+        sessions = (first, second)
+        others = [
+            n
+            for n in range(len(sessions[of_first].findings))
+            if n not in taken[1 if of_first else 0]
+        ]
+        rows, columns = (left, others) if of_first else (others, left)
+        found = _paired(first, second, rows, columns, reach)
+        pairs += [pair for pair in found if _could_be_one(first, second, pair, p)]
+    return sorted(pairs)
+
+
+def _paired(
+    first: Session, second: Session, rows: list[int], columns: list[int], reach: Floats
+) -> list[tuple[int, int]]:
+    if not rows or not columns:
+        return []
+    allowed = reach[np.ix_(rows, columns)]
+    found = one_to_one(first.places_mm[rows], second.places_mm[columns], allowed).pairs
+    return [(rows[int(a)], columns[int(b)]) for a, b in found]
+
+
+def _could_be_one(first: Session, second: Session, pair: tuple[int, int], p: FollowParams) -> bool:
+    """Return whether what was not counted has enough moment to be the counted lesion."""
+    one, other = first.findings[pair[0]], second.findings[pair[1]]
+    lesion, spot = (one, other) if is_followed(one) else (other, one)
+    if None in (lesion.moment_ppm_mm3, spot.moment_ppm_mm3, spot.moment_se_ppm_mm3):
+        return True
+    upper = float(spot.moment_ppm_mm3 or 0) + float(spot.moment_se_ppm_mm3 or 0)
+    return upper >= p.kept_moment * float(lesion.moment_ppm_mm3 or 0)
+
+
+def present(lesion: Finding, own: Look, other: Look, p: FollowParams) -> bool:
+    """Return whether the other session shows, unasked, what a lesion is in its own.
+
+    Parameters
+    ----------
+    lesion : Finding
+        As its own session measured it.
+    own, other : Look
+        At its place in its own session, and in the other one.
+    """
+    if other.loss < p.least_sd * other.loss_sd or own.loss <= 0:
+        return False
+    share = other.loss / own.loss
+    if other.moment_ppm_mm3 is None or other.se_ppm_mm3 is None or lesion.moment_ppm_mm3 is None:
+        return share >= p.sure_loss
+    enough = other.moment_ppm_mm3 >= p.kept_moment * lesion.moment_ppm_mm3
+    above_noise = other.moment_ppm_mm3 > Z95 * other.se_ppm_mm3
+    return share >= p.kept_loss and enough and above_noise
+
+
+def fates(
+    first: Session,
+    second: Session,
+    pairs: Sequence[tuple[int, int]],
+    looks_first: dict[int, tuple[Look, Look]],
+    looks_second: dict[int, tuple[Look, Look]],
+    params: FollowParams | None = None,
+) -> list[Followed]:
+    """Return what became of every lesion of either session.
+
+    Parameters
+    ----------
+    first, second : Session
+        Earlier and later.
+    pairs : sequence of (int, int)
+        From `match`.
+    looks_first : dict
+        For each unmatched lesion of the *second* session, by its row: what that session shows
+        at its place, and what the first shows there.
+    looks_second : dict
+        The same for unmatched lesions of the first session.
+    params : FollowParams, optional
+        Settings.
+    """
+    p = params or FollowParams()
+    out = [_matched(first, second, pair, p) for pair in pairs]
+    for row, (own, other) in looks_first.items():
+        out.append(_alone(second, first, row, own, other, p, later=True))
+    for row, (own, other) in looks_second.items():
+        out.append(_alone(first, second, row, own, other, p, later=False))
+    order = {state: n for n, state in enumerate(STATES)}
+    return sorted(out, key=lambda f: (order[f.state], f.place_mm))
+
+
+def _matched(first: Session, second: Session, pair: tuple[int, int], p: FollowParams) -> Followed:
+    one, other = first.findings[pair[0]], second.findings[pair[1]]
+    places = first.places_mm[pair[0]], second.places_mm[pair[1]]
+    change = change_of(one, other, p)
+    state, why = "stable", "found in both"
+    if change is None:
+        why = "found in both; growth is not assessed without moments"
+    elif change.reliable:
+        state = "grown" if change.value > 0 else "shrunk"
+        why = "the change of its moment exceeds its error"
+    if is_followed(one) != is_followed(other):
+        counted, spot = ("later", one) if is_followed(other) else ("earlier", other)
+        state = "seen_not_counted"
+        what = spot.class_.replace("_", " ")
+        why = f"counted in the {counted} session only; the other found it too ({what})"
+    return Followed(
+        state=state,
+        first=one,
+        second=other,
+        place_mm=_triple(places[1]),
+        apart_mm=float(np.linalg.norm(places[0] - places[1])),
+        change=change,
+        why=why,
+    )
+
+
+def _alone(
+    here: Session, there: Session, row: int, own: Look, other: Look, p: FollowParams, *, later: bool
+) -> Followed:
+    """Return the fate of a lesion that only `here` found."""
+    lesion = here.findings[row]
+    word = "earlier" if later else "later"
+    state, why = "new" if later else "not_seen", f"nothing there in the {word} session"
+    if other.why_not:
+        state, why = "not_assessable", f"{other.why_not} in the {word} session"
+    elif present(lesion, own, other, p):
+        state, why = (
+            "seen_not_counted",
+            f"its void and moment are there in the {word} session, not found",
+        )
+        if other.moment_ppm_mm3 is None or lesion.moment_ppm_mm3 is None:
+            why = f"its void is there in the {word} session, not found"
+    elif not there.would_show(here.moment(lesion)):
+        state, why = "not_assessable", f"too faint for the protocol of the {word} session"
+    return Followed(
+        state=state,
+        first=None if later else lesion,
+        second=lesion if later else None,
+        place_mm=_triple(here.places_mm[row]),
+        look=other,
+        why=why,
+    )
+
+
+def _triple(place: Floats) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in place)
+    return x, y, z
+
+
+def new_bounds(followed: Sequence[Followed], class_: str) -> tuple[int, int]:
+    """Return how many new lesions of a class there are at least and at most.
+
+    Those that could not be assessed in the earlier session may be new.
+    """
+    new = sum(f.state == "new" and f.class_ == class_ for f in followed)
+    unknown = sum(
+        f.state == "not_assessable" and f.class_ == class_ and f.second is not None
+        for f in followed
+    )
+    return new, new + unknown
+
+
+def rate_per_year(n: int, days: float) -> tuple[float, float, float]:
+    """Return events per year with the exact 95 % interval of a Poisson count.
+
+    References
+    ----------
+    Garwood 1936, 10.1093/biomet/28.3-4.437.
+    """
+    from scipy.stats import chi2
+
+    if not days > 0:
+        raise ParameterError(
+            f"{days} days", where="rate_per_year", mend="Give an interval above 0."
+        )
+    years = days / 365.25
+    low = 0.5 * float(chi2.ppf(0.025, 2 * n)) if n else 0.0
+    return n / years, low / years, 0.5 * float(chi2.ppf(0.975, 2 * n + 2)) / years
+
+
+TOLERANCES = {"field": 0.05, "echo time": 0.1, "voxel": 0.1}
+"""Relative differences up to which two protocols are the same."""
+
+
+def protocol_differences(first: dict[str, object], second: dict[str, object]) -> list[str]:
+    """Return in which ways two protocols differ, in words; empty when they are the same.
+
+    Parameters
+    ----------
+    first, second : dict
+        'b0_t', 'reading_te_s', 'spacing_mm', 'n_echoes', 'phase', 'acquisition_type',
+        'sequence', 'manufacturer', 'model'; None where a fact is not known.
+    """
+    numbers = (
+        ("field", "b0_t", 1.0, "T"),
+        ("echo time", "reading_te_s", 1000.0, "ms"),
+    )
+    out = []
+    for name, key, factor, unit in numbers:
+        pair = [float(p[key]) for p in (first, second)]  # type: ignore[arg-type]
+        if abs(pair[0] - pair[1]) > TOLERANCES[name] * max(pair):
+            out.append(f"{name} {factor * pair[0]:.3g} and {factor * pair[1]:.3g} {unit}")
+    voxels = [np.sort(np.asarray(p["spacing_mm"], dtype=float)) for p in (first, second)]
+    if (np.abs(voxels[0] - voxels[1]) > TOLERANCES["voxel"] * np.maximum(*voxels)).any():
+        told = [" x ".join(f"{v:.3g}" for v in p["spacing_mm"]) for p in (first, second)]  # type: ignore[attr-defined]
+        out.append(f"voxel {told[0]} and {told[1]} mm")
+    words = {
+        "n_echoes": "echoes", "phase": "phase", "acquisition_type": "acquisition",
+        "sequence": "sequence", "manufacturer": "manufacturer", "model": "scanner",
+    }  # fmt: skip
+    for key, name in words.items():
+        one, other = first.get(key), second.get(key)
+        if one is not None and other is not None and one != other:
+            out.append(f"{name} {one} and {other}")
+    return out
+
+
+def sessions_against(n: int) -> list[tuple[int, int]]:
+    """Return which of `n` sessions are compared: each with the one before, and the first."""
+    pairs = list(pairwise(range(n)))
+    return pairs + [(0, later) for later in range(2, n)]

@@ -1,0 +1,182 @@
+"""The page of one person's follow-up: every lesion, and both sessions side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from petechia.core.grid import Grid
+from petechia.report.data import number
+from petechia.report.language import said, speaking, t
+from petechia.report.narrative import place_words
+from petechia.report.page import environment
+from petechia.report.pictures import data_uri, intensity_window, png
+from petechia.report.wording import CLASSES, moment_text, number_text, plain, spaced
+
+Image = tuple[npt.NDArray[np.floating], npt.NDArray[np.bool_], Grid]
+VIEW_MM, PIXEL_MM = 40.0, 0.4
+MOST_PICTURES = 80
+NOTHING = "\N{EN DASH}"
+STATES = {
+    "new": "new",
+    "grown": "grown",
+    "shrunk": "shrunk",
+    "stable": "stable",
+    "seen_not_counted": "seen in both, counted in one",
+    "not_seen": "not seen any more",
+    "not_assessable": "not assessable in the other session",
+}
+"""What became of a lesion, in words."""
+LOOKS = {"new": "definite", "grown": "definite", "shrunk": "possible", "not_seen": "possible"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictured:
+    """A lesion that is shown: its row, its place in the later session, the size of its ring."""
+
+    row: int
+    place_mm: tuple[float, float, float]
+    radius_mm: float
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Compared:
+    """Two sessions, as the page shows them.
+
+    Attributes
+    ----------
+    told : mapping
+        Their entry in the summary file.
+    rows : sequence of mappings
+        Of the table.
+    pictures : tuple of Pictured
+        Which lesions are shown.
+    before, now : image, brain and grid
+        Of either session.
+    matrix : (4, 4) ndarray
+        RAS of the later session to RAS of the earlier one [mm].
+    """
+
+    told: Mapping[str, Any]
+    rows: Sequence[Mapping[str, str]]
+    pictures: tuple[Pictured, ...]
+    before: Image
+    now: Image
+    matrix: npt.NDArray[np.float64]
+
+
+def render_follow(subject: str, compared: Sequence[Compared], language: str = "en") -> str:
+    """Return the page of one person: HTML that loads nothing.
+
+    Parameters
+    ----------
+    subject : str
+        `sub-01`.
+    compared : sequence of Compared
+        In order.
+    language : str
+        'en' or 'zh'.
+    """
+    with speaking(language):
+        return (
+            environment()
+            .get_template("follow.html.j2")
+            .render(subject=plain(subject), parts=[_part(c) for c in compared])
+        )
+
+
+def _part(c: Compared) -> dict[str, Any]:
+    pairs = _pictures(c) if c.told["registration"]["ok"] else {}
+    views = [_view(row, pairs.get(n)) for n, row in enumerate(c.rows)]
+    return {
+        "scan": plain(c.told["scan"]),
+        "against": plain(c.told["against"]),
+        "facts": _facts(c.told),
+        "followed": c.told["followed"],
+        "why_not": said(plain(c.told["registration"]["says"])),
+        "counts": [(t(STATES[state]), n) for state, n in (c.told["counts"] or {}).items() if n],
+        "views": views,
+    }
+
+
+def _facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    days, fit = told["interval_days"], told["registration"]
+    out = [(t("Registration"), said(plain(fit["says"])))]
+    if fit["n_apart"]:
+        apart = number_text(fit["lesions_apart_mm"], 1, "mm")
+        out.append((t("Matched lesions apart (median)"), f"{apart} (n = {fit['n_apart']})"))
+    out.append((t("Interval"), number_text(days, 0, t("days")) if days is not None else NOTHING))
+    same = t("yes") if told["same_protocol"] else "; ".join(plain(d) for d in told["differences"])
+    out.append((t("Same protocol"), same))
+    new = told["new_microbleeds"]
+    if new is not None:
+        few, many = new["least"], new["most"]
+        out.append((t("New microbleeds"), str(few) if few == many else f"{few} to {many}"))
+    if told["new_per_year_95"]:
+        rate, low, high = told["new_per_year_95"]
+        out.append((t("New microbleeds per year (95 % interval)"), f"{rate} ({low} to {high})"))
+    if told["aria_h"]:
+        could = ", ".join(said(spaced(str(word))) for word in told["aria_h"]["could_be"])
+        out.append((t("ARIA-H grade of what is new, as if under treatment"), could))
+    return out
+
+
+def _view(row: Mapping[str, str], pictures: list[dict[str, Any]] | None) -> dict[str, Any]:
+    state = row["state"]
+    change = number(row["change_ppm_mm3"])
+    low, high = number(row["change_low_ppm_mm3"]), number(row["change_high_ppm_mm3"])
+    return {
+        "state": t(STATES[state]),
+        "look": LOOKS.get(state, "other"),
+        "kind": said(CLASSES.get(row["class"], (row["class"], ""))[0]),
+        "place": place_words(row["site"], row["side"]),
+        "before": _moment(row, "_before"),
+        "now": _moment(row, ""),
+        "change": NOTHING
+        if change is None or low is None or high is None
+        else f"{change:+.2f} ({low:+.2f} … {high:+.2f})",
+        "why": said(plain(row["reason"])),
+        "index": row["index"],
+        "index_before": row["index_before"],
+        "pictures": pictures or [],
+    }
+
+
+def _moment(row: Mapping[str, str], when: str) -> str:
+    value = number(row[f"moment{when}_ppm_mm3"])
+    error = number(row[f"moment_se{when}_ppm_mm3"])
+    size = number(row[f"diameter{when}_mm"])
+    if size is None:
+        return NOTHING
+    told = number_text(size, 1, "mm")
+    return told if value is None else f"{told}, {moment_text(value, error)}"
+
+
+def _pictures(c: Compared) -> dict[int, list[dict[str, Any]]]:
+    """Return both sessions around each lesion, in the later one's space, radiological."""
+    windows = [intensity_window(image, mask) for image, mask, _ in (c.before, c.now)]
+    half = np.arange(-VIEW_MM / 2, VIEW_MM / 2 + 1e-6, PIXEL_MM)
+    # to the right of the picture is the patient's left, downwards is posterior
+    across, down = np.meshgrid(-half, -half)
+    out: dict[int, list[dict[str, Any]]] = {}
+    for shown in c.pictures[:MOST_PICTURES]:
+        plane = np.stack([across, down, np.zeros_like(across)], -1) + np.asarray(shown.place_mm)
+        there = plane @ c.matrix[:3, :3].T + c.matrix[:3, 3]
+        made = []
+        for (image, _, grid), places, window, title in zip(
+            (c.before, c.now), (there, plane), windows, (t("Earlier"), t("Later")), strict=True
+        ):
+            index = np.moveaxis(grid.to_index(places), -1, 0)
+            values = ndimage.map_coordinates(image, index, order=1, mode="constant", cval=0.0)
+            made.append(
+                {
+                    "title": title,
+                    "uri": data_uri(png(window.grey(values))),
+                    "ring": 100 * (shown.radius_mm + 1.5) / VIEW_MM,
+                }
+            )
+        out[shown.row] = made
+    return out

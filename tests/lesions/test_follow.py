@@ -1,0 +1,212 @@
+"""What became of a lesion: states that follow from what was and could be seen."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from petechia.core.grid import Grid
+from petechia.core.kernels import forward_field
+from petechia.core.matching import one_to_one
+from petechia.errors import ParameterError
+from petechia.files.contract import contract
+from petechia.lesions.findings import Finding
+from petechia.lesions.follow import (
+    STATES,
+    FollowParams,
+    Session,
+    change_of,
+    fates,
+    match,
+    new_bounds,
+    protocol_differences,
+    rate_per_year,
+    sessions_against,
+)
+from petechia.lesions.forced import Look, Maps, look_at, moment_of_void, visible_exponent
+
+BLEED = Finding(
+    index=1, name="microbleed 1", class_="microbleed", sign="paramagnetic", probability=0.99,
+    counted=True, mars="definite", x_mm=0.0, y_mm=0.0, z_mm=0.0, volume_mm3=10.0, diameter_mm=3.0,
+    moment_ppm_mm3=3.0, moment_se_ppm_mm3=0.4, chi_mean_ppm=0.2, side="left", site="frontal",
+    compartment="lobar", parenchyma_fraction=1.0, sphericity=0.8, margin_sharpness=0.5,
+    homogeneity=0.6, evidence="",
+)  # fmt: skip
+CLEAR = Look(loss=0.6, loss_sd=0.05, moment_ppm_mm3=3.0, se_ppm_mm3=0.4)
+BARE = Look(loss=0.08, loss_sd=0.05, moment_ppm_mm3=0.1, se_ppm_mm3=0.3)
+
+
+def spot(x, moment=3.0, se=0.4, counted=True, class_="microbleed", index=1):
+    return replace(
+        BLEED, index=index, x_mm=x, moment_ppm_mm3=moment, moment_se_ppm_mm3=se, counted=counted,
+        class_=class_,
+    )  # fmt: skip
+
+
+def session(*findings, te_s=0.02, b0_t=3.0, voxel=(1.0, 1.0, 1.0)):
+    places = np.array([(f.x_mm, f.y_mm, f.z_mm) for f in findings], dtype=float).reshape(-1, 3)
+    return Session(
+        findings=findings, places_mm=places, b0_t=b0_t, te_s=te_s, voxel_mm=np.array(voxel)
+    )
+
+
+def states(first, second, looks_first=None, looks_second=None):
+    pairs = match(first, second, 0.1)
+    return [f.state for f in fates(first, second, pairs, looks_first or {}, looks_second or {})]
+
+
+def test_the_words_are_those_of_the_contract():
+    assert contract().follow.state == STATES
+
+
+def test_matching_is_one_to_one_and_by_each_pairs_own_reach():
+    first = np.array([[0.0, 0, 0], [4.0, 0, 0]])
+    second = np.array([[1.0, 0, 0]])
+    assert one_to_one(first, second, np.array([[2.0], [5.0]])).pairs.tolist() == [[0, 0]]
+    assert one_to_one(first, second, np.array([[0.5], [5.0]])).pairs.tolist() == [[1, 0]]
+    assert one_to_one(first, second, np.array([[0.5], [0.5]])).pairs.tolist() == []
+
+
+def test_counted_lesions_meet_before_any_other_finding_is_asked():
+    vein = spot(0.1, counted=False, class_="vessel", index=2)
+    first, second = session(vein, spot(1.5)), session(spot(0.0))
+    assert match(first, second, 0.1) == [(1, 0)]
+    # exchanging the sessions exchanges the pairs
+    assert match(second, first, 0.1) == [(0, 1)]
+
+
+def test_a_growth_is_called_one_when_it_exceeds_its_error():
+    assert states(session(spot(0, 3.0, 0.4)), session(spot(0.3, 3.9, 0.4))) == ["stable"]
+    assert states(session(spot(0, 3.0, 0.4)), session(spot(0.3, 4.2, 0.4))) == ["grown"]
+    assert states(session(spot(0, 4.2, 0.4)), session(spot(0.3, 3.0, 0.4))) == ["shrunk"]
+    assert states(session(spot(0, None, None)), session(spot(0, 9.0, 0.4))) == ["stable"]
+
+
+def test_the_interval_of_a_change_covers_it_as_often_as_it_says():
+    rng = np.random.default_rng(4)
+    inside = grown = 0
+    for _ in range(2000):
+        one, other = (spot(0, 3.0 + rng.normal(0, s), s) for s in (0.3, 0.5))
+        change = change_of(one, other)
+        inside += change.low <= 0 <= change.high
+        grown += change.reliable
+    assert abs(inside / 2000 - 0.95) < 0.02
+    assert inside + grown == 2000
+    turned = change_of(other, one)
+    assert turned.value == -change_of(one, other).value
+
+
+def test_new_only_when_it_was_not_there_and_could_have_been_seen():
+    empty, now = session(), session(spot(0))
+    assert states(empty, now, {0: (CLEAR, BARE)}) == ["new"]
+    assert states(now, empty, {}, {0: (CLEAR, BARE)}) == ["not_seen"]
+    assert states(empty, now, {0: (CLEAR, CLEAR)}) == ["seen_not_counted"]
+    hidden = Look(why_not="outside the field of view")
+    assert states(empty, now, {0: (CLEAR, hidden)}) == ["not_assessable"]
+    # a vein there is dark, but has not the moment
+    vein = replace(CLEAR, moment_ppm_mm3=0.3, se_ppm_mm3=0.3)
+    assert states(empty, now, {0: (CLEAR, vein)}) == ["new"]
+    # thick slices at short echo times would not have shown a small one
+    blind = session(te_s=0.005, b0_t=1.5, voxel=(1.0, 1.0, 5.0))
+    small = session(spot(0, 1.0, 0.3))
+    assert states(blind, small, {0: (CLEAR, BARE)}) == ["not_assessable"]
+
+
+def test_what_was_found_but_not_counted_is_not_new():
+    before = session(spot(0.5, counted=False, class_="undetermined"))
+    assert states(before, session(spot(0))) == ["seen_not_counted"]
+    # a finding beside it without its moment is something else
+    faint = session(spot(0.5, 0.2, 0.3, counted=False, class_="vessel"))
+    assert match(faint, session(spot(0)), 0.1) == []
+
+
+def test_bounds_of_what_is_new_take_in_what_could_not_be_seen():
+    hidden = Look(why_not="outside the brain mask")
+    now = session(spot(0), spot(30, index=2), spot(60, index=3))
+    looks = {0: (CLEAR, BARE), 1: (CLEAR, hidden), 2: (CLEAR, CLEAR)}
+    followed = fates(session(), now, [], looks, {})
+    assert new_bounds(followed, "microbleed") == (1, 2)
+    assert new_bounds(followed, "siderosis") == (0, 0)
+
+
+def test_visibility_goes_by_field_echo_time_and_voxel():
+    usual = visible_exponent(2.0, 3.0, 0.02, 1.0)
+    assert visible_exponent(2.0, 1.5, 0.04, 1.0) == pytest.approx(usual)
+    assert visible_exponent(2.0, 3.0, 0.02, 4.0) == pytest.approx(usual / 4)
+    # a void of 0.29 w TE m goes back to its moment
+    turning = 2 * math.pi * 42.577 * 3.0 * 0.02
+    assert moment_of_void(0.29 * turning * 2.0, 3.0, 0.02) == pytest.approx(2.0, rel=1e-3)
+
+
+def test_rates_have_the_exact_interval_of_a_count():
+    rate, low, high = rate_per_year(4, 2 * 365.25)
+    # Garwood's interval of 4 events: 1.0899 to 10.2416
+    assert (rate, 2 * low, 2 * high) == pytest.approx((2.0, 1.0899, 10.2416), abs=1e-4)
+    assert rate_per_year(0, 365.25)[1] == 0.0
+    with pytest.raises(ParameterError, match="days"):
+        rate_per_year(1, 0.0)
+
+
+def test_protocols_are_the_same_within_tolerances_and_every_difference_is_named():
+    one = {
+        "b0_t": 3.0, "reading_te_s": 0.02, "spacing_mm": [0.7, 0.7, 1.4], "n_echoes": 1,
+        "phase": "absolute", "acquisition_type": "3D", "sequence": None, "manufacturer": "A",
+        "model": None,
+    }  # fmt: skip
+    near = {**one, "b0_t": 2.9, "reading_te_s": 0.0205, "spacing_mm": [1.4, 0.72, 0.7]}
+    assert protocol_differences(one, near) == []
+    far = {**one, "b0_t": 1.5, "reading_te_s": 0.04, "spacing_mm": [1, 1, 5], "manufacturer": "B"}
+    told = protocol_differences(one, far)
+    assert [text.split(" ")[0] for text in told] == ["field", "echo", "voxel", "manufacturer"]
+
+
+def test_every_session_meets_the_one_before_and_the_first():
+    assert sessions_against(2) == [(0, 1)]
+    assert sorted(sessions_against(4)) == [(0, 1), (0, 2), (0, 3), (1, 2), (2, 3)]
+
+
+def test_bad_settings_are_said():
+    with pytest.raises(ParameterError, match="FollowParams"):
+        FollowParams(most_mm=0.0)
+
+
+@pytest.fixture(scope="module")
+def maps():
+    """A ball of 2 mm in a slightly oblique brain, with its true field; noise of 2 %."""
+    grid = Grid.from_spacing((41, 45, 39), (1.0, 1.0, 1.2), (0.1, 0.0, 1.0))
+    rng = np.random.default_rng(2)
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1)
+    away = np.linalg.norm((index - np.array([20, 22, 18])) * grid.spacing_mm, axis=-1)
+    mask = np.linalg.norm((index - np.array([20, 22, 19])) / np.array([18, 20, 17]), axis=-1) < 1
+    ball = away <= 2.0
+    chi = np.where(ball, 0.5, 0.0).astype(np.float32)
+    dark = 100 * (1 + 0.02 * rng.normal(size=grid.shape)) * np.where(away <= 2.5, 0.3, 1.0)
+    dark[:, :, :9] *= 0.1  # signal lost at the base
+    dark[~mask] = 0
+    field = forward_field(chi, grid, 20.0) + 0.002 * rng.normal(size=grid.shape)
+    made = Maps.of(
+        dark.astype(np.float32), mask, grid, away <= 2.5, np.zeros_like(mask),
+        field.astype(np.float32), None,
+    )  # fmt: skip
+    return made, float(chi.sum() * grid.voxel_mm3)
+
+
+def test_a_place_is_read_unasked(maps):
+    made, moment = maps
+    at = made.grid.to_mm(np.array([[20, 22, 18], [28, 22, 20], [20, 22, 5], [1, 1, 1]]))
+    outside = made.grid.to_mm(np.array([[-9, 0, 0]]))
+    there, bare, lost, rim, away = look_at(made, np.concatenate([at, outside]), [2.0] * 5, 0.5)
+    assert there.loss > 0.6 > 0.15 > bare.loss
+    assert there.moment_ppm_mm3 == pytest.approx(moment, rel=0.15)
+    assert abs(bare.moment_ppm_mm3) < 3 * bare.se_ppm_mm3 + 0.1 * moment
+    assert lost.why_not == "where the signal is lost"
+    assert rim.why_not == "outside the brain mask"
+    assert away.why_not == "outside the field of view"
+
+
+def test_a_place_within_a_larger_void_tells_nothing(maps):
+    made, _ = maps
+    inside = replace(made, large=made.voids)
+    (look,) = look_at(inside, made.grid.to_mm(np.array([[20, 22, 18]])), [1.0], 0.2)
+    assert look.why_not == "within a larger void"

@@ -1,0 +1,176 @@
+"""Follow-up from finished scans to table, summary and page."""
+
+import csv
+import json
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from petechia.anatomy.sessions import SessionFit
+from petechia.core.grid import Grid
+from petechia.errors import FileError
+from petechia.files.contract import contract
+from petechia.files.scan import ScanName
+from petechia.lesions.findings import Finding
+from petechia.lesions.forced import Maps
+from petechia.pipeline import follow
+from petechia.pipeline.review.queue import Listed
+from petechia.pipeline.visits import Visit, interval_days
+
+GRID = Grid((41, 41, 31), np.diag([1.5, 1.5, 1.5, 1.0]))
+SHIFT = np.array([4.0, -3.0, 2.0])
+
+
+def finding(index, place, counted=True, class_="microbleed", moment=3.0):
+    x, y, z = (float(v) for v in place)
+    return Finding(
+        index=index, name=f"{class_} {index}", class_=class_, sign="paramagnetic",
+        probability=0.9 if counted else 0.1, counted=counted, mars="definite", x_mm=x, y_mm=y,
+        z_mm=z, volume_mm3=12.0, diameter_mm=3.0, moment_ppm_mm3=moment, moment_se_ppm_mm3=0.3,
+        chi_mean_ppm=0.2, side="left", site="frontal", compartment="lobar",
+        parenchyma_fraction=1.0, sphericity=0.8, margin_sharpness=0.5, homogeneity=0.6,
+        evidence="",
+    )  # fmt: skip
+
+
+def visit(session, findings, te_s=0.02, category="mixed"):
+    rng = np.random.default_rng(session)
+    mask = np.zeros(GRID.shape, dtype=bool)
+    mask[3:-3, 3:-3, 3:-3] = True
+    index = np.stack(np.meshgrid(*map(np.arange, GRID.shape), indexing="ij"), -1)
+    voids = np.zeros(GRID.shape, dtype=bool)
+    for f in findings:
+        voids |= np.linalg.norm(GRID.to_mm(index) - (f.x_mm, f.y_mm, f.z_mm), axis=-1) < 2.0
+    dark = np.where(voids, 20.0, 100.0) + rng.normal(0, 2, GRID.shape)
+    name = ScanName((("sub", "01"), ("ses", str(session))))
+    summary = {
+        "category": category, "reading_te_s": te_s,
+        "protocol": {
+            "b0_t": 3.0, "spacing_mm": [1.5, 1.5, 1.5], "n_echoes": 1, "phase": "absolute",
+            "acquisition_type": "3D", "sequence": None, "manufacturer": None, "model": None,
+        },
+        "criteria": {"superficial_siderosis": {"sulci": 0, "extent": "none", "why_not": None}},
+    }  # fmt: skip
+    maps = Maps.of(dark.astype(np.float32), mask, GRID, voids, np.zeros_like(mask))
+    return Visit(name=name, summary=summary, findings=tuple(findings), maps=maps)
+
+
+@pytest.fixture
+def moved(monkeypatch):
+    """The registration is known: a shift."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = SHIFT
+    fit = SessionFit(
+        matrix=matrix, uncertainty_mm=0.2, peak=0.6, overlap=0.98, ok=True, says="rigid fit"
+    )
+    monkeypatch.setattr(follow, "register_sessions", lambda *_: fit)
+    return fit
+
+
+OLD, NEW, MISSED, GONE = (30.0, 30, 22), (18.0, 40, 25), (40.0, 24, 20), (22.0, 22, 18)
+
+
+def test_a_persons_follow_up_is_written_and_linked(tmp_path, moved):
+    first = visit(1, [finding(1, np.array(OLD) - SHIFT), finding(2, np.array(GONE) - SHIFT)])
+    dark = first.maps.dark
+    index = np.stack(np.meshgrid(*map(np.arange, GRID.shape), indexing="ij"), -1)
+    missed = np.linalg.norm(GRID.to_mm(index) - (np.array(MISSED) - SHIFT), axis=-1) < 2.0
+    dark[missed] = 20.0  # there, but in no table
+    first = Visit(
+        name=first.name, summary=first.summary, findings=first.findings,
+        maps=Maps.of(dark, first.maps.mask, GRID, first.maps.voids, first.maps.large),
+    )  # fmt: skip
+    second = visit(2, [finding(1, OLD), finding(2, NEW), finding(3, MISSED)])
+    report = tmp_path / "sub-01_ses-2.html"
+    report.write_text("<p>a</p><!-- follow-up --><!-- end of follow-up --><p>b</p>")
+
+    compared = follow.compare(first, second, days=365.25)
+    says = follow.write_follow_up(tmp_path, "sub-01", [compared], "en", {"a": 1})
+
+    table = follow.path_of(tmp_path, "table", "sub-01")
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    assert tuple(rows[0]) == contract().follow.columns
+    by_place = {(row["state"], row["index"], row["index_before"]) for row in rows}
+    assert by_place == {
+        ("stable", "1", "1"), ("new", "2", "n/a"), ("seen_not_counted", "3", "n/a"),
+        ("not_seen", "n/a", "2"),
+    }  # fmt: skip
+    told = json.loads(follow.path_of(tmp_path, "summary", "sub-01").read_text())
+    only = told["comparisons"][0]
+    assert only["new_microbleeds"] == {"least": 1, "most": 1}
+    assert only["same_protocol"] is True
+    assert only["new_per_year_95"][0] == 1.0
+    assert only["aria_h"]["answer"] == "mild"
+    assert only["registration"]["lesions_apart_mm"] == 0.0
+    assert "1 new" in says
+    page = follow.path_of(tmp_path, "page", "sub-01").read_text()
+    assert "Research use only" in page
+    assert page.count("data:image/png") == 2 * 3  # both sessions of all but the stable one
+    assert "http" not in page.replace("http-equiv", "")
+    assert 'href="sub-01_follow-up.html"' in report.read_text()
+    before = report.read_text()
+    follow.write_follow_up(tmp_path, "sub-01", [compared], "zh", {"a": 1})
+    assert report.read_text() == before  # linked once
+    assert "随访" in follow.path_of(tmp_path, "page", "sub-01").read_text()
+
+
+def test_nothing_is_followed_when_sessions_do_not_fit(tmp_path, monkeypatch):
+    fit = SessionFit(
+        matrix=np.eye(4), uncertainty_mm=float("inf"), peak=0.0, overlap=0.0, ok=False,
+        says="not registered: the two brains overlap by 0.20 only",
+    )  # fmt: skip
+    monkeypatch.setattr(follow, "register_sessions", lambda *_: fit)
+    compared = follow.compare(visit(1, []), visit(2, [finding(1, NEW)]))
+    assert compared.followed == ()
+    follow.write_follow_up(tmp_path, "sub-01", [compared], "en", {})
+    told = json.loads(follow.path_of(tmp_path, "summary", "sub-01").read_text())
+    assert told["comparisons"][0]["followed"] is False
+    assert told["comparisons"][0]["new_microbleeds"] is None
+    page = follow.path_of(tmp_path, "page", "sub-01").read_text()
+    assert "overlap by 0.20" in page
+    assert "says nothing about whether anything changed" in page
+
+
+def test_unknown_new_ones_widen_the_grade(moved):
+    # at the rim of the first session's brain: nobody can tell whether it is new
+    second = visit(2, [finding(1, SHIFT + 1.5), finding(2, NEW)])
+    compared = follow.compare(visit(1, []), second)
+    told = follow.summary_of(compared)
+    assert sorted(f.state for f in compared.followed) == ["new", "not_assessable"]
+    assert told["new_microbleeds"] == {"least": 1, "most": 2}
+    assert told["aria_h"]["could_be"] == ["mild"]  # one or two: mild either way
+
+
+def test_each_scan_meets_the_one_most_like_it():
+    def listed(ses, acq):
+        return Listed(scan=f"sub-01_ses-{ses}_acq-{acq}")
+
+    pairs = follow.compared_pairs(
+        [[listed(1, "a"), listed(1, "b")], [listed(2, "b")], [listed(3, "a"), listed(3, "c")]]
+    )
+    assert ("sub-01_ses-1_acq-b", "sub-01_ses-2_acq-b", "first and previous") in pairs
+    assert ("sub-01_ses-2_acq-b", "sub-01_ses-3_acq-a", "previous") in pairs
+    assert ("sub-01_ses-1_acq-a", "sub-01_ses-3_acq-a", "first") in pairs
+    assert len(pairs) == 5
+
+
+def test_intervals_come_from_the_raw_tables_and_dates_stay_there(tmp_path):
+    folder = tmp_path / "sub-01"
+    folder.mkdir()
+    names = [ScanName((("sub", "01"), ("ses", s))) for s in ("1", "2")]
+    assert interval_days(tmp_path, *names) is None
+    when = [datetime(2020, 1, 1), datetime(2021, 1, 1, 12)]
+    rows = [f"ses-{n}\t{at.isoformat()}" for n, at in enumerate(when, start=1)]
+    table = folder / "sub-01_sessions.tsv"
+    table.write_text("\n".join(["session_id\tacq_time", *rows]) + "\n")
+    assert interval_days(tmp_path, *names) == pytest.approx(366.5)
+    table.write_text("session_id\tage\nses-1\t70.0\nses-2\t71.5\n")
+    assert interval_days(tmp_path, *names) == pytest.approx(1.5 * 365.25)
+    assert interval_days(None, *names) is None
+
+
+def test_a_folder_that_is_no_output_is_said(tmp_path):
+    with pytest.raises(FileError, match="no output folder"):
+        follow.follow_all(tmp_path)
