@@ -1,7 +1,7 @@
 """Take a simulated cohort with known effects through a Dask cluster, follow-up and statistics.
 
 usage: python validation/cohort.py WORK [--people 60] [--seed 9550] [--until simulate|run|all]
-       [--table FILE]
+       [--kill-after 5] [--table FILE]
 
 Simulates people of 45 to 90 years, half of them with hypertension. How many microbleeds each
 has is drawn from a negative binomial with a stated mean, so that the rate ratios of age and
@@ -55,9 +55,6 @@ MOST = 40
 """No person gets more microbleeds than this."""
 TWICE = 4
 """Every fourth person comes twice; of those every fifth changes the protocol in between."""
-KILL_AFTER = 5
-"""Scans done when one of the two workers is killed."""
-
 LIGHT = Protocol(
     b0_t=3.0,
     te_s=(0.008, 0.014, 0.020),
@@ -198,7 +195,7 @@ def cluster(work: Path) -> Iterator[str]:
                 process.kill()
 
 
-def run_all_scans(work: Path, raw: Path) -> Path:
+def run_all_scans(work: Path, raw: Path, kill_after: int) -> Path:
     """Run every scan on the cluster; kill one of its workers, once, when some are done."""
     out, mark, log = work / "output", work / "killed.json", work / "run.tsv"
     words = [sys.executable, "-m", "petechia", "run", str(raw), str(out), "participant"]
@@ -213,7 +210,7 @@ def run_all_scans(work: Path, raw: Path) -> Path:
                 if not found:
                     continue
                 ends[found[2]] += 1
-                if ends["done"] >= KILL_AFTER and not mark.exists():
+                if ends["done"] >= kill_after and not mark.exists():
                     mark.write_text(json.dumps({"after": ends["done"], "pid": kill_one(address)}))
         finally:
             run.terminate()
@@ -393,13 +390,14 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=60)
     parser.add_argument("--seed", type=int, default=9550)
     parser.add_argument("--until", choices=["simulate", "run", "all"], default="all")
+    parser.add_argument("--kill-after", type=int, default=5)
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
     people = drawn_people(args.people, args.seed)
     raw = simulated(args.work, people, args.seed)
     if args.until == "simulate":
         return
-    out = run_all_scans(args.work, raw)
+    out = run_all_scans(args.work, raw, args.kill_after)
     if args.until == "all":
         petechia("follow", out, "--images", raw)
         petechia(

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 START = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -147,9 +149,11 @@ def alive(group: int) -> list[str]:
     return found
 
 
-def test_ctrl_c_ends_the_workers_too(noise_dataset, tmp_path):
+@pytest.mark.parametrize("engine", ["local", "dask"])
+def test_ctrl_c_ends_the_workers_too(noise_dataset, tmp_path, engine):
+    pytest.importorskip("distributed" if engine == "dask" else "petechia")
     raw, out = noise_dataset(subjects=("01", "02", "03", "04", "05", "06")), tmp_path / "out"
-    process = started("run", raw, out, "--n-procs", "2")
+    process = started("run", raw, out, "--n-procs", "2", "--engine", engine)
     assert process.stdout is not None
     assert "done" in process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)

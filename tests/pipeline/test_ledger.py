@@ -26,13 +26,13 @@ def test_what_may_pass_is_tried_again_later_each_time_twice_as_late():
         assert ledger.pause_s() == pause
         clock.now += pause
     assert ledger.ended(ledger.take(), "later")  # the third time it is told
-    assert not ledger.open
+    assert not ledger.is_open()
 
 
 def test_what_the_user_must_mend_is_told_at_once():
     ledger, _ = books(["a"])
     assert ledger.ended(ledger.take(), "no")
-    assert not ledger.open
+    assert not ledger.is_open()
 
 
 def test_a_fault_of_the_place_is_remembered_with_the_place():
@@ -48,7 +48,7 @@ def test_who_kills_two_workers_is_set_aside_and_nobody_else():
     assert ledger.died(ledger.take(), "gone") is None
     assert ledger.ended(ledger.take(), "no")
     assert ledger.died(ledger.take(), "gone") == "lost poison: gone"
-    assert not ledger.open
+    assert not ledger.is_open()
 
 
 def test_what_was_sent_in_vain_comes_first_and_counts_as_no_try():

@@ -57,7 +57,7 @@ def test_settings_print_with_the_settings_of_their_methods():
 
 def test_the_schema_knows_every_method_and_setting():
     properties = schema()["properties"]
-    assert set(properties) == set(Settings.__dataclass_fields__)
+    assert set(properties) == {*Settings.__dataclass_fields__, "cluster"}
     for family, methods in FAMILIES.items():
         assert properties[family]["enum"] == sorted(methods)
         for name in methods:

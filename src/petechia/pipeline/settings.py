@@ -265,6 +265,7 @@ def schema() -> dict[str, Any]:
             properties[name] = {"type": "string" if kind is str else "number"}
         properties[name]["default"] = getattr(defaults, name)
     properties["slab_mm"] |= {"minimum": 1, "maximum": 50}
+    properties["cluster"] = {"type": "object", "description": "Where scans run: how-to, clusters"}
     properties["method_settings"] = {
         "type": "object",
         "additionalProperties": False,

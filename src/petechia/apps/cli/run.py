@@ -412,7 +412,8 @@ class progress:  # noqa: N801  (used as a function)
             redirect_stdout=sys.stdout.isatty(),  # else lines for a file would come here
         )
         bar.start()
-        self.task = bar.add_task("starting", count=self._count(), left="")
+        said = "starting" if self.n_scans == 1 else "scans"
+        self.task = bar.add_task(said, count=self._count(), left="")
         self.bar = bar
         return lambda prefix, stage: bar.update(self.task, description=f"{prefix}: {stage}")
 

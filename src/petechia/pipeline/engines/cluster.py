@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from petechia.errors import DependencyError, ParameterError
+from petechia.pipeline.engines.ctrl_c import leave_ctrl_c
 from petechia.pipeline.settings import read_config
 
 MISSING = "Install it with: pip install 'petechia[cluster]'"
@@ -81,7 +82,7 @@ class ClusterParams:
             "walltime": self.walltime,
             "job_extra_directives": list(self.directives),
             "job_script_prologue": list(self.prologue),
-            "scheduler_options": {"dashboard_address": None},
+            "scheduler_options": {"dashboard_address": ":0"},
         }
 
 
@@ -138,8 +139,9 @@ def local_cluster(n_workers: int) -> Iterator[str]:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs="CRITICAL",
+            preload=[leave_ctrl_c.__module__],
         ) as cluster,
     ):
         yield str(cluster.scheduler_address)

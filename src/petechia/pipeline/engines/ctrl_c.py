@@ -37,3 +37,8 @@ def heard_ctrl_c() -> Iterator[list[int]]:
 def leave_ctrl_c() -> None:
     """Leave Ctrl-C to the parent: it ends its workers itself, and says so once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def dask_setup(worker: object) -> None:
+    """Do the same in a worker that Dask starts here: it calls what is named so at the start."""
+    leave_ctrl_c()

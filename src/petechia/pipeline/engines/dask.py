@@ -106,7 +106,7 @@ def dask(
     with ExitStack() as stack:
         heard = stack.enter_context(heard_ctrl_c())
         address = stack.enter_context(_started(params))
-        while ledger.open:
+        while ledger.is_open():
             with _client(address, params, heard) as client:
                 carrier = _Carrier(client, job, ledger, params)
                 try:
@@ -180,7 +180,7 @@ class _Carrier:
         """Yield items with final outcomes until all have one."""
         self.seen_s = time.monotonic()
         try:
-            while self.ledger.open:
+            while self.ledger.is_open():
                 if heard:
                     raise KeyboardInterrupt
                 self._look()

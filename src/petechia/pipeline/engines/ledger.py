@@ -96,8 +96,7 @@ class Ledger(Generic[Item, Outcome]):
         self.waiting = [Entry(item) for item in items]
         self.running: set[Entry[Item]] = set()
 
-    @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether anything is left to do."""
         return bool(self.waiting or self.running)
 

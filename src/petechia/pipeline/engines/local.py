@@ -83,12 +83,12 @@ def local(
         return
     with heard_ctrl_c() as heard:
         suspects: list[Entry[Item]] = []
-        while ledger.open:
+        while ledger.is_open():
             yield from _pooled(job, ledger, params, heard, suspects)
         for suspect in suspects:
             suspect.deaths += 1
             ledger.back(suspect)
-            while ledger.open:
+            while ledger.is_open():
                 alone: list[Entry[Item]] = []
                 yield from _pooled(job, ledger, LocalParams(), heard, alone)
                 for entry in alone:
@@ -101,7 +101,7 @@ def _here(
     job: Callable[[Item], Outcome], ledger: Ledger[Item, Outcome]
 ) -> Iterator[tuple[Item, Outcome]]:
     """Run one after another in this process."""
-    while ledger.open:
+    while ledger.is_open():
         entry = ledger.take()
         if entry is None:
             time.sleep(ledger.pause_s())
@@ -123,7 +123,7 @@ def _pooled(
         # one item a future, as many futures as workers: a dead pool takes only what ran
         running: dict[Future[Outcome], Entry[Item]] = {}
         broken = False
-        while running or (ledger.open and not broken):
+        while running or (ledger.is_open() and not broken):
             while not broken and len(running) < params.n_procs:
                 entry = ledger.take(params.memory_mb or float("inf"))
                 if entry is None:

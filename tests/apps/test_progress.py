@@ -1,0 +1,37 @@
+"""The line that shows how far a run is."""
+
+import sys
+
+from petechia.apps.cli.run import progress, time_left_s
+
+
+def test_time_left_goes_by_the_scans_that_took_work():
+    assert time_left_s(600.0, 0, 100) is None  # only skipped ones so far: nothing is known
+    assert time_left_s(600.0, 10, 5) == 300.0
+    assert time_left_s(600.0, 10, 0) == 0.0
+
+
+def test_scans_are_counted_and_skipped_ones_tell_nothing_of_time(monkeypatch):
+    shown = progress(4)
+    shown.began_s -= 100.0
+    shown.ended("skipped")
+    assert (shown._count(), shown._left()) == ("1/4 ", "")
+    shown.ended("done")
+    assert shown._count() == "2/4 "
+    assert shown._left() == "about 0:03:20 left"
+    shown.ended("failed")
+    assert shown._left() == "about 0:00:50 left"
+
+
+def test_a_terminal_shows_it_and_a_file_does_not(monkeypatch, capsys):
+    with progress(2) as tell:
+        tell("sub-01", "mask")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    shown = progress(2)
+    with shown as tell:
+        tell("sub-01", "mask")
+        shown.ended("done")
+    assert shown.bar is not None
+    assert shown.bar.tasks[0].fields["count"] == "1/2 "
+    assert shown.bar.tasks[0].description == "sub-01: mask"
