@@ -7,7 +7,6 @@ import pytest
 from petechia.pipeline.measured import NOT_MEASURED, about, cost_of, error_of, measurements, renew
 from petechia.pipeline.settings import FAMILIES, PRESETS, Settings
 
-
 ROWS = {name for rows in FAMILIES.values() for name in rows}
 
 
