@@ -237,7 +237,7 @@ def main() -> None:
             lines.append(line)
     if args.measured and found:
         size = " x ".join(map(str, STATED))
-        about = f"at {size}, one thread, {datetime.now(UTC):%Y-%m-%d}"
+        about = f"at {size}, one thread, last {datetime.now(UTC):%Y-%m-%d}"
         renew(args.measured, "speed", about, found)
     if args.table:
         args.table.parent.mkdir(parents=True, exist_ok=True)

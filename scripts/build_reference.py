@@ -22,10 +22,10 @@ def methods_page() -> str:
     """Return the page of all METHODS rows."""
     parts = [
         MADE,
-        "# Methods\n\nWhat `petechia methods` prints, with the settings of each row. Cost: time in\n"
-        "round trips of a real 3-D Fourier transform. Error: of the susceptibility map from raw\n"
-        "phase over the whole true brain, with that row in the standard chain (rows of backgrounds\n"
-        "followed by `tv`), or of R2*. Measured:\n\n",
+        "# Methods\n\nWhat `petechia methods` prints, with the settings of each row. Cost:\n"
+        "time in round trips of a real 3-D Fourier transform. Error: of the map from raw phase\n"
+        "over the whole true brain, with that row in the standard chain (backgrounds followed\n"
+        "by `tv`); or of R2*. Measured:\n\n",
         *(f"- {line}\n" for line in about()),
     ]
     others = {"candidates": CANDIDATES, "engines": ENGINES}

@@ -251,8 +251,8 @@ def middle(heads: list[dict[str, dict[str, float]]], name: str, column: str) -> 
     return float(np.median(values)) if values else None
 
 
-def told(heads: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Return what `petechia methods` shall know, by the name of the row."""
+def told(heads: list[dict[str, dict[str, float]]], seed: int) -> dict[str, dict[str, float]]:
+    """Return what `petechia methods` shall know, by the name of the row, and of which heads."""
     out: dict[str, dict[str, float]] = {}
     for family in ("unwrap", "fieldmap", "background", "inversion", "relaxation"):
         for name in FAMILIES[family]:
@@ -260,6 +260,7 @@ def told(heads: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]
             found = {c: middle(heads, f"{family}: {name}", c) for c in columns}
             if any(value is not None for value in found.values()):
                 out[name] = {c: round(v, 2) for c, v in found.items() if v is not None}
+                out[name] |= {"heads": len(heads), "seed": seed}
     return out
 
 
@@ -284,8 +285,8 @@ def main() -> None:
     if args.table:
         args.table.write_text("\n".join(text) + "\n", encoding="utf-8")
     if args.measured:
-        about = f"{len(heads)} simulated head(s), {datetime.now(UTC):%Y-%m-%d}"
-        renew(args.measured, "accuracy", about, told(heads))
+        about = f"on simulated heads from raw phase, last {datetime.now(UTC):%Y-%m-%d}"
+        renew(args.measured, "accuracy", about, told(heads, args.seed))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ ABSOLUTE = {
 }
 """Settings that are a size of the field itself, and their power of it: they scale along."""
 
-OBLIQUE = {"tkd": 0.12}
+OBLIQUE = {"tkd": 0.12, "tikhonov": 0.12}
 """How far a method's answer may depend on how its voxels lie to the field, if more than 0.08 of
-the source: the cone where `tkd` cuts off meets other frequencies."""
+the source: the cone where `tkd` and `tikhonov` cut off meets other frequencies."""
 
 
 def tilted(degrees: float, spacing_mm=(1.0, 1.0, 1.0)) -> np.ndarray:

@@ -33,7 +33,7 @@ def best_path(
     A voxel is the more reliable the smaller the second differences of the phase are, over the
     13 lines through its neighbours,
 
-    .. math:: R = \Big( \sum_l \gamma(\varphi_{-l} - \varphi)
+    .. math:: R = \Big( \sum_l \big( \gamma(\varphi_{-l} - \varphi)
         - \gamma(\varphi - \varphi_{l}) \big)^2 \Big)^{-1/2}
 
     and an edge by the sum of its ends. Edges are taken from the best to the worst; each joins
