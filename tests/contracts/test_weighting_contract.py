@@ -20,6 +20,7 @@ def inputs(name: str) -> dict:
         "te_s": TE_S,
         "highpass_rad": rng.uniform(-np.pi, np.pi, GRID.shape).astype(np.float32),
         "field_ppm": rng.normal(0, 0.1, GRID.shape).astype(np.float32),
+        "chi_ppm": rng.normal(0, 0.3, GRID.shape).astype(np.float32),
         "mask": np.ones(GRID.shape, bool),
     }
 
@@ -51,7 +52,7 @@ def test_between_zero_and_the_magnitude(name):
 
 def test_without_evidence_nothing_is_told_apart(name):
     available = inputs(name)
-    for key in ("highpass_rad", "field_ppm"):
+    for key in ("highpass_rad", "field_ppm", "chi_ppm"):
         available[key] = np.zeros(GRID.shape, np.float32)
     whole = alone(available["magnitude"])
     part = weigh(name, available) / whole
@@ -64,8 +65,9 @@ def test_what_gathers_positive_phase_is_dark_where_it_is(name):
     vein = np.zeros(GRID.shape, np.float32)
     vein[8, 7] = 1.0
     available = inputs(name) | {"magnitude": np.ones(inputs(name)["magnitude"].shape, np.float32)}
-    dark = weigh(name, available | {"highpass_rad": vein, "field_ppm": vein})
-    bright = weigh(name, available | {"highpass_rad": -vein, "field_ppm": -vein})
+    evidence = ("highpass_rad", "field_ppm", "chi_ppm")
+    dark = weigh(name, available | dict.fromkeys(evidence, vein))
+    bright = weigh(name, available | dict.fromkeys(evidence, -vein))
     around = np.median(dark)
     assert np.all(dark[8, 7] < 0.5 * around)
     assert np.argwhere(dark < 0.6 * around)[:, :2].tolist() == [[8, 7]] * 7

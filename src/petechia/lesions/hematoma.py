@@ -125,8 +125,8 @@ def size_of(label: Mask, grid: Grid) -> Size:
     r"""Return a bleed's volume by its voxels and by :math:`A B C / 2`.
 
     A is the longest diameter in the slice of the largest area, B the longest at right angles to
-    it, C the height: a slice of more than three quarters of the largest area counts whole, one
-    of a quarter to three quarters half, less not at all.
+    it, C the height of all slices. The paper's CT counts slices of small area by half or not at
+    all; in thin slices that would halve an ellipsoid.
 
     Parameters
     ----------
@@ -152,9 +152,7 @@ def size_of(label: Mask, grid: Grid) -> Size:
     plane = np.take(label, largest, axis=axis)
     spacing = grid.spacing_mm[in_plane]
     a_mm, b_mm = _diameters(np.argwhere(plane) * spacing, float(spacing.mean()))
-    share = areas / areas.max()
-    slices = (share > 0.75).sum() + 0.5 * ((share >= 0.25) & (share <= 0.75)).sum()
-    c_mm = float(slices * grid.spacing_mm[axis])
+    c_mm = float((areas > 0).sum() * grid.spacing_mm[axis])
     return Size(
         voxels_ml=float(label.sum()) * grid.voxel_mm3 / 1000,
         abc2_ml=a_mm * b_mm * c_mm / 2000,

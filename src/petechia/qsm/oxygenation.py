@@ -30,6 +30,8 @@ OXY_PPM = 4 * np.pi * -0.008
 """Oxygenated cells less water, SI [2]_ [ppm]."""
 ANGLES, ALONG_MM = 12, (-1.5, 0.0, 1.5)
 MOST_PLACES = 3000
+REACH_MM = 6.0
+"""So far around a place the vein's direction and straightness are read."""
 RADII = 40
 
 
@@ -54,7 +56,7 @@ class OxygenationParams:
     least_ppm : float
         Paler ones are left out: bundles of small veins and the edges of nuclei look so [ppm].
     bent : float
-        Most spread across the vein over that along it, within 4 mm.
+        Most spread across the vein over that along it, within 6 mm.
     misfit : float
         Most residual of the cylinder over the vein's own contrast.
     least_places : int
@@ -322,62 +324,67 @@ def _fit(profile: Points, radii_vox: Points, across: Points) -> tuple[Points, Po
     return contrast, radius * across, best
 
 
-@compiled
-def _axes_of(chi, weight, at, spacing):  # type: ignore[no-untyped-def]
+def _axes_of(
+    chi: npt.NDArray[np.float32],
+    weight: npt.NDArray[np.float32],
+    at: npt.NDArray[np.integer],
+    spacing: Points,
+) -> tuple[Points, Points, Mask]:
     """Return each place's direction, how bent the vein is there, and whether it is a ridge."""
-    n0, n1, n2 = chi.shape
-    axes = np.zeros((len(at), 3))
-    bent = np.full(len(at), np.inf)
-    ridge = np.zeros(len(at), dtype=np.bool_)
-    reach = 4.0
-    r0, r1, r2 = int(reach / spacing[0]), int(reach / spacing[1]), int(reach / spacing[2])
+    values, vectors = np.linalg.eigh(_spreads(weight, at, spacing))
+    axes = np.ascontiguousarray(vectors[..., 2])
+    bent = values[:, 1] / np.maximum(values[:, 2], 1e-9)
+    return axes, bent, _ridges(chi, at, axes, spacing)
+
+
+@compiled
+def _spreads(weight, at, spacing):  # type: ignore[no-untyped-def]
+    """Return the covariance of what looks like a vessel around each place [mm^2]."""
+    n0, n1, n2 = weight.shape
+    out = np.zeros((len(at), 3, 3))
+    r0, r1, r2 = int(REACH_MM / spacing[0]), int(REACH_MM / spacing[1]), int(REACH_MM / spacing[2])
     for n in range(len(at)):
-        i, j, k = at[n]
-        sums, total, mean = np.zeros((3, 3)), 0.0, np.zeros(3)
-        place = np.zeros(3)
-        for second in range(2):
-            for a in range(max(i - r0, 0), min(i + r0 + 1, n0)):
-                for b in range(max(j - r1, 0), min(j + r1 + 1, n1)):
-                    for c in range(max(k - r2, 0), min(k + r2 + 1, n2)):
-                        w = weight[a, b, c]
-                        place[0] = (a - i) * spacing[0]
-                        place[1] = (b - j) * spacing[1]
-                        place[2] = (c - k) * spacing[2]
-                        far = place[0] ** 2 + place[1] ** 2 + place[2] ** 2
-                        if w <= 0 or far > reach * reach:
-                            continue
-                        w *= np.exp(-far / (reach * reach))
-                        if second == 0:
-                            total += w
-                            mean += w * place
-                        else:
-                            away = place - mean
-                            for p in range(3):
-                                for q in range(3):
-                                    sums[p, q] += w * away[p] * away[q]
-            if second == 0:
-                if total <= 0:
-                    break
-                mean /= total
+        i, j, k = at[n, 0], at[n, 1], at[n, 2]
+        total, x, y, z, xx, yy, zz, xy, xz, yz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for a in range(max(i - r0, 0), min(i + r0 + 1, n0)):
+            for b in range(max(j - r1, 0), min(j + r1 + 1, n1)):
+                for c in range(max(k - r2, 0), min(k + r2 + 1, n2)):
+                    w = weight[a, b, c]
+                    if w <= 0:
+                        continue
+                    u, v, t = (a - i) * spacing[0], (b - j) * spacing[1], (c - k) * spacing[2]
+                    far = u * u + v * v + t * t
+                    if far > REACH_MM * REACH_MM:
+                        continue
+                    w = w * np.exp(-far / (REACH_MM * REACH_MM))
+                    total += w
+                    x, y, z = x + w * u, y + w * v, z + w * t
+                    xx, yy, zz = xx + w * u * u, yy + w * v * v, zz + w * t * t
+                    xy, xz, yz = xy + w * u * v, xz + w * u * t, yz + w * v * t
         if total <= 0:
             continue
-        values, vectors = np.linalg.eigh(sums / total)
-        axes[n] = vectors[:, 2]
-        bent[n] = values[1] / max(values[2], 1e-9)
-        # no brighter neighbour across the vein
-        ridge[n] = True
+        x, y, z = x / total, y / total, z / total
+        out[n, 0, 0], out[n, 1, 1] = xx / total - x * x, yy / total - y * y
+        out[n, 2, 2] = zz / total - z * z
+        out[n, 0, 1] = out[n, 1, 0] = xy / total - x * y
+        out[n, 0, 2] = out[n, 2, 0] = xz / total - x * z
+        out[n, 1, 2] = out[n, 2, 1] = yz / total - y * z
+    return out
+
+
+@compiled
+def _ridges(chi, at, axes, spacing):  # type: ignore[no-untyped-def]
+    """Return where no neighbour across the vein is brighter."""
+    n0, n1, n2 = chi.shape
+    out = np.ones(len(at), dtype=np.bool_)
+    for n in range(len(at)):
+        i, j, k = at[n, 0], at[n, 1], at[n, 2]
         for a in range(max(i - 1, 0), min(i + 2, n0)):
             for b in range(max(j - 1, 0), min(j + 2, n1)):
                 for c in range(max(k - 1, 0), min(k + 2, n2)):
-                    place[0] = (a - i) * spacing[0]
-                    place[1] = (b - j) * spacing[1]
-                    place[2] = (c - k) * spacing[2]
-                    far = np.sqrt(place[0] ** 2 + place[1] ** 2 + place[2] ** 2)
-                    if far == 0:
-                        continue
-                    along = abs(
-                        place[0] * axes[n, 0] + place[1] * axes[n, 1] + place[2] * axes[n, 2]
-                    )
+                    u, v, t = (a - i) * spacing[0], (b - j) * spacing[1], (c - k) * spacing[2]
+                    far = np.sqrt(u * u + v * v + t * t)
+                    along = abs(u * axes[n, 0] + v * axes[n, 1] + t * axes[n, 2])
                     if along < 0.6 * far and chi[a, b, c] > chi[i, j, k]:
-                        ridge[n] = False
-    return axes, bent, ridge
+                        out[n] = False
+    return out

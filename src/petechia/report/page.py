@@ -5,6 +5,7 @@ from functools import lru_cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from petechia.report import maps, narrative, tables
+from petechia.report.beside import beside
 from petechia.report.criteria import bombs_rows, input_words, scale_rows
 from petechia.report.data import RESEARCH_USE, ReportData
 from petechia.report.findings import Entry, picture_order, read_entries, rejected_groups
@@ -124,6 +125,7 @@ def _render(data: ReportData) -> str:
             operating_point=narrative.operating_point(data),
             model_note=narrative.model_note(data),
             markers=narrative.other_markers(data, entries),
+            beside=beside(data),
             plane=scene.plane,
             tilt_deg=scene.layout.tilt_deg,
             slices=slices,

@@ -39,7 +39,7 @@ def sample_macrobleeds(
         out.append(
             Source(
                 kind="macrobleed",
-                bodies=_hematoma(centre, diameter, age, rng),
+                bodies=bleed(centre, diameter, age, rng),
                 place=PLACES.get(label, NOWHERE),
                 title=f"{age} hemorrhage",
             )
@@ -47,7 +47,7 @@ def sample_macrobleeds(
     return tuple(out)
 
 
-def _hematoma(
+def bleed(
     centre: Points, diameter_mm: float, stage: str, rng: np.random.Generator
 ) -> tuple[Body, ...]:
     """Return a lumpy ellipsoid; from the late subacute stage on it has a hemosiderin rim."""

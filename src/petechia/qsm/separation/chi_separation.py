@@ -97,7 +97,8 @@ def chi_separation(
     Notes
     -----
     R2' bounds the size of the susceptibility, which also holds streaks down. Where R2' is
-    below what the field says (voids, one large source), the field wins by degrees.
+    below what the field says (voids, one large source), the field wins by degrees. The field
+    tells nothing of the mean: that of the sum over the mask is 0, as in the standard map.
     Departures from the paper: isotropic total variation of the sum in place of edges of the
     magnitude on each map, and R2' is not smoothed.
 
@@ -114,6 +115,7 @@ def chi_separation(
     limit = problem.padded(both)
     limit /= np.float32(problem.rms)
     chi = problem.whole(_solve(problem, params, limit), mask)
+    chi[mask] -= np.float32(chi[mask].mean(dtype=np.float64))
     return split(chi, both)
 
 
