@@ -15,7 +15,7 @@ from petechia.pipeline.review.fold import fold, own_events, require, taken_back
 from petechia.pipeline.review.images import dark_image
 from petechia.pipeline.review.kept import Kept
 from petechia.pipeline.review.log import ReviewLog, Tally
-from petechia.pipeline.review.outline import Surroundings, complete
+from petechia.pipeline.review.outline import Surroundings, complete, grow
 from petechia.pipeline.review.queue import Listed
 from petechia.pipeline.review.readings import Reading, reading_of, slice_mm
 from petechia.pipeline.review.state import Basis, Outline, ScanState
@@ -249,6 +249,14 @@ class Desk:
         return Surroundings(
             canvas=case.canvas, image=image, mask=case.mask, region=partial(region_at, case)
         )
+
+    def warm(self, case: Case) -> None:
+        """Have ready what the first finding added by a click needs: its image, compiled code."""
+        around = self._around(case)
+        image = around.image()
+        if image is not None:
+            middle = case.grid.to_mm(np.array(case.grid.shape) // 2).tolist()
+            grow(image, case.mask, middle, case.grid)
 
     # --- all readers ------------------------------------------------------------------------
 
