@@ -370,7 +370,9 @@ def _add_readers(router: APIRouter, room: Room) -> None:
         """Return how far readers agree, over the scans this reader may see all of."""
         from petechia.pipeline.review.study import agreement  # brings statistics
 
-        return agreement(desk.readings(_reader(request)), round=round)
+        found = desk.readings(_reader(request))
+        told = agreement(found.readings, round=round)
+        return told | {"notes": [*told["notes"], *found.notes]}
 
     @router.get("/export/decisions.{form}", response_class=Response, responses=TABLE)
     def exported(request: Request, form: Literal["tsv", "csv"]) -> Response:
@@ -387,6 +389,6 @@ def _add_readers(router: APIRouter, room: Room) -> None:
         """Return what is left to settle, of the scans this reader may see all of."""
         from petechia.pipeline.review.study import disagreements
 
-        readings = desk.readings(_reader(request))
+        readings = desk.readings(_reader(request)).readings
         settled = desk.settled({reading.scan for reading in readings})
         return disagreements(readings, round=round, settled=settled)
