@@ -3,21 +3,26 @@
 usage: nice python validation/readers.py WORK [--n 10] [--seed 9600] [--n-threads 1]
        [--finished] [--table FILE]
 
-The readers are simulated: each sees the truth with stated errors, decides through the log as the
-reader's desk does, and an adjudicator settles where they differ. Figures show that the road is
-whole and what its indices say of errors that are known; they say nothing of people. What is
-finished in WORK is not done again; the reviewed output is made anew each time.
+The readers are simulated: each sees the truth with stated errors and sends his decisions to a
+running `petechia review` over HTTP as the page does; what he adds is grown from his click there.
+An adjudicator settles where they differ, and the agreement is what the server tells him. Figures
+show that the road is whole and what its indices say of errors that are known; they say nothing of
+people. What is finished in WORK is not done again; the reviewed output is made anew each time.
 """
 
 import argparse
 import shutil
+import subprocess
+import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
 from petechia.apps.cli.calibrate import told as calibration_lines
@@ -33,12 +38,8 @@ from petechia.pipeline.review.apply import apply_review
 from petechia.pipeline.review.calibrate import recalibrate
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.decided import decisions_of, read_decided
-from petechia.pipeline.review.events import Event, added_key
-from petechia.pipeline.review.fold import fold
-from petechia.pipeline.review.log import ReviewLog, log_path
-from petechia.pipeline.review.readings import open_scan, read_readings
+from petechia.pipeline.review.events import added_key
 from petechia.pipeline.review.readings import slice_mm as slice_of
-from petechia.pipeline.review.study import agreement, disagreements
 from petechia.pipeline.run import Options, run_all
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.simulated import simulate_dataset
@@ -128,70 +129,102 @@ def _places(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
     ).reshape(-1, 3)
 
 
-class Pen:
-    """Writes the events of one reader into the log."""
+class Seat:
+    """One reader's session with a running server."""
 
-    def __init__(self, log: ReviewLog, reader: str, rng: np.random.Generator) -> None:
-        self.log, self.reader, self.rng = log, reader, rng
+    def __init__(self, link: str, rng: np.random.Generator) -> None:
+        self.rng = rng
+        base, _, token = link.partition("/?token=")
+        self.client = httpx.Client(base_url=base, timeout=600)
+        self.client.get("/", params={"token": token})
+        told = self.get("/api/session")
+        self.reader = told["reader"]
+        self.client.headers.update({"x-csrf": told["csrf"], "origin": base})
 
-    def write(self, scan: str, fingerprint: str, kind: str, finding: str = "", **told: Any) -> None:
-        """Append one event; `seconds` goes beside the payload."""
+    def get(self, address: str) -> Any:
+        """Return what the server tells."""
+        answer = self.client.get(address)
+        answer.raise_for_status()
+        return answer.json()
+
+    def opened(self, scan: str) -> Mapping[str, Any]:
+        """Return a scan as this reader sees it."""
+        return self.get(f"/api/scans/{scan}")
+
+    def send(self, opened: Mapping[str, Any], kind: str, finding: str = "", **told: Any) -> None:
+        """Send one decision; `seconds` goes beside the payload."""
         made = str(uuid.UUID(bytes=self.rng.bytes(16), version=4))
-        event = Event(
-            uuid=made, reader=self.reader, round=1, scan=scan, fingerprint=fingerprint,
-            finding=added_key(made) if kind == "add" else finding, kind=kind,
-            seconds=told.pop("seconds", 0.0), payload=told,
-        )  # fmt: skip
-        self.log.append(event)
+        body = {
+            "uuid": made, "kind": kind, "finding": added_key(made) if kind == "add" else finding,
+            "fingerprint": opened["fingerprint"], "seconds": told.pop("seconds", 0.0),
+            "payload": told,
+        }  # fmt: skip
+        answer = self.client.post(f"/api/scans/{opened['scan']}/events", json=body)
+        if answer.status_code != 200:
+            raise SystemExit(f"{opened['scan']}: {kind}: {answer.text}")
 
 
-def read(
-    reader: SimulatedReader, pen: Pen, folder: ReviewFolder, truths: Mapping[str, Truth]
-) -> None:
+@contextmanager
+def served(out: Path, images: Path) -> Iterator[dict[str, str]]:
+    """Serve an output to the readers and the adjudicator; give the link of each."""
+    names = ",".join(reader.name for reader in READERS)
+    words = ["review", str(out), "--images", str(images), "--no-browser", "--readers", names]
+    words += ["--adjudicator", ADJUDICATOR]
+    command = [sys.executable, "-m", "petechia", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            links = {}
+            for line in process.stdout:
+                if "token=" in line:
+                    name, _, link = line.strip().partition(": ")
+                    links[name] = link
+                if "Ctrl-C" in line:
+                    break
+            yield links
+        finally:
+            process.terminate()
+
+
+def read(reader: SimulatedReader, seat: Seat, truths: Mapping[str, Truth]) -> None:
     """Let a simulated reader decide on every scan."""
-    rng = pen.rng
+    rng = seat.rng
 
     def seconds() -> float:
         return round(float(reader.seconds * np.exp(0.5 * rng.normal())), 2)
 
     for scan in sorted(truths):
-        opened = open_scan(folder, scan)
-        if opened is None:
-            raise SystemExit(f"{scan}: no results")
-        basis, summary = opened
-        near = max(5.0, slice_of(summary))
-        asked = [item for item in fold(basis, [], reader=reader.name).findings if item.asked]
-        places = np.array([[i.x_mm, i.y_mm, i.z_mm] for i in asked]).reshape(-1, 3)
-        met = one_to_one(truths[scan].places, places, near)
+        opened = seat.opened(scan)
+        near = max(5.0, slice_of(opened))
+        asked = [item for item in opened["state"]["findings"] if item["asked"]]
+        met = one_to_one(truths[scan].places, _places(asked), near)
         for item, true in zip(asked, met.good.tolist(), strict=True):
             says = rng.random() < (reader.sensitivity if true else reader.false_accept)
             verdict = {"verdict": "accept"} if says else {"verdict": "reject", "class": "vessel"}
-            pen.write(scan, basis.fingerprint, "decide", item.key, seconds=seconds(), **verdict)
+            seat.send(opened, "decide", item["key"], seconds=seconds(), **verdict)
         for row, hit in zip(truths[scan].rows, met.hit.tolist(), strict=True):
             if not hit and rng.random() < reader.missed_seen:
                 at = _places([row])[0] + reader.shift_mm * rng.normal(size=3)
                 place = dict(zip(("x_mm", "y_mm", "z_mm"), np.round(at, 2).tolist(), strict=True))
-                pen.write(
-                    scan, basis.fingerprint, "add", seconds=seconds(), **place,
-                    **{"class": "microbleed", "site": row["site"], "side": row["side"]},
-                )  # fmt: skip
-        pen.write(scan, basis.fingerprint, "finish")
+                kind = {"class": "microbleed"}
+                seat.send(opened, "add", seconds=seconds(), **place, **kind)
+        seat.send(opened, "finish")
+        print(f"{reader.name}: {scan}", flush=True)
 
 
-def adjudicate(
-    pen: Pen, folder: ReviewFolder, log: ReviewLog, truths: Mapping[str, Truth], right: float
-) -> int:
+def adjudicate(seat: Seat, truths: Mapping[str, Truth], right: float) -> int:
     """Let an adjudicator settle what the readers differ on; return how many."""
-    rows = disagreements(read_readings(folder, log))
+    rows = seat.get("/api/disagreements")
     for row in rows:
-        opened = open_scan(folder, row["scan"])
-        if opened is None:
-            continue
-        near = max(5.0, slice_of(opened[1]))
+        opened = seat.opened(row["scan"])
+        near = max(5.0, slice_of(opened))
         true = one_to_one(truths[row["scan"]].places, _places([row["place"]]), near).good.any()
-        says = bool(true) == (pen.rng.random() < right)
+        says = bool(true) == (seat.rng.random() < right)
         verdict = {"verdict": "accept"} if says else {"verdict": "reject", "class": "vessel"}
-        pen.write(row["scan"], opened[0].fingerprint, "adjudicate", row["finding"], **verdict)
+        seat.send(opened, "adjudicate", row["finding"], **verdict)
+    left = [row for row in seat.get("/api/disagreements") if not row["settled"]]
+    if left:
+        raise SystemExit(f"{len(left)} disagreements are not settled")
     return len(rows)
 
 
@@ -211,15 +244,15 @@ def study(work: Path, raw: Path, out: Path, seed: int) -> dict[str, Any]:
     reviewed = work / "reviewed"
     shutil.rmtree(reviewed, ignore_errors=True)
     shutil.copytree(out, reviewed)
-    folder = ReviewFolder(reviewed)
     found = {side.key: side for side in find_sides(raw, None, truth=True)}
-    truths = {scan: Truth(_side_of(scan, found)) for scan in folder.listed()}
+    truths = {scan: Truth(_side_of(scan, found)) for scan in ReviewFolder(reviewed).listed()}
     rng = np.random.default_rng(seed)
-    with ReviewLog(log_path(reviewed)) as log:
+    with served(reviewed, raw) as links:
         for reader, own in zip(READERS, rng.spawn(len(READERS)), strict=True):
-            read(reader, Pen(log, reader.name, own), folder, truths)
-        told = agreement(read_readings(folder, log))
-        settled = adjudicate(Pen(log, ADJUDICATOR, rng), folder, log, truths, ADJUDICATOR_RIGHT)
+            read(reader, Seat(links[reader.name], own), truths)
+        judge = Seat(links[ADJUDICATOR], rng)
+        told = judge.get("/api/agreement")
+        settled = adjudicate(judge, truths, ADJUDICATOR_RIGHT)
     scans = read_decided(reviewed)
     moved = recalibrate(decisions_of(scans), operating_points())
     before = rates(out, raw)
@@ -277,7 +310,8 @@ def table(found: Mapping[str, Any], command: str) -> str:
         "",
         f"{found['scans']} simulated patients ({PROTOCOL}), {found['visible']} visible "
         "microbleeds. **The readers are simulated**: each knows the truth and errs at random as "
-        "stated, independently of the other. The figures show that the road from scans to a table "
+        "stated, independently of the other; decisions were sent to a running server over "
+        "HTTP. The figures show that the road from scans to a table "
         "is whole. They say nothing of people, and nothing of how quick a person is.",
         "",
         "| Simulated reader | accepts a true one | accepts a false one | adds a missed one "

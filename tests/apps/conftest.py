@@ -11,6 +11,8 @@ from base64 import b64decode
 
 import pytest
 
+PATIENT_S = 240
+"""A machine that does ten other things takes eight times as long; what fails at once fails still."""
 RENAMED = """
 import os, sys
 into, out = (os.dup(os.dup(os.dup(int(word)))) for word in sys.argv[1:3])
@@ -64,11 +66,15 @@ class Browser:
     def __exit__(self, *_):
         """End the process, whatever happened."""
         self.process.terminate()
-        self.process.wait(20)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(60)
         os.close(self._say)
         os.close(self._hear)
 
-    def __call__(self, method, seconds=60, **params):
+    def __call__(self, method, seconds=PATIENT_S, **params):
         """Send a command of the DevTools protocol and return its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": params}
@@ -123,7 +129,7 @@ class Browser:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def until(self, condition, seconds=30):
+    def until(self, condition, seconds=PATIENT_S):
         """Wait until JavaScript says true."""
         end = time.monotonic() + seconds
         while not self.run(condition):
@@ -159,6 +165,15 @@ class Browser:
     def type(self, text):
         """Write into what has the focus."""
         self("Input.insertText", text=text)
+
+    def touch(self, *fingers, to=()):
+        """Put fingers down, move them through places (each as many as there are), and lift them."""
+
+        def points(places):
+            return [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(places)]
+
+        for kind, places in [("Start", fingers), *(("Move", at) for at in to), ("End", ())]:
+            self("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=points(places))
 
     def picture(self, path, **how):
         """Write a screenshot."""

@@ -47,7 +47,28 @@ def scan_ref(
         paths=tuple(i.path for i in chosen),
         load=load,
         load_magnitude=partial(load_scan, plain, name, kind) if plain else None,
+        load_echo=partial(load_echo, plain, name, kind) if plain else None,
     )
+
+
+def load_echo(images: tuple[Image, ...], name: ScanName, kind: str, te_s: float) -> Scan:
+    """Read the magnitude image of one echo time alone, as `load_scan` does.
+
+    Where the sidecars do not tell which of several images it is, all are read.
+    """
+    fitting = tuple(
+        image
+        for image in images
+        if any(abs(te_s - told) < SAME_TE_S for told in _stated_te_s(image))
+    )
+    return load_scan(fitting if len(fitting) == 1 else images, name, kind)
+
+
+def _stated_te_s(image: Image) -> tuple[float, ...]:
+    if image.te_s:
+        return image.te_s
+    where = image.sidecars[-1] if image.sidecars else image.path
+    return facts_of(merged(Path(path) for path in image.sidecars), where).te_s
 
 
 def load_scan(

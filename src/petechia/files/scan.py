@@ -158,3 +158,5 @@ class ScanRef:
     """Reads who and what a DICOM scan came from, for results that go back as DICOM."""
     load_magnitude: Callable[[], Scan] | None = None
     """Reads the magnitude alone, which is quicker; None where it cannot be told apart."""
+    load_echo: Callable[[float], Scan] | None = None
+    """Reads the magnitude of one echo time [s], quicker still; more where a file holds more."""

@@ -21,6 +21,8 @@ RIM_MM = 3.0
 """So much around the brain mask is kept; the rest is black: noise of air does not pack."""
 OUTSIDE = 0
 """The number of what is not kept; kept values begin at 1."""
+SLAB = 8
+"""So many slices are brought to 8 bits at a time."""
 LOOKS = {"definite": 1, "possible": 2, "other": 3}
 """Values of the label volume."""
 
@@ -137,8 +139,13 @@ def near(mask: Array, spacing_mm: tuple[float, float, float]) -> Array:
 
 def numbers_of(volume: Array, stored: Window, levels: int = 256) -> Array:
     """Return values as 1 (`stored.low` and below) to `levels` - 1; not-a-number counts as 0."""
-    scaled = _scaled(volume, stored, levels)
-    return _rounded(scaled, levels)
+    out: Array = np.empty_like(volume, dtype=np.uint8)  # laid out as it is: axes are permuted
+    slowest = int(np.argmax(np.abs(volume.strides)))
+    parts, places = np.moveaxis(volume, slowest, 0), np.moveaxis(out, slowest, 0)
+    for first in range(0, len(parts), SLAB):  # a part that stays in the processor's memory
+        some = slice(first, first + SLAB)
+        places[some] = _rounded(_scaled(parts[some], stored, levels), levels)
+    return out
 
 
 def meaning(stored: Window, levels: int = 256) -> tuple[float, float]:
@@ -148,12 +155,20 @@ def meaning(stored: Window, levels: int = 256) -> tuple[float, float]:
 
 
 def _scaled(volume: Array, stored: Window, levels: int) -> Array:
-    values: Array = np.nan_to_num(np.asarray(volume, dtype=np.float32)) - np.float32(stored.low)
-    return values * np.float32((levels - 2) / (stored.high - stored.low))
+    values: Array = np.asarray(volume, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        clean = np.isfinite(values.sum())  # quicker than to replace what is hardly ever there
+    values = values if clean else np.nan_to_num(values)
+    scaled: Array = values - np.float32(stored.low)
+    scaled *= np.float32((levels - 2) / (stored.high - stored.low))
+    return scaled
 
 
 def _rounded(scaled: Array, levels: int) -> Array:
-    numbers: Array = (np.clip(scaled, 0, levels - 2) + np.float32(1.5)).astype(np.uint8)
+    """Round in place: `scaled` is nobody else's."""
+    np.clip(scaled, 0, levels - 2, out=scaled)
+    scaled += np.float32(1.5)
+    numbers: Array = scaled.astype(np.uint8)
     return numbers
 
 

@@ -42,17 +42,21 @@ class Server:
             env={**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1",
                  "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )  # fmt: skip
+        self.links = {}
         for line in self.process.stdout:
             if "token=" in line:
-                self.link = line.split(": ", 1)[1].strip()
-                self.base = self.link.split("/?")[0]
-                self.port = int(self.base.rsplit(":", 1)[1])
-                return
-        raise AssertionError("the server did not start")
+                name, link = line.strip().split(": ", 1)
+                self.links[name] = link
+            if "Ctrl-C" in line:
+                break
+        assert self.links, "the server did not start"
+        self.link = next(iter(self.links.values()))
+        self.base = self.link.split("/?")[0]
+        self.port = int(self.base.rsplit(":", 1)[1])
 
     def kill(self, how=signal.SIGKILL):
         self.process.send_signal(how)
-        self.process.wait(20)
+        self.process.wait(60)
         self.process.stdout.close()
 
 
@@ -399,6 +403,158 @@ def test_finish_goes_to_the_next_scan_and_chinese_is_kept(desk, server):
     assert log_of(desk, "sub-01_ses-1")[-1]["kind"] == "finish"
     assert desk.run("document.documentElement.lang") == "zh-Hans"
     desk.run("localStorage.clear()")
+
+
+CONTRAST = """
+(() => {
+  const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return [...n.slice(0, 3), n[3] ?? 1]; };
+  const over = (top, below) => [0, 1, 2].map((c) => top[c] * top[3] + below[c] * (1 - top[3]));
+  const light = (c) => c.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((s, v, n) => s + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const ground = (e) => {
+    if (e.classList?.contains("pane")) { return [255, 255, 255]; } /* an image may be white there */
+    const own = parse(getComputedStyle(e).backgroundColor);
+    if (own[3] === 1) { return own.slice(0, 3); }
+    return over(own, e.parentElement ? ground(e.parentElement) : [255, 255, 255]);
+  };
+  const found = [];
+  for (const e of document.querySelectorAll("body *")) {
+    const text = [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => n.textContent.trim()).join("");
+    if (!text || !e.checkVisibility() || e.closest("[disabled]") || e.tagName === "OPTION") { continue; }
+    const below = ground(e), ink = over(parse(getComputedStyle(e).color), below), [a, b] = [light(ink), light(below)].sort((x, y) => y - x);
+    found.push([(a + 0.05) / (b + 0.05), text.slice(0, 40), e.className]);
+  }
+  return found.sort((x, y) => x[0] - y[0]);
+})()
+"""
+AA = 4.5
+"""WCAG 2.2, 1.4.3: text against what is behind it."""
+
+
+def test_text_stands_out_from_what_is_behind_it(desk, server):
+    desk.key("a")
+    saved(desk)
+    desk.key("b")  # a mode speaks
+    desk.run("document.getElementById('below').open = true; petechiaDesk.showForms()")
+    seen = desk.run(CONTRAST)
+    desk.key("Escape")
+    desk.key("y")
+    desk.run("petechiaDesk.say('bad news', 'bad')")
+    seen += desk.run(CONTRAST)
+    desk.run("petechiaDesk.say('good news', 'good')")
+    seen += desk.run(CONTRAST)
+    desk.key("?")
+    desk.until("!!document.querySelector('dialog[open]')")
+    seen += desk.run(CONTRAST)
+    opened(desk, server, "sub-01_ses-2")
+    desk.key("y")
+    desk.until("document.querySelectorAll('.pane[data-old=\"1\"]').length === 4")
+    seen += desk.run(CONTRAST)
+    desk.open(server.base, 1280, 800)
+    desk.until(QUEUE)
+    seen += desk.run(CONTRAST)
+    desk.open(f"{server.base}/agreement", 1280, 800)
+    desk.until(QUEUE)
+    seen += desk.run(CONTRAST)
+    assert len(seen) > 300
+    assert [one for one in seen if one[0] < AA] == []
+
+
+def test_fingers_on_a_tablet(desk, server):
+    desk("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=5)
+    try:
+        opened(desk, server)
+        desk("Emulation.setDeviceMetricsOverride", width=1024, height=768, deviceScaleFactor=2,
+             mobile=True)  # fmt: skip
+        desk.until("innerWidth === 1024 && document.querySelector('.pane').clientWidth > 100")
+        assert desk.run("document.documentElement.scrollWidth") <= 1024
+        before = desk.run("document.getElementById('panes').dataset.at")
+        x, y = middle(desk)
+        desk.touch((x + 30, y + 20))
+        desk.until(f"document.getElementById('panes').dataset.at !== {json.dumps(before)}")
+        field = desk.run("petechiaDesk.panes.field")
+        apart = [((x - d, y), (x + d, y)) for d in (30, 40, 50, 60)]
+        desk.touch(*((x - 20, y), (x + 20, y)), to=apart)
+        desk.until(f"petechiaDesk.panes.field < {field} / 2")
+        assert desk.run("petechiaDesk.panes.field") == pytest.approx(field / 3, rel=0.05)
+        assert desk.run("visualViewport.scale") == 1  # the image was zoomed, not the page
+        desk.touch(*((x - 60, y), (x + 60, y)), to=apart[::-1])
+        desk.until(f"petechiaDesk.panes.field > {field} / 2")
+        small = desk.run(
+            "[...document.querySelectorAll('button')].filter((b) => b.checkVisibility())"
+            ".map((b) => b.getBoundingClientRect()).filter((b) => b.width < 24 || b.height < 24).length"
+        )
+        assert small == 0  # WCAG 2.2, 2.5.8
+        key, n = current(desk), len(log_of(desk))
+        box = desk.run(
+            "(() => { const b = document.querySelector('[data-action=possible]').getBoundingClientRect();"
+            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+        desk.touch(box)
+        desk.until(f"petechiaDesk.byKey('{key}').decision?.mars === 'possible' && {SAVED}")
+        assert len(log_of(desk)) == n + 1  # once, not also as a mouse
+    finally:
+        desk("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
+def read_all(browser, first):
+    """Decide everything that is asked, the first one by `first`, and finish."""
+    browser.key(first)
+    while browser.run("petechiaDesk.state.n_undecided"):
+        browser.key("a")
+    saved(browser)
+    browser.key("Enter")
+    browser.until(f"!location.pathname.endsWith('/{SCAN}') && {QUEUE}")
+
+
+def enter(browser, server, name):
+    browser.open(server.links[name], 1280, 800)
+    browser.until(QUEUE)
+    browser.run("localStorage.clear(); sessionStorage.clear()")
+
+
+def test_two_blind_readers_disagree_and_an_adjudicator_settles(browser, written, tmp_path):
+    words = ("--readers", "CD", "--adjudicator", "EF", "--blind")
+    study = Server(shutil.copytree(written, tmp_path / "out"), *words)
+    try:
+        enter(browser, study, "AB")
+        opened(browser, study)
+        disputed = current(browser)
+        read_all(browser, "a")
+        enter(browser, study, "CD")
+        opened(browser, study)
+        assert browser.run("petechiaDesk.state.findings.every((f) => !f.decision)")
+        assert current(browser) == disputed
+        read_all(browser, "v")
+        browser.open(f"{study.base}/agreement", 1280, 800)  # who is no adjudicator sees nothing
+        browser.until(QUEUE)
+        seen = browser.run("document.getElementById('tables').innerText")
+        assert "AB" not in seen
+        assert "No scan was finished by two readers yet" in seen
+        enter(browser, study, "EF")
+        browser.open(f"{study.base}/agreement", 1280, 800)
+        browser.until(QUEUE)
+        pair = browser.run(
+            "[...document.querySelectorAll('#tables table')][1].querySelector('tbody tr').innerText"
+        ).split("\t")
+        assert pair[:5] == ["AB / CD", "1", "4", "1", "0"]
+        assert pair[5].startswith("0.89")  # F1 of 4 in common of 5 and 4: 2 x 4 / 9
+        link = "#tables a[href*='adjudicate=1']"
+        assert browser.run(f'document.querySelectorAll("{link}").length') == 1
+        browser.click(link)
+        browser.until(READY)
+        votes = browser.run("document.querySelector('.votes').innerText")
+        assert "AB: " in votes
+        assert "CD: " in votes
+        browser.key("a")
+        saved(browser)
+        browser.open(f"{study.base}/agreement", 1280, 800)
+        browser.until(QUEUE)
+        assert browser.run(f'document.querySelectorAll("{link}").length') == 0
+        assert "✓" in browser.run("document.getElementById('tables').innerText")
+        assert browser.console == []
+    finally:
+        browser.run("localStorage.clear(); sessionStorage.clear()")
+        study.kill()
 
 
 def test_a_blind_reader_sees_nothing_of_the_software(browser, written, tmp_path):

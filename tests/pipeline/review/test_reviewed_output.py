@@ -1,6 +1,7 @@
 """From an output and its log to agreement and a site's calibration, files and command line."""
 
 import json
+import shutil
 import uuid
 
 import numpy as np
@@ -112,7 +113,8 @@ def reviewed(tmp_path_factory):
 def test_readings_of_an_output(reviewed):
     folder = ReviewFolder(reviewed)
     with ReviewLog(log_path(reviewed)) as log:
-        readings = read_readings(folder, log)
+        found = read_readings(folder, log)
+    readings = found.readings
     assert {r.reader for r in readings} == {"ann", "ben"}  # who only adjudicates reads nothing
     assert len(readings) == 2 * PEOPLE
     assert {r.near_mm for r in readings} == {7.0}
@@ -168,4 +170,17 @@ def test_an_output_that_nobody_reviewed(tmp_path):
     tree.write_dataset_description()
     with pytest.raises(FileError, match="nothing has been decided"):
         read_decided(tree.root)
-    assert open_scan(ReviewFolder(tree.root), "sub-01") is None
+    with pytest.raises(FileError, match="has no results of it"):
+        open_scan(ReviewFolder(tree.root), "sub-01")
+
+
+def test_a_scan_that_cannot_be_read_is_named_with_the_reason(reviewed, tmp_path):
+    root = shutil.copytree(reviewed, tmp_path / "out")
+    (root / "sub-02/anat/sub-02_desc-findings_dseg.tsv").unlink()
+    shutil.rmtree(root / "sub-04")
+    with ReviewLog(log_path(root)) as log:
+        found = read_readings(ReviewFolder(root), log)
+    assert {r.scan for r in found.readings}.isdisjoint({"sub-02", "sub-04"})
+    assert "cannot be read" in found.unread["sub-02"]
+    assert "no results" in found.unread["sub-04"]
+    assert len(found.notes) == 2

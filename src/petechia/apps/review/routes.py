@@ -1,8 +1,9 @@
 """The JSON API: each operation reads the request, asks the desk, and answers in `words`."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -19,6 +20,7 @@ from petechia.pipeline.review.desk import Desk, Numbers, QueueRow
 from petechia.pipeline.review.export import decisions
 from petechia.pipeline.review.images import Picture
 from petechia.pipeline.review.kept import Kept
+from petechia.pipeline.review.registered import WAITING, Placed
 from petechia.pipeline.review.state import ScanState
 from petechia.pipeline.review.told import as_json
 from petechia.report.data import RESEARCH_USE
@@ -131,6 +133,9 @@ def _add_queue(router: APIRouter, room: Room) -> None:
         reader = _reader(request)
         rows, counts = desk.queue(reader, search=search, state=state, sort=sort)
         shown = [desk.finished_row(row, reader) for row in rows[offset : offset + limit]]
+        if not search:
+            following = (r for r in rows if r.state != "done" and not r.listed.problem)
+            _open_ahead(room, next((row.listed.scan for row in following), None))
         return {"total": len(rows), "counts": counts, "scans": [_queued(row) for row in shown]}
 
 
@@ -155,7 +160,7 @@ def _add_scan(router: APIRouter, room: Room) -> None:
         reader = _reader(request)
         case = _case(room, scan)
         shown, says = room.volumes.pictures(case)
-        room.volumes.begin(case, [picture.name for picture in shown if picture.name == "swi"])
+        room.volumes.begin(case, room.volumes.first(case))
         state = desk.state(case, reader)
         return {
             "scan": scan,
@@ -199,7 +204,14 @@ def _volume(picture: Picture, case: Case) -> dict[str, Any]:
         "unit": picture.shown.unit,
         "slabs": slabs(shape[2]),
         "bytes": shape[0] * shape[1] * shape[2],
+        "version": _version(picture, case),
+        "placed": picture.placed,
+        "says": picture.says,
     }
+
+
+def _version(picture: Picture, case: Case) -> str:
+    return ".".join(filter(None, (case.fingerprint, picture.version)))
 
 
 def _labels(case: Case) -> dict[str, Any]:
@@ -238,16 +250,18 @@ def _add_images(router: APIRouter, room: Room) -> None:
         scan: Scan,
         name: Annotated[str, Path(max_length=40)],
         slab: Slab,
-        v: Annotated[str, Query(max_length=128, description="fingerprint")] = "",
+        v: Annotated[str, Query(max_length=160, description="`version` of the volume")] = "",
     ) -> Response:
         """Return a slab of a volume, one byte a voxel, for the browser to keep."""
         case = _case(room, scan)
-        if v and v != case.fingerprint:
+        picture = room.volumes.find(case, name)
+        stale = v and v.partition(".")[0] != case.fingerprint
+        if stale or (picture is not None and v and v != _version(picture, case)):
             raise StaleError("the results are others by now", where=scan, mend="Load it again.")
-        if name not in {picture.name for picture in room.volumes.pictures(case)[0]}:
+        if picture is None:
             raise MissingError(scan, f"no volume {name!r}", "Choose one of `volumes`.")
         part = _slab(case, slab)
-        content = packed(room.volumes.get(case, name), part)
+        content = packed(room.volumes.get(case, picture), part)
         return _octets(content, FOREVER if v else "no-store")
 
     @router.get("/scans/{scan}/labels/{slab}", response_class=Response, responses=octets)
@@ -260,7 +274,39 @@ def _add_images(router: APIRouter, room: Room) -> None:
         drawn = room.drawn.get(key)
         if drawn is None:
             drawn = room.drawn.put(key, room.desk.outlines(case, state))
+            _get_ready(room, case, state.reader)  # the first image is there: it came before
         return _octets(packed(drawn, part), "no-store")
+
+    @router.get("/scans/{scan}/beside", response_model=words.Beside)
+    def beside(scan: Scan) -> dict[str, Any]:
+        """Return other images of the same head: other contrasts, and the exam before.
+
+        They are registered to the scan in the background: `waiting` until then.
+        """
+        case = _case(room, scan)
+        found, before = room.volumes.beside(case)
+        return {
+            "volumes": [_volume(picture, case) for picture in found],
+            "prior": None if before is None else {"placed": before.how, "says": before.says},
+            "waiting": any(how == WAITING for how in _how(found, before)),
+        }
+
+
+def _how(found: Sequence[Picture], before: Placed | None) -> list[str]:
+    return [*(picture.placed for picture in found), *([before.how] if before else [])]
+
+
+def _get_ready(room: Room, case: Case, reader: str) -> None:
+    """Do ahead what the reader will ask for: a finding added by a click, the next scan."""
+    room.volumes.ahead(("warm", case.scan, case.stamp), partial(room.desk.warm, case))
+    _open_ahead(room, room.desk.following(case.scan, reader))
+
+
+def _open_ahead(room: Room, scan: str | None) -> None:
+    listed = None if scan is None else room.desk.folder.find(scan)
+    if listed is not None:
+        key = ("open", listed.scan, listed.fingerprint)
+        room.volumes.ahead(key, partial(room.volumes.open_ahead, listed.scan))
 
 
 def _slab(case: Case, number: int) -> tuple[int, int]:
@@ -324,7 +370,9 @@ def _add_readers(router: APIRouter, room: Room) -> None:
         """Return how far readers agree, over the scans this reader may see all of."""
         from petechia.pipeline.review.study import agreement  # brings statistics
 
-        return agreement(desk.readings(_reader(request)), round=round)
+        found = desk.readings(_reader(request))
+        told = agreement(found.readings, round=round)
+        return told | {"notes": [*told["notes"], *found.notes]}
 
     @router.get("/export/decisions.{form}", response_class=Response, responses=TABLE)
     def exported(request: Request, form: Literal["tsv", "csv"]) -> Response:
@@ -341,6 +389,6 @@ def _add_readers(router: APIRouter, room: Room) -> None:
         """Return what is left to settle, of the scans this reader may see all of."""
         from petechia.pipeline.review.study import disagreements
 
-        readings = desk.readings(_reader(request))
+        readings = desk.readings(_reader(request)).readings
         settled = desk.settled({reading.scan for reading in readings})
         return disagreements(readings, round=round, settled=settled)

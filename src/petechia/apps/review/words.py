@@ -214,7 +214,8 @@ class Volume(BaseModel):
 
     A slab holds the slices `first` to `last` - 1 of the third axis (towards superior), one
     byte a voxel, the first axis (towards right) fastest: the slabs one after the other are
-    the volume.
+    the volume. `version` goes into its address. `placed` is "" for the scan's own volumes;
+    others are `registered`, or lie by `scanner` coordinates only, or so while `waiting`.
     """
 
     name: str
@@ -230,6 +231,24 @@ class Volume(BaseModel):
     unit: str
     slabs: list[tuple[int, int]]
     bytes: int
+    version: str
+    placed: Literal["", "registered", "scanner", "waiting"]
+    says: str
+
+
+class PriorExam(BaseModel):
+    """How the exam before lies to this one."""
+
+    placed: Literal["registered", "scanner", "waiting"]
+    says: str
+
+
+class Beside(BaseModel):
+    """Other images of the same head, on this scan's grid; `prior-*` are of the exam before."""
+
+    volumes: list[Volume]
+    prior: PriorExam | None
+    waiting: bool
 
 
 class Labels(BaseModel):

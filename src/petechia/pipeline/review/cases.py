@@ -36,6 +36,7 @@ from petechia.pipeline.review.queue import (
 from petechia.pipeline.review.state import Basis, basis_of
 from petechia.report.planes import Crop, Layout
 from petechia.report.scene import brain_extent
+from petechia.report.volumes import near
 
 FOLDER = "review"
 REFRESH_S = 3.0
@@ -104,6 +105,13 @@ class Case:
     def path(self, key: str) -> Path:
         """Return where output `key` of the contract lies."""
         return self.root / contract().relative_path(key, self.name)
+
+    @cached_property
+    def rim(self) -> npt.NDArray[np.bool_] | None:
+        """The brain and a little around it, laid in the crop; None without a mask."""
+        if self.mask is None or not self.mask.any():
+            return None
+        return near(self.crop.cut(self.mask), self.crop.layout.spacing_mm)
 
     @cached_property
     def regions(self) -> tuple[npt.NDArray[np.integer[Any]], list[dict[str, str]]] | None:

@@ -1,7 +1,8 @@
 """What several readers say together: votes, majorities, and what stays a disagreement.
 
 Findings of the software are the same for all readers. What readers added or cut is theirs:
-those of two readers are one finding when they meet one to one within 3 mm, or a voxel.
+those of two readers are one finding when they meet one to one within 5 mm, or a slice, as
+agreement and evaluation have it.
 """
 
 from collections import Counter
@@ -60,7 +61,7 @@ def consensus(
     round : int
         Rounds are read apart.
     near_mm : float
-        Additions of two readers at most so far apart are one; the basis's own by default.
+        Additions of two readers at most so far apart are one; `Basis.hit_mm` by default.
     only : sequence of str, optional
         Readers that vote; adjudications of others hold all the same.
 
@@ -69,7 +70,7 @@ def consensus(
     ScanState
         `reader` is "", `votes` and `disagreement` of each finding are filled.
     """
-    near = basis.near_mm if near_mm is None else near_mm
+    near = basis.hit_mm if near_mm is None else near_mm
     same = [event for event in events if event.scan == basis.scan and event.round == round]
     events, orphans = present(basis, same)
     names = sorted({event.reader for event in events} if only is None else set(only))

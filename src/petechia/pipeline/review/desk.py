@@ -15,9 +15,15 @@ from petechia.pipeline.review.fold import fold, own_events, require, taken_back
 from petechia.pipeline.review.images import dark_image
 from petechia.pipeline.review.kept import Kept
 from petechia.pipeline.review.log import ReviewLog, Tally
-from petechia.pipeline.review.outline import Surroundings, complete
+from petechia.pipeline.review.outline import Surroundings, complete, grow
 from petechia.pipeline.review.queue import Listed
-from petechia.pipeline.review.readings import Reading, reading_of, slice_mm
+from petechia.pipeline.review.readings import (
+    Reading,
+    Readings,
+    open_scan,
+    reading_of,
+    slice_mm,
+)
 from petechia.pipeline.review.state import Basis, Outline, ScanState
 from petechia.pipeline.review.told import ordered, summary_of
 
@@ -250,6 +256,14 @@ class Desk:
             canvas=case.canvas, image=image, mask=case.mask, region=partial(region_at, case)
         )
 
+    def warm(self, case: Case) -> None:
+        """Have ready what the first finding added by a click needs: its image, compiled code."""
+        around = self._around(case)
+        image = around.image()
+        if image is not None:
+            middle = case.grid.to_mm(np.array(case.grid.shape) // 2).tolist()
+            grow(image, case.mask, middle, case.grid)
+
     # --- all readers ------------------------------------------------------------------------
 
     def sees(self, reader: str, scan: str) -> bool:
@@ -259,32 +273,28 @@ class Desk:
         own = self.log.tallies(reader, self.rules.round)
         return any(tally.scan == scan and tally.finished for tally in own)
 
-    def readings(self, reader: str) -> list[Reading]:
-        """Return what all readers said, of the scans that `reader` may see; any round.
-
-        A scan that cannot be read is left out.
-        """
+    def readings(self, reader: str) -> Readings:
+        """Return what all readers said, of the scans that `reader` may see; any round."""
         listed = self.folder.listed()
-        tallies = [t for t in self.log.tallies() if t.scan in listed and t.finished]
+        tallies = [t for t in self.log.tallies() if t.finished]
         own = {t.scan for t in tallies if (t.reader, t.round) == (reader, self.rules.round)}
         every = reader in self.rules.adjudicators
         if self.rules.adjudicators and not every:
             own = set()
-        seen = [t for t in tallies if every or t.scan in own]
-        return [
-            reading
-            for tally in seen
-            if (reading := self._reading(listed[tally.scan], tally)) is not None
-        ]
+        found, unread = [], {}
+        for tally in (t for t in tallies if every or t.scan in own):
+            try:
+                found.append(self._reading(listed.get(tally.scan), tally))
+            except FileError as error:
+                unread[tally.scan] = error.what
+        return Readings(readings=found, unread=unread)
 
-    def _reading(self, listed: Listed, tally: Tally) -> Reading | None:
-        key = (tally.scan, tally.reader, tally.round, tally.last, listed.fingerprint)
+    def _reading(self, listed: Listed | None, tally: Tally) -> Reading:
+        fingerprint = "" if listed is None else listed.fingerprint
+        key = (tally.scan, tally.reader, tally.round, tally.last, fingerprint)
         known = self._readings.get(key)
         if known is None:
-            try:
-                basis, summary = self.folder.told(tally.scan)
-            except FileError:
-                return None
+            basis, summary = open_scan(self.folder, tally.scan)
             events = self.log.events(tally.scan, reader=tally.reader, round=tally.round)
             state = fold(basis, events, reader=tally.reader, round=tally.round)
             known = reading_of(state, slice_mm(summary))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -155,4 +156,6 @@ def structured_report_of(folder: ReviewFolder, state: ScanState, origin: Origin)
     summary = review_summary(case, state)
     told = f"{summary['fingerprint']}{summary['review']['digest']}{state.reader}"
     identity = Identity(origin=origin, fingerprint=told)
-    return settle(structured_report(identity, rows, summary), identity, "sr")
+    with warnings.catch_warnings():  # names of patients are as the source has them
+        warnings.simplefilter("ignore")
+        return settle(structured_report(identity, rows, summary), identity, "sr")

@@ -9,22 +9,23 @@ same value in every scan.
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from petechia.anatomy.resample import to_grid
 from petechia.core.grid import Grid
 from petechia.errors import FileError, InputError
 from petechia.files.beside import image_beside
 from petechia.files.finished import read_volume
-from petechia.files.nifti import read_nifti, require_same_grid
+from petechia.files.nifti import require_same_grid
 from petechia.files.scan import ScanRef
 from petechia.pipeline.review.cases import Case, ReviewFolder
 from petechia.report.pictures import Window, intensity_window
 from petechia.report.scene import CHI
-from petechia.report.volumes import OUTSIDE, STORED_CHI, near, numbers_of
+from petechia.report.volumes import OUTSIDE, STORED_CHI, numbers_of
 
 Bytes = npt.NDArray[np.uint8]
 SHOWN = Window(0.0, 100.0, "%")
@@ -56,6 +57,13 @@ class Picture:
         Values of the numbers 1 and 255, and what is black and white at first.
     te_s : float or None
         Echo time [s].
+    placed : str
+        Of an image of another exam or contrast: 'registered', 'scanner' (by scanner
+        coordinates only) or 'waiting' (so, until it is registered); "" for the scan's own.
+    says : str
+        How well it was registered, or why not.
+    version : str
+        Changes with how it is placed; "" for the scan's own.
     """
 
     name: str
@@ -64,6 +72,9 @@ class Picture:
     stored: Window
     shown: Window
     te_s: float | None = None
+    placed: str = ""
+    says: str = ""
+    version: str = ""
 
 
 def pictures(folder: ReviewFolder, case: Case, *, unfit: bool = False) -> list[Picture]:
@@ -83,20 +94,18 @@ def pictures(folder: ReviewFolder, case: Case, *, unfit: bool = False) -> list[P
             if key == "mip" and isinstance(slab, int | float):
                 title = f"{title} of {slab:g} mm"
             out.append(Picture(name=key, title=title, group=group, stored=stored, shown=shown))
-    for name, (title, suffix) in BESIDE.items():
-        if _beside(folder, case, suffix) is not None:
-            out.append(_intensity(name, f"{title} (by scanner coordinates)", "anatomy"))
     return out
 
 
-def _intensity(name: str, title: str, group: str, te_s: float | None = None) -> Picture:
+def intensity(name: str, title: str, group: str, te_s: float | None = None) -> Picture:
+    """Return the picture of an image in per cent of the brain's bright end."""
     return Picture(name=name, title=title, group=group, stored=STORED, shown=SHOWN, te_s=te_s)
 
 
 def _magnitudes(case: Case) -> list[Picture]:
     times = case.summary["protocol"]["te_s"]
     return [
-        _intensity(f"{MAGNITUDE}{n}", f"Magnitude, TE {1000 * te:.3g} ms", "magnitude", te)
+        intensity(f"{MAGNITUDE}{n}", f"Magnitude, TE {1000 * te:.3g} ms", "magnitude", te)
         for n, te in enumerate(times, start=1)
     ]
 
@@ -107,7 +116,7 @@ def _computed(case: Case) -> list[Picture]:
         return []
     te = float(case.summary["reading_te_s"])
     title = f"Computed magnitude, TE {1000 * te:.3g} ms (the images are not at hand)"
-    return [_intensity(COMPUTED, title, "magnitude", te)]
+    return [intensity(COMPUTED, title, "magnitude", te)]
 
 
 def _windows(key: str, case: Case) -> tuple[Window, Window]:
@@ -121,11 +130,12 @@ def _windows(key: str, case: Case) -> tuple[Window, Window]:
     return STORED, SHOWN
 
 
-def _beside(folder: ReviewFolder, case: Case, suffix: str) -> Any:
+def path_beside(folder: ReviewFolder, case: Case, name: str) -> Path | None:
+    """Return the file of an anatomical image of the same session, or None."""
     ref = folder.input(case.scan)
     if folder.images is None or ref is None or ref.kind != "BIDS":
         return None
-    path = image_beside(folder.images, case.name, suffix)
+    path = image_beside(folder.images, case.name, BESIDE[name][1])
     return None if path is None or str(path) in ref.paths else path
 
 
@@ -144,24 +154,47 @@ def numbers(folder: ReviewFolder, case: Case, name: str) -> Mapping[str, Bytes]:
         It cannot be read, or is not of the images that were analysed.
     """
     if name.startswith(MAGNITUDE):
-        ref = folder.input(case.scan)
-        if ref is None:
-            raise FileError("the images are not at hand", where=case.scan, mend="Give --images.")
-        volumes = echoes_of(ref, case)
-        return {key: _numbers(volume, key, case) for key, volume in volumes.items()}
-    if name == COMPUTED:
-        return {name: _numbers(decayed(case), name, case)}
-    if name in BESIDE:
-        return {name: _numbers(_resampled(folder, case, BESIDE[name][1]), name, case)}
-    return {name: _numbers(_on_grid(case, name), name, case)}
+        found = echoes_of(_input(folder, case), case, _te_s(case, name))
+        return {key: eight_bits(volume, key, case) for key, volume in found.items()}
+    return {name: eight_bits(_volume(folder, case, name), name, case)}
 
 
-def _numbers(volume: npt.NDArray[Any], name: str, case: Case) -> Bytes:
+def volume_of(folder: ReviewFolder, case: Case, name: str) -> npt.NDArray[Any]:
+    """Return the volume `name` of a scan (I, J, K) as it is stored; `FileError` as `numbers`."""
+    if not name.startswith(MAGNITUDE):
+        return _volume(folder, case, name)
+    found = echoes_of(_input(folder, case), case, _te_s(case, name))
+    if name not in found:
+        raise FileError("there is no such echo", where=case.scan, mend="Load the scan again.")
+    return found[name]
+
+
+def _volume(folder: ReviewFolder, case: Case, name: str) -> npt.NDArray[Any]:
+    return decayed(case) if name == COMPUTED else _on_grid(case, name)
+
+
+def _input(folder: ReviewFolder, case: Case) -> ScanRef:
+    ref = folder.input(case.scan)
+    if ref is None:
+        raise FileError("the images are not at hand", where=case.scan, mend="Give --images.")
+    return ref
+
+
+def _te_s(case: Case, name: str) -> float:
+    """Return the echo time of `magnitude_<n>` [s]."""
+    times, number = case.summary["protocol"]["te_s"], name.removeprefix(MAGNITUDE)
+    if not number.isdecimal() or not 1 <= int(number) <= len(times):
+        raise FileError("there is no such echo", where=case.scan, mend="Load the scan again.")
+    return float(times[int(number) - 1])
+
+
+def eight_bits(volume: npt.NDArray[Any], name: str, case: Case) -> Bytes:
+    """Return a volume on the case's grid as its numbers for the screen, laid in its crop."""
     laid = case.crop.cut(volume)
     stored, _ = _windows(name, case)
     out: Bytes = numbers_of(laid, _relative(laid, case) if stored is STORED else stored)
-    if name in BARE and case.mask is not None and case.mask.any():
-        out[~near(case.crop.cut(case.mask), case.crop.layout.spacing_mm)] = OUTSIDE
+    if name in BARE and case.rim is not None:
+        out[~case.rim] = OUTSIDE
     return out
 
 
@@ -187,9 +220,14 @@ def decayed(case: Case) -> npt.NDArray[Any]:
     return signal
 
 
-def echoes_of(ref: ScanRef, case: Case) -> dict[str, npt.NDArray[Any]]:
-    """Return the magnitude of each echo, checked to be that of the analysed images."""
+def echoes_of(ref: ScanRef, case: Case, te_s: float | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Return the magnitude of each echo, checked to be that of the analysed images.
+
+    With an echo time [s], of that echo and of those that its file holds beside it.
+    """
     load = ref.load_magnitude or ref.load
+    if te_s is not None and ref.load_echo is not None:
+        load = partial(ref.load_echo, te_s)
     try:
         scan = load()
     except InputError as error:
@@ -203,19 +241,25 @@ def echoes_of(ref: ScanRef, case: Case) -> dict[str, npt.NDArray[Any]]:
             mend="Give the input of the run as --images, or run this scan again.",
         )
     _require_grid(scan.echoes.grid, case, case.scan)
-    return {f"{MAGNITUDE}{n}": echo for n, echo in enumerate(scan.echoes.magnitude, start=1)}
+    times = np.asarray(case.summary["protocol"]["te_s"], dtype=float)
+    names = [int(np.abs(times - time).argmin()) + 1 for time in scan.echoes.te_s]
+    return {f"{MAGNITUDE}{n}": echo for n, echo in zip(names, scan.echoes.magnitude, strict=True)}
 
 
-def _resampled(folder: ReviewFolder, case: Case, suffix: str) -> npt.NDArray[Any]:
-    path = _beside(folder, case, suffix)
-    if path is None:
-        raise FileError(f"no {suffix} beside it", where=case.scan, mend="Give --images.")
-    volume = read_nifti(path, finite=False)
-    try:
-        only = np.nan_to_num(volume.only)
-    except InputError as error:
-        raise FileError(error.what, where=path.name, mend=error.mend) from error
-    return to_grid(only, volume.grid, case.grid)
+def reading_name(case: Case) -> str:
+    """Return the name of the echo that dark spots are read at."""
+    times = np.asarray(case.summary["protocol"]["te_s"], dtype=float)
+    nearest = int(np.abs(times - float(case.summary["reading_te_s"])).argmin())
+    return f"{MAGNITUDE}{nearest + 1}"
+
+
+def reading_echo(ref: ScanRef, case: Case) -> npt.NDArray[Any]:
+    """Return the magnitude that dark spots are read at (I, J, K); `FileError` without it."""
+    name = reading_name(case)
+    found = echoes_of(ref, case, _te_s(case, name))
+    if name not in found:
+        raise FileError("there is no such echo", where=case.scan, mend="Give --images.")
+    return found[name]
 
 
 def _require_grid(grid: Grid, case: Case, where: str) -> None:
@@ -227,16 +271,19 @@ def _require_grid(grid: Grid, case: Case, where: str) -> None:
 
 
 def dark_image(folder: ReviewFolder, case: Case) -> npt.NDArray[Any] | None:
-    """Return an image in which bleeds are dark, the quickest to read; None when there is none.
+    """Return an image in which bleeds are dark; None when there is none.
 
     The magnitude that the maps give, else that of the images, else the SWI.
     """
     if case.path("s0").is_file() and case.path("r2star").is_file():
         return decayed(case)
+    return whole_image(folder, case)
+
+
+def whole_image(folder: ReviewFolder, case: Case) -> npt.NDArray[Any] | None:
+    """Return an image with all of the head: the reading echo, else the SWI; None without any."""
     ref = folder.input(case.scan)
     if ref is not None:
-        times = case.summary["protocol"]["te_s"]
-        nearest = int(np.argmin(np.abs(np.asarray(times) - case.summary["reading_te_s"])))
         with suppress(FileError):
-            return list(echoes_of(ref, case).values())[nearest]
+            return reading_echo(ref, case)
     return _on_grid(case, "swi") if case.path("swi").is_file() else None

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from petechia.errors import PetechiaError
 from petechia.files.finished import read_rows, read_volume
 from petechia.files.output import OutputTree
 from petechia.pipeline.review.cases import Case, ReviewFolder
-from petechia.pipeline.review.images import decayed, echoes_of
+from petechia.pipeline.review.images import decayed, reading_echo
 from petechia.pipeline.review.tables import Table
 from petechia.report.data import ReportData
 
@@ -54,9 +53,7 @@ def _magnitude(folder: ReviewFolder, case: Case) -> npt.NDArray[Any] | None:
     ref = folder.input(case.scan)
     if ref is not None:
         with suppress(PetechiaError):
-            echoes = list(echoes_of(ref, case).values())
-            times = np.asarray(case.summary["protocol"]["te_s"])
-            return echoes[int(np.abs(times - float(case.summary["reading_te_s"])).argmin())]
+            return reading_echo(ref, case)
     if case.path("s0").is_file() and case.path("r2star").is_file():
         return decayed(case)
     return None

@@ -13,10 +13,7 @@ from petechia.lesions.criteria import CriteriaParams, patient_category
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.fold import fold
 from petechia.pipeline.review.log import ReviewLog
-from petechia.pipeline.review.state import Basis, FindingState, ScanState
-
-NEAR_MM = 5.0
-"""Two places at most so far apart, or a slice, are one lesion."""
+from petechia.pipeline.review.state import HIT_MM, Basis, FindingState, ScanState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +83,7 @@ class Reading:
     round: int = 1
     finished: bool = True
     spots: tuple[Spot, ...] = ()
-    near_mm: float = NEAR_MM
+    near_mm: float = HIT_MM
     params: CriteriaParams = field(default_factory=CriteriaParams)
     seconds: float = 0.0
 
@@ -132,7 +129,7 @@ def reading_of(state: ScanState, slice_mm: float = 0.0) -> Reading:
         round=state.round,
         finished=state.finished,
         spots=tuple(_spot(item) for item in state.findings),
-        near_mm=max(NEAR_MM, slice_mm),
+        near_mm=max(HIT_MM, slice_mm),
         params=state.basis.params,
         seconds=state.seconds,
     )
@@ -172,30 +169,54 @@ def slice_mm(summary: Mapping[str, object]) -> float:
     return max((float(v) for v in told), default=0.0) if isinstance(told, list | tuple) else 0.0
 
 
-def read_readings(folder: ReviewFolder, log: ReviewLog) -> list[Reading]:
-    """Return every reading of an output: each scan by each reader in each round.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """Every reading of an output, and what is missing.
 
-    Scans whose results cannot be read any more are left out.
+    Attributes
+    ----------
+    readings : list of Reading
+        Each scan by each reader in each round.
+    unread : mapping of str to str
+        Scans with decisions whose results cannot be read, and why.
     """
-    found = []
+
+    readings: list[Reading]
+    unread: Mapping[str, str]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a table of agreement must say of scans that are not in it."""
+        return [f"{scan} is left out: {why}." for scan, why in self.unread.items()]
+
+
+def read_readings(folder: ReviewFolder, log: ReviewLog) -> Readings:
+    """Return every reading of an output, and the scans that could not be read with the reason."""
+    found, unread = [], {}
     for scan in log.scans():
-        opened = open_scan(folder, scan)
-        if opened is None:
+        try:
+            basis, summary = open_scan(folder, scan)
+        except FileError as error:
+            unread[scan] = error.what
             continue
-        basis, summary = opened
         events = log.events(scan)
         own = {(e.reader, e.round) for e in events if e.kind not in ("adjudicate", "undo")}
         for reader, number in sorted(own):
             state = fold(basis, events, reader=reader, round=number)
             found.append(reading_of(state, slice_mm(summary)))
-    return found
+    return Readings(readings=found, unread=unread)
 
 
-def open_scan(folder: ReviewFolder, scan: str) -> tuple[Basis, Mapping[str, Any]] | None:
-    """Return what a scan's decisions stand on, and its summary; None when it is not there."""
+def open_scan(folder: ReviewFolder, scan: str) -> tuple[Basis, Mapping[str, Any]]:
+    """Return what a scan's decisions stand on, and its summary.
+
+    Raises
+    ------
+    FileError
+        It is not there, or cannot be read.
+    """
     if folder.find(scan) is None:
-        return None
-    try:
-        return folder.told(scan)
-    except FileError:
-        return None
+        raise FileError(
+            "the output has no results of it", where=scan, mend="Run it again: decisions are kept."
+        )
+    return folder.told(scan)

@@ -42,6 +42,9 @@ class Outline:
         return bool(self.labels or self.runs)
 
 
+HIT_MM = 5.0
+"""The rule that detection is evaluated by (`evaluate.detection.MAIN_RULE`), with a slice where
+that is more: consensus, agreement and evaluation pair the same things."""
 Measure = Callable[[Outline], Mapping[str, float] | None]
 """An outline to `x_mm`, `y_mm`, `z_mm`, `volume_mm3`, `diameter_mm`; None: it cannot be."""
 
@@ -61,7 +64,8 @@ class Basis:
     params, facts, no_siderosis_search, assessable
         As `lesions.criteria.summarise` takes them.
     near_mm : float
-        A finding of a later run within this is the same: 3 mm, or a voxel.
+        A finding of a later run within this is the same: 3 mm, or a voxel. It is strict: a
+        decision on another finding would be worse than one that is asked for again.
     shape : tuple of int, or None
         Of the volumes.
     measure : callable or None
@@ -78,6 +82,11 @@ class Basis:
     near_mm: float = NEAR_MM
     shape: tuple[int, ...] | None = None
     measure: Measure | None = None
+
+    @property
+    def hit_mm(self) -> float:
+        """What two readers marked within this is one lesion: 5 mm, or a slice [mm]."""
+        return max(HIT_MM, self.near_mm)
 
 
 def basis_of(

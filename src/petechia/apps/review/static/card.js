@@ -17,12 +17,12 @@ export function showCard(root, f, desk) {
 const button = (action, key, on = false) => h(`button.act.${action}`, { type: "button", data: { action }, "aria-pressed": on ? "true" : null }, h("kbd", {}, key), h("span", {}, t(`short.${action}`)));
 
 function known(f, desk, edit) {
-  const own = f.software, d = f.decision;
+  const own = f.software, d = f.decision, te = desk.opened.summary?.reading_te_s, read = te ? `, ${t("at.te", { te: number(te * 1000) })}` : "";
   const facts = [
     [t("place"), place(f) + (f.compartment !== "n/a" ? ` (${word("compartment", f.compartment)})` : "")],
     own && [t("probability"), h("span.probability", {}, meter(own.probability), number(own.probability, 2))],
     own && [t("sign"), word("sign", own.sign)],
-    [t("diameter"), f.diameter_mm === null ? "–" : `${number(f.diameter_mm)} mm, ${number(f.volume_mm3)} mm³`],
+    [t("diameter"), f.diameter_mm === null ? "–" : `${number(f.diameter_mm)} mm, ${number(f.volume_mm3)} mm³${read}`],
     own && own.moment_ppm_mm3 !== null && [t("moment"), `${number(own.moment_ppm_mm3, 2)} ± ${number(own.moment_se_ppm_mm3, 2)} ppm mm³`],
     own && [t("software"), `${word("class", own.class)}${own.mars !== "n/a" ? `, ${word("mars", own.mars)}` : ""}`],
     f.seconds ? [t("time"), `${number(f.seconds)} s`] : null,

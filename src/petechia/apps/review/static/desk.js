@@ -1,6 +1,7 @@
 /* One scan on the desk: what is shown, what a key or button does, and what is sent. */
 
 import { Fault, get, scanAddress, session } from "./api.js";
+import { Beside } from "./beside.js";
 import { Brush } from "./brush.js";
 import { showCard } from "./card.js";
 import { Clock } from "./clock.js";
@@ -130,6 +131,16 @@ class Desk {
     if (document.body.dataset.first) { return; }
     document.body.dataset.first = String(Math.round(performance.now()));
     this.readLabels(); /* after the image: it is what a reader waits for */
+    this.beside = new Beside(scan, () => this.besideCame(), () => this.brush.on);
+    this.beside.read().catch((fault) => this.fault(fault));
+  }
+
+  /** Another contrast came, or the exam before was registered. */
+  besideCame() {
+    const anatomy = this.beside.anatomy(), own = this.opened.volumes.filter((meta) => !meta.placed);
+    anatomy.forEach((meta) => this.side.volumes.put(meta));
+    this.opened.volumes.splice(0, Infinity, ...own, ...anatomy);
+    if (this.prior) { this.prior = null; this.compare().catch((fault) => this.fault(fault)); } else if (anatomy.length) { this.panes.open(this.side); }
   }
 
   /** Go to a finding; time since the last one is counted to the one that is left. */
@@ -317,9 +328,9 @@ class Desk {
     if (!this.opened.prior) { return; }
     byId("compare-tool").setAttribute("aria-pressed", String(!this.prior));
     if (this.prior) { this.prior = null; this.panes.open(this.side); this.setMode(null); return; }
-    this.prior = this.sideOf(await get(scanAddress(this.opened.prior)));
+    this.prior = this.beside?.prior(this.side, (side, name, share) => this.panes.arrived(side, name, share)) ?? this.sideOf(await get(scanAddress(this.opened.prior)));
     this.panes.open(this.side, this.prior);
-    this.setMode({ kind: "prior" });
+    this.setMode({ kind: `prior.${this.beside?.placed() ?? "waiting"}` });
   }
 
   makeTools() {
@@ -331,7 +342,7 @@ class Desk {
     byId("labels-tool").setAttribute("aria-pressed", String(this.panes.outlines));
   }
 
-  tellEcho() { const { echo, echoes = [] } = this.panes; byId("echo").value = String(echo); byId("echo-text").textContent = echoes[echo]?.te_s ? `${(echoes[echo].te_s * 1000).toFixed(1)} ms` : ""; }
+  tellEcho() { const { echo, echoes = [] } = this.panes; byId("echo").value = String(echo); byId("echo-text").textContent = echoes[echo]?.te_s ? `${(echoes[echo].te_s * 1000).toFixed(1)} ms${this.panes.isReading(echoes[echo]) ? ` · ${t("echo.read")}` : ""}` : ""; }
 
   plane(plane) {
     this.panes.setPlane(plane);

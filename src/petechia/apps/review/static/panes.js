@@ -10,7 +10,7 @@ const ORDER = ["magnitude", "swi", "mip", "chi", "r2star", "anatomy", "other"];
 const KEPT = "petechia.view";
 export const FIELD_MM = 40;
 
-const kindOf = (meta) => (meta.name === "mip" ? "mip" : ORDER.includes(meta.group) ? meta.group : "other");
+const kindOf = (meta) => (/(^|-)mip$/.test(meta.name) ? "mip" : ORDER.includes(meta.group) ? meta.group : "other");
 
 export class Panes {
   /** `desk` has state, labels and current; `side` is {geometry, volumes} of this scan. */
@@ -52,9 +52,11 @@ export class Panes {
     this.load();
   }
 
+  /** Whether dark spots are read, and their sizes measured, at the echo of a volume. */
+  isReading(meta) { const te = this.now.opened.summary?.reading_te_s; return Boolean(te && meta.te_s) && Math.abs(meta.te_s - te) < 1e-4; }
+
   reading() {
-    const te = this.now.opened.protocol?.reading_te_s ?? this.now.opened.summary?.reading_te_s;
-    const found = this.echoes.findIndex((meta) => te && Math.abs(meta.te_s - te) < 1e-4);
+    const found = this.echoes.findIndex((meta) => this.isReading(meta));
     return found < 0 ? Math.max(0, Math.ceil(this.echoes.length / 2) - 1 + (this.echoes.length > 2 ? 1 : 0)) : found;
   }
 
@@ -94,7 +96,10 @@ export class Panes {
   /** Give a pane's numbers to its canvas, as far as they are there. */
   show(pane) {
     const meta = this.meta(pane), numbers = pane.side.volumes.numbers(meta.name);
-    pane.title.textContent = pane.old ? `${t("prior.short")}: ${meta.title}` : pane.whole ? `${meta.title}, ${t("whole")}` : meta.title;
+    const placed = meta.placed || (pane.old ? "scanner" : ""), read = pane.kind === "magnitude" && !pane.old && this.isReading(meta);
+    const told = [pane.old ? `${t("prior.short")} (${t(`placed.${placed}`)}): ${meta.title}` : meta.title, !pane.old && placed && t(`placed.${placed}`), read && t("echo.read"), pane.whole && t("whole")];
+    pane.title.textContent = told.filter(Boolean).join(", ");
+    pane.title.title = [pane.title.textContent, meta.says].filter(Boolean).join(": ");
     if (!numbers || pane.side.volumes.share(meta.name) === 0) { return; }
     pane.slice.show(meta, numbers, this.windowOf(pane));
     this.draw();

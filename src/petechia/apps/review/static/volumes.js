@@ -26,12 +26,16 @@ class Line {
 export class Volumes {
   /** All of an opened scan. `changed(name)` is called when more of a volume is there. */
   constructor(opened, changed) {
-    this.scan = opened.scan; this.fingerprint = opened.fingerprint; this.changed = changed;
-    this.all = new Map(opened.volumes.map((meta) => [meta.name, { meta, numbers: null, slabs: meta.slabs.map(() => "no") }]));
+    this.scan = opened.scan; this.changed = changed;
+    this.all = new Map();
+    opened.volumes.forEach((meta) => this.put(meta));
     this.line = new Line();
     this.height = 0; /* slice in the middle of interest */
     this.rank = []; /* names, those shown first */
   }
+
+  /** Take a volume in, or another version of it. */
+  put(meta) { if (this.meta(meta.name)?.version !== meta.version) { this.all.set(meta.name, { meta, numbers: null, slabs: meta.slabs.map(() => "no") }); } }
 
   meta(name) { return this.all.get(name)?.meta; }
 
@@ -70,7 +74,7 @@ export class Volumes {
       return (away ? 10 + away : 0) + (rank < 0 ? 1000 : rank / 10);
     };
     const asked = this.line.ask(weight, async () => {
-      const bytes = await get(`/api/scans/${encodeURIComponent(this.scan)}/volumes/${name}/${n}?v=${encodeURIComponent(this.fingerprint)}`, "bytes");
+      const bytes = await get(`/api/scans/${encodeURIComponent(this.scan)}/volumes/${name}/${n}?v=${encodeURIComponent(volume.meta.version)}`, "bytes");
       volume.numbers.set(new Uint8Array(bytes), first * volume.meta.shape[0] * volume.meta.shape[1]);
       volume.slabs[n] = "yes";
       this.changed(name, this.share(name));
