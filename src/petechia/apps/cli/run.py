@@ -133,7 +133,10 @@ def run(args: argparse.Namespace) -> int:
     return conclude(outcomes, root)
 
 
-PLACES = ("input", "output", "out", "config", "mask", "field", "ct", "clinical", "calibration")
+PLACES = (
+    "input", "output", "out", "config", "mask", "field", "ct", "flair", "t2w", "t1w", "clinical",
+    "calibration",
+)  # fmt: skip
 """Words that name places; workers have other working folders."""
 
 
