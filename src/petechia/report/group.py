@@ -174,9 +174,20 @@ def _answer(page: GroupPage) -> dict[str, Any]:
             (OUTCOMES[row["outcome"]], f"{row['cases']} of {row['n']}: {percent(row['share'])} "
              f"({_interval(row)})")
             for row in whole if row["outcome"] != "presence"
-        ],
+        ] + _expected(first),
         "counted": counted,
     }  # fmt: skip
+
+
+def _expected(row: Row | None) -> list[tuple[str, str]]:
+    """Return the share that the probabilities of all findings expect."""
+    if row is None or row.get("with_detection") is None:
+        return []
+    interval = _interval(row, "with_detection")
+    return [
+        ("Any, expected by the probabilities of all findings",
+         f"{percent(row['with_detection'])} ({interval})")
+    ]  # fmt: skip
 
 
 def _interval(row: Row, kind: str = "wilson") -> str:
@@ -517,9 +528,10 @@ def _changes(page: GroupPage) -> dict[str, Any] | None:
         ],
         "incidence": [
             {
-                "factor": "All" if r["factor"] == "all" else _title(page, r["factor"]),
+                "factor": "All" if r["factor"] == "all" else capital(_title(page, r["factor"])),
                 "group": "" if r["group"] == "all" else plain(r["group"]), "people": r["people"],
-                "new": r["new"], "years": _two(r["person_years"]),
+                "new": " to ".join(dict.fromkeys(str(r[k]) for k in ("new", "new_most"))),
+                "out": r["not_followed"], "other": r["other_protocol"], "years": _two(r["person_years"]),
                 "rate": ratio_text(r, "rate"), "robust": ratio_text(r, "rate_robust"),
                 "risk": f"{r['with_new']}: {ratio_text(r, 'risk')}",
             }
