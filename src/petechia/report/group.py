@@ -531,7 +531,8 @@ def _changes(page: GroupPage) -> dict[str, Any] | None:
                 "factor": "All" if r["factor"] == "all" else capital(_title(page, r["factor"])),
                 "group": "" if r["group"] == "all" else plain(r["group"]), "people": r["people"],
                 "new": " to ".join(dict.fromkeys(str(r[k]) for k in ("new", "new_most"))),
-                "out": r["not_followed"], "other": r["other_protocol"], "years": _two(r["person_years"]),
+                "out": r["not_followed"], "other": r["other_protocol"],
+                "years": _two(r["person_years"]),
                 "rate": ratio_text(r, "rate"), "robust": ratio_text(r, "rate_robust"),
                 "risk": f"{r['with_new']}: {ratio_text(r, 'risk')}",
             }
