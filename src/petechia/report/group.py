@@ -108,10 +108,19 @@ def render_group(page: GroupPage) -> str:
             protocols=_protocols(page),
             missing=_missing(page),
             methods=methods_of(facts["plan"], page.tables),
-            files=[(n, page.titles.get(n.rsplit(".", 1)[0], "")) for n in page.files],
+            files=_files(page),
             ignored=[plain(name) for name in facts["ignored"]],
         )
     )
+
+
+def _files(page: GroupPage) -> list[tuple[str, list[str]]]:
+    """Return the title of each table with its files, and what else there is."""
+    by: dict[str, list[str]] = {}
+    for name in page.files:
+        by.setdefault(name.rsplit(".", 1)[0], []).append(name)
+    words = {"tables": "What each column means"}
+    return [(page.titles.get(stem, words.get(stem, stem)), by[stem]) for stem in sorted(by)]
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -305,7 +314,7 @@ def _counts(page: GroupPage) -> dict[str, Any] | None:
         cells = [DASH] * 7
         if row["n"]:
             cells = [
-                str(row["total"]), f"{row['mean']:g}", number(row["sd"], 1),
+                str(row["total"]), number(row["mean"], 2), number(row["sd"], 1),
                 f"{row['median']:g} ({row['q1']:g} to {row['q3']:g})", str(row["most"]),
                 str(row["bin_>=5"]), str(row["above_10"]),
             ]  # fmt: skip
@@ -383,7 +392,7 @@ def _forests(page: GroupPage) -> list[dict[str, Any]]:
         out.append(
             {
                 "title": OUTCOMES[outcome],
-                "model": plain(next((r["model"] for r in fitted), rows[0]["model"])),
+                "model": plain("; ".join(dict.fromkeys(r["model"] for r in fitted or rows))),
                 "measure": capital(measure),
                 "svg": forest(
                     drawn, capital(measure),
