@@ -78,13 +78,13 @@ def uncertain_prevalence(
     about = {"measure": "proportion", "method": "Rubin's rules over draws, logit", "n": n}
     if not n:
         return Estimate(why="no scan", **about)  # type: ignore[arg-type]
-    any_ = [1 - float(np.prod(1 - _checked(p))) for p in probabilities]
-    cases = (draw_counts(probabilities, rng, n_draws) > 0).sum(axis=1)
+    any_ = np.array([1 - float(np.prod(1 - _checked(p))) for p in probabilities])
+    cases = (rng.random((n_draws, n)) < any_).sum(axis=1)
     logits = np.log((cases + 0.5) / (n - cases + 0.5))
     spread = 1 / (cases + 0.5) + 1 / (n - cases + 0.5)
     told = rubin(logits, spread, df_complete=max(n - 1, 1), level=level).estimate
     low, high = (float(v) for v in expit([told.low, told.high]))
-    return Estimate(value=float(np.mean(any_)), low=low, high=high, se=NAN, **about)  # type: ignore[arg-type]
+    return Estimate(value=float(any_.mean()), low=low, high=high, se=NAN, **about)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

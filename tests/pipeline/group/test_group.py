@@ -80,6 +80,11 @@ def test_prevalence_is_that_of_the_summaries_counted_again(group, cohort):
             n += 1
             counted += told["counts"]["total"] > 0
     whole = group.tables["prevalence"].rows[0]
+    expected = [
+        1 - np.prod(1 - np.array(s.probabilities)) for s in read_scans(cohort.output) if s.assessed
+    ]
+    assert whole["with_detection"] == pytest.approx(np.mean(expected), rel=1e-5)
+    assert whole["with_detection_low"] < whole["with_detection"] < whole["with_detection_high"]
     assert (whole["cases"], whole["n"], whole["not_assessable"]) == (counted, n, 1)
     assert whole["wilson_low"] < whole["share"] < whole["wilson_high"]
     assert n == 159

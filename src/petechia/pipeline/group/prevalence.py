@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from petechia.cohort.detection import uncertain_prevalence
 from petechia.cohort.prevalence import prevalence
 from petechia.pipeline.group.factors import Column
 from petechia.pipeline.group.frame import BINS, PATTERNS, Frame, grouped
@@ -31,6 +32,7 @@ def groups_of(frame: Frame, plan: Plan) -> list[Column]:
 
 
 NO_GROUPS = ("days", "timepoint")
+"""Columns of the sessions: they tell visits apart, not people."""
 
 
 def default_groups(frame: Frame) -> list[str]:
@@ -64,7 +66,10 @@ def prevalence_table(frame: Frame, plan: Plan) -> Table:
         "group": "group", "cases": "people with it", "n": "people in whom it could be told",
         "not_assessable": "people left out", "share": "cases / n",
         "wilson_low": "Wilson's interval", "wilson_high": "", "exact_low": "exact interval "
-        "(Clopper-Pearson)", "exact_high": "",
+        "(Clopper-Pearson)", "exact_high": "", "with_detection": "share expected by the "
+        "probabilities of all findings, also those not counted (any microbleed only)",
+        "with_detection_low": "interval over people and over the detector's doubt",
+        "with_detection_high": "",
     }  # fmt: skip
     out = Table("prevalence", "Prevalence", columns)
     chosen = frame.take(frame.chosen)
@@ -78,15 +83,29 @@ def prevalence_table(frame: Frame, plan: Plan) -> Table:
             present = np.where(np.isnan(value), np.nan, value == BINS.index(">=5"))
         else:
             present = chosen.outcome(name)
-        _row(out, name, "all", "all", present, plan.level)
+        chances = _chances(chosen) if name == "presence" else np.full(len(present), np.nan)
+        _row(out, (name, "all", "all"), present, chances, plan)
         for column in groups:
             for word, who in parts(column):
-                _row(out, name, column.factor.name, word, present[who], plan.level)
+                _row(out, (name, column.factor.name, word), present[who], chances[who], plan)
     return out
 
 
-def _row(out: Table, outcome: str, factor: str, group: str, present: Floats, level: float) -> None:
-    told = prevalence(present, name=group, level=level)
+def _chances(frame: Frame) -> Floats:
+    """Return each scan's probability of any microbleed; NaN where it was not assessed."""
+    return np.array(
+        [1 - np.prod(1 - np.array(s.probabilities)) if s.assessed else np.nan for s in frame.scans]
+    )
+
+
+def _row(
+    out: Table, what: tuple[str, str, str], present: Floats, chances: Floats, plan: Plan
+) -> None:
+    outcome, factor, group = what
+    told = prevalence(present, name=group, level=plan.level)
+    sure = chances[np.isfinite(chances)]
+    rng = np.random.default_rng([plan.seed, *map(ord, factor + group)])
+    doubt = uncertain_prevalence(list(sure[:, None]), rng, level=plan.level)
     out.add(
         outcome=outcome,
         factor=factor,
@@ -99,6 +118,9 @@ def _row(out: Table, outcome: str, factor: str, group: str, present: Floats, lev
         wilson_high=tidy(told.wilson[1]) if told.assessable else None,
         exact_low=tidy(told.exact[0]) if told.assessable else None,
         exact_high=tidy(told.exact[1]) if told.assessable else None,
+        with_detection=tidy(doubt.value),
+        with_detection_low=tidy(doubt.low),
+        with_detection_high=tidy(doubt.high),
     )
 
 
