@@ -108,10 +108,19 @@ def render_group(page: GroupPage) -> str:
             protocols=_protocols(page),
             missing=_missing(page),
             methods=methods_of(facts["plan"], page.tables),
-            files=[(n, page.titles.get(n.rsplit(".", 1)[0], "")) for n in page.files],
+            files=_files(page),
             ignored=[plain(name) for name in facts["ignored"]],
         )
     )
+
+
+def _files(page: GroupPage) -> list[tuple[str, list[str]]]:
+    """Return the title of each table with its files, and what else there is."""
+    by: dict[str, list[str]] = {}
+    for name in page.files:
+        by.setdefault(name.rsplit(".", 1)[0], []).append(name)
+    words = {"tables": "What each column means"}
+    return [(page.titles.get(stem, words.get(stem, stem)), by[stem]) for stem in sorted(by)]
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -174,9 +183,20 @@ def _answer(page: GroupPage) -> dict[str, Any]:
             (OUTCOMES[row["outcome"]], f"{row['cases']} of {row['n']}: {percent(row['share'])} "
              f"({_interval(row)})")
             for row in whole if row["outcome"] != "presence"
-        ],
+        ] + _expected(first),
         "counted": counted,
     }  # fmt: skip
+
+
+def _expected(row: Row | None) -> list[tuple[str, str]]:
+    """Return the share that the probabilities of all findings expect."""
+    if row is None or row.get("with_detection") is None:
+        return []
+    interval = _interval(row, "with_detection")
+    return [
+        ("Any, expected by the probabilities of all findings",
+         f"{percent(row['with_detection'])} ({interval})")
+    ]  # fmt: skip
 
 
 def _interval(row: Row, kind: str = "wilson") -> str:
@@ -294,7 +314,7 @@ def _counts(page: GroupPage) -> dict[str, Any] | None:
         cells = [DASH] * 7
         if row["n"]:
             cells = [
-                str(row["total"]), f"{row['mean']:g}", number(row["sd"], 1),
+                str(row["total"]), number(row["mean"], 2), number(row["sd"], 1),
                 f"{row['median']:g} ({row['q1']:g} to {row['q3']:g})", str(row["most"]),
                 str(row["bin_>=5"]), str(row["above_10"]),
             ]  # fmt: skip
@@ -372,7 +392,7 @@ def _forests(page: GroupPage) -> list[dict[str, Any]]:
         out.append(
             {
                 "title": OUTCOMES[outcome],
-                "model": plain(next((r["model"] for r in fitted), rows[0]["model"])),
+                "model": plain("; ".join(dict.fromkeys(r["model"] for r in fitted or rows))),
                 "measure": capital(measure),
                 "svg": forest(
                     drawn, capital(measure),
@@ -517,9 +537,11 @@ def _changes(page: GroupPage) -> dict[str, Any] | None:
         ],
         "incidence": [
             {
-                "factor": "All" if r["factor"] == "all" else _title(page, r["factor"]),
+                "factor": "All" if r["factor"] == "all" else capital(_title(page, r["factor"])),
                 "group": "" if r["group"] == "all" else plain(r["group"]), "people": r["people"],
-                "new": r["new"], "years": _two(r["person_years"]),
+                "new": " to ".join(dict.fromkeys(str(r[k]) for k in ("new", "new_most"))),
+                "out": r["not_followed"], "other": r["other_protocol"],
+                "years": _two(r["person_years"]),
                 "rate": ratio_text(r, "rate"), "robust": ratio_text(r, "rate_robust"),
                 "risk": f"{r['with_new']}: {ratio_text(r, 'risk')}",
             }

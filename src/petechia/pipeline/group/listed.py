@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from petechia.pipeline.group.frame import Frame
+from petechia.pipeline.group.prevalence import NO_GROUPS
 from petechia.pipeline.group.scans import COMPARTMENTS, in_template
 from petechia.pipeline.group.tables import Table, tidy
 
@@ -196,7 +197,8 @@ def characteristics_table(frame: Frame) -> Table:
         "without": present == 0,
     }
     for column in rows.people.values():
-        if not column.factor.known or column.factor.text or not column.n_levels:
+        over_time = column.factor.name in NO_GROUPS
+        if not column.factor.known or column.factor.text or over_time or not column.n_levels:
             continue
         known = ~np.isnan(column.values)
         common = {"factor": column.factor.name, "unit": column.factor.unit or None,

@@ -32,6 +32,7 @@ def groups_of(frame: Frame, plan: Plan) -> list[Column]:
 
 
 NO_GROUPS = ("days", "timepoint")
+"""Columns of the sessions: they tell visits apart, not people."""
 
 
 def default_groups(frame: Frame) -> list[str]:
