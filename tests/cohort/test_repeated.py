@@ -221,3 +221,13 @@ def test_rows_of_one_person_count_once():
     apart = ratio_of_totals(a, b)
     twice = ratio_of_totals(a * 2, b * 2, person=[0, 1, 2, 3] * 2)
     assert (twice.value, twice.se, twice.n) == pytest.approx((apart.value, apart.se, 4))
+
+
+def test_a_correlation_that_does_not_converge_gives_way_to_independence():
+    # two scans of each, always one with and one without: a correlation of -1
+    rng = np.random.default_rng(13)
+    x = rng.normal(size=24)
+    table = {"y": np.tile([0.0, 1.0], 12), "x": x, "who": np.repeat(np.arange(12), 2)}
+    fit = gee(build_design(table, "y", ["x"], (), group="who"), "binomial")
+    assert fit.ok, fit.said
+    assert np.isfinite(fit.term("x").p)

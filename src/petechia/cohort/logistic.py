@@ -15,6 +15,7 @@ from petechia.core.logistic import expit
 from petechia.errors import ParameterError
 
 PENALTIES = ("auto", "none", "firth")
+STEPS = 60
 MEASURE = "odds ratio"
 
 
@@ -114,21 +115,23 @@ class _Penalised:
         free = np.array([k for k in range(len(start)) if k != held], dtype=np.intp)
         b = start.copy()
         value, score, information = self.parts(b)
-        for _ in range(200):
-            if not len(free) or np.abs(score[free]).max() < 1e-7:
+        for _ in range(STEPS):
+            if not len(free):
                 return b, value, True
             step = np.linalg.lstsq(information[np.ix_(free, free)], score[free], rcond=None)[0]
+            if float(score[free] @ step) < 1e-11:  # twice what is left to gain
+                return b, value, True
             step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
             size = 1.0
-            while size > 1e-10:
+            while size > 1e-5:
                 moved = b.copy()
                 moved[free] += size * step
                 told = self.parts(moved)
-                if told[0] >= value - 1e-12:
+                if told[0] >= value:
                     break
                 size /= 2
             else:
-                return b, value, bool(np.abs(score[free]).max() < 1e-4)
+                return b, value, bool(score[free] @ step < 1e-6)
             b, (value, score, information) = moved, told
         return b, value, False
 
@@ -145,16 +148,20 @@ def _firth(design: Design, notes: tuple[str, ...], level: float) -> Fit:
     covariance = back @ np.linalg.pinv(plain.parts(b)[2], hermitian=True) @ back.T
     value = back @ b
     se = np.sqrt(np.diag(covariance))
-    # profiles are taken on the design's own columns; start where the maximum is
-    own = _Penalised(design.x, design.y, design.offset)
+    size = np.diag(back)  # of the slopes: profiles are the same on standardised columns
     terms = []
     for k, name in enumerate(design.names):
-        low, high, p = _profile(own, value, k, float(se[k]), level)
+        if name == "intercept" and len(design.names) > 1:  # of nobody: Wald's will do
+            low, high = (float(value[k] + way * se[k]) for way in stats.norm.interval(level))
+            p = float(2 * stats.norm.sf(abs(value[k]) / se[k]))
+        else:
+            ends = _profile(plain, b, k, float(se[k] / size[k]), level)
+            low, high, p = ends[0] * size[k], ends[1] * size[k], ends[2]
         terms.append(
             Term(
-                name=name, coefficient=float(value[k]), se=float(se[k]), low=low, high=high, p=p,
-                ratio=float(np.exp(value[k])), ratio_low=float(np.exp(low)),
-                ratio_high=float(np.exp(high)),
+                name=name, coefficient=float(value[k]), se=float(se[k]), low=float(low),
+                high=float(high), p=p, ratio=_power(value[k]), ratio_low=_power(low),
+                ratio_high=_power(high),
             )
         )  # fmt: skip
     return Fit(
@@ -163,6 +170,10 @@ def _firth(design: Design, notes: tuple[str, ...], level: float) -> Fit:
         n=len(design.y), left_out=design.left_out, notes=notes, log_likelihood=top, aic=NAN,
         statistics={"events": float(design.y.sum())}, covariance=covariance,
     )  # fmt: skip
+
+
+def _power(value: float) -> float:
+    return float(np.exp(np.clip(value, -700, 700))) if np.isfinite(value) else float(np.exp(value))
 
 
 def _profile(

@@ -51,9 +51,10 @@ def gee(
 
     Notes
     -----
-    Below 40 groups the errors are bias-reduced (Mancl & DeRouen); Student's t of groups less
-    coefficients always. Below 5 groups, or with no more groups than coefficients, there is no
-    fit. The dispersion of the negative binomial is that of independent rows.
+    Where an exchangeable correlation does not converge, independence is taken, with a note: the
+    errors hold all the same. Below 40 groups the errors are bias-reduced (Mancl & DeRouen);
+    Student's t of groups less coefficients always. Below 5 groups, or with no more groups than
+    coefficients, there is no fit. The dispersion of the negative binomial is that of independent rows.
 
     References
     ----------
@@ -83,6 +84,9 @@ def gee(
             cov_struct=getattr(sm.cov_struct, correlation.capitalize())(),
         ).fit(maxiter=200, cov_type="bias_reduced" if few else "robust")
     )  # fmt: skip
+    if (made is None or not made.converged) and correlation == "exchangeable":
+        note = "with an exchangeable correlation it did not converge: independence, errors robust"
+        return gee(replace(design, notes=(*design.notes, note)), family, "independence", level)
     if made is None or not made.converged:
         said = f"the iteration did not converge ({heard or 'no reason told'})"
         return unfitted(design, model, measure, "not_converged", said)
