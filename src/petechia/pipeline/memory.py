@@ -2,6 +2,7 @@
 
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 
@@ -38,12 +39,14 @@ def estimate_mb(shape: tuple[int, ...], n_volumes: int) -> float:
 
 def need_mb(ref: ScanRef) -> float:
     """Return the peak memory that a scan is thought to take, from headers alone [MB]."""
-    n_volumes, largest = 0, (0,)
+    n_volumes = 0
+    largest: tuple[int, ...] = (0,)
     for path in ref.paths:
         if not is_nifti(path):
             continue
         try:
-            shape = tuple(int(n) for n in nib.load(path).shape)
+            image: Any = nib.load(path)
+            shape = tuple(int(n) for n in image.shape)
         except Exception:  # whatever is wrong with it, reading the scan will say so
             return UNREAD_MB
         n_volumes += shape[3] if len(shape) > 3 else 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -96,7 +97,7 @@ def read_cluster(config: Path | None) -> ClusterParams | None:
         raise ParameterError(f"{table!r} is not a table", where=where, mend="Write [cluster].")
     kinds = get_type_hints(ClusterParams)
     known = [f.name for f in fields(ClusterParams)]
-    given = {}
+    given: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
             raise ParameterError(
@@ -152,12 +153,12 @@ def slurm_cluster(params: ClusterParams) -> Iterator[str]:
     """Ask SLURM for jobs; yield the address of their scheduler, which runs here."""
     require_distributed()
     try:
-        from dask_jobqueue import SLURMCluster
+        jobqueue: Any = import_module("dask_jobqueue")
     except ImportError:
         raise DependencyError(
             "the package dask-jobqueue is not installed", where="[cluster]", mend=MISSING
         ) from None
-    with SLURMCluster(**params.as_slurm()) as cluster:
+    with jobqueue.SLURMCluster(**params.as_slurm()) as cluster:
         # not `scale`: jobs that end, by their time or a fault, are asked for again
         cluster.adapt(minimum_jobs=params.jobs, maximum_jobs=params.jobs)
         yield str(cluster.scheduler_address)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from petechia.errors import ParameterError, TransferError
@@ -160,6 +161,11 @@ def _client(address: str, params: DaskParams, heard: list[int]) -> Iterator[Any]
             client.close(timeout=2)
 
 
+def _suits(entry: Entry[Any], worker: str, there: set[str]) -> bool:
+    """Return whether an item may go to a worker: not to one it failed at, if there is another."""
+    return worker not in entry.avoid or entry.avoid >= there
+
+
 class _Carrier:
     """Sends items to idle workers and brings back what became of them."""
 
@@ -256,7 +262,7 @@ class _Carrier:
         sent = False
         there = set(self.workers)
         for worker in self._idle():
-            entry = self.ledger.take(fits=lambda e, w=worker: w not in e.avoid or e.avoid >= there)
+            entry = self.ledger.take(fits=partial(_suits, worker=worker, there=there))
             if entry is None:
                 continue
             try:
