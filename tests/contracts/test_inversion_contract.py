@@ -14,6 +14,7 @@ RADIUS_MM = 3.0
 
 ABSOLUTE = {
     "nltv": ("radians_per_ppm", -1),
+    "nltgv": ("radians_per_ppm", -1),
     "medi": ("radians_per_ppm", -1),
     "ndi": ("radians_per_ppm", -1),
     "star": ("strong_ppm", 1),

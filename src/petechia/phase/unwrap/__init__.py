@@ -27,7 +27,7 @@ METHODS: dict[str, Method] = {
         summary="regions joined over their most reliable edges; exact, needs no magnitude",
         doi="10.1364/AO.46.006623",
     ),
-    "temporal": Method(
+    "temporal_echoes": Method(
         load="petechia.phase.unwrap.temporal:temporal",
         params="TemporalParams",
         needs=("phase_rad", "magnitude", "te_s", "mask"),

@@ -14,6 +14,7 @@ from petechia.core.kernels import dipole_kernel
 from petechia.core.morphology import Mask
 from petechia.qsm.inversion.admm import Problem, Volume, problem_of
 from petechia.qsm.inversion.least_squares import source_scale
+from petechia.qsm.inversion.nltv import settle_turns
 
 log = logging.getLogger(__name__)
 LARGEST = 4 / 9
@@ -90,8 +91,9 @@ def ndi(
     -----
     Two round trips of transforms a step. The steps carry momentum (Nesterov), so that 30 of them
     go as far as some hundreds without; sources outside the mask come more slowly
-    (`source_scale`). In the first third the misfit is taken as it is, not on the circle: next to
-    strong sources a map of 0 is turns away, and the nearest minimum the wrong one.
+    (`source_scale`). Where the field spans more than a turn, a robust inversion tells first
+    which turn a voxel is in (`settle_turns`), and the first third of the steps takes the misfit
+    as it is, not on the circle: from a map of 0 the nearest minimum may be a wrong one.
 
     References
     ----------
@@ -101,6 +103,7 @@ def ndi(
     problem = problem_of(field_ppm, weights, mask, grid, params.pad_mm)
     if problem is None:
         return np.zeros(grid.shape, dtype=np.float32)
+    settle_turns(problem, np.float32(params.radians_per_ppm * problem.rms))
     return problem.whole(_descended(problem, params), mask)
 
 
