@@ -371,3 +371,33 @@ def test_bad_words_and_files_are_told_before_anything_is_written(words, message,
     assert len(said.err.strip().splitlines()) == 1
     assert re.search(message, said.err), said.err
     assert {path: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
+
+
+def test_sources_apart_and_what_was_assumed(petechia, files):
+    common = ["--mag", echoes(files, "m"), "--phase", echoes(files, "p"), "--te", times()]
+    common += ["--b0", "3", "--mask", files / "mask.nii.gz", "--phase-sign", "+1"]
+    one, other, valid = (files / f"{n}.nii.gz" for n in ("iron", "calcium", "valid"))
+    said = petechia("separate", *common, one, other, "--valid", valid)
+    assert said.code == 0, said.err
+    assert "R2' is R2* less 12.3 /s, assumed for all tissue" in said.out
+    positive, negative = read_nifti(one).only, read_nifti(other).only
+    known = read_nifti(valid).only > 0
+    assert positive.min() >= 0
+    assert negative.max() <= 0
+    assert not positive[~known].any()
+    assert positive.any()
+    said = petechia("separate", *common, "--r2", "20", "--r2prime", valid, one, other)
+    assert said.code == 2
+    assert "more than one of --r2" in said.err
+
+
+def test_vessels_of_an_image_bright_or_dark(petechia, files):
+    x, y, _ = (axis - n // 2 for axis, n in zip(np.indices(SHAPE), SHAPE, strict=True))
+    image = np.exp(-(x**2 + y**2) / 4).astype(np.float32)
+    write_nifti(files / "bright.nii.gz", image, GRID)
+    write_nifti(files / "dark.nii.gz", 3 - image, GRID)
+    for name, words in (("bright", []), ("dark", ["--dark"])):
+        said = petechia("vessels", files / f"{name}.nii.gz", files / "v.nii.gz", *words)
+        assert said.code == 0, said.err
+        found = read_nifti(files / "v.nii.gz").only
+        assert found[17, 16, 15] > 0.5 > 10 * found[5, 5, 15]
