@@ -30,7 +30,7 @@ class Served:
         self.said = ""
         link = self._link(time.monotonic() + 60)
         self.base, _, token = link.partition("/?token=")
-        self.http = httpx.Client(base_url=self.base, timeout=30)
+        self.http = httpx.Client(base_url=self.base, timeout=240)
         assert self.http.get("/", params={"token": token}).status_code == 303
         self.csrf = self.http.get("/api/session").json()["csrf"]
 

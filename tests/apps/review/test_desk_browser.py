@@ -351,14 +351,11 @@ def test_five_hundred_findings_stay_quick(desk, server):
     opened(desk, server, "sub-03")
     desk.click("#unlikely")
     desk.until(f"document.querySelectorAll('#findings button').length === {MANY}")
-    whole = desk.run(
-        "Math.min(...[1, 2, 3].map(() => { const d = petechiaDesk; d.list.rows.clear();"
-        " d.list.order = ''; const t = performance.now(); d.show(); return performance.now() - t; }))"
+    whole = desk.spent_ms(
+        "(() => { const d = petechiaDesk; d.list.rows.clear(); d.list.order = ''; d.show(); })()"
     )
-    one = desk.run(
-        "Math.min(...[1, 2, 3].map(() => { const t = performance.now(); petechiaDesk.step(1);"
-        " return performance.now() - t; }))"
-    )
+    one = desk.spent_ms("petechiaDesk.step(1)")
+    assert min(one, whole) > 0
     assert whole < 100  # all rows made anew
     assert one < 100
 

@@ -153,7 +153,8 @@ def _listening(args: argparse.Namespace) -> "socket.socket":
 def _say(args: argparse.Namespace, access: "Access") -> None:
     print("Research use only. Not a medical device.")
     if access.header:
-        print(f"listening at {args.host}, port {access.port}; readers by {access.header}")
+        at = args.host if args.host.startswith("unix:") else f"{args.host}, port {access.port}"
+        print(f"listening at {at}; readers by {access.header}")
     for reader in access.readers if not access.header else ():
         print(f"{reader}: {access.link(reader)}")
     print("Ctrl-C stops; decisions are kept as they are made.", flush=True)

@@ -190,6 +190,9 @@ def _ball(at: npt.NDArray[np.float64], grid: Grid) -> Voxels:
 def split(flat: Voxels, places_mm: Sequence[Sequence[float]], grid: Grid) -> tuple[Runs, Runs]:
     """Return voxels in two: each goes to the nearer of two places.
 
+    Floods from the two places, over the image or over the depth of the outline, were worse on
+    touching balls (`validation/split.py`).
+
     Raises
     ------
     ParameterError

@@ -97,7 +97,7 @@ export class Panes {
   show(pane) {
     const meta = this.meta(pane), numbers = pane.side.volumes.numbers(meta.name);
     const placed = meta.placed || (pane.old ? "scanner" : ""), read = pane.kind === "magnitude" && !pane.old && this.isReading(meta);
-    const told = [pane.old ? `${t("prior.short")} (${t(`placed.${placed}`)}): ${meta.title}` : meta.title, !pane.old && placed && t(`placed.${placed}`), read && t("echo.read"), pane.whole && t("whole")];
+    const told = [pane.old ? `${t("prior.short")}: ${meta.title}` : meta.title, placed && t(`placed.${placed}`), read && t("echo.read"), pane.whole && t("whole")];
     pane.title.textContent = told.filter(Boolean).join(", ");
     pane.title.title = [pane.title.textContent, meta.says].filter(Boolean).join(": ");
     if (!numbers || pane.side.volumes.share(meta.name) === 0) { return; }
