@@ -182,10 +182,10 @@ def periventricular(load: Load, source: str = "FLAIR") -> Sign:
         return _graded(0, 0 if load.periventricular_ml < 0.5 * LEAST_ML else 1, measure, source)
     low, high = between(load.reach_mm, (BAND_MM, HALO_MM))
     if load.covered < LINED:  # caps, however long
-        high = min(high, 1 if load.covered < LINED * (1 - 2 * DOUBT) else high)
-        low = 0 if high == 0 else min(low, 0)
+        low = 0
+        high = 0 if load.covered < LINED * (1 - 2 * DOUBT) else high
     if load.periventricular_ml < 4 * LEAST_ML:
-        return _graded(0, 1 + min(high, 0), measure, source)
+        return _graded(0, 1, measure, source)
     return _graded(1 + low, 1 + high, measure, source)
 
 
