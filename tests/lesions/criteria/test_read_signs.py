@@ -32,6 +32,14 @@ def test_what_was_not_assessed_stays_unknown():
     assert facts.grade("fazekas_deep").source == ""
 
 
+def test_a_count_without_bounds_claims_nothing():
+    open_ = {"state": "no", "low": 0, "high": None}
+    facts = with_read(read_facts({}, "f"), {"lacunes": open_, "subcortical_spots": open_})
+    assert facts.read == {}
+    some = with_read(read_facts({}, "f"), {"lacunes": {"state": "yes", "low": 2, "high": None}})
+    assert some.count_above("lacunes", 0).values == (True,)
+
+
 def test_what_is_no_count_or_grade_never_enters():
     facts = with_read(read_facts({}, "f"), {"edema": sign(1, 1), "other_cause": sign(0, 0)})
     assert facts.read == {}
