@@ -77,3 +77,14 @@ def test_what_is_no_segmentation_is_named(tmp_path):
     (tmp_path / "broken.mgz").write_bytes(b"no")
     with pytest.raises(FileError, match="cannot be read"):
         read_segmentation(tmp_path / "broken.mgz")
+
+
+def test_a_flair_of_the_same_session_is_found(tmp_path):
+    anat = tmp_path / NAME.folder
+    anat.mkdir(parents=True)
+    own = anat / f"{NAME.prefix}_FLAIR.nii.gz"
+    own.touch()
+    (anat / f"{NAME.prefix}_desc-x_FLAIR.json").touch()
+    found = find_beside(tmp_path, NAME)
+    assert found.flair == own
+    assert own in found.paths

@@ -55,11 +55,16 @@ def _assessed(sign: Mapping[str, Any]) -> bool:
 def _number(sign: Mapping[str, Any]) -> str:
     """Return `2 (77.1 mL ...)`, `1-2, unsure (...)`."""
     low, high = sign.get("low"), sign.get("high")
-    number = f"{low}" if low == high else f"{low}-{high}"
+    if low is None or (high is None and not low):
+        number = ""
+    elif high is None:
+        number = t("at least {n}", n=low)
+    else:
+        number = f"{low}" if low == high else f"{low}-{high}"
     measure = said(plain(sign.get("measure") or ""))
     unsure = t("unsure") if sign.get("state") == "unsure" else ""
     said_of_it = ", ".join(part for part in (unsure, measure) if part and part != number)
-    return f"{number} ({said_of_it})" if said_of_it else number
+    return f"{number} ({said_of_it})".strip() if said_of_it else number
 
 
 def _not_assessed(sign: Mapping[str, Any]) -> str:

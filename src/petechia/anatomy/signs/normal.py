@@ -12,8 +12,9 @@ Volume = npt.NDArray[np.float32]
 SHADING_MM = 22.0
 """Width of the smooth shading that is taken off."""
 NORMAL = (0.78, 1.22)
-"""Ratios that may belong to normal white matter."""
-ROUNDS = 4
+"""Ratios that may belong to normal white matter in the end."""
+WINDOWS = (0.4, 0.35, 0.3, 0.25, 0.22, 0.22, 0.22, 0.22)
+"""What is taken for normal white matter, in rounds: so near to 1."""
 LEAST_ML = 30.0
 """Less white matter in view than this gives no level."""
 
@@ -42,7 +43,7 @@ def over_white_matter(image: npt.NDArray[np.floating], places: Places) -> Normal
     """Return a scan over its normal white matter, or None when too little of that is seen.
 
     The level is the median where the template has white matter; the shading is the smooth
-    mean of what stays within a fifth of it, found in rounds, so that neither hyperintensity
+    mean of what stays near it, found in rounds, so that neither hyperintensity
     nor fluid enters.
 
     Parameters
@@ -61,14 +62,15 @@ def over_white_matter(image: npt.NDArray[np.floating], places: Places) -> Normal
         return None
     ratio = seen / np.float32(level)
     blocks = Blocks.of(places.grid, 4.0)
-    shade = np.ones_like(ratio)
-    for _ in range(ROUNDS):
-        use = white & (ratio > NORMAL[0]) & (ratio < NORMAL[1])
+    small_shade = np.ones(blocks.coarse.shape, dtype=np.float32)
+    for width in WINDOWS:
+        use = white & (np.abs(ratio - 1) < width)
         weight = blur(blocks.reduce(use), blocks.coarse, SHADING_MM)
-        total = blur(blocks.reduce(np.where(use, seen, 0)), blocks.coarse, SHADING_MM)
-        mean = (total + 1e-4 * level) / (weight + 1e-4)
-        shade = np.maximum(blocks.expand(np.asarray(mean, dtype=np.float32)), 0.05 * level)
-        ratio = seen / shade
+        total = blur(blocks.reduce(np.where(use, ratio, 0)), blocks.coarse, SHADING_MM)
+        # what is left of the shading: a smooth mean alone would fall short of a steep one
+        small_shade = small_shade * (total + 1e-4) / (weight + 1e-4)
+        shade = blocks.expand(np.asarray(np.clip(small_shade, 0.1, 10), dtype=np.float32))
+        ratio = seen / (shade * np.float32(level))
     values = ratio[white & (ratio > NORMAL[0]) & (ratio < NORMAL[1])]
     if values.size < 100:
         return None

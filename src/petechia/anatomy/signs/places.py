@@ -16,7 +16,7 @@ from petechia.core.morphology import Mask, bounding_box, distance_inside_mm
 
 Volume = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
-WORK_MM = 1.8
+WORK_MM = 2.5
 """Anatomy is brought along on voxels of this size; registration is no finer."""
 LOBES = ("frontal", "parietal", "temporal", "occipital", "insula")
 WHITE = ("deep_periventricular_wm", "corpus_callosum", "internal_capsule", "external_capsule")

@@ -26,8 +26,6 @@ FOCUS_MM, CONFLUENT_MM = 10.0, 20.0
 """Diameter of the largest patch apart from which deep hyperintensity is grade 2, and 3."""
 DOUBT = 0.15
 """A measure within this part of a limit leaves the grade on both sides of it open."""
-COUNT_DOUBT = 0.25
-"""A count of dots is known to about this part of it."""
 THICK_MM = 5.6
 """Thicker slices of a FLAIR are not read for lacunes."""
 
@@ -41,7 +39,8 @@ class Sign:
     state : str
         A word of `STATES`.
     low, high : int or None
-        Between which its number or grade lies; `high` None: no upper bound.
+        Between which its number or grade lies; `high` None: no upper bound. Both None: nothing
+        is claimed of it.
     measure : str
         What was measured, with its unit.
     source : str
@@ -182,10 +181,10 @@ def periventricular(load: Load, source: str = "FLAIR") -> Sign:
         return _graded(0, 0 if load.periventricular_ml < 0.5 * LEAST_ML else 1, measure, source)
     low, high = between(load.reach_mm, (BAND_MM, HALO_MM))
     if load.covered < LINED:  # caps, however long
-        high = min(high, 1 if load.covered < LINED * (1 - 2 * DOUBT) else high)
-        low = 0 if high == 0 else min(low, 0)
+        low = 0
+        high = 0 if load.covered < LINED * (1 - 2 * DOUBT) else high
     if load.periventricular_ml < 4 * LEAST_ML:
-        return _graded(0, 1 + min(high, 0), measure, source)
+        return _graded(0, 1, measure, source)
     return _graded(1 + low, 1 + high, measure, source)
 
 
@@ -216,26 +215,24 @@ def _graded(low: int, high: int, measure: str, source: str) -> Sign:
 
 def _spots(load: Load, source: str) -> Sign:
     left, right = load.spots
-    n = left + right
-    sign = _count(n, source)
-    return Sign(
-        state=sign.state, low=sign.low, high=sign.high, source=source,
-        measure=f"{n}: {left} left, {right} right",
-    )  # fmt: skip
+    return _count(left + right, source, f"{left + right}: {left} left, {right} right")
 
 
-def _count(n: int, source: str) -> Sign:
-    """Return a count of dots, known to a quarter of it."""
-    low, high = int(np.floor(n * (1 - COUNT_DOUBT))), int(np.ceil(n * (1 + COUNT_DOUBT)))
-    state = "yes" if low > 0 else "unsure" if high else "no"
-    return Sign(state=state, low=low, high=high, measure=f"{n}", source=source)
+def _count(n: int, source: str, measure: str = "") -> Sign:
+    """Return a count of dots: reported, but open, since counts were far from the truth.
+
+    So no scale may rest on it.
+    """
+    state = "unsure" if n else "no"
+    return Sign(state=state, measure=measure or f"{n}", source=source)
 
 
 def _lacunes(sure: list[bool], sizes: list[float], source: str) -> Sign:
     n, certain = len(sure), sum(sure)
     measure = f"{n}" + (f", of {', '.join(f'{d:.0f}' for d in sorted(sizes))} mm" if n else "")
     state = "yes" if certain else "unsure" if n else "no"
-    return Sign(state=state, low=certain, high=n, measure=measure, source=source)
+    # those that were found are at least so many: others may have been missed
+    return Sign(state=state, low=certain, measure=measure, source=source)
 
 
 def _edema(sure: list[bool], ml: list[float], mm: list[float], source: str) -> Sign:

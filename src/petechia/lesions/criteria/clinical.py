@@ -145,6 +145,8 @@ def with_read(facts: ClinicalFacts, signs: Mapping[str, Any]) -> ClinicalFacts:
         if FIELDS.get(name) is None or FIELDS[name].kind not in ("count", "grade") or low is None:
             continue
         high = sign.get("high")
+        if high is None and not low:  # nothing is known
+            continue
         read[name] = (int(low), None if high is None else int(high))
     return replace(facts, read=read)
 

@@ -1,0 +1,167 @@
+"""A FLAIR beside a scan: read where it lies, refused where it does not, said either way."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from petechia.anatomy.regions import label_regions
+from petechia.anatomy.registration import Registration
+from petechia.anatomy.starts import turned
+from petechia.anatomy.template import template_from
+from petechia.anatomy.tissue import Tissue
+from petechia.assets.store import load_arrays
+from petechia.core.echoes import Echoes
+from petechia.core.grid import Grid
+from petechia.files import writing
+from petechia.files.scan import Beside, Header, Scan, ScanName
+from petechia.lesions.detect import Detection
+from petechia.lesions.findings import from_row
+from petechia.pipeline.settings import Settings
+from petechia.pipeline.signs import judge_edema, read_signs, signs_told
+from petechia.pipeline.work import Work
+
+MM = 3.0
+MOVED = np.eye(4)
+MOVED[:3, :3] = turned((2, -2, 3))
+MOVED[:3, 3] = (3.0, -4.0, 2.0)
+"""Scan RAS to FLAIR RAS: the head moved between the two."""
+PATCH_MM = (40.0, -40.0, 38.0)
+"""Middle of edema, template RAS."""
+
+
+def grid_of(mm, shift=(0.0, 0.0, 0.0)):
+    shape = tuple(int(e / mm) for e in (186, 222, 186))
+    affine = np.diag([mm, mm, mm, 1.0])
+    affine[:3, 3] = (
+        np.array([0.0, -18.0, 8.0]) + shift - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    )
+    return Grid(shape, affine)
+
+
+def laid(volume, own, grid, world):
+    to = np.linalg.inv(own.affine) @ world @ grid.affine
+    return ndimage.affine_transform(volume, to[:3, :3], to[:3, 3], grid.shape, order=1)
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    return load_arrays("template")
+
+
+@pytest.fixture(scope="module")
+def work(arrays):
+    there, grid = template_from(arrays), grid_of(MM)
+    brain = arrays["brain_mask"] > 0
+    parts = {k: np.asarray(arrays[k], dtype=np.float32) for k in ("gm", "wm", "csf")}
+    outside = 0.4 * arrays["t1"].astype(np.float32)
+    signal = np.where(brain, 90 * parts["gm"] + 72 * parts["wm"] + 115 * parts["csf"], outside)
+    rng = np.random.default_rng(1)
+    magnitude = laid(signal.astype(np.float32), there.grid, grid, np.eye(4))
+    magnitude = np.abs(magnitude + rng.normal(0, 1.5, grid.shape)).astype(np.float32)
+    fit = Registration(
+        matrix=np.eye(4), scan_grid=grid, template_grid=there.grid, quality=0.8, ok=True,
+        says="exact",
+    )  # fmt: skip
+    mask = laid(brain.astype(np.float32), there.grid, grid, np.eye(4)) > 0.5
+    scan = Scan(
+        echoes=Echoes(magnitude=magnitude[None], phase_rad=None, te_s=(0.02,), b0_t=3.0, grid=grid),
+        name=ScanName((("sub", "01"),)), header=Header(), kind="NIfTI", sources=(),
+    )  # fmt: skip
+    made = Work(scan=scan, settings=Settings())
+    made.mask, made.registration = mask, fit
+    made.regions = label_regions(fit, there, mask, grid)
+    csf = laid(parts["csf"] * brain, there.grid, grid, np.eye(4)).astype(np.float32)
+    made.tissue = Tissue(csf=csf, ventricles=csf > 0.9, told=True, says="known")
+    return made
+
+
+@pytest.fixture(scope="module")
+def flair(arrays, tmp_path_factory):
+    """A FLAIR of the same head with a patch of edema, on a grid of its own."""
+    there = template_from(arrays).grid
+    parts = {k: np.asarray(arrays[k], dtype=np.float32) for k in ("gm", "wm", "csf")}
+    places = there.to_mm(np.moveaxis(np.indices(there.shape), 0, -1))
+    patch = np.linalg.norm(places - PATCH_MM, axis=-1) < 15
+    brain = arrays["brain_mask"] > 0
+    signal = np.where(
+        brain, 118 * parts["gm"] + 100 * parts["wm"] + 8 * parts["csf"],
+        0.4 * arrays["t1"].astype(np.float32),
+    )  # fmt: skip
+    signal = np.where(patch & brain & (parts["csf"] < 0.8), 190, signal).astype(np.float32)
+    grid = grid_of(2.0, (4.0, -3.0, 5.0))
+    image = laid(signal, there, grid, np.linalg.inv(MOVED))
+    rng = np.random.default_rng(2)
+    image = np.abs(image + rng.normal(0, 2, grid.shape)).astype(np.float32)
+    path = tmp_path_factory.mktemp("flair") / "sub-01_FLAIR.nii.gz"
+    writing.write_nifti(path, image, grid)
+    return path
+
+
+ROW = {
+    "index": "1", "name": "microbleed 1", "class": "microbleed", "sign": "paramagnetic",
+    "probability": "0.9", "counted": "1", "mars": "definite", "x_mm": "0", "y_mm": "0", "z_mm": "0",
+    "volume_mm3": "27", "diameter_mm": "3", "moment_ppm_mm3": "3", "moment_se_ppm_mm3": "0.2",
+    "chi_mean_ppm": "0.3", "side": "right", "site": "parietal", "compartment": "lobar",
+    "parenchyma_fraction": "1", "sphericity": "0.8", "margin_sharpness": "0.5",
+    "homogeneity": "0.5", "evidence": "x", "criteria": "no edema: not assessed",
+}  # fmt: skip
+
+
+def test_a_flair_is_read_and_edema_is_told_at_a_finding(work, flair, arrays):
+    work.beside, work.warnings = Beside(flair=flair), []
+    read_signs(work, arrays)
+    told = signs_told(work)
+    assert told["files"] == {"FLAIR": flair.name}
+    assert told["fluid_agreement"]["FLAIR"] > 0.9
+    assert told["signs"]["edema"]["state"] == "yes", told["signs"]["edema"]
+    (place,) = [p for p in told["places"] if p["sign"] == "edema"]
+    away = np.subtract([place[k] for k in ("x_mm", "y_mm", "z_mm")], PATCH_MM)
+    assert np.linalg.norm(away) < 8  # on the gradient echo, though the head moved
+    for name in ("basal_ganglia_pvs", "centrum_semiovale_pvs"):
+        assert told["signs"][name]["state"] == "not_assessed"
+        assert told["signs"][name]["why_not"] == "the exam has no T2w"
+    labels = np.zeros(work.grid.shape, dtype=np.int32)
+    for n, at in ((1, PATCH_MM), (2, (-40.0, -40.0, 38.0))):
+        labels[tuple(np.rint(work.grid.to_index(at)).astype(int))] = n
+    findings = tuple(from_row(ROW | {"index": str(n)}) for n in (1, 2))
+    work.detection = Detection(findings=findings, labels=labels, says=())
+    judge_edema(work)
+    assert [f.criteria["no edema"] for f in work.detection.findings] == ["not met", "met"]
+    work.detection = None
+
+
+def test_an_image_that_is_not_of_this_head_is_refused(work, flair, arrays, tmp_path):
+    rng = np.random.default_rng(4)
+    grid = grid_of(3.0)
+    noise = ndimage.gaussian_filter(rng.normal(0, 1, grid.shape), 1.0)
+    other = tmp_path / "sub-01_FLAIR.nii.gz"
+    writing.write_nifti(other, np.abs(100 + 300 * noise).astype(np.float32), grid)
+    work.beside, work.warnings = Beside(flair=other), []
+    read_signs(work, arrays)
+    told = signs_told(work)
+    assert {s["state"] for s in told["signs"].values()} == {"not_assessed"}
+    assert told["signs"]["lacunes"]["why_not"] == "the FLAIR does not fit"
+    assert any("was not read for signs" in text for text in work.warnings)
+
+
+def test_without_other_scans_the_reason_is_said(work, arrays):
+    work.beside, work.warnings = Beside(), []
+    read_signs(work, arrays)
+    told = signs_told(work)["signs"]
+    assert {s["why_not"] for s in told.values()} == {"the exam has neither FLAIR nor T2w"}
+    assert work.warnings == []
+
+
+def test_without_sites_nothing_is_read(work, flair, arrays):
+    kept = work.registration
+    work.registration, work.beside = replace(kept, ok=False), Beside(flair=flair)
+    try:
+        read_signs(work, arrays)
+    finally:
+        work.registration = kept
+    told = signs_told(work)["signs"]
+    assert {s["why_not"] for s in told.values()} == {
+        "the anatomy of the gradient echo is not known"
+    }
