@@ -166,7 +166,7 @@ class SessionFit:
             Value beyond the second session's view.
         """
         source.require(volume, "volume")
-        to = _inverse(source.affine) @ self.matrix @ target.affine
+        to = np.linalg.inv(source.affine) @ self.matrix @ target.affine
         out = ndimage.affine_transform(
             np.asarray(volume, dtype=np.float32),
             to[:3, :3],
