@@ -137,7 +137,7 @@ class SessionFit:
     @property
     def inverse(self) -> Self:
         """The same fit, seen from the other session."""
-        return replace(self, matrix=np.linalg.inv(self.matrix))
+        return replace(self, matrix=_inverse(self.matrix))
 
     def to_second(self, places_mm: npt.ArrayLike) -> Points:
         """Return where places (N, 3) of the first session lie in the second [mm]."""
@@ -246,6 +246,10 @@ def _refused(matrix: Matrix, says: str) -> SessionFit:
     return SessionFit(matrix=matrix, uncertainty_mm=far, peak=0.0, overlap=0.0, ok=False, says=says)
 
 
+def _inverse(matrix: Matrix) -> Matrix:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
 def halfway(matrix: Matrix) -> Matrix:
     """Return the rigid map that, done twice, is `matrix`."""
     return np.asarray(np.real(expm(0.5 * np.real(logm(matrix)))), dtype=np.float64)
@@ -253,7 +257,7 @@ def halfway(matrix: Matrix) -> Matrix:
 
 def mean_rigid(one: Matrix, other: Matrix) -> Matrix:
     """Return the rigid map between two that lie near each other."""
-    return np.asarray(one @ halfway(np.linalg.inv(one) @ other), dtype=np.float64)
+    return np.asarray(one @ halfway(_inverse(one) @ other), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -276,7 +280,7 @@ class _Halfway:
         p: SessionParams,
     ) -> Self:
         half = halfway(matrix)
-        ways = np.linalg.inv(half), half  # from halfway to the first, and to the second
+        ways = _inverse(half), half  # from halfway to the first, and to the second
         grid = _grid_around(first, second, ways, step_mm)
         laid = [
             _laid(s, way, grid, step_mm, p) for s, way in zip((first, second), ways, strict=True)
@@ -296,7 +300,7 @@ def _grid_around(
     """Return a grid of cubic voxels around both brains in the halfway space."""
     corners = np.concatenate(
         [
-            _moved(np.linalg.inv(way), _some_places(session))
+            _moved(_inverse(way), _some_places(session))
             for session, way in zip((first, second), ways, strict=True)
         ]
     )
@@ -337,10 +341,10 @@ def _refined(pair: _Halfway, matrix: Matrix, where: Mask, p: SessionParams) -> M
     steps = {"bins": p.bins, "iterations": p.iterations, "step": 0.5}
     there = optimise(one, second, np.eye(4), "rigid", **steps)  # type: ignore[arg-type]
     here = optimise(other, first, np.eye(4), "rigid", **steps)  # type: ignore[arg-type]
-    here = np.linalg.inv(here)
+    here = _inverse(here)
 
     def disagree(way: Matrix) -> float:
-        return metric(one, second, way) + metric(other, first, np.linalg.inv(way))
+        return metric(one, second, way) + metric(other, first, _inverse(way))
 
     best = min((mean_rigid(there, here), there, here, np.eye(4)), key=disagree)
     half = halfway(matrix)
@@ -376,12 +380,12 @@ def _started(first: SessionImage, second: SessionImage, p: SessionParams) -> Mat
     starts = [np.eye(4)]
     for turn in turns:
         start = np.eye(4)
-        start[:3, :3] = turned(turn)  # type: ignore[arg-type]
+        start[:3, :3] = turned(turn)
         start[:3, 3] = middles[1] - start[:3, :3] @ middles[0]
         starts.append(start)
 
     def disagree(start: Matrix) -> float:
-        back = np.linalg.inv(start)
+        back = _inverse(start)
         return metric(looks[0][0], looks[1][1], start) + metric(looks[1][0], looks[0][1], back)
 
     return min(starts, key=disagree)

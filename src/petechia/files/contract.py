@@ -165,7 +165,11 @@ def contract() -> Contract:
             visible=truth["visible"],
         ),
         follow=FollowUp(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in raw["follow"].items()}
+            table=raw["follow"]["table"],
+            summary=raw["follow"]["summary"],
+            page=raw["follow"]["page"],
+            columns=tuple(raw["follow"]["columns"]),
+            state=tuple(raw["follow"]["state"]),
         ),
         exit_codes=raw["exit"],
     )

@@ -188,12 +188,12 @@ def change_of(first: Finding, second: Finding, params: FollowParams | None = Non
     Jacobson and Truax 1991, 10.1037/0022-006X.59.1.12.
     """
     p = params or FollowParams()
-    measured = [(f.moment_ppm_mm3, f.moment_se_ppm_mm3) for f in (first, second)]
-    if any(m is None or se is None for m, se in measured):
+    m1, se1 = first.moment_ppm_mm3, first.moment_se_ppm_mm3
+    m2, se2 = second.moment_ppm_mm3, second.moment_se_ppm_mm3
+    if m1 is None or m2 is None or se1 is None or se2 is None:
         return None
-    (m1, se1), (m2, se2) = measured
-    difference = float(m2) - float(m1)  # type: ignore[arg-type]
-    half = Z95 * p.retest_scale * float(np.hypot(se1, se2))  # type: ignore[call-overload]
+    difference = m2 - m1
+    half = Z95 * p.retest_scale * float(np.hypot(se1, se2))
     return Change(value=difference, low=difference - half, high=difference + half)
 
 
@@ -203,7 +203,7 @@ def reach_mm(first: Session, second: Session, uncertainty_mm: float, p: FollowPa
     fixed = p.base_mm + p.sigmas * uncertainty_mm + p.voxel_share * voxel
     radii = [np.array([_radius(f) for f in s.findings]) for s in (first, second)]
     reach = fixed + p.size_share * 0.5 * (radii[0][:, None] + radii[1][None, :])
-    return np.minimum(reach, p.most_mm)
+    return np.asarray(np.minimum(reach, p.most_mm))
 
 
 def _radius(finding: Finding) -> float:

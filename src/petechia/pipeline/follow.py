@@ -237,9 +237,10 @@ def compare(
     followed, and `fit.says` or the summary tells why.
     """
     p = params or FollowParams()
-    fit = register_sessions(
-        *(SessionImage(image=v.maps.dark, mask=v.maps.mask, grid=v.grid) for v in (first, second))
+    one, other = (
+        SessionImage(image=v.maps.dark, mask=v.maps.mask, grid=v.grid) for v in (first, second)
     )
+    fit = register_sessions(one, other)
     followed: list[Followed] = []
     if fit.ok and first.assessable and second.assessable:
         followed = _followed(first, second, fit, p)
@@ -316,8 +317,7 @@ def write_follow_up(
     )
     for scan in {v.scan for c in comparisons for v in (c.first, c.second)}:
         _link(root / f"{scan}.html", path_of(root, "page", subject).name)
-    last = comparisons[-1] if len(comparisons) == 1 else comparisons[-2]
-    return "; ".join(_line(c) for c in comparisons) if len(comparisons) < 4 else _line(last)
+    return "; ".join(_line(c) for c in comparisons if "previous" in c.compared)
 
 
 def _line(c: Comparison) -> str:
@@ -464,5 +464,5 @@ def _shown(c: Comparison, told: dict[str, Any]) -> Compared:
         ),
         before=(c.first.maps.dark, c.first.maps.mask, c.first.grid),
         now=(c.second.maps.dark, c.second.maps.mask, c.second.grid),
-        matrix=np.linalg.inv(c.fit.matrix),
+        matrix=c.fit.inverse.matrix,
     )

@@ -360,7 +360,14 @@ def conclude(outcomes: Iterable["Outcome"], root: Path) -> int:
     index = root / "index.html"
     place = index if index.is_file() else root
     print(f"{done} of {len(ended)} scans done, {len(failed)} failed; {place}")
+    if _several_sessions(root):
+        print(f"people with several sessions are there: petechia follow {root}")
     return 3 if failed else 0
+
+
+def _several_sessions(root: Path) -> bool:
+    """Return whether somebody has two sessions in an output folder."""
+    return any(len(list(subject.glob("ses-*"))) > 1 for subject in root.glob("sub-*"))
 
 
 def headline(summary: dict[str, Any]) -> str:
