@@ -9,7 +9,7 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.report.forest import LABEL, PLOT, ForestRow, forest
 from petechia.report.frequency import HEATS, Map, colour_of, glasses, slices, steps
-from petechia.report.group import p_text, ratio_text
+from petechia.report.group_words import p_text, ratio_text
 
 
 def dots(svg):

@@ -1,76 +1,32 @@
 """The page of a cohort: how many, who, where, how sure, and what was left out."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from petechia.report import frequency
+from petechia.report import group_models as models
 from petechia.report.curves import Axis, Plot
 from petechia.report.evaluation import DASH, number
-from petechia.report.forest import ForestRow, forest
 from petechia.report.frequency import Map
-from petechia.report.group_methods import covariate_words, methods_of
+from petechia.report.group_methods import methods_of
+from petechia.report.group_words import (
+    MOST_LISTED,
+    MOST_ROWS,
+    OUTCOMES,
+    PATTERNS,
+    STATUS,
+    GroupPage,
+    Row,
+    p_text,
+    percent,
+    ratio_text,
+    short,
+    title_of,
+)
 from petechia.report.page import environment
 from petechia.report.wording import capital, plain, spaced
 
 __all__ = ["GroupPage", "Map", "render_group"]
-
-Row = Mapping[str, Any]
-OUTCOMES = {
-    "presence": "Any microbleed",
-    "lobar": "Any lobar microbleed",
-    "deep": "Any deep or infratentorial microbleed",
-    "5 or more": "Five or more microbleeds",
-    "count": "Number of microbleeds",
-    "bin": "Count group (0, 1 to 4, 5 or more)",
-    "category": "Pattern",
-}
-PATTERNS = {
-    "none": "None",
-    "lobar_only": "Strictly lobar",
-    "deep_only": "Strictly deep or infratentorial",
-    "mixed": "Mixed",
-    "pattern_unknown": "Not known: a site is not known",
-}
-STATUS = {
-    "not_assessable": "refused by a fitness check",
-    "failed": "failed",
-    "unreadable": "cannot be read",
-    "no_row": "not in the table of participants",
-    "no_scan": "without a scan",
-}
-MOST_LISTED = 40
-"""A page lists no more rows of what was left out; the table has all."""
-MOST_ROWS = 60
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class GroupPage:
-    """What the page is made of.
-
-    Attributes
-    ----------
-    facts : mapping
-        Plain values: numbers of scans and people, plan, titles of factors, notes.
-    tables, columns, titles : mapping
-        Rows, meanings of columns, and titles of each table by its name.
-    files : sequence of str
-        What lies beside the page.
-    lesions : Map or None
-    notes : sequence of str
-    """
-
-    facts: Mapping[str, Any]
-    tables: Mapping[str, Sequence[Row]]
-    columns: Mapping[str, Mapping[str, str]]
-    titles: Mapping[str, str]
-    files: Sequence[str]
-    lesions: Map | None
-    notes: Sequence[str] = ()
-
-    def rows(self, name: str) -> Sequence[Row]:
-        """Return the rows of a table; none where it was not made."""
-        return self.tables.get(name, ())
 
 
 def render_group(page: GroupPage) -> str:
@@ -94,12 +50,12 @@ def render_group(page: GroupPage) -> str:
             prevalence=_prevalence(page),
             bands=_bands(page),
             counts=_counts(page),
-            forests=_forests(page),
-            failed=_failed(page),
-            tests=_tests(page),
-            trends=_trends(page),
-            uncertainty=_uncertainty(page),
-            dispersion=_dispersion(page),
+            forests=models.forests(page),
+            failed=models.failed(page),
+            tests=models.tests(page),
+            trends=models.trends(page),
+            uncertainty=models.uncertainty(page),
+            dispersion=models.dispersion(page),
             sites=_sites(page.rows("sites")),
             map=_map(page.lesions),
             changes=_changes(page),
@@ -121,47 +77,6 @@ def _files(page: GroupPage) -> list[tuple[str, list[str]]]:
         by.setdefault(name.rsplit(".", 1)[0], []).append(name)
     words = {"tables": "What each column means"}
     return [(page.titles.get(stem, words.get(stem, stem)), by[stem]) for stem in sorted(by)]
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share in percent, or a dash."""
-    return DASH if share is None else f"{100 * share:.{digits}f} %"
-
-
-def p_text(p: float | None) -> str:
-    """Return a p-value as papers print it."""
-    if p is None:
-        return DASH
-    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
-def ratio_text(row: Row, name: str = "ratio") -> str:
-    """Return `1.85 (1.20 to 2.86)`; a dash for what is not defined."""
-    value, low, high = (row.get(f"{name}{end}") for end in ("", "_low", "_high"))
-    if value is None:
-        return DASH
-    if low is None and high is None:
-        return _two(value)
-    return f"{_two(value)} ({_two(low)} to {_two(high)})"
-
-
-def _two(value: Any) -> str:
-    if value is None:
-        return DASH
-    if isinstance(value, str) or abs(value) == float("inf"):
-        return "no end"
-    return number(value, 2 if abs(value) < 100 else 0)
-
-
-def _title(page: GroupPage, factor: str) -> str:
-    """Return a factor in words; a cut or banded number keeps its cut."""
-    titles = page.facts["titles"]
-    for mark in (">=", "<=", ">", "<", ":"):
-        name, found, rest = factor.partition(mark)
-        if found and name in titles:
-            title = plain(titles[name])
-            return f"{title}, in bands" if mark == ":" else f"{title} {mark} {rest}"
-    return plain(titles.get(factor, spaced(factor)))
 
 
 def _answer(page: GroupPage) -> dict[str, Any]:
@@ -233,7 +148,7 @@ def _people(page: GroupPage) -> list[dict[str, str]]:
                     f"{row[f'{who}_median']:g} ({row[f'{who}_q1']:g} to {row[f'{who}_q3']:g})"
                 )
         unit = row.get("unit")
-        title = _title(page, row["factor"]) + (f" [{unit}]" if unit and unit != "1" else "")
+        title = title_of(page, row["factor"]) + (f" [{unit}]" if unit and unit != "1" else "")
         shown = title if row["factor"] != last else ""
         last = row["factor"]
         out.append(
@@ -262,7 +177,7 @@ def _prevalence(page: GroupPage) -> list[dict[str, Any]]:
                 if factor == last
                 else "All"
                 if factor == "all"
-                else _title(page, factor),
+                else title_of(page, factor),
                 "group": "all people" if group == "all" else plain(group),
                 "cells": cells,
             }
@@ -286,7 +201,7 @@ def _bands(page: GroupPage) -> dict[str, Any] | None:
     step = float(width)
     starts = [float(row["group"].partition(" to ")[0]) for row in rows]
     middle = [start + step / 2 for start in starts]
-    title = _title(page, name)
+    title = title_of(page, name)
     plot = Plot(
         x=Axis(title=title, low=min(starts) - step / 4, high=max(starts) + 1.25 * step),
         y=Axis(title="People with a microbleed [%]", low=0, high=100),
@@ -309,7 +224,7 @@ def _counts(page: GroupPage) -> dict[str, Any] | None:
     whole, out, last = rows[0], [], None
     for row in rows[:MOST_ROWS]:
         factor = row["factor"]
-        shown = "" if factor == last else "All" if factor == "all" else _title(page, factor)
+        shown = "" if factor == last else "All" if factor == "all" else title_of(page, factor)
         last = factor
         cells = [DASH] * 7
         if row["n"]:
@@ -335,150 +250,6 @@ def _counts(page: GroupPage) -> dict[str, Any] | None:
         for key, words in (("0", "0"), ("1-4", "1 to 4"), (">=5", "5 or more"))
     ]
     return {"rows": out, "patterns": patterns, "bins": bins}
-
-
-def _asked(page: GroupPage, adjusted: int) -> list[Row]:
-    return [r for r in page.rows("models") if r["asked"] and r["adjusted"] == adjusted]
-
-
-def _term(page: GroupPage, row: Row) -> str:
-    name, _, level = row["term"].partition("[")
-    words = _title(page, name) if name in page.facts["titles"] else _title(page, row["exposure"])
-    if level:
-        words += f": {plain(level.rstrip(']'))}"
-    elif row.get("per"):
-        words += f", per {plain(str(row['per']))}"
-    part = row.get("part")
-    if part:
-        words += f" ({PATTERNS.get(part, spaced(part)).lower()})"
-    return words
-
-
-def _forests(page: GroupPage) -> list[dict[str, Any]]:
-    """Return for each outcome the adjusted ratios as a picture and a table."""
-    out = []
-    crude = {(r["outcome"], r["term"], r.get("part")): r for r in _asked(page, 0)}
-    every = _asked(page, 1) or _asked(page, 0)
-    for outcome in dict.fromkeys(r["outcome"] for r in every):
-        rows = [r for r in every if r["outcome"] == outcome]
-        fitted = [r for r in rows if r["status"] == "fitted" and r["ratio"] is not None]
-        measure = fitted[0]["measure"] if fitted else "ratio"
-        drawn = [
-            ForestRow(
-                label=_term(page, r),
-                text=f"{ratio_text(r)}  p {p_text(r['p'])}"
-                if r["status"] == "fitted" else "not fitted",
-                value=r["ratio"] if r["status"] == "fitted" else None,
-                low=r["ratio_low"], high=r["ratio_high"],
-                strong=r.get("q") is not None and r["q"] < 0.05,
-            )
-            for r in rows[:MOST_ROWS]
-        ]  # fmt: skip
-        table = [
-            {
-                "term": _term(page, r),
-                "crude": ratio_text(crude.get((outcome, r["term"], r.get("part")), {})),
-                "adjusted": ratio_text(r),
-                "p": p_text(r["p"]),
-                "q": p_text(r.get("q")),
-                "n": r["n"],
-                "left_out": r["left_out"],
-                "said": "" if r["status"] == "fitted" else plain(r["said"]),
-                "notes": plain(r.get("notes") or ""),
-            }
-            for r in rows
-        ]
-        adjusted_for = sorted({r["adjusted_for"] for r in rows if r.get("adjusted_for")}, key=len)
-        out.append(
-            {
-                "title": OUTCOMES[outcome],
-                "model": plain("; ".join(dict.fromkeys(r["model"] for r in fitted or rows))),
-                "measure": capital(measure),
-                "svg": forest(
-                    drawn, capital(measure),
-                    f"Forest plot: {measure} of {OUTCOMES[outcome].lower()} for {len(drawn)} "
-                    "terms; the same numbers stand in the table below",
-                ),
-                "rows": table,
-                "adjusted_for": covariate_words(adjusted_for[-1]) if adjusted_for else "",
-            }
-        )  # fmt: skip
-    return out
-
-
-def _failed(page: GroupPage) -> list[str]:
-    rows = [r for r in page.rows("models") if r["status"] != "fitted"]
-    told = dict.fromkeys(
-        (f"{OUTCOMES[r['outcome']]}, {_title(page, r['exposure'])}, "
-         f"{'adjusted' if r['adjusted'] else 'not adjusted'}", plain(r["said"])) for r in rows
-    )  # fmt: skip
-    return [f"{what}: {said}" for what, said in told][:MOST_LISTED]
-
-
-def _tests(page: GroupPage) -> list[dict[str, str]]:
-    return [
-        {
-            "outcome": OUTCOMES[r["outcome"]],
-            "factor": f"{_title(page, r['factor'])}: {plain(r['group'])} against "
-            f"{plain(r['reference'])}",
-            "exposed": f"{r['cases']}/{r['n']}",
-            "others": f"{r['cases_0']}/{r['n_0']}",
-            "odds": ratio_text(r, "odds_ratio"),
-            "risk": ratio_text(r, "risk_ratio"),
-            "difference": ratio_text(r, "risk_difference"),
-            "p": f"{p_text(r['p'])} ({r['test']})",
-            "q": p_text(r.get("q")),
-        }
-        for r in page.rows("associations")
-    ]  # fmt: skip
-
-
-def _trends(page: GroupPage) -> list[dict[str, str]]:
-    return [
-        {
-            "outcome": OUTCOMES[r["outcome"]],
-            "factor": _title(page, r["factor"]),
-            "groups": plain(r["groups"]),
-            "cases": "; ".join(
-                f"{a}/{b}" for a, b in zip(r["cases"].split(", "), r["n"].split(", "), strict=True)
-            ),
-            "z": number(r["z"]),
-            "p": p_text(r["p"]),
-            "q": p_text(r.get("q")),
-        }
-        for r in page.rows("trends")
-    ]
-
-
-def _uncertainty(page: GroupPage) -> list[dict[str, str]]:
-    return [
-        {
-            "term": _term(page, {**r, "term": r.get("term") or r["exposure"]}),
-            "plain": ratio_text(r, "as_counted"),
-            "carried": ratio_text(r, "with_detection"),
-            "said": plain(r["said"]) if r.get("with_detection") is None else "",
-        }
-        for r in page.rows("uncertainty")
-    ]
-
-
-def _dispersion(page: GroupPage) -> dict[str, Any] | None:
-    rows = page.rows("dispersion")
-    if not rows:
-        return None
-    first = rows[0]
-    models = [
-        (plain(r["model"]), number(r.get("aic"), 1), "least AIC" if r.get("chosen") else
-         "" if r["status"] == "fitted" else plain(r["said"]))
-        for r in rows
-    ]  # fmt: skip
-    return {
-        "models": models,
-        "dispersion": number(first.get("dispersion")),
-        "p_dispersion": p_text(first.get("p_dispersion")),
-        "zeros": first.get("zeros"),
-        "expected": number(first.get("zeros_expected"), 1),
-    }
 
 
 def _sites(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -528,7 +299,7 @@ def _changes(page: GroupPage) -> dict[str, Any] | None:
         "rows": [
             {
                 "place": capital(spaced(r["place"])), "pairs": r["pairs"],
-                "before": _two(r["before"]), "after": _two(r["after"]),
+                "before": short(r["before"]), "after": short(r["after"]),
                 "ratio": ratio_text(r), "difference": ratio_text(r, "difference"),
                 "p": p_text(r["p_signed_rank"]), "gained": r["gained"], "lost": r["lost"],
                 "p_mcnemar": p_text(r["p_mcnemar"]),
@@ -537,11 +308,11 @@ def _changes(page: GroupPage) -> dict[str, Any] | None:
         ],
         "incidence": [
             {
-                "factor": "All" if r["factor"] == "all" else capital(_title(page, r["factor"])),
+                "factor": "All" if r["factor"] == "all" else capital(title_of(page, r["factor"])),
                 "group": "" if r["group"] == "all" else plain(r["group"]), "people": r["people"],
                 "new": " to ".join(dict.fromkeys(str(r[k]) for k in ("new", "new_most"))),
                 "out": r["not_followed"], "other": r["other_protocol"],
-                "years": _two(r["person_years"]),
+                "years": short(r["person_years"]),
                 "rate": ratio_text(r, "rate"), "robust": ratio_text(r, "rate_robust"),
                 "risk": f"{r['with_new']}: {ratio_text(r, 'risk')}",
             }
@@ -562,7 +333,8 @@ def _sequences(page: GroupPage) -> dict[str, Any] | None:
                     str(r[key]) for key in ("both", "only_first", "only_second", "neither")
                 ),
                 "p": p_text(r["p_mcnemar"]),
-                "bias": f"{_two(r['bias'])} ({_two(r['limits_low'])} to {_two(r['limits_high'])})",
+                "bias": f"{short(r['bias'])} ({short(r['limits_low'])} to "
+                f"{short(r['limits_high'])})",
                 "icc": ratio_text(r, "icc_absolute"), "kappa": ratio_text(r, "kappa"),
             }
             for r in page.rows("sequences")
@@ -579,7 +351,7 @@ def _sequences(page: GroupPage) -> dict[str, Any] | None:
             {
                 "pair": f"{plain(r['first'])} and {plain(r['second'])}",
                 "measure": capital(spaced(r["measure"])), "lesions": r["lesions"],
-                "medians": f"{_two(r.get('median_first'))} and {_two(r.get('median_second'))}",
+                "medians": f"{short(r.get('median_first'))} and {short(r.get('median_second'))}",
                 "shares": " and ".join(
                     percent(r.get(f"share_{side}"), 0) for side in ("first", "second")
                 ),
@@ -593,9 +365,9 @@ def _sequences(page: GroupPage) -> dict[str, Any] | None:
 def _protocols(page: GroupPage) -> list[list[str]]:
     return [
         [
-            plain(r["scanner"]), _two(r["b0_t"]), plain(r["sequence"]), _two(r["te_ms"]),
-            _two(r["slice_thickness_mm"]), str(r["scans"]), str(r["assessed"]),
-            str(r["with_any"]), _two(r["mean"]),
+            plain(r["scanner"]), short(r["b0_t"]), plain(r["sequence"]), short(r["te_ms"]),
+            short(r["slice_thickness_mm"]), str(r["scans"]), str(r["assessed"]),
+            str(r["with_any"]), short(r["mean"]),
         ]
         for r in page.rows("protocols")[:MOST_ROWS]
     ]  # fmt: skip
@@ -604,7 +376,7 @@ def _protocols(page: GroupPage) -> list[list[str]]:
 def _missing(page: GroupPage) -> list[list[str]]:
     rows: Iterable[Row] = page.rows("missing")
     return [
-        [_title(page, r["factor"]), str(r["known"]), str(r["missing"]), percent(r["share"]),
+        [title_of(page, r["factor"]), str(r["known"]), str(r["missing"]), percent(r["share"]),
          p_text(r["p_with_outcome"])]
         for r in rows if r["missing"]
     ]  # fmt: skip
