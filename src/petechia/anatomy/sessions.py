@@ -22,7 +22,7 @@ from petechia.anatomy.resample import coarse_grid, to_grid
 from petechia.anatomy.starts import turned
 from petechia.core.checks import require_finite, require_signal
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask, dilate_mm
+from petechia.core.morphology import Mask, dilate_mm, erode_mm
 from petechia.errors import InputError, ParameterError
 
 Volume = npt.NDArray[np.float32]
@@ -267,7 +267,7 @@ class _Halfway:
     one: Volume
     other: Volume
     where: Mask
-    brain: Mask
+    inner: Mask
     grid: Grid
 
     @classmethod
@@ -291,7 +291,7 @@ class _Halfway:
         if step_mm < THIN_BELOW_MM:
             i, j, k = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
             where &= (i + j + k) % 3 == 0
-        return cls(one=one, other=other, where=where, brain=both, grid=grid)
+        return cls(one=one, other=other, where=where, inner=brain & brain_2, grid=grid)
 
 
 def _grid_around(
@@ -423,11 +423,15 @@ def _judged(
 
 
 def _peak(pair: _Halfway) -> float:
+    """Return how sharply the two agree within the brain: outlines of any two heads agree."""
+    inner = erode_mm(pair.inner, pair.grid, BESIDE_MM)
+    inner = inner if inner.any() else pair.where
+
     def agreement(shift_mm: npt.NDArray[np.float64]) -> float:
         moved = np.eye(4)
         moved[:3, 3] = shift_mm
         values = sampled(pair.other, pair.grid, moved, pair.grid)
-        return correlation(pair.one[pair.where], values[pair.where], 16)
+        return correlation(pair.one[inner], values[inner], 16)
 
     fit = agreement(np.zeros(3))
     beside = [agreement(sign * BESIDE_MM * axis) for axis in np.eye(3) for sign in (-1, 1)]

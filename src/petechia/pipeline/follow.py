@@ -40,8 +40,8 @@ from petechia.report.follow import Compared, Pictured, render_follow
 
 RETEST = (
     "The standard error of a change is that of both moments together (times {scale:g}), taken as "
-    "independent; a change is reliable when it exceeds 1.96 of it. Measured on simulated pairs "
-    "only: see the validation of follow-up."
+    "independent; a change is reliable when it exceeds 1.96 of it. Nothing is added for test and "
+    "retest: that variance has not been measured."
 )
 ARIA_NOTE = (
     "As if the earliest session were the scan before treatment, and the person treated; says "
