@@ -115,8 +115,8 @@ def ilsqr(
         return np.zeros(grid.shape, dtype=np.float32)
     flat = _flatness(problem)
     _distrust_sources(problem)
-    first = least_squares(problem, params.first_steps, params.tolerance)
-    first = np.asarray(rfft3(first), dtype=np.complex64)
+    begun = least_squares(problem, params.first_steps, params.tolerance)
+    first = np.asarray(rfft3(begun), dtype=np.complex64)
     _take_off_streaks(first, flat, problem, params)
     return problem.whole(np.asarray(irfft3(first, problem.grid.shape), dtype=np.float32), mask)
 
