@@ -115,10 +115,10 @@ def ilsqr(
         return np.zeros(grid.shape, dtype=np.float32)
     flat = _flatness(problem)
     _distrust_sources(problem)
-    first = least_squares(problem, params.first_steps, params.tolerance)
-    waves = np.asarray(rfft3(first), dtype=np.complex64)
-    _take_off_streaks(waves, flat, problem, params)
-    return problem.whole(np.asarray(irfft3(waves, problem.grid.shape), dtype=np.float32), mask)
+    begun = least_squares(problem, params.first_steps, params.tolerance)
+    first = np.asarray(rfft3(begun), dtype=np.complex64)
+    _take_off_streaks(first, flat, problem, params)
+    return problem.whole(np.asarray(irfft3(first, problem.grid.shape), dtype=np.float32), mask)
 
 
 def _falling(values: Volume, inside: Mask, low: float, high: float) -> Volume:
