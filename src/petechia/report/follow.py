@@ -109,7 +109,8 @@ def _facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         apart = number_text(fit["lesions_apart_mm"], 1, "mm")
         out.append((t("Matched lesions apart (median)"), f"{apart} (n = {fit['n_apart']})"))
     out.append((t("Interval"), number_text(days, 0, t("days")) if days is not None else NOTHING))
-    same = t("yes") if told["same_protocol"] else "; ".join(plain(d) for d in told["differences"])
+    differ = "; ".join(plain(d) for d in told["differences"])
+    same = t("yes") if told["same_protocol"] else f"{t('no')}: {differ}"
     out.append((t("Same protocol"), same))
     new = told["new_microbleeds"]
     if new is not None:
