@@ -32,3 +32,9 @@ def test_our_own_errors_stand_on_those_of_the_system(tmp_path):
     ours = output_error(full, tmp_path)
     ours.__cause__ = full
     assert again(ours) == "elsewhere"
+
+
+def test_errors_raised_from_each_other_come_to_an_end():
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert again(one) == "no"

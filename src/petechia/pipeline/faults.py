@@ -29,7 +29,9 @@ def again(error: BaseException) -> Again:
         'later', 'elsewhere' (on another computer) or 'no'.
     """
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))  # libraries raise errors from each other in a ring
         if isinstance(cause, MemoryError):
             return "elsewhere"
         if isinstance(cause, OSError) and cause.errno in LATER:
