@@ -121,7 +121,7 @@ SETTINGS = {
     "no TOML": ([], "a = = 1", r"not readable as TOML"),
     "a setting misspelt": ([], "slab = 5", r"unknown setting slab = 5.*slab_mm"),
     "a slab of truth": ([], "slab_mm = true", r"slab of True mm"),
-    "a number for a name": ([], "inversion = 3", r"no method '3'. Choose one of l1, l2, medi"),
+    "a number for a name": ([], "inversion = 3", r"no method '3'. Choose one of hd, ilsqr, l1"),
     "a list for a name": ([], 'inversion = ["tv"]', r"no method .*tv"),
     "no table": ([], "method_settings = 3", r"method_settings: 3 is not a table"),
     "no table of a method": ([], "method_settings = {tv = 3}", r"method_settings\.tv: 3 is not a"),

@@ -97,7 +97,7 @@ def test_everyone_s_age_is_that_of_their_head(pair, tmp_path, monkeypatch):
     assert "iron" in about["age"]["Description"]
     scanned = []
     monkeypatch.setattr(simulated, "scan_patient", lambda p, *a, **k: scanned.append(p))
-    monkeypatch.setattr(simulated, "_write", lambda *a: None)
+    monkeypatch.setattr(simulated, "write_simulated", lambda *a: None)
     params = SimulationParams(protocol="3t_tiny", n_microbleeds=1, n_calcifications=0)
     simulate_dataset(tmp_path / "drawn", params, seed=3, n_subjects=2)
     rows = table(tmp_path / "drawn" / "participants.tsv")
