@@ -65,6 +65,11 @@ validate: $(VENV)/test.stamp
 	$(BIN)/python validation/contrast.py $(VALIDATE)/imaging/raw/demo_light_0 --table $(VALIDATE)/contrast.md
 	$(BIN)/python validation/acceptance.py $(VALIDATE)/acceptance --people 20 --light
 	$(BIN)/python validation/baseline.py $(VALIDATE)/baseline --people 3 --table $(VALIDATE)/baseline.md
+	$(BIN)/python validation/susceptibility.py $(VALIDATE)/susceptibility --people 2 --seed 9600 --table $(VALIDATE)/susceptibility.md
+	$(BIN)/python validation/signs.py $(VALIDATE)/signs --people 8 --seed 9500 --table $(VALIDATE)/signs.md
+	$(BIN)/python validation/follow.py $(VALIDATE)/follow --pairs 8 --seed 9500 --table $(VALIDATE)/follow.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,cohort]'
+	$(BIN)/python validation/cohort.py $(VALIDATE)/cohort --people 60 --table $(VALIDATE)/cohort.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]'
 	$(BIN)/python training/heads.py $(VALIDATE)/training
 	$(BIN)/python training/examples.py $(VALIDATE)/training
