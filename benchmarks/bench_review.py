@@ -35,7 +35,7 @@ from petechia.files.scan import Header
 from petechia.pipeline.review.events import added_key
 from petechia.pipeline.review.queue import Queue, scan_name
 
-SHAPE = (256, 256, 160)
+SHAPE, SPACING_MM = (256, 256, 160), (0.9, 0.9, 1.0)
 TE_S = (0.006, 0.012, 0.018, 0.024, 0.030)
 START = "import sys; from petechia.apps.cli.main import entry; entry()"
 
@@ -70,7 +70,7 @@ def large(output: Path, work: Path) -> tuple[Path, Path]:
     tree.write_dataset_description()
     summary = next(output.glob("sub-*/**/*_desc-petechia_summary.json"))
     name = scan_name(summary.name.removesuffix("_desc-petechia_summary.json"))
-    grid = Grid.from_spacing(SHAPE, (0.9, 0.9, 1.0))
+    grid = Grid.from_spacing(SHAPE, SPACING_MM)
     rng = np.random.default_rng(1)
     mask = np.zeros(SHAPE, bool)
     mask[30:226, 25:235, 8:152] = True
@@ -203,7 +203,8 @@ def main() -> None:
         each = 1000 * (time.perf_counter() - begun) / len(items)
         print(f"{each:6.0f} ms a decision, of {len(told['state']['findings'])} findings")
         rest(busy)
-        place = {axis: items[0][axis] for axis in ("x_mm", "y_mm", "z_mm")}
+        inside = Grid.from_spacing(SHAPE, SPACING_MM).to_mm(np.array(SHAPE) // 2).tolist()
+        place = dict(zip(("x_mm", "y_mm", "z_mm"), inside, strict=True))
         new = str(uuid.uuid4())
         event = body | {"uuid": new, "finding": added_key(new), "kind": "add"}
         event |= {"payload": place | {"class": "microbleed"}}

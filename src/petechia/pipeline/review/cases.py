@@ -147,6 +147,7 @@ class ReviewFolder:
         self._queue = Queue(self.root, self.root / FOLDER)
         self._listing = threading.Lock()
         self._listed: dict[str, Listed] = {}
+        self._people: dict[str, list[Listed]] = {}
         self._listed_until = 0.0
         self._opening = threading.Lock()
         self._cases: OrderedDict[str, Future[Case]] = OrderedDict()
@@ -162,6 +163,10 @@ class ReviewFolder:
             if time.monotonic() >= self._listed_until:
                 begun = time.monotonic()
                 self._listed = self._queue.refresh()
+                people: dict[str, list[Listed]] = {}
+                for one in self._listed.values():
+                    people.setdefault(one.subject, []).append(one)
+                self._people = people
                 took = time.monotonic() - begun
                 self._listed_until = begun + took + max(REFRESH_S, REST * took)
             return self._listed
@@ -176,9 +181,8 @@ class ReviewFolder:
         Sessions are ordered by their labels (`ses-2` before `ses-10`). Of several scans of a
         session the one that shares most entities is taken.
         """
-        listed = self.listed()
-        own = listed[scan]
-        others = [o for o in listed.values() if o.subject == own.subject and not o.problem]
+        own = self.listed()[scan]
+        others = [o for o in self._people.get(own.subject, ()) if not o.problem]
         order = list(dict.fromkeys(o.session for o in others))  # natural, as the queue is
         before = order[: order.index(own.session)] if own.session in order else []
         return _most_alike(own, [o for o in others if before and o.session == before[-1]])
