@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from petechia.core.logistic import expit, logit
-from petechia.pipeline.detector import operating_points
+from petechia.pipeline.detector import points_of_slices
 from petechia.pipeline.review.calibrate import recalibrate
 from petechia.pipeline.review.decided import Decisions
 
@@ -33,6 +33,7 @@ def site(offset: float, slope: float, people: int, seed: int) -> Decisions:
         person=np.arange(people),
         missed=np.zeros(people, dtype=np.int64),
         protocol=("one",) * people,
+        slices=("thin",) * people,
         left=0,
     )
 
@@ -60,7 +61,7 @@ def main() -> None:
         cells = []
         for people in PEOPLE:
             found = [
-                recalibrate(site(offset, slope, people, args.seed + n), operating_points())
+                recalibrate(site(offset, slope, people, args.seed + n), points_of_slices())
                 for n in range(args.sites)
             ]
             gains = [

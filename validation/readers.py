@@ -29,7 +29,7 @@ from petechia.apps.cli.calibrate import told as calibration_lines
 from petechia.core.matching import one_to_one
 from petechia.evaluate.detection import MAIN_RULE
 from petechia.files.find import find_scans
-from petechia.pipeline.detector import operating_points
+from petechia.pipeline.detector import points_of_slices
 from petechia.pipeline.evaluation import EvaluationOptions, evaluate
 from petechia.pipeline.evaluation_files import Side, find_sides
 from petechia.pipeline.evaluation_read import read_table
@@ -254,7 +254,7 @@ def study(work: Path, raw: Path, out: Path, seed: int) -> dict[str, Any]:
         told = judge.get("/api/agreement")
         settled = adjudicate(judge, truths, ADJUDICATOR_RIGHT)
     scans = read_decided(reviewed)
-    moved = recalibrate(decisions_of(scans), operating_points())
+    moved = recalibrate(decisions_of(scans), points_of_slices())
     before = rates(out, raw)
     applied = apply_review(reviewed)
     return {

@@ -17,7 +17,9 @@ from petechia.core.logistic import Logistic
 from petechia.errors import FileError
 from petechia.files.nifti import sha256_of
 
-FORM = "petechia site calibration 1"
+FORM = "petechia site calibration 2"
+SLICES = ("thin", "thick")
+"""A detector has operating points for each."""
 KEYS = ("form", "detector_sha256", "classification", "offset", "slope", "operating_points", "made")
 MADE = ("people", "scans", "decisions", "accepted", "rejected", "decided_by", "at", "version")
 MEND = "Make it again with `petechia calibrate` on results of this version."
@@ -31,8 +33,8 @@ class SiteCalibration:
     ----------
     line : Logistic
         From the detector's probability to the site's.
-    operating_points : mapping of str to float
-        The site's probability from which a finding counts.
+    operating_points : mapping of str to mapping of str to float
+        The site's probability from which a finding counts, for thin slices and for thick ones.
     classification : str
         Row of the classification table it was made with.
     made : mapping
@@ -42,7 +44,7 @@ class SiteCalibration:
     """
 
     line: Logistic
-    operating_points: Mapping[str, float]
+    operating_points: Mapping[str, Mapping[str, float]]
     classification: str
     made: Mapping[str, Any]
     name: str
@@ -95,7 +97,10 @@ def _read(path: Path, changed_ns: int, size: int) -> SiteCalibration:
         )
     return SiteCalibration(
         line=Logistic(offset=float(told["offset"]), slope=float(told["slope"])),
-        operating_points={str(k): float(v) for k, v in told["operating_points"].items()},
+        operating_points={
+            slices: {str(k): float(v) for k, v in told["operating_points"][slices].items()}
+            for slices in SLICES
+        },
         classification=str(told["classification"]),
         made={key: told["made"][key] for key in MADE},
         name=path.name,
@@ -124,10 +129,14 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _numbers(told: Mapping[str, Any]) -> bool:
     """Return whether offset, slope and operating points are numbers that can be used."""
-    points = told["operating_points"]
-    if not isinstance(points, Mapping) or not points:
+    given = told["operating_points"]
+    if not isinstance(given, Mapping):
         return False
-    every = [told["offset"], told["slope"], *points.values()]
+    of_slices = [given.get(slices) for slices in SLICES]
+    if not all(isinstance(points, Mapping) and points for points in of_slices):
+        return False
+    points = [p for some in of_slices for p in some.values()]
+    every = [told["offset"], told["slope"], *points]
     if not all(type(v) in (int, float) and math.isfinite(v) for v in every):
         return False
-    return told["slope"] > 0 and all(0 < v < 1 for v in points.values())
+    return told["slope"] > 0 and all(0 < v < 1 for v in points)

@@ -7,7 +7,7 @@ from typing import Any
 
 from petechia.assets.store import load_arrays, load_bytes, manifest
 from petechia.lesions.model import Model
-from petechia.pipeline.calibration import SiteCalibration
+from petechia.pipeline.calibration import SLICES, SiteCalibration
 
 
 @cache
@@ -17,21 +17,30 @@ def card() -> dict[str, Any]:
     return told
 
 
+def slices_of(slice_mm: float) -> str:
+    """Return which of `SLICES` a scan is one of."""
+    return SLICES[slice_mm >= card()["thick_slices"]["from_mm"]]
+
+
+def points_of_slices() -> dict[str, dict[str, float]]:
+    """Return the detector's own operating points, for thin slices and for thick ones."""
+    own = (card()["operating_points"], card()["thick_slices"]["operating_points"])
+    return {
+        slices: {name: float(p) for name, p in points.items()}
+        for slices, points in zip(SLICES, own, strict=True)
+    }
+
+
 def operating_points(
     site: SiteCalibration | None = None, slice_mm: float = 0.0
 ) -> dict[str, float]:
     """Return the probability from which a microbleed counts, by the name of the point.
 
     Thick slices have points of their own: less is seen in them, so that the same number of
-    false findings is not kept to at the same probability. A site's own points win over both.
+    false findings is not kept to at the same probability. A site's points win over the detector's.
     """
-    told = card()["operating_points"]
-    thick = card()["thick_slices"]
-    if site is not None:
-        told = site.operating_points
-    elif slice_mm >= thick["from_mm"]:
-        told = thick["operating_points"]
-    return {name: float(p) for name, p in told.items()}
+    points = points_of_slices() if site is None else site.operating_points
+    return dict(points[slices_of(slice_mm)])
 
 
 def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Model:

@@ -9,14 +9,17 @@ import pytest
 from petechia.core.logistic import Logistic, expit, logit
 from petechia.errors import FileError, ParameterError, UnfitError
 from petechia.pipeline.calibration import detector_sha256, read_calibration
-from petechia.pipeline.detector import detector, operating_points, threshold
+from petechia.pipeline.detector import detector, points_of_slices, threshold
 from petechia.pipeline.review.calibrate import lowest_threshold, recalibrate, write_calibration
 from petechia.pipeline.review.decided import Decided, decisions_of, protocol_words
 from petechia.pipeline.review.readings import Reading, Spot
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.summary import fingerprint, model
 
-POINTS = {"screening": 0.4, "balanced": 0.75, "counting": 0.91}
+POINTS = {
+    "thin": {"screening": 0.4, "balanced": 0.75, "counting": 0.91},
+    "thick": {"screening": 0.3, "balanced": 0.6, "counting": 0.7},
+}
 
 
 def spot(key, p, said, at=0.0):
@@ -59,7 +62,7 @@ def test_a_miscalibrated_site_is_mended_out_of_sample():
     assert whole["slope_after"] == pytest.approx(1, abs=0.25)
     assert found.gain > found.gain_se
     assert [row["scans"] for row in found.table] == ["all", "a", "b"]
-    assert {row["point"] for row in found.points} == set(POINTS)
+    assert {row["point"] for row in found.points} == set(POINTS["thin"])
     # the detector thought too much likely: fewer false findings now
     for row in found.points:
         assert row["false_after"] < row["false_before"]
@@ -151,13 +154,35 @@ def test_nothing_counts_that_nobody_was_asked_about():
     line = Logistic(offset=4.0, slope=1.0)
     assert line.apply(0.049) < lowest_threshold(line)
     found = recalibrate(decisions_of(site(4.0, 0.9, 60)), POINTS)
-    assert min(found.operating_points.values()) >= lowest_threshold(found.line) > 0.4
+    assert (
+        min(min(some.values()) for some in found.operating_points.values())
+        >= lowest_threshold(found.line)
+        > 0.4
+    )
     assert any("raised" in note for note in found.notes)
+
+
+def test_thick_slices_are_judged_and_counted_at_their_own_points(tmp_path):
+    scans = [replace(s, slices="thick" if n % 3 == 0 else "thin") for n, s in enumerate(site(-1.5, 0.7, 40))]  # fmt: skip
+    found = recalibrate(decisions_of(scans), POINTS)
+    rows = {row["point"]: row for row in found.points}
+    assert rows["balanced"]["from_before"] == 0.75
+    assert rows["balanced, thick slices"]["from_before"] == 0.6
+    thick = [spot for s in scans if s.slices == "thick" for spot in s.reading.spots]
+    false = sum(spot.probability >= 0.6 and not spot.counted for spot in thick)
+    assert rows["balanced, thick slices"]["false_before"] == pytest.approx(false / 14)
+    path = write_calibration(
+        tmp_path / "site.json", found, classification="combined", decided_by="one reader"
+    )
+    own = read_calibration(path)
+    assert threshold("balanced", own, slice_mm=1.0) == found.operating_points["thin"]["balanced"]
+    assert threshold("balanced", own, slice_mm=5.0) == found.operating_points["thick"]["balanced"]
+    assert threshold("balanced", own, 5.0) < threshold("balanced", own, 1.0)
 
 
 @pytest.fixture
 def written(tmp_path):
-    found = recalibrate(decisions_of(site(-1.5, 0.7, 40)), operating_points())
+    found = recalibrate(decisions_of(site(-1.5, 0.7, 40)), points_of_slices())
     path = tmp_path / "site.json"
     return write_calibration(path, found, classification="combined", decided_by="one reader")
 
@@ -198,11 +223,15 @@ def test_the_settings_know_it_and_a_changed_file_is_another_run(written, tmp_pat
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"form": "other"}, "no 'petechia site calibration 1'"),
+        ({"form": "other"}, "no 'petechia site calibration 2'"),
         ({"detector_sha256": {"detector": "0"}}, "another detector"),
         ({"slope": -1.0}, "no number of its range"),
         ({"offset": "0"}, "no number of its range"),
-        ({"operating_points": {"balanced": 1.5}}, "no number of its range"),
+        ({"operating_points": {"balanced": 0.5}}, "no number of its range"),
+        (
+            {"operating_points": {key: {"balanced": 1.5} for key in POINTS}},
+            "no number of its range",
+        ),
         ({"made": {}}, "missing"),
     ],
 )

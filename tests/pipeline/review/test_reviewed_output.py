@@ -144,8 +144,8 @@ def test_the_command_prints_writes_and_is_used(reviewed, tmp_path, capsys):
     assert main(["calibrate", str(reviewed), "--reader", "ann", "--write", str(path)]) == 0
     told = capsys.readouterr().out
     assert "| all | 8 | 112 |" in told
-    point = operating_points()["balanced"]
-    assert f"| balanced | {point:.3f} | {point:.3f} |" in told
+    point = operating_points(slice_mm=7.0)["balanced"]
+    assert f"| balanced, thick slices | {point:.3f} | {point:.3f} |" in told
     assert "written" in told
     found = read_calibration(path)
     assert found.line.offset < -0.5

@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
         raise ParameterError(
             "no file to write", where="petechia calibrate", mend="Give --write FILE or --dry-run."
         )
-    from petechia.pipeline.detector import operating_points
+    from petechia.pipeline.detector import points_of_slices
     from petechia.pipeline.review.calibrate import recalibrate, write_calibration
     from petechia.pipeline.review.decided import decisions_of, read_decided
 
     scans = [s for root in args.output for s in read_decided(root, args.reader or "", args.round)]
-    found = recalibrate(decisions_of(scans), operating_points())
+    found = recalibrate(decisions_of(scans), points_of_slices())
     print("\n".join(told(found)))
     if args.dry_run:
         print("nothing was written (--dry-run)")

@@ -7,7 +7,7 @@ what a reader added tells of missed lesions, not of probabilities.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from petechia.core.logistic import Logistic, fit_logistic, logit
 from petechia.errors import ParameterError, UnfitError
 from petechia.evaluate.calibration import brier_score, calibration_error
 from petechia.files.writing import write_json
-from petechia.pipeline.calibration import FORM, detector_sha256
+from petechia.pipeline.calibration import FORM, SLICES, detector_sha256
 from petechia.pipeline.review.decided import Decisions, Floats
 from petechia.pipeline.review.state import ASKED_FROM
 
@@ -43,14 +43,15 @@ class Recalibration:
     ----------
     line : Logistic or None
         None when no line that keeps the order could be fitted.
-    operating_points : mapping of str to float
-        On the site's probabilities.
+    operating_points : mapping of str to mapping of str to float
+        On the site's probabilities, for thin slices and for thick ones.
     n : mapping of str to int
         people, scans, decisions, accepted, rejected, undecided, missed.
     table : list of dict
         One row for all, and one for each protocol: before and after, out of sample.
     points : list of dict
-        One row for each operating point: F1 and false findings a scan, before and after.
+        One row for each operating point of the slices there are: F1 and false findings a scan,
+        before and after.
     gain, gain_se : float
         Mean gain of log-likelihood of a person left out, and its standard error.
     refused : tuple of str
@@ -60,7 +61,7 @@ class Recalibration:
     """
 
     line: Logistic | None
-    operating_points: Mapping[str, float]
+    operating_points: Mapping[str, Mapping[str, float]]
     n: Mapping[str, int]
     table: Sequence[Mapping[str, Any]]
     points: Sequence[Mapping[str, Any]]
@@ -70,7 +71,7 @@ class Recalibration:
     notes: tuple[str, ...]
 
 
-def recalibrate(told: Decisions, points: Mapping[str, float]) -> Recalibration:
+def recalibrate(told: Decisions, points: Mapping[str, Mapping[str, float]]) -> Recalibration:
     """Fit the line, and judge it on each person by the decisions on all others.
 
     The thresholds keep their meaning: a finding counts from the same probability as before, now
@@ -80,8 +81,8 @@ def recalibrate(told: Decisions, points: Mapping[str, float]) -> Recalibration:
     ----------
     told : Decisions
         Of the site.
-    points : mapping of str to float
-        The detector's own operating points.
+    points : mapping of str to mapping of str to float
+        The detector's own operating points, for thin slices and for thick ones.
 
     Notes
     -----
@@ -99,9 +100,10 @@ def recalibrate(told: Decisions, points: Mapping[str, float]) -> Recalibration:
             "less often"
         )
     moved = told.p.copy()
-    own_points = dict(points)
-    if line is not None:
-        own_points = {k: max(v, lowest_threshold(line)) for k, v in points.items()}
+    least = 0.0 if line is None else lowest_threshold(line)
+    own_points = {
+        slices: {name: max(p, least) for name, p in some.items()} for slices, some in points.items()
+    }
     if n["people"] > 1:
         moved = _left_out(told)
     gain, gain_se = _gain(told, moved)
@@ -122,7 +124,7 @@ def recalibrate(told: Decisions, points: Mapping[str, float]) -> Recalibration:
         operating_points=own_points,
         n=n,
         table=table,
-        points=[_point(k, points[k], own_points[k], told, moved) for k in points],
+        points=list(_points(told, moved, points, own_points)),
         gain=gain,
         gain_se=gain_se,
         refused=tuple(refused),
@@ -213,28 +215,47 @@ def _row(
     return row
 
 
+def _points(
+    told: Decisions,
+    moved: Floats,
+    before: Mapping[str, Mapping[str, float]],
+    after: Mapping[str, Mapping[str, float]],
+) -> Iterator[dict[str, Any]]:
+    """Yield how each operating point does on the scans it is for."""
+    for slices, points in before.items():
+        chosen = np.array([own == slices for own in told.slices])
+        if not chosen.any():
+            continue
+        for name, least in points.items():
+            word = name if slices == SLICES[0] else f"{name}, {slices} slices"
+            yield {
+                "point": word,
+                **_point("before", told, told.p, least, chosen),
+                **_point("after", told, moved, after[slices][name], chosen),
+            }
+
+
 def _point(
-    name: str, before: float, after: float, told: Decisions, moved: Floats
-) -> dict[str, Any]:
+    word: str, told: Decisions, p: Floats, least: float, chosen: npt.NDArray[np.bool_]
+) -> dict[str, float]:
     """Return how an operating point does, the reader's word taken as truth."""
-    row: dict[str, Any] = {"point": name, "from_before": before, "from_after": after}
-    for word, p, least in (("before", told.p, before), ("after", moved, after)):
-        counted = p >= least
-        hit, false = int((counted & told.y).sum()), int((counted & ~told.y).sum())
-        gone = int((~counted & told.y).sum() + told.missed.sum())
-        row[f"f1_{word}"] = (
-            2 * hit / (2 * hit + false + gone) if hit + false + gone else float("nan")
-        )
-        row[f"false_{word}"] = false / len(told.person)
-        row[f"found_{word}"] = hit / (hit + gone) if hit + gone else float("nan")
-    return row
+    own = chosen[told.scan]
+    counted, y = p[own] >= least, told.y[own]
+    hit, false = int((counted & y).sum()), int((counted & ~y).sum())
+    gone = int((~counted & y).sum() + told.missed[chosen].sum())
+    return {
+        f"from_{word}": least,
+        f"f1_{word}": 2 * hit / (2 * hit + false + gone) if hit + false + gone else float("nan"),
+        f"false_{word}": false / int(chosen.sum()),
+        f"found_{word}": hit / (hit + gone) if hit + gone else float("nan"),
+    }
 
 
 def _notes(
     table: Sequence[Mapping[str, Any]],
     n: Mapping[str, int],
-    points: Mapping[str, float],
-    own_points: Mapping[str, float],
+    points: Mapping[str, Mapping[str, float]],
+    own_points: Mapping[str, Mapping[str, float]],
 ) -> list[str]:
     notes = [
         "Figures after are of people left out of the fit. The readers' word is taken for truth: "
@@ -244,7 +265,12 @@ def _notes(
     ]
     if n["undecided"]:
         notes.append(f"{n['undecided']} asked findings were left undecided and do not speak.")
-    raised = [name for name in points if own_points[name] > points[name]]
+    raised = [
+        f"{name} ({slices} slices)"
+        for slices, some in points.items()
+        for name in some
+        if own_points[slices][name] > some[name]
+    ]
     if raised:
         notes.append(
             f"raised so that nothing counts that nobody was asked about: {', '.join(raised)}."
@@ -296,7 +322,10 @@ def write_calibration(
         "classification": classification,
         "offset": round(found.line.offset, 6),
         "slope": round(found.line.slope, 6),
-        "operating_points": {k: round(v, 3) for k, v in found.operating_points.items()},
+        "operating_points": {
+            slices: {name: round(p, 3) for name, p in points.items()}
+            for slices, points in found.operating_points.items()
+        },
         "made": {
             **found.n,
             "decided_by": decided_by,

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from petechia.core.logistic import Logistic
 from petechia.errors import FileError, UnfitError
-from petechia.pipeline.calibration import detector_sha256
+from petechia.pipeline.calibration import SLICES, detector_sha256
+from petechia.pipeline.detector import slices_of
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.consensus import consensus
 from petechia.pipeline.review.fold import fold
@@ -42,6 +43,8 @@ class Decided:
         Row of the classification table.
     site : Logistic or None
         The calibration that the probabilities have been through already.
+    slices : str
+        'thin' or 'thick'.
     """
 
     reading: Reading
@@ -49,6 +52,7 @@ class Decided:
     detector: Mapping[str, str]
     classification: str
     site: Logistic | None = None
+    slices: str = SLICES[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -67,7 +71,7 @@ class Decisions:
         Of each scan.
     missed : (S,) ndarray of int
         Microbleeds of each scan that no asked finding stands for.
-    protocol : tuple of str
+    protocol, slices : tuple of str
         Of each scan.
     left : int
         Asked findings that were left undecided.
@@ -79,6 +83,7 @@ class Decisions:
     person: npt.NDArray[np.intp]
     missed: npt.NDArray[np.int64]
     protocol: tuple[str, ...]
+    slices: tuple[str, ...]
     left: int
 
 
@@ -132,6 +137,7 @@ def _decided(reading: Reading, summary: Mapping[str, Any]) -> Decided:
         detector=model.get("sha256") or {},
         classification=str(model.get("classification", "")),
         site=Logistic(offset=site["offset"], slope=site["slope"]) if site else None,
+        slices=slices_of(slice_mm(summary)),
     )
 
 
@@ -183,6 +189,7 @@ def decisions_of(scans: Sequence[Decided]) -> Decisions:
         person=np.array([people[person_of(d.reading.scan)] for d in done], dtype=np.intp),
         missed=np.array(missed, dtype=np.int64),
         protocol=tuple(d.protocol for d in done),
+        slices=tuple(d.slices for d in done),
         left=left,
     )
 
