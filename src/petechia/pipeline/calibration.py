@@ -132,10 +132,10 @@ def _numbers(told: Mapping[str, Any]) -> bool:
     given = told["operating_points"]
     if not isinstance(given, Mapping):
         return False
-    of_slices = [given.get(slices) for slices in SLICES]
-    if not all(isinstance(points, Mapping) and points for points in of_slices):
+    some = [v for v in map(given.get, SLICES) if isinstance(v, Mapping) and v]
+    if len(some) < len(SLICES):
         return False
-    points = [p for some in of_slices for p in some.values()]
+    points = [p for of_slices in some for p in of_slices.values()]
     every = [told["offset"], told["slope"], *points]
     if not all(type(v) in (int, float) and math.isfinite(v) for v in every):
         return False
