@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.fft import set_workers
 
 import petechia.files
 from petechia.core.grid import Grid
@@ -140,6 +141,13 @@ def test_findings_do_not_depend_on_how_the_volume_is_stored(phantom, found, orde
         assert (one.x_mm, one.y_mm, one.z_mm) == pytest.approx(
             (two.x_mm, two.y_mm, two.z_mm), abs=0.1
         )
+
+
+def test_two_threads_give_the_same_table(phantom, found):
+    with set_workers(2):
+        two = detect(phantom.inputs())
+    assert [f.row() for f in two.findings] == [f.row() for f in found.findings]
+    assert (two.labels == found.labels).all()
 
 
 def test_the_same_input_gives_the_same_table(phantom, found):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from petechia.core.grid import Grid
 from petechia.core.morphology import bounding_box, distance_inside_mm
+from petechia.core.together import together
 from petechia.core.units import radians_per_ppm
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
@@ -81,12 +83,14 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     """Find every void and measure it: shape, continuation, moment, place."""
     near, corner = _crop(inputs)
     says = _missing(inputs)
-    relative = relative_signal(near.magnitude, near.brain_mask, near.grid, params.signal)
+    images = {"magnitude": near.magnitude, "swi": near.swi, "decay": _decay(near)}
+    there = {name: image for name, image in images.items() if image is not None}
+    each = together([partial(_relative, image, near, params) for image in there.values()])
+    relatives = dict(zip(there, each, strict=True))
+    relative = relatives["magnitude"]
     signal, texture = relative.value, relative.texture
-    signal_swi = None
-    if near.swi is not None:
-        signal_swi = _relative(near.swi, near, params)
-    found = _propose(near, signal, signal_swi, params)
+    signal_swi = relatives["swi"].value if "swi" in relatives else None
+    found = _propose(near, [one.value for one in each], params)
     places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
@@ -188,25 +192,20 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
 
 def _relative(
     volume: npt.NDArray[np.floating], inputs: LesionInputs, params: DetectParams
-) -> npt.NDArray[np.float32]:
-    """Return a further image relative to its surroundings."""
-    mask, grid = inputs.brain_mask, inputs.grid
-    return relative_signal(volume, mask, grid, params.signal, with_texture=False).value
+) -> RelativeSignal:
+    """Return an image relative to its surroundings; the magnitude with its texture."""
+    own = volume is inputs.magnitude
+    return relative_signal(volume, inputs.brain_mask, inputs.grid, params.signal, with_texture=own)
 
 
 def _propose(
     inputs: LesionInputs,
-    signal: npt.NDArray[np.float32],
-    signal_swi: npt.NDArray[np.float32] | None,
+    signals: Sequence[npt.NDArray[np.float32]],
     params: DetectParams,
 ) -> list[Candidates]:
-    """Run every finder on every image it can take."""
-    decay = _decay(inputs)
-    signal_decay = None if decay is None else _relative(decay, inputs, params)
+    """Run every finder on every image it can take; the magnitude's is the first signal."""
     images: list[dict[str, object]] = [
-        {"relative_signal": value, "mask": inputs.brain_mask}
-        for value in (signal, signal_swi, signal_decay)
-        if value is not None
+        {"relative_signal": value, "mask": inputs.brain_mask} for value in signals
     ]
     field_images: dict[str, object] = {"mask": inputs.brain_mask & inputs.trusted}
     if inputs.local_field_ppm is not None:
@@ -215,16 +214,19 @@ def _propose(
     if inputs.chi_ppm is not None:
         field_images["chi_ppm"] = inputs.chi_ppm
     images.append(field_images)
-    out: list[Candidates] = []
-    for name in params.finders:
-        method = METHODS[name]
+    runs = [
+        (name, image)
+        for name in params.finders
         # votes of gradients are slow and add nothing on images that share the magnitude
-        for image in images if name != "radial_symmetry" else images[:1]:
-            if all(need in image for need in method.needs):
-                (found,) = method(image, grid=inputs.grid)
-                log.info("%s: %d places", name, len(found))
-                out.append(found)
-    return out
+        for image in (images if name != "radial_symmetry" else images[:1])
+        if all(need in image for need in METHODS[name].needs)
+    ]
+    found: list[tuple[Candidates]] = together(
+        [partial(METHODS[name], image, grid=inputs.grid) for name, image in runs]
+    )
+    for (name, _), (places,) in zip(runs, found, strict=True):
+        log.info("%s: %d places", name, len(places))
+    return [places for (places,) in found]
 
 
 def _decay(inputs: LesionInputs) -> npt.NDArray[np.float32] | None:

@@ -1,22 +1,21 @@
 """The magnetic moment of a source from the local field around its void."""
 
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
-from petechia.core.kernels import forward_field
+from petechia.core.together import together
 from petechia.errors import InputError, ParameterError
+from petechia.lesions.around import Around, box_within
 from petechia.lesions.dipole import means_and_slopes
 
 Floats = npt.NDArray[np.float64]
-Box = tuple[slice, slice, slice]
 FEWEST_VOXELS = 20
 ROUNDS = 10
-RING_MM, PAD_MM = 2.0, 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,14 +231,14 @@ def fit_moments(
     field = np.ascontiguousarray(local_field_ppm, dtype=np.float32)
     noise = _noise_floor(field_noise_ppm, field, usable, grid, p.anatomy)
     spacing = grid.spacing_mm
-    around = None if chi_ppm is None else _Around.of(chi_ppm, field_mask, grid)
-    out: list[MomentFit | None] = [None] * len(places)
+    around = None if chi_ppm is None else Around.of(chi_ppm, field_mask, grid)
     chosen = range(len(places)) if wanted is None else [int(n) for n in wanted]
-    for n in chosen:
+
+    def fit(n: int) -> MomentFit | None:
         reach = max(p.reach_radii * radii[n], radii[n] + p.reach_margin_mm)
         # the nearest ring of voxels must be in reach on coarse grids, too
         reach = max(min(reach, p.reach_max_mm), 2.0 * float(spacing.max()))
-        box = _box(places[n], reach, grid)
+        box = box_within(places[n], reach, grid)
         near = field[box]
         if around is not None and p.map_share > 0:
             own = radii[n] + p.own_margin_mm
@@ -249,11 +248,15 @@ def fit_moments(
         )
         others = _neighbours(n, places * spacing, radii, reach, p.neighbours)
         if len(border.value) < max(FEWEST_VOXELS, len(others) + 13):
-            continue
+            return None
         prior = np.hypot(p.shift_sd_mm, 0.2 * np.maximum(radii[n], spacing))
         edge = 0.0 if edge_mm is None else p.edge_error * float(np.exp(-edge_mm[n] / p.edge_mm))
         tail = 0.0 if tails is None else p.tail_error * float(tails[n])
-        out[n] = _fit_one(border, others, places[n], prior, float(np.hypot(edge, tail)), grid, p)
+        return _fit_one(border, others, places[n], prior, float(np.hypot(edge, tail)), grid, p)
+
+    out: list[MomentFit | None] = [None] * len(places)
+    for n, found in zip(chosen, together([partial(fit, n) for n in chosen]), strict=True):
+        out[n] = found
     return out
 
 
@@ -298,49 +301,6 @@ def _neighbours(
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Around:
-    """A susceptibility map and its field: the field of all but a ball can be had."""
-
-    chi: npt.NDArray[np.float32]
-    whole: npt.NDArray[np.float32]
-    mask: npt.NDArray[np.bool_]
-    grid: Grid
-
-    @classmethod
-    def of(
-        cls,
-        chi_ppm: npt.NDArray[np.floating],
-        mask: npt.NDArray[np.bool_] | None,
-        grid: Grid,
-    ) -> Self | None:
-        grid.require(chi_ppm, "chi_ppm")
-        inside = np.ones(grid.shape, dtype=bool) if mask is None else mask
-        if not inside.any():
-            return None
-        chi = np.where(inside, chi_ppm, 0).astype(np.float32)
-        # the reference makes no field inside, but a step at the edge
-        whole = forward_field((chi - chi[inside].mean()) * inside, grid, PAD_MM)
-        return cls(chi=chi, whole=whole, mask=inside, grid=grid)
-
-    def field(
-        self, box: Box, centre_vox: Floats, own_mm: float, reach_mm: float
-    ) -> npt.NDArray[np.float32]:
-        """Return in `box` the field of what lies beyond `own_mm` of the centre [ppm]."""
-        wide = _box(centre_vox, max(own_mm + RING_MM, reach_mm), self.grid)
-        away = _distance(wide, centre_vox, self.grid)
-        chi, mask = self.chi[wide], self.mask[wide]
-        own = mask & (away <= own_mm)
-        ring = mask & (away > own_mm) & (away <= own_mm + RING_MM)
-        level = float(np.median(chi[ring])) if ring.any() else 0.0
-        source = np.where(own, chi - np.float32(level), 0).astype(np.float32)
-        rest = self.whole[wide] - forward_field(source, self.grid.cut(wide), 2 * own_mm)
-        inner = tuple(
-            slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, wide, strict=True)
-        )
-        return np.asarray(rest[inner], dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Border:
     """Usable voxels around one void: offsets [mm], field, noise [ppm], place in a box."""
 
@@ -349,25 +309,6 @@ class _Border:
     sigma: Floats
     index: tuple[npt.NDArray[np.intp], ...]
     box: tuple[int, ...]
-
-
-def _box(centre_vox: Floats, reach_mm: float, grid: Grid) -> Box:
-    """Return the part of the volume within reach, at least one voxel."""
-    span = reach_mm / grid.spacing_mm
-    last = np.asarray(grid.shape) - 1
-    low = np.clip(np.ceil(centre_vox - span), 0, last).astype(int)
-    high = np.clip(np.floor(centre_vox + span), low, last).astype(int)
-    i, j, k = (slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
-    return (i, j, k)
-
-
-def _distance(box: Box, centre_vox: Floats, grid: Grid) -> Floats:
-    """Return the distance of every voxel of a box from a place [mm]."""
-    x, y, z = (
-        ((np.arange(s.start, s.stop) - c) * d) ** 2
-        for s, c, d in zip(box, centre_vox, grid.spacing_mm, strict=True)
-    )
-    return np.asarray(np.sqrt(x[:, None, None] + y[None, :, None] + z[None, None, :]))
 
 
 def _gather(

@@ -1,0 +1,23 @@
+"""Independent pieces of work on as many threads as the transforms may use."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from scipy.fft import get_workers
+
+T = TypeVar("T")
+
+
+def together(jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """Return what each job returns, in their order.
+
+    They run on `scipy.fft.get_workers()` threads, each with one worker of its own: transforms,
+    filters and compiled kernels let go of the interpreter's lock. One worker: one after the
+    other, in this thread. What a job raises is raised here.
+    """
+    workers = min(get_workers(), len(jobs))
+    if workers < 2:
+        return [job() for job in jobs]
+    with ThreadPoolExecutor(workers) as pool:
+        return [done.result() for done in [pool.submit(job) for job in jobs]]
