@@ -14,7 +14,7 @@ from petechia.files.contract import contract
 from petechia.files.scan import ScanName
 from petechia.lesions.findings import Finding
 from petechia.lesions.forced import Maps
-from petechia.pipeline import follow
+from petechia.pipeline import comparison, follow
 from petechia.pipeline.review.queue import Listed
 from petechia.pipeline.visits import Visit, interval_days
 
@@ -39,9 +39,11 @@ def visit(session, findings, te_s=0.02, category="mixed"):
     mask = np.zeros(GRID.shape, dtype=bool)
     mask[3:-3, 3:-3, 3:-3] = True
     index = np.stack(np.meshgrid(*map(np.arange, GRID.shape), indexing="ij"), -1)
-    voids = np.zeros(GRID.shape, dtype=bool)
+    labels = np.zeros(GRID.shape, dtype=np.int32)
     for f in findings:
-        voids |= np.linalg.norm(GRID.to_mm(index) - (f.x_mm, f.y_mm, f.z_mm), axis=-1) < 2.0
+        place = (f.x_mm, f.y_mm, f.z_mm)
+        labels[np.linalg.norm(GRID.to_mm(index) - place, axis=-1) < 2.0] = f.index
+    voids = labels > 0
     dark = np.where(voids, 20.0, 100.0) + rng.normal(0, 2, GRID.shape)
     name = ScanName((("sub", "01"), ("ses", str(session))))
     summary = {
@@ -53,7 +55,7 @@ def visit(session, findings, te_s=0.02, category="mixed"):
         "criteria": {"superficial_siderosis": {"sulci": 0, "extent": "none", "why_not": None}},
     }  # fmt: skip
     maps = Maps.of(dark.astype(np.float32), mask, GRID, voids, np.zeros_like(mask))
-    return Visit(name=name, summary=summary, findings=tuple(findings), maps=maps)
+    return Visit(name=name, summary=summary, findings=tuple(findings), maps=maps, labels=labels)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def moved(monkeypatch):
     fit = SessionFit(
         matrix=matrix, uncertainty_mm=0.2, peak=0.6, overlap=0.98, ok=True, says="rigid fit"
     )
-    monkeypatch.setattr(follow, "register_sessions", lambda *_: fit)
+    monkeypatch.setattr(comparison, "register_sessions", lambda *_: fit)
     return fit
 
 
@@ -80,6 +82,7 @@ def test_a_persons_follow_up_is_written_and_linked(tmp_path, moved):
     first = Visit(
         name=first.name, summary=first.summary, findings=first.findings,
         maps=Maps.of(dark, first.maps.mask, GRID, first.maps.voids, first.maps.large),
+        labels=first.labels,
     )  # fmt: skip
     second = visit(2, [finding(1, OLD), finding(2, NEW), finding(3, MISSED)])
     report = tmp_path / "sub-01_ses-2.html"
@@ -121,7 +124,7 @@ def test_nothing_is_followed_when_sessions_do_not_fit(tmp_path, monkeypatch):
         matrix=np.eye(4), uncertainty_mm=float("inf"), peak=0.0, overlap=0.0, ok=False,
         says="not registered: the two brains overlap by 0.20 only",
     )  # fmt: skip
-    monkeypatch.setattr(follow, "register_sessions", lambda *_: fit)
+    monkeypatch.setattr(comparison, "register_sessions", lambda *_: fit)
     compared = follow.compare(visit(1, []), visit(2, [finding(1, NEW)]))
     assert compared.followed == ()
     follow.write_follow_up(tmp_path, "sub-01", [compared], "en", {})
