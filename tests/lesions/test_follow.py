@@ -231,7 +231,7 @@ def test_errors_that_come_again_are_no_errors_of_a_change():
     assert both.high - both.low == pytest.approx(unlike.high - unlike.low)
     none = ChangeParams(residual_share=1.0, retest_share=0.0, retest_ppm_mm3=0.0)
     left = [s**2 - (0.12 * m) ** 2 - 0.2**2 for m, s in ((3.0, 0.5), (3.6, 0.55))]
-    half = 1.959964 * math.sqrt(sum(left))
+    half = 1.959964 * math.sqrt(sum(left) + (0.12 * 0.6) ** 2)
     told = change_of(one, other, same_protocol=True, params=none)
     assert told.high - told.value == pytest.approx(half)
     with pytest.raises(ParameterError, match="ChangeParams"):

@@ -34,8 +34,8 @@ class ChangeParams:
     """
 
     residual_share: float = 0.2
-    retest_share: float = 0.03
-    retest_ppm_mm3: float = 0.08
+    retest_share: float = 0.015
+    retest_ppm_mm3: float = 0.05
 
     def __post_init__(self) -> None:
         if not 0 <= self.residual_share <= 1 or min(self.retest_share, self.retest_ppm_mm3) < 0:
@@ -77,12 +77,13 @@ def change_of(
 ) -> Change | None:
     r"""Return the change of a lesion's moment; None unless both sessions measured it.
 
-    .. math:: \sigma^2 = f^2 (r_1^2 + r_2^2) + 2 (q\,\bar m)^2 + 2 a^2, \qquad
+    .. math:: \sigma^2 = f^2 (r_1^2 + r_2^2) + 2 (q\,\bar m)^2 + 2 a^2 + (p\,\Delta m)^2, \qquad
         r^2 = s^2 - (p\,m)^2 - t^2
 
     for moments m with standard errors s, of which p m and t are the parts of `MomentParams` that
-    belong to the lesion and its tissue; f, q and a are those of `ChangeParams`. Never more than
-    both errors together, which is what is taken when the protocols differ.
+    belong to the lesion and its tissue: a share that every moment is wrong by is a share that
+    the change is wrong by. f, q and a are those of `ChangeParams`. Never more than both errors
+    together, which is what is taken when the protocols differ.
 
     Parameters
     ----------
@@ -105,9 +106,10 @@ def change_of(
         return None
     variance = se1**2 + se2**2
     if same_protocol:
-        residuals = _residuals(m1, se1) + _residuals(m2, se2)
-        retest = (p.retest_share * 0.5 * (m1 + m2)) ** 2 + p.retest_ppm_mm3**2
-        variance = min(variance, p.residual_share**2 * residuals + 2 * retest)
+        residuals = p.residual_share**2 * (_residuals(m1, se1) + _residuals(m2, se2))
+        retest = 2 * ((p.retest_share * 0.5 * (m1 + m2)) ** 2 + p.retest_ppm_mm3**2)
+        wrong = (MomentParams().relative_error * (m2 - m1)) ** 2
+        variance = min(variance, residuals + retest + wrong)
     half = Z95 * float(np.sqrt(variance))
     return Change(value=m2 - m1, low=m2 - m1 - half, high=m2 - m1 + half)
 

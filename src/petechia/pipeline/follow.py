@@ -13,7 +13,7 @@ import numpy as np
 
 from petechia import __version__
 from petechia.errors import InputError, PetechiaError
-from petechia.files.contract import contract, place
+from petechia.files.contract import contract, follow_path, place
 from petechia.files.writing import without_places, write_json, write_table, write_text
 from petechia.lesions.criteria.aria import aria_h
 from petechia.lesions.criteria.clinical import read_facts
@@ -28,7 +28,6 @@ from petechia.lesions.follow import (
 from petechia.pipeline.comparison import Comparison, compare
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.queue import Listed
-from petechia.pipeline.tree import ignore
 from petechia.pipeline.visits import Visit, in_time, interval_days, read_visit
 from petechia.report.data import RESEARCH_USE
 from petechia.report.follow import Compared, Pictured, render_follow
@@ -128,8 +127,6 @@ def follow_all(
             where=str(root.name),
             mend="Sessions are told apart by ses- in the names: run all of them into one OUTPUT.",
         )
-    for name in (contract().follow.table, contract().follow.summary):
-        ignore(root, name.removeprefix("OUTPUT/").replace("<p>/<p>", "sub-*/*"))
     outcomes = []
     for subject in wanted:
         outcomes.append(_one(folder, subject, people[subject], language, force))
@@ -197,7 +194,7 @@ def _one(
         "notes": list(person.notes),
         "scans": {scan: _stamp(folder, scan) for scan in names},
     }
-    if not force and _unchanged(path_of(folder.root, "summary", name), made_from):
+    if not force and _unchanged(follow_path(folder.root, "summary", name), made_from):
         return FollowOutcome(subject=name, status="skipped", says="not changed since")
     visits: dict[str, Visit] = {}
     try:
@@ -231,12 +228,6 @@ def _unchanged(path: Path, made_from: Mapping[str, Any]) -> bool:
         return False
 
 
-def path_of(root: Path, key: str, subject: str) -> Path:
-    """Return where 'table', 'summary' or 'page' of a person (`sub-01`) lies."""
-    template: str = getattr(contract().follow, key)
-    return root / template.removeprefix("OUTPUT/").replace("<p>", subject)
-
-
 # --- what is written ------------------------------------------------------------------------
 
 
@@ -250,13 +241,13 @@ def write_follow_up(
 ) -> str:
     """Write table, page and summary of one person, the summary last; return one line."""
     rows = [row for c in comparisons for row in table_rows(c)]
-    write_table(path_of(root, "table", subject), rows, contract().follow.columns)
+    write_table(follow_path(root, "table", subject), rows, contract().follow.columns)
     told = [summary_of(c) for c in comparisons]
     shown = [_shown(c, s) for c, s in zip(comparisons, told, strict=True)]
     page = render_follow(subject, shown, language, notes)
-    write_text(path_of(root, "page", subject), page)
+    write_text(follow_path(root, "page", subject), page)
     write_json(
-        path_of(root, "summary", subject),
+        follow_path(root, "summary", subject),
         {
             "version": __version__,
             "subject": subject,
@@ -269,7 +260,7 @@ def write_follow_up(
         },
     )
     for scan in {v.scan for c in comparisons for v in (c.first, c.second)}:
-        _link(root / f"{scan}.html", path_of(root, "page", subject).name)
+        _link(root / f"{scan}.html", follow_path(root, "page", subject).name)
     return "; ".join(_line(c) for c in comparisons if "previous" in c.compared)
 
 
