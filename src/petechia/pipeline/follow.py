@@ -411,7 +411,7 @@ def _shown(c: Comparison, told: dict[str, Any]) -> Compared:
                 radius_mm=max(1.5, 0.75 * (f.second or f.first).diameter_mm),  # type: ignore[union-attr]
             )
             for n, f in enumerate(c.followed)
-            if f.state != "stable"
+            if f.state != "stable" or max(len(f.pieces_first), len(f.pieces_second)) > 1
         ),
         before=(c.first.maps.dark, c.first.maps.mask, c.first.grid),
         now=(c.second.maps.dark, c.second.maps.mask, c.second.grid),

@@ -19,6 +19,7 @@ from petechia.report.wording import CLASSES, moment_text, number_text, plain, sp
 Image = tuple[npt.NDArray[np.floating], npt.NDArray[np.bool_], Grid]
 VIEW_MM, PIXEL_MM = 40.0, 0.4
 MOST_PICTURES = 80
+MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
 STATES = {
     "new": "new",
@@ -157,10 +158,12 @@ def _facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     new = told["new_microbleeds"]
     if new is not None:
         few, many = new["least"], new["most"]
-        out.append((t("New microbleeds"), str(few) if few == many else f"{few} to {many}"))
+        out.append((t("New microbleeds"), str(few) if few == many else f"{few} {t('to')} {many}"))
     if told["new_per_year_95"]:
         rate, low, high = told["new_per_year_95"]
-        out.append((t("New microbleeds per year (95 % interval)"), f"{rate} ({low} to {high})"))
+        out.append(
+            (t("New microbleeds per year (95 % interval)"), f"{rate} ({low} {t('to')} {high})")
+        )
     if told["aria_h"]:
         could = ", ".join(said(spaced(str(word))) for word in told["aria_h"]["could_be"])
         out.append((t("ARIA-H grade of what is new, as if under treatment"), could))
@@ -180,7 +183,7 @@ def _view(row: Mapping[str, str], pictures: list[dict[str, Any]] | None) -> dict
         "now": _moment(row, ""),
         "change": NOTHING
         if change is None or low is None or high is None
-        else f"{change:+.2f} ({low:+.2f} … {high:+.2f})",
+        else f"{change:+.2f} ({low:+.2f} {t('to')} {high:+.2f})".replace("-", MINUS),
         "why": said(plain(row["reason"])),
         "index": row["index"],
         "index_before": row["index_before"],
