@@ -246,7 +246,7 @@ def _registered(first: SessionImage, second: SessionImage, p: SessionParams) -> 
             matrix = fit
             if moved < SETTLED_VOX * step:
                 break
-    repeats = [_refined(pair, matrix, half, p) for half in _halves(pair)]
+    repeats = [_refined(pair, matrix, half, p, stay=False) for half in _halves(pair)]
     return _judged(first, second, matrix, repeats, p)
 
 
@@ -343,8 +343,13 @@ def _laid(
     return np.asarray(ndimage.gaussian_filter(image, p.blur_vox)), brain, seen
 
 
-def _refined(pair: _Halfway, matrix: Matrix, where: Mask, p: SessionParams) -> Matrix:
-    """Return the map after bringing each session to the other; `matrix` made the pair."""
+def _refined(
+    pair: _Halfway, matrix: Matrix, where: Mask, p: SessionParams, *, stay: bool = True
+) -> Matrix:
+    """Return the map after bringing each session to the other; `matrix` made the pair.
+
+    A fit may stay where it is when nothing is better; a repeat, whose distance is asked, not.
+    """
     one, other = (Fixed(volume=v, where=where, grid=pair.grid) for v in (pair.one, pair.other))
     first, second = (Moving(volume=v, grid=pair.grid) for v in (pair.one, pair.other))
     steps = {"bins": p.bins, "iterations": p.iterations, "step": 0.5}
@@ -355,7 +360,8 @@ def _refined(pair: _Halfway, matrix: Matrix, where: Mask, p: SessionParams) -> M
     def disagree(way: Matrix) -> float:
         return metric(one, second, way) + metric(other, first, _inverse(way))
 
-    best = min((mean_rigid(there, here), there, here, np.eye(4)), key=disagree)
+    found = [mean_rigid(there, here), there, here]
+    best = min([*found, np.eye(4)] if stay else found, key=disagree)
     half = halfway(matrix)
     return half @ best @ half
 
