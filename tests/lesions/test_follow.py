@@ -294,7 +294,7 @@ def maps():
     dark[~mask] = 0
     field = forward_field(chi, grid, 20.0) + 0.002 * rng.normal(size=grid.shape)
     made = Maps.of(
-        dark.astype(np.float32), mask, grid, away <= 2.5, np.zeros_like(mask),
+        dark.astype(np.float32), mask, grid, (away <= 2.5).astype(np.int32), np.zeros_like(mask),
         field.astype(np.float32), None,
     )  # fmt: skip
     return made, float(chi.sum() * grid.voxel_mm3)
@@ -311,6 +311,17 @@ def test_a_place_is_read_unasked(maps):
     assert lost.why_not == "where the signal is lost"
     assert rim.why_not == "outside the brain mask"
     assert away.why_not == "outside the field of view"
+
+
+def test_a_strong_source_beside_a_place_is_none_of_its_own(maps):
+    made, moment = maps
+    beside = made.grid.to_mm(np.array([[25.0, 22.0, 18.0]]))  # 5 mm, at the equator
+    (look,) = look_at(made, beside, [1.5], 0.3)
+    assert abs(look.moment_ppm_mm3) < 2 * look.se_ppm_mm3
+    assert abs(look.moment_ppm_mm3) < 0.1 * moment
+    alone = replace(made, centres_vox=np.zeros((0, 3)), radii_mm=np.zeros(0))
+    (taken,) = look_at(alone, beside, [1.5], 0.3)
+    assert abs(taken.moment_ppm_mm3) > 2 * abs(look.moment_ppm_mm3)
 
 
 def test_a_place_within_a_larger_void_tells_nothing(maps):

@@ -54,7 +54,7 @@ def visit(session, findings, te_s=0.02, category="mixed"):
         },
         "criteria": {"superficial_siderosis": {"sulci": 0, "extent": "none", "why_not": None}},
     }  # fmt: skip
-    maps = Maps.of(dark.astype(np.float32), mask, GRID, voids, np.zeros_like(mask))
+    maps = Maps.of(dark.astype(np.float32), mask, GRID, labels, np.zeros_like(mask))
     return Visit(name=name, summary=summary, findings=tuple(findings), maps=maps, labels=labels)
 
 
@@ -81,7 +81,7 @@ def test_a_persons_follow_up_is_written_and_linked(tmp_path, moved):
     dark[missed] = 20.0  # there, but in no table
     first = Visit(
         name=first.name, summary=first.summary, findings=first.findings,
-        maps=Maps.of(dark, first.maps.mask, GRID, first.maps.voids, first.maps.large),
+        maps=Maps.of(dark, first.maps.mask, GRID, first.labels, first.maps.large),
         labels=first.labels,
     )  # fmt: skip
     second = visit(2, [finding(1, OLD), finding(2, NEW), finding(3, MISSED)])

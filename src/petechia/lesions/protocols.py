@@ -21,6 +21,8 @@ def protocol_differences(first: dict[str, object], second: dict[str, object]) ->
     )
     out = []
     for name, key, factor, unit in numbers:
+        if first.get(key) is None or second.get(key) is None:
+            continue
         pair = [float(p[key]) for p in (first, second)]  # type: ignore[arg-type]
         if abs(pair[0] - pair[1]) > TOLERANCES[name] * max(pair):
             out.append(f"{name} {factor * pair[0]:.3g} and {factor * pair[1]:.3g} {unit}")

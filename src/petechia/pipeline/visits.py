@@ -113,7 +113,7 @@ def read_visit(folder: ReviewFolder, scan: str) -> Visit:
             np.asarray(dark, dtype=np.float32),
             case.mask,
             grid,
-            labels > 0,
+            labels,
             np.isin(labels, hiding),
             maps["local_field"],
             maps["chi"],
