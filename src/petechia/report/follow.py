@@ -14,7 +14,7 @@ from petechia.report.language import said, speaking, t
 from petechia.report.narrative import place_words
 from petechia.report.page import environment
 from petechia.report.pictures import data_uri, intensity_window, png
-from petechia.report.wording import CLASSES, moment_text, number_text, plain, spaced
+from petechia.report.wording import CLASSES, number_text, plain, spaced
 
 Image = tuple[npt.NDArray[np.floating], npt.NDArray[np.bool_], Grid]
 VIEW_MM, PIXEL_MM = 40.0, 0.4
@@ -198,7 +198,9 @@ def _moment(row: Mapping[str, str], when: str) -> str:
     if size is None:
         return NOTHING
     told = number_text(size, 1, "mm")
-    return told if value is None else f"{told}, {moment_text(value, error)}"
+    if value is None:
+        return told
+    return f"{told}, {value:.2f}" + ("" if error is None else f" \N{PLUS-MINUS SIGN} {error:.2f}")
 
 
 def _pictures(c: Compared) -> dict[int, list[dict[str, Any]]]:
