@@ -19,9 +19,9 @@ import numpy as np
 
 from petechia.core.intervals import wilson
 from petechia.core.matching import one_to_one
-from petechia.files.contract import contract
+from petechia.files.contract import contract, follow_path
 from petechia.files.find import find_scans
-from petechia.pipeline.follow import follow_all, path_of
+from petechia.pipeline.follow import follow_all
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.run import Options, run_all
 from petechia.pipeline.settings import Settings
@@ -88,8 +88,8 @@ def true_map(before: dict[str, dict[str, str]], now: dict[str, dict[str, str]]) 
 
 def scored(raw: Path, out: Path, score: dict[str, Score]) -> None:
     """Add what was measured of one person."""
-    told = json.loads(path_of(out, "summary", "sub-01").read_text())
-    table = rows_of(path_of(out, "table", "sub-01"))
+    told = json.loads(follow_path(out, "summary", "sub-01").read_text())
+    table = rows_of(follow_path(out, "table", "sub-01"))
     for part in told["comparisons"]:
         kind = "same protocol" if part["same_protocol"] else "changed protocol"
         s = score.setdefault(kind, Score())

@@ -11,20 +11,22 @@ from petechia.core.kernels import forward_field
 from petechia.core.matching import one_to_one
 from petechia.errors import ParameterError
 from petechia.files.contract import contract
+from petechia.lesions.change import ChangeParams, change_of
 from petechia.lesions.findings import Finding
 from petechia.lesions.follow import (
     STATES,
     FollowParams,
     Session,
-    change_of,
     fates,
+    kinships,
     match,
     new_bounds,
-    protocol_differences,
     rate_per_year,
     sessions_against,
 )
 from petechia.lesions.forced import Look, Maps, look_at, moment_of_void, visible_exponent
+from petechia.lesions.pieces import Voids
+from petechia.lesions.protocols import protocol_differences
 
 BLEED = Finding(
     index=1, name="microbleed 1", class_="microbleed", sign="paramagnetic", probability=0.99,
@@ -51,9 +53,25 @@ def session(*findings, te_s=0.02, b0_t=3.0, voxel=(1.0, 1.0, 1.0)):
     )
 
 
-def states(first, second, looks_first=None, looks_second=None):
-    pairs = match(first, second, 0.1)
-    return [f.state for f in fates(first, second, pairs, looks_first or {}, looks_second or {})]
+def followed(first, second, looks_first=None, looks_second=None, same_protocol=False):
+    lesions = kinships(first, second, match(first, second, 0.1), 0.1)
+    return fates(
+        first, second, lesions, looks_first or {}, looks_second or {}, same_protocol=same_protocol
+    )
+
+
+def states(*args, **kwargs):
+    return [f.state for f in followed(*args, **kwargs)]
+
+
+def with_voids(own, other, touching=(), holding=()):
+    """Return a session whose voids touch (own rows), and hold places (other's row, own row)."""
+    voids = Voids.apart(len(own.findings), len(other.findings))
+    for a, b in touching:
+        voids.touching[a, b] = voids.touching[b, a] = True
+    for a, b in holding:
+        voids.holding[a, b] = True
+    return replace(own, voids=voids)
 
 
 def test_the_words_are_those_of_the_contract():
@@ -125,9 +143,99 @@ def test_bounds_of_what_is_new_take_in_what_could_not_be_seen():
     hidden = Look(why_not="outside the brain mask")
     now = session(spot(0), spot(30, index=2), spot(60, index=3))
     looks = {0: (CLEAR, BARE), 1: (CLEAR, hidden), 2: (CLEAR, CLEAR)}
-    followed = fates(session(), now, [], looks, {})
-    assert new_bounds(followed, "microbleed") == (1, 2)
-    assert new_bounds(followed, "siderosis") == (0, 0)
+    told = followed(session(), now, looks)
+    assert new_bounds(told, "microbleed") == (1, 2)
+    assert new_bounds(told, "siderosis") == (0, 0)
+
+
+def test_pieces_of_one_lesion_are_neither_new_nor_gone():
+    whole = session(spot(0.0, 3.0))
+    two = session(spot(-0.8, 1.8), spot(1.2, 1.3, index=2))
+    # both pieces lie in the void of the other session
+    now, then = with_voids(two, whole, [(0, 1)]), with_voids(whole, two, (), [(0, 0), (1, 0)])
+    for first, second, of_later in ((then, now, True), (now, then, False)):
+        (lesion,) = followed(first, second)
+        assert lesion.state == "stable"
+        assert lesion.change.value == pytest.approx(0.1 if of_later else -0.1)
+        assert (lesion.pieces_second if of_later else lesion.pieces_first) == (1, 2)
+        assert "split in the " + ("later" if of_later else "earlier") in lesion.why
+    # only touching: a piece when the moments add up, and something new when they do not
+    bare = {1: (CLEAR, BARE)}
+    assert states(whole, with_voids(two, whole, [(0, 1)])) == ["stable"]
+    more = session(spot(-0.8, 3.0), spot(1.2, 2.9, index=2))
+    assert states(whole, with_voids(more, whole, [(0, 1)]), bare) == ["new", "stable"]
+    # apart from the lesion and in no void: new
+    assert states(whole, with_voids(two, whole), bare) == ["new", "shrunk"]
+
+
+def test_two_pieces_of_a_new_lesion_are_one_new_lesion():
+    now = session(spot(0.0, 1.0), spot(2.5, 2.0, index=2), spot(30.0, 2.0, index=3))
+    now = with_voids(now, session(), [(0, 1)])
+    told = followed(session(), now, {1: (CLEAR, BARE), 2: (CLEAR, BARE)})
+    assert [f.state for f in told] == ["new", "new"]
+    assert [f.pieces_second for f in told] == [(2, 1), (3,)]
+    assert told[0].second.moment_ppm_mm3 == pytest.approx(3.0)
+    assert new_bounds(told, "microbleed") == (2, 2)
+    # what touches but is of another kind is no piece
+    other = session(spot(0.0, 1.0, class_="siderosis"), spot(2.5, 2.0, index=2))
+    other = with_voids(other, session(), [(0, 1)])
+    assert len(followed(session(), other, {0: (CLEAR, BARE), 1: (CLEAR, BARE)})) == 2
+
+
+def test_two_lesions_side_by_side_stay_two():
+    both = session(spot(0.0, 3.0), spot(2.5, 2.0, index=2))
+    then = with_voids(both, both, [(0, 1)], [(0, 0), (1, 1)])
+    grown = session(spot(0.0, 3.0), spot(2.5, 5.0, index=2))
+    now = with_voids(grown, both, [(0, 1)], [(0, 0), (1, 1)])
+    assert states(then, now) == ["grown", "stable"]
+
+
+def test_a_large_bleed_whose_middle_moved_is_the_same():
+    first = session(spot(0.0, 90.0, 9.0, class_="macrobleed"))
+    second = session(spot(9.0, 90.0, 9.0, class_="macrobleed"))
+    assert match(first, second, 0.1) == []
+    assert match(first, with_voids(second, first, (), [(0, 0)]), 0.1) == [(0, 0)]
+
+
+def test_voids_touch_and_hold_places_by_their_voxels_on_any_grid():
+    tilt = np.array([[0.9, -0.3, 0.1], [0.3, 0.95, 0.0], [-0.1, 0.05, 1.0]])
+    for spacing in ((1.0, 1.0, 1.0), (0.6, 0.9, 4.0)):
+        affine = np.eye(4)
+        affine[:3, :3] = np.linalg.qr(tilt)[0] @ np.diag(spacing)
+        grid = Grid((20, 20, 12), affine)
+        labels = np.zeros(grid.shape, dtype=np.int32)
+        labels[4:7, 5:8, 5] = 1
+        labels[7:9, 8, 6] = 2  # touches a corner of the first
+        labels[14, 14, 9] = 4  # far away; 3 is not there
+        places = grid.to_mm(np.array([[5.0, 6.0, 5.0], [6.5, 7.5, 5.5], [14.0, 14.0, 9.0]]))
+        voids = Voids.of(labels, [1, 2, 3, 4], grid, places, 0.1)
+        assert voids.touching.tolist() == [
+            [True, True, False, False], [True, True, False, False],
+            [False, False, True, False], [False, False, False, True],
+        ]  # fmt: skip
+        assert voids.holding.tolist() == [
+            [True, False, False, False], [True, True, False, False], [False, False, False, True],
+        ]  # fmt: skip
+
+
+def test_errors_that_come_again_are_no_errors_of_a_change():
+    one, other = spot(0, 3.0, 0.5), spot(0, 3.6, 0.55)
+    unlike, alike = (change_of(one, other, same_protocol=same) for same in (False, True))
+    assert unlike.value == alike.value == pytest.approx(0.6)
+    assert unlike.high - unlike.low == pytest.approx(2 * 1.959964 * math.hypot(0.5, 0.55))
+    assert alike.reliable
+    assert not unlike.reliable
+    # never more than both errors together, and with nothing shared just as much of the residuals
+    wide = ChangeParams(residual_share=1.0, retest_share=1.0)
+    both = change_of(one, other, same_protocol=True, params=wide)
+    assert both.high - both.low == pytest.approx(unlike.high - unlike.low)
+    none = ChangeParams(residual_share=1.0, retest_share=0.0, retest_ppm_mm3=0.0)
+    left = [s**2 - (0.12 * m) ** 2 - 0.2**2 for m, s in ((3.0, 0.5), (3.6, 0.55))]
+    half = 1.959964 * math.sqrt(sum(left) + (0.12 * 0.6) ** 2)
+    told = change_of(one, other, same_protocol=True, params=none)
+    assert told.high - told.value == pytest.approx(half)
+    with pytest.raises(ParameterError, match="ChangeParams"):
+        ChangeParams(residual_share=1.2)
 
 
 def test_visibility_goes_by_field_echo_time_and_voxel():
@@ -186,7 +294,7 @@ def maps():
     dark[~mask] = 0
     field = forward_field(chi, grid, 20.0) + 0.002 * rng.normal(size=grid.shape)
     made = Maps.of(
-        dark.astype(np.float32), mask, grid, away <= 2.5, np.zeros_like(mask),
+        dark.astype(np.float32), mask, grid, (away <= 2.5).astype(np.int32), np.zeros_like(mask),
         field.astype(np.float32), None,
     )  # fmt: skip
     return made, float(chi.sum() * grid.voxel_mm3)
@@ -203,6 +311,17 @@ def test_a_place_is_read_unasked(maps):
     assert lost.why_not == "where the signal is lost"
     assert rim.why_not == "outside the brain mask"
     assert away.why_not == "outside the field of view"
+
+
+def test_a_strong_source_beside_a_place_is_none_of_its_own(maps):
+    made, moment = maps
+    beside = made.grid.to_mm(np.array([[25.0, 22.0, 18.0]]))  # 5 mm, at the equator
+    (look,) = look_at(made, beside, [1.5], 0.3)
+    assert abs(look.moment_ppm_mm3) < 2 * look.se_ppm_mm3
+    assert abs(look.moment_ppm_mm3) < 0.1 * moment
+    alone = replace(made, centres_vox=np.zeros((0, 3)), radii_mm=np.zeros(0))
+    (taken,) = look_at(alone, beside, [1.5], 0.3)
+    assert abs(taken.moment_ppm_mm3) > 2 * abs(look.moment_ppm_mm3)
 
 
 def test_a_place_within_a_larger_void_tells_nothing(maps):

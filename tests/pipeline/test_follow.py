@@ -9,12 +9,12 @@ import pytest
 
 from petechia.anatomy.sessions import SessionFit
 from petechia.core.grid import Grid
-from petechia.errors import FileError
-from petechia.files.contract import contract
+from petechia.errors import FileError, InputError
+from petechia.files.contract import contract, follow_path
 from petechia.files.scan import ScanName
 from petechia.lesions.findings import Finding
 from petechia.lesions.forced import Maps
-from petechia.pipeline import follow
+from petechia.pipeline import comparison, follow
 from petechia.pipeline.review.queue import Listed
 from petechia.pipeline.visits import Visit, interval_days
 
@@ -39,9 +39,11 @@ def visit(session, findings, te_s=0.02, category="mixed"):
     mask = np.zeros(GRID.shape, dtype=bool)
     mask[3:-3, 3:-3, 3:-3] = True
     index = np.stack(np.meshgrid(*map(np.arange, GRID.shape), indexing="ij"), -1)
-    voids = np.zeros(GRID.shape, dtype=bool)
+    labels = np.zeros(GRID.shape, dtype=np.int32)
     for f in findings:
-        voids |= np.linalg.norm(GRID.to_mm(index) - (f.x_mm, f.y_mm, f.z_mm), axis=-1) < 2.0
+        place = (f.x_mm, f.y_mm, f.z_mm)
+        labels[np.linalg.norm(GRID.to_mm(index) - place, axis=-1) < 2.0] = f.index
+    voids = labels > 0
     dark = np.where(voids, 20.0, 100.0) + rng.normal(0, 2, GRID.shape)
     name = ScanName((("sub", "01"), ("ses", str(session))))
     summary = {
@@ -52,8 +54,8 @@ def visit(session, findings, te_s=0.02, category="mixed"):
         },
         "criteria": {"superficial_siderosis": {"sulci": 0, "extent": "none", "why_not": None}},
     }  # fmt: skip
-    maps = Maps.of(dark.astype(np.float32), mask, GRID, voids, np.zeros_like(mask))
-    return Visit(name=name, summary=summary, findings=tuple(findings), maps=maps)
+    maps = Maps.of(dark.astype(np.float32), mask, GRID, labels, np.zeros_like(mask))
+    return Visit(name=name, summary=summary, findings=tuple(findings), maps=maps, labels=labels)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def moved(monkeypatch):
     fit = SessionFit(
         matrix=matrix, uncertainty_mm=0.2, peak=0.6, overlap=0.98, ok=True, says="rigid fit"
     )
-    monkeypatch.setattr(follow, "register_sessions", lambda *_: fit)
+    monkeypatch.setattr(comparison, "register_sessions", lambda *_: fit)
     return fit
 
 
@@ -79,7 +81,8 @@ def test_a_persons_follow_up_is_written_and_linked(tmp_path, moved):
     dark[missed] = 20.0  # there, but in no table
     first = Visit(
         name=first.name, summary=first.summary, findings=first.findings,
-        maps=Maps.of(dark, first.maps.mask, GRID, first.maps.voids, first.maps.large),
+        maps=Maps.of(dark, first.maps.mask, GRID, first.labels, first.maps.large),
+        labels=first.labels,
     )  # fmt: skip
     second = visit(2, [finding(1, OLD), finding(2, NEW), finding(3, MISSED)])
     report = tmp_path / "sub-01_ses-2.html"
@@ -88,7 +91,7 @@ def test_a_persons_follow_up_is_written_and_linked(tmp_path, moved):
     compared = follow.compare(first, second, days=365.25)
     says = follow.write_follow_up(tmp_path, "sub-01", [compared], "en", {"a": 1})
 
-    table = follow.path_of(tmp_path, "table", "sub-01")
+    table = follow_path(tmp_path, "table", "sub-01")
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
     assert tuple(rows[0]) == contract().follow.columns
@@ -97,7 +100,7 @@ def test_a_persons_follow_up_is_written_and_linked(tmp_path, moved):
         ("stable", "1", "1"), ("new", "2", "n/a"), ("seen_not_counted", "3", "n/a"),
         ("not_seen", "n/a", "2"),
     }  # fmt: skip
-    told = json.loads(follow.path_of(tmp_path, "summary", "sub-01").read_text())
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
     only = told["comparisons"][0]
     assert only["new_microbleeds"] == {"least": 1, "most": 1}
     assert only["same_protocol"] is True
@@ -105,7 +108,7 @@ def test_a_persons_follow_up_is_written_and_linked(tmp_path, moved):
     assert only["aria_h"]["answer"] == "mild"
     assert only["registration"]["lesions_apart_mm"] == 0.0
     assert "1 new" in says
-    page = follow.path_of(tmp_path, "page", "sub-01").read_text()
+    page = follow_path(tmp_path, "page", "sub-01").read_text()
     assert "Research use only" in page
     assert page.count("data:image/png") == 2 * 3  # both sessions of all but the stable one
     assert "http" not in page.replace("http-equiv", "")
@@ -113,7 +116,7 @@ def test_a_persons_follow_up_is_written_and_linked(tmp_path, moved):
     before = report.read_text()
     follow.write_follow_up(tmp_path, "sub-01", [compared], "zh", {"a": 1})
     assert report.read_text() == before  # linked once
-    assert "随访" in follow.path_of(tmp_path, "page", "sub-01").read_text()
+    assert "随访" in follow_path(tmp_path, "page", "sub-01").read_text()
 
 
 def test_nothing_is_followed_when_sessions_do_not_fit(tmp_path, monkeypatch):
@@ -121,14 +124,14 @@ def test_nothing_is_followed_when_sessions_do_not_fit(tmp_path, monkeypatch):
         matrix=np.eye(4), uncertainty_mm=float("inf"), peak=0.0, overlap=0.0, ok=False,
         says="not registered: the two brains overlap by 0.20 only",
     )  # fmt: skip
-    monkeypatch.setattr(follow, "register_sessions", lambda *_: fit)
+    monkeypatch.setattr(comparison, "register_sessions", lambda *_: fit)
     compared = follow.compare(visit(1, []), visit(2, [finding(1, NEW)]))
     assert compared.followed == ()
     follow.write_follow_up(tmp_path, "sub-01", [compared], "en", {})
-    told = json.loads(follow.path_of(tmp_path, "summary", "sub-01").read_text())
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
     assert told["comparisons"][0]["followed"] is False
     assert told["comparisons"][0]["new_microbleeds"] is None
-    page = follow.path_of(tmp_path, "page", "sub-01").read_text()
+    page = follow_path(tmp_path, "page", "sub-01").read_text()
     assert "overlap by 0.20" in page
     assert "says nothing about whether anything changed" in page
 
@@ -154,6 +157,98 @@ def test_each_scan_meets_the_one_most_like_it():
     assert ("sub-01_ses-2_acq-b", "sub-01_ses-3_acq-a", "previous") in pairs
     assert ("sub-01_ses-1_acq-a", "sub-01_ses-3_acq-a", "first") in pairs
     assert len(pairs) == 5
+
+
+class Folder:
+    """An output folder in which scans were finished, or failed."""
+
+    def __init__(self, root, scans, images=None, failed=()):
+        self.root, self.images = root, images
+        self.scans = {
+            scan: Listed(scan=scan, fingerprint=scan, problem="crashed" if scan in failed else "")
+            for scan in scans
+        }
+
+    def listed(self):
+        return self.scans
+
+
+def dated(images, **when):
+    folder = images / "sub-01"
+    folder.mkdir(exist_ok=True)
+    rows = [f"{ses.replace('_', '-')}\t{at}" for ses, at in when.items()]
+    (folder / "sub-01_sessions.tsv").write_text("\n".join(["session_id\tacq_time", *rows]) + "\n")
+
+
+@pytest.fixture
+def three(tmp_path, monkeypatch, moved):
+    """Three sessions of one person who lies still: a bleed, one more, and that one gone."""
+    moved.matrix[:3, 3] = 0.0
+    found = {
+        "1": [finding(1, OLD)],
+        "2": [finding(1, OLD), finding(2, NEW)],
+        "3": [finding(1, OLD)],
+    }
+    folder = Folder(tmp_path, [f"sub-01_ses-{n}" for n in "123"], tmp_path)
+    monkeypatch.setattr(follow, "ReviewFolder", lambda *_: folder)
+    monkeypatch.setattr(follow, "read_visit", lambda _, scan: visit(int(scan[-1]), found[scan[-1]]))
+    return folder
+
+
+def test_three_sessions_are_compared_each_with_the_one_before_and_the_first(tmp_path, three):
+    (outcome,) = follow.follow_all(tmp_path)
+    assert outcome.status == "done"
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
+    ends = [(c["against"][-1], c["scan"][-1], c["compared"]) for c in told["comparisons"]]
+    assert ends == [("1", "2", "first and previous"), ("2", "3", "previous"), ("1", "3", "first")]
+    counts = [{s: n for s, n in c["counts"].items() if n} for c in told["comparisons"]]
+    assert counts == [{"new": 1, "stable": 1}, {"not_seen": 1, "stable": 1}, {"stable": 1}]
+    page = follow_path(tmp_path, "page", "sub-01").read_text()
+    assert page.count("with the session before: ") == 1
+    assert "not known" in page  # the time between them
+    assert follow.follow_all(tmp_path)[0].status == "skipped"
+    # a date that became known is told, and what a reader changed counts
+    dated(tmp_path, ses_1="2020-01-01T10:00:00", ses_2="2020-01-01T12:00:00", ses_3="2021-01-01")
+    assert follow.follow_all(tmp_path)[0].status == "done"
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
+    assert [c["interval_days"] for c in told["comparisons"]] == [0.1, 365.5, 365.6]
+    assert "same day" in follow_path(tmp_path, "page", "sub-01").read_text()
+    table = tmp_path / "sub-01/ses-2/anat/sub-01_ses-2_desc-findings_dseg.tsv"
+    table.parent.mkdir(parents=True)
+    table.write_text("changed by a reader\n")
+    assert follow.follow_all(tmp_path)[0].status == "done"
+
+
+def test_sessions_go_by_their_dates_and_it_is_said(tmp_path, three):
+    dated(tmp_path, ses_1="2021-01-01", ses_2="2022-01-01", ses_3="2020-01-01")
+    follow.follow_all(tmp_path)
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
+    ends = [(c["against"][-1], c["scan"][-1]) for c in told["comparisons"]]
+    assert ends == [("3", "1"), ("1", "2"), ("3", "2")]
+    assert all(c["interval_days"] > 0 for c in told["comparisons"])
+    assert told["notes"] == ["sessions are ordered by their dates, which contradict their labels"]
+    assert told["notes"][0] in follow_path(tmp_path, "page", "sub-01").read_text()
+    # of some only: by label, and told
+    dated(tmp_path, ses_1="2021-01-01", ses_3="2020-01-01")
+    follow.follow_all(tmp_path)
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
+    assert [c["scan"][-1] for c in told["comparisons"]] == ["2", "3", "3"]
+    assert "not known of all" in told["notes"][0]
+    assert told["comparisons"][2]["new_per_year_95"] is None
+
+
+def test_a_session_that_is_missing_is_said(tmp_path, three):
+    three.scans.update(Folder(tmp_path, ["sub-01_ses-4"], failed=["sub-01_ses-4"]).scans)
+    three.scans.update(Folder(tmp_path, ["sub-02_ses-1"]).scans)
+    (tmp_path / "sub-01" / "ses-5").mkdir(parents=True)
+    follow.follow_all(tmp_path)
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
+    assert told["notes"] == [
+        "ses-4 is left out: its scan did not finish",
+        "ses-5 is left out: it has no finished scan",
+    ]
+    with pytest.raises(InputError, match="no two finished sessions of 02"):
+        follow.follow_all(tmp_path, subjects=["sub-02"])
 
 
 def test_intervals_come_from_the_raw_tables_and_dates_stay_there(tmp_path):

@@ -35,7 +35,7 @@ def spoken_texts():
     for table in (
         criteria.SCALES, criteria.SHORT, criteria.INPUTS, criteria.ANSWERS, criteria.SOURCES,
         criteria.BOMBS_PLACES, wording.CLASS_SAYS, wording.SIGNS, wording.MARS, wording.CATEGORIES,
-        wording.BINS, wording.PHASES, maps.TITLES, thumbnails.NAMES, follow.STATES,
+        wording.BINS, wording.PHASES, maps.TITLES, thumbnails.NAMES, follow.STATES, follow.COMPARED,
     ):  # fmt: skip
         found |= set(table.values())
     found |= {word for pair in wording.CLASSES.values() for word in pair}

@@ -5,7 +5,8 @@ and each is brought to the other: of the two maps, one of them turned round, and
 one on which they agree best is taken.
 Exchanging the sessions gives the inverse map. Mutual information compares them, so that field,
 echo time and voxel may differ. The fit is repeated on either half of the brain's blocks; how
-far the two lie apart is its uncertainty, and a fit that doesn't repeat is refused.
+far the two lie apart, and what coarse voxels hide from either half alike, is its uncertainty; a
+fit that doesn't repeat is refused.
 """
 
 from dataclasses import dataclass, replace
@@ -63,8 +64,11 @@ class SessionParams:
         Of the joint histogram; most steps of a fit.
     least_peak : float
         Least loss of agreement 10 mm beside the fit, in parts of it.
+    voxel_error : float
+        Error that repeats in either half, in parts of the voxels' diagonal: on voxels the best
+        agreement lies beside the true place. Set on simulated pairs.
     most_apart_mm : float
-        A fit more uncertain than this is refused [mm].
+        A fit that repeats no better than this is refused [mm].
     least_overlap : float
         Least overlap (Dice) of the two brains, where both scans see.
     """
@@ -75,12 +79,17 @@ class SessionParams:
     bins: int = 32
     iterations: int = 40
     least_peak: float = 0.15
+    voxel_error: float = 0.08
     most_apart_mm: float = 1.5
     least_overlap: float = 0.85
 
     def __post_init__(self) -> None:
         positive = (*self.steps_mm, self.bins, self.iterations, self.most_apart_mm)
-        if not self.steps_mm or min(positive) <= 0 or min(self.around_mm, self.blur_vox) < 0:
+        if (
+            not self.steps_mm
+            or min(positive) <= 0
+            or min(self.around_mm, self.blur_vox, self.voxel_error) < 0
+        ):
             raise ParameterError(
                 f"{self}",
                 where="SessionParams",
@@ -237,7 +246,7 @@ def _registered(first: SessionImage, second: SessionImage, p: SessionParams) -> 
             matrix = fit
             if moved < SETTLED_VOX * step:
                 break
-    repeats = [_refined(pair, matrix, half, p) for half in _halves(pair)]
+    repeats = [_refined(pair, matrix, half, p, stay=False) for half in _halves(pair)]
     return _judged(first, second, matrix, repeats, p)
 
 
@@ -334,8 +343,13 @@ def _laid(
     return np.asarray(ndimage.gaussian_filter(image, p.blur_vox)), brain, seen
 
 
-def _refined(pair: _Halfway, matrix: Matrix, where: Mask, p: SessionParams) -> Matrix:
-    """Return the map after bringing each session to the other; `matrix` made the pair."""
+def _refined(
+    pair: _Halfway, matrix: Matrix, where: Mask, p: SessionParams, *, stay: bool = True
+) -> Matrix:
+    """Return the map after bringing each session to the other; `matrix` made the pair.
+
+    A fit may stay where it is when nothing is better; a repeat, whose distance is asked, not.
+    """
     one, other = (Fixed(volume=v, where=where, grid=pair.grid) for v in (pair.one, pair.other))
     first, second = (Moving(volume=v, grid=pair.grid) for v in (pair.one, pair.other))
     steps = {"bins": p.bins, "iterations": p.iterations, "step": 0.5}
@@ -346,7 +360,8 @@ def _refined(pair: _Halfway, matrix: Matrix, where: Mask, p: SessionParams) -> M
     def disagree(way: Matrix) -> float:
         return metric(one, second, way) + metric(other, first, _inverse(way))
 
-    best = min((mean_rigid(there, here), there, here, np.eye(4)), key=disagree)
+    found = [mean_rigid(there, here), there, here]
+    best = min([*found, np.eye(4)] if stay else found, key=disagree)
     half = halfway(matrix)
     return half @ best @ half
 
@@ -401,7 +416,8 @@ def _judged(
     places = _some_places(first)
     apart = np.linalg.norm(_moved(repeats[0], places) - _moved(repeats[1], places), axis=1)
     # either half has twice the variance of the whole: their difference four times
-    uncertain = 0.5 * float(np.sqrt(np.mean(apart**2)))
+    spread = 0.5 * float(np.sqrt(np.mean(apart**2)))
+    uncertain = float(np.hypot(spread, p.voxel_error * _diagonal_mm(first, second)))
     pair = _Halfway.of(first, second, matrix, p.steps_mm[-1], p)
     peak, overlap = _peak(pair), _overlap(first, second, matrix, p.steps_mm[-1])
     faults = []
@@ -409,8 +425,8 @@ def _judged(
         faults.append(f"they agree hardly better here than {BESIDE_MM:g} mm beside ({peak:.2f})")
     if overlap < p.least_overlap:
         faults.append(f"the two brains overlap by {overlap:.2f} only")
-    if uncertain > p.most_apart_mm:
-        faults.append(f"either half of the brain says otherwise by {2 * uncertain:.1f} mm")
+    if spread > p.most_apart_mm:
+        faults.append(f"either half of the brain says otherwise by {2 * spread:.1f} mm")
     told = f"rigid fit, uncertain by {uncertain:.2f} mm, peak {peak:.2f}, overlap {overlap:.2f}"
     return SessionFit(
         matrix=matrix,
@@ -420,6 +436,12 @@ def _judged(
         ok=not faults,
         says=f"not registered: {'; '.join(faults)}" if faults else told,
     )
+
+
+def _diagonal_mm(first: SessionImage, second: SessionImage) -> float:
+    """Return the root mean square of the two voxels' diagonals [mm]."""
+    squares = [float((s.grid.spacing_mm**2).sum()) for s in (first, second)]
+    return float(np.sqrt(0.5 * sum(squares)))
 
 
 def _peak(pair: _Halfway) -> float:

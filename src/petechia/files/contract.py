@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from petechia.errors import ParameterError
@@ -140,6 +141,12 @@ def place(template: str, name: ScanName | None) -> str:
     if filled.startswith("OUTPUT/"):
         return filled.removeprefix("OUTPUT/")
     return filled if name is None else f"{name.folder}/{filled}"
+
+
+def follow_path(root: Path, key: str, subject: str) -> Path:
+    """Return where `table`, `summary` or `page` of a person's follow-up (`sub-01`) lies."""
+    template: str = getattr(contract().follow, key)
+    return root / template.removeprefix("OUTPUT/").replace("<p>", subject)
 
 
 @cache

@@ -1,8 +1,9 @@
 """Lesions of one person in two sessions: which is which, what is new, what has grown.
 
 Counted lesions are matched to counted ones first, one to one; those left over are looked for
-among the findings the other session did not count, and then in its images. Nothing is called
-new that was seen before, or that could not have been seen.
+among the findings the other session did not count. What is left then may be a piece of a
+matched lesion; what is none is looked for in the other session's images. Nothing is called new
+that was seen before, or that could not have been seen.
 """
 
 from collections.abc import Sequence
@@ -14,14 +15,18 @@ import numpy.typing as npt
 
 from petechia.core.matching import one_to_one
 from petechia.errors import ParameterError
+from petechia.lesions.change import Change, ChangeParams, change_of
 from petechia.lesions.findings import Finding
 from petechia.lesions.forced import LEAST_EXPONENT, Look, moment_of_void, visible_exponent
+from petechia.lesions.pieces import Kin, Side, Voids, together
 
 Floats = npt.NDArray[np.float64]
 STATES = ("new", "grown", "shrunk", "stable", "seen_not_counted", "not_seen", "not_assessable")
 FOLLOWED = ("microbleed", "macrobleed", "siderosis")
 """Classes that are followed: microbleeds that are counted, the others always."""
 Z95 = 1.959964
+FAR_MM = 1e4
+"""Farther than two places of one head can lie apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +50,8 @@ class FollowParams:
         call it seen there: the first with a moment that agrees, the second without phase.
     least_sd : float
         And so many standard deviations of the signal around.
-    retest_scale : float
-        Factor on the standard error of a change, from the two errors together.
+    change : ChangeParams
+        What of two moments' errors is an error of their difference.
     """
 
     base_mm: float = 1.0
@@ -58,15 +63,15 @@ class FollowParams:
     kept_loss: float = 0.5
     sure_loss: float = 0.65
     least_sd: float = 3.0
-    retest_scale: float = 1.0
+    change: ChangeParams = field(default_factory=ChangeParams)
 
     def __post_init__(self) -> None:
         shares = (self.base_mm, self.sigmas, self.voxel_share, self.size_share, self.least_sd)
-        if min(shares) < 0 or min(self.most_mm, self.retest_scale) <= 0:
+        if min(shares) < 0 or self.most_mm <= 0:
             raise ParameterError(
                 f"{self}",
                 where="FollowParams",
-                mend="Shares at least 0; most_mm and retest_scale above 0.",
+                mend="Shares at least 0; most_mm above 0.",
             )
 
 
@@ -84,6 +89,8 @@ class Session:
         Field and reading echo [T, s].
     voxel_mm : (3,) ndarray
         Voxel [mm].
+    voids : Voids, optional
+        How its voids lie to each other, and to the other session's findings.
     """
 
     findings: Sequence[Finding]
@@ -91,6 +98,7 @@ class Session:
     b0_t: float
     te_s: float
     voxel_mm: Floats
+    voids: Voids | None = None
 
     @property
     def followed(self) -> list[int]:
@@ -118,28 +126,6 @@ def is_followed(finding: Finding) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Difference of two moments.
-
-    Attributes
-    ----------
-    value, low, high : float
-        Later less earlier, and its 95 % interval [ppm mm^3].
-    reliable : bool
-        Whether the interval leaves out 0.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def reliable(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
     """One lesion and what became of it.
 
@@ -148,7 +134,7 @@ class Followed:
     state : str
         One of `STATES`.
     first, second : Finding or None
-        What the earlier and the later session found there.
+        What the earlier and the later session found there; of several pieces, all as one.
     place_mm : tuple of float
         Where, in the space both are brought to [mm].
     apart_mm : float or None
@@ -159,12 +145,16 @@ class Followed:
         What was measured in the session that had not found it.
     why : str
         The reason for the state.
+    pieces_first, pieces_second : tuple of int
+        Indices of the findings it is made of, the main one first.
     """
 
     state: str
     first: Finding | None
     second: Finding | None
     place_mm: tuple[float, float, float]
+    pieces_first: tuple[int, ...] = ()
+    pieces_second: tuple[int, ...] = ()
     apart_mm: float | None = None
     change: Change | None = None
     look: Look | None = field(default=None, repr=False)
@@ -175,26 +165,6 @@ class Followed:
         """What it is: as the later session says, when it found it."""
         seen = [f for f in (self.second, self.first) if f is not None]
         return next((f for f in seen if is_followed(f)), seen[0]).class_
-
-
-def change_of(first: Finding, second: Finding, params: FollowParams | None = None) -> Change | None:
-    """Return the change of a lesion's moment; None unless both sessions measured it.
-
-    Both standard errors are taken as independent. The test of reliable change is whether the
-    difference exceeds 1.96 standard errors of it.
-
-    References
-    ----------
-    Jacobson and Truax 1991, 10.1037/0022-006X.59.1.12.
-    """
-    p = params or FollowParams()
-    m1, se1 = first.moment_ppm_mm3, first.moment_se_ppm_mm3
-    m2, se2 = second.moment_ppm_mm3, second.moment_se_ppm_mm3
-    if m1 is None or m2 is None or se1 is None or se2 is None:
-        return None
-    difference = m2 - m1
-    half = Z95 * p.retest_scale * float(np.hypot(se1, se2))
-    return Change(value=difference, low=difference - half, high=difference + half)
 
 
 def reach_mm(first: Session, second: Session, uncertainty_mm: float, p: FollowParams) -> Floats:
@@ -215,28 +185,79 @@ def match(
 ) -> list[tuple[int, int]]:
     """Return which finding of the first session is which of the second, one to one.
 
-    Lesions that both count come first; what is left of them is sought among all other
+    Lesions that both count come first, within reach and then, for large ones whose middle
+    moved, one in the void of the other. What is left of them is sought among all other
     findings of the other session.
     """
     p = params or FollowParams()
     if not first.findings or not second.findings:
         return []
     reach = reach_mm(first, second, uncertainty_mm, p)
-    ours, theirs = first.followed, second.followed
-    pairs = _paired(first, second, ours, theirs, reach)
+    pairs = _paired(first, second, first.followed, second.followed, reach)
+    ours, theirs = _left(first, second, pairs)
+    pairs += _paired(first, second, ours, theirs, _overlapping(first, second))
     for of_first in (True, False):
-        taken = [set(side) for side in zip(*pairs, strict=True)] if pairs else [set(), set()]
-        left = [n for n in (ours if of_first else theirs) if n not in taken[0 if of_first else 1]]
-        sessions = (first, second)
-        others = [
-            n
-            for n in range(len(sessions[of_first].findings))
-            if n not in taken[1 if of_first else 0]
-        ]
-        rows, columns = (left, others) if of_first else (others, left)
+        ours, theirs = _left(first, second, pairs)
+        taken = {pair[1 if of_first else 0] for pair in pairs}
+        others = [n for n in range(len((second if of_first else first).findings)) if n not in taken]
+        rows, columns = (ours, others) if of_first else (others, theirs)
         found = _paired(first, second, rows, columns, reach)
         pairs += [pair for pair in found if _could_be_one(first, second, pair, p)]
     return sorted(pairs)
+
+
+def _left(
+    first: Session, second: Session, pairs: Sequence[tuple[int, int]]
+) -> tuple[list[int], list[int]]:
+    """Return the followed lesions of either session that have no partner."""
+    taken = {a for a, _ in pairs}, {b for _, b in pairs}
+    ours = [n for n in first.followed if n not in taken[0]]
+    return ours, [n for n in second.followed if n not in taken[1]]
+
+
+def _overlapping(first: Session, second: Session) -> Floats:
+    """Return any distance where a lesion lies in the void of one of its class, else none [mm]."""
+    held = _voids(first, second).holding.T | _voids(second, first).holding
+    kinds = [np.array([f.class_ for f in s.findings]) for s in (first, second)]
+    return np.where(held & (kinds[0][:, None] == kinds[1][None, :]), FAR_MM, -1.0)
+
+
+def _voids(own: Session, other: Session) -> Voids:
+    return own.voids or Voids.apart(len(own.findings), len(other.findings))
+
+
+def kinships(
+    first: Session,
+    second: Session,
+    pairs: Sequence[tuple[int, int]],
+    uncertainty_mm: float,
+    params: FollowParams | None = None,
+) -> list[Kin]:
+    """Return every lesion of either session with the findings it is made of.
+
+    Parameters
+    ----------
+    pairs : sequence of (int, int)
+        From `match`.
+    """
+    p = params or FollowParams()
+    shape = (len(first.findings), len(second.findings))
+    reach = reach_mm(first, second, uncertainty_mm, p) if all(shape) else np.zeros(shape)
+    apart = np.linalg.norm(first.places_mm[:, None] - second.places_mm[None], axis=-1)
+    voids = _voids(first, second), _voids(second, first)
+    then = Side(
+        own=first.findings, other=second.findings, followed=first.followed, apart_mm=apart,
+        reach_mm=reach, touching=voids[0].touching, held=voids[1].holding,
+    )  # fmt: skip
+    now = Side(
+        own=second.findings, other=first.findings, followed=second.followed, apart_mm=apart.T,
+        reach_mm=reach.T, touching=voids[1].touching, held=voids[0].holding,
+    )  # fmt: skip
+    ours, gone = then.joined(pairs)
+    theirs, fresh = now.joined([(b, a) for a, b in pairs])
+    out = [Kin(first=tuple(a), second=tuple(b)) for a, b in zip(ours, theirs, strict=True)]
+    out += [Kin(second=tuple(rows)) for rows in fresh]
+    return out + [Kin(first=tuple(rows)) for rows in gone]
 
 
 def _paired(
@@ -282,9 +303,11 @@ def present(lesion: Finding, own: Look, other: Look, p: FollowParams) -> bool:
 def fates(
     first: Session,
     second: Session,
-    pairs: Sequence[tuple[int, int]],
+    lesions: Sequence[Kin],
     looks_first: dict[int, tuple[Look, Look]],
     looks_second: dict[int, tuple[Look, Look]],
+    *,
+    same_protocol: bool = False,
     params: FollowParams | None = None,
 ) -> list[Followed]:
     """Return what became of every lesion of either session.
@@ -293,30 +316,42 @@ def fates(
     ----------
     first, second : Session
         Earlier and later.
-    pairs : sequence of (int, int)
-        From `match`.
+    lesions : sequence of Kin
+        From `kinships`.
     looks_first : dict
-        For each unmatched lesion of the *second* session, by its row: what that session shows
-        at its place, and what the first shows there.
+        For each lesion that only the *second* session has, by its main row: what that session
+        shows at its place, and what the first shows there.
     looks_second : dict
-        The same for unmatched lesions of the first session.
+        The same for lesions that only the first session has.
+    same_protocol : bool
+        Whether both were scanned by one protocol.
     params : FollowParams, optional
         Settings.
     """
     p = params or FollowParams()
-    out = [_matched(first, second, pair, p) for pair in pairs]
-    for row, (own, other) in looks_first.items():
-        out.append(_alone(second, first, row, own, other, p, later=True))
-    for row, (own, other) in looks_second.items():
-        out.append(_alone(first, second, row, own, other, p, later=False))
+    out = []
+    for kin in lesions:
+        if kin.first and kin.second:
+            out.append(_matched(first, second, kin, p, same_protocol=same_protocol))
+        elif kin.second:
+            out.append(
+                _alone(second, first, kin.second, *looks_first[kin.second[0]], p, later=True)
+            )
+        else:
+            out.append(
+                _alone(first, second, kin.first, *looks_second[kin.first[0]], p, later=False)
+            )
     order = {state: n for n, state in enumerate(STATES)}
     return sorted(out, key=lambda f: (order[f.state], f.place_mm))
 
 
-def _matched(first: Session, second: Session, pair: tuple[int, int], p: FollowParams) -> Followed:
-    one, other = first.findings[pair[0]], second.findings[pair[1]]
-    places = first.places_mm[pair[0]], second.places_mm[pair[1]]
-    change = change_of(one, other, p)
+def _matched(
+    first: Session, second: Session, kin: Kin, p: FollowParams, *, same_protocol: bool
+) -> Followed:
+    one = together([first.findings[row] for row in kin.first])
+    other = together([second.findings[row] for row in kin.second])
+    places = first.places_mm[kin.first[0]], second.places_mm[kin.second[0]]
+    change = change_of(one, other, same_protocol=same_protocol, params=p.change)
     state, why = "stable", "found in both"
     if change is None:
         why = "found in both; growth is not assessed without moments"
@@ -328,40 +363,71 @@ def _matched(first: Session, second: Session, pair: tuple[int, int], p: FollowPa
         state = "seen_not_counted"
         what = spot.class_.replace("_", " ")
         why = f"counted in the {counted} session only; the other found it too ({what})"
+    pieces = _indices(first, kin.first), _indices(second, kin.second)
+    for some, word in zip(pieces, ("earlier", "later"), strict=True):
+        why += _split(some, word)
     return Followed(
         state=state,
         first=one,
         second=other,
         place_mm=_triple(places[1]),
+        pieces_first=pieces[0],
+        pieces_second=pieces[1],
         apart_mm=float(np.linalg.norm(places[0] - places[1])),
         change=change,
         why=why,
     )
 
 
+def _indices(session: Session, rows: Sequence[int]) -> tuple[int, ...]:
+    return tuple(session.findings[row].index for row in rows)
+
+
+def _split(indices: Sequence[int], word: str) -> str:
+    """Return in words that a session has a lesion in pieces; "" when it has it in one."""
+    if len(indices) < 2:
+        return ""
+    listed = ", ".join(map(str, indices[:-1]))
+    return (
+        f"; split in the {word} session: findings {listed} and {indices[-1]} are its pieces, "
+        "their moments added"
+    )
+
+
 def _alone(
-    here: Session, there: Session, row: int, own: Look, other: Look, p: FollowParams, *, later: bool
+    here: Session,
+    there: Session,
+    rows: Sequence[int],
+    own: Look,
+    other: Look,
+    p: FollowParams,
+    *,
+    later: bool,
 ) -> Followed:
     """Return the fate of a lesion that only `here` found."""
-    lesion = here.findings[row]
+    main, lesion = here.findings[rows[0]], together([here.findings[row] for row in rows])
     word = "earlier" if later else "later"
     state, why = "new" if later else "not_seen", f"nothing there in the {word} session"
     if other.why_not:
         state, why = "not_assessable", f"{other.why_not} in the {word} session"
-    elif present(lesion, own, other, p):
+    elif present(main, own, other, p):
         state, why = (
             "seen_not_counted",
             f"its void and moment are there in the {word} session, not found",
         )
-        if other.moment_ppm_mm3 is None or lesion.moment_ppm_mm3 is None:
+        if other.moment_ppm_mm3 is None or main.moment_ppm_mm3 is None:
             why = f"its void is there in the {word} session, not found"
     elif not there.would_show(here.moment(lesion)):
         state, why = "not_assessable", f"too faint for the protocol of the {word} session"
+    pieces = _indices(here, rows)
+    why += _split(pieces, "later" if later else "earlier")
     return Followed(
         state=state,
         first=None if later else lesion,
         second=lesion if later else None,
-        place_mm=_triple(here.places_mm[row]),
+        place_mm=_triple(here.places_mm[rows[0]]),
+        pieces_first=() if later else pieces,
+        pieces_second=pieces if later else (),
         look=other,
         why=why,
     )
@@ -401,43 +467,6 @@ def rate_per_year(n: int, days: float) -> tuple[float, float, float]:
     years = days / 365.25
     low = 0.5 * float(chi2.ppf(0.025, 2 * n)) if n else 0.0
     return n / years, low / years, 0.5 * float(chi2.ppf(0.975, 2 * n + 2)) / years
-
-
-TOLERANCES = {"field": 0.05, "echo time": 0.1, "voxel": 0.1}
-"""Relative differences up to which two protocols are the same."""
-
-
-def protocol_differences(first: dict[str, object], second: dict[str, object]) -> list[str]:
-    """Return in which ways two protocols differ, in words; empty when they are the same.
-
-    Parameters
-    ----------
-    first, second : dict
-        'b0_t', 'reading_te_s', 'spacing_mm', 'n_echoes', 'phase', 'acquisition_type',
-        'sequence', 'manufacturer', 'model'; None where a fact is not known.
-    """
-    numbers = (
-        ("field", "b0_t", 1.0, "T"),
-        ("echo time", "reading_te_s", 1000.0, "ms"),
-    )
-    out = []
-    for name, key, factor, unit in numbers:
-        pair = [float(p[key]) for p in (first, second)]  # type: ignore[arg-type]
-        if abs(pair[0] - pair[1]) > TOLERANCES[name] * max(pair):
-            out.append(f"{name} {factor * pair[0]:.3g} and {factor * pair[1]:.3g} {unit}")
-    voxels = [np.sort(np.asarray(p["spacing_mm"], dtype=float)) for p in (first, second)]
-    if (np.abs(voxels[0] - voxels[1]) > TOLERANCES["voxel"] * np.maximum(*voxels)).any():
-        told = [" x ".join(f"{v:.3g}" for v in p["spacing_mm"]) for p in (first, second)]  # type: ignore[attr-defined]
-        out.append(f"voxel {told[0]} and {told[1]} mm")
-    words = {
-        "n_echoes": "echoes", "phase": "phase", "acquisition_type": "acquisition",
-        "sequence": "sequence", "manufacturer": "manufacturer", "model": "scanner",
-    }  # fmt: skip
-    for key, name in words.items():
-        one, other = first.get(key), second.get(key)
-        if one is not None and other is not None and one != other:
-            out.append(f"{name} {one} and {other}")
-    return out
 
 
 def sessions_against(n: int) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ how much signal is lost there, and which magnetic moment its field holds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from petechia.lesions.signal import relative_signal
 
 Mask = npt.NDArray[np.bool_]
 Volume = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float64]
 
 DEPHASING = 0.403
 """Static dephasing of a voxel by a sphere in it: loss = 1 - exp(-0.403 w TE m / V), w the
@@ -61,6 +62,8 @@ class Maps:
         Findings within which a microbleed cannot be told.
     field_ppm, chi_ppm : (I, J, K) ndarray of float, or None
         Local field and susceptibility, when there was phase.
+    centres_vox, radii_mm : (N, 3), (N,) ndarray of float
+        Middles and radii of the findings' voids: their fields are no part of a place beside.
     """
 
     dark: Volume
@@ -72,6 +75,8 @@ class Maps:
     large: Mask
     field_ppm: Volume | None = None
     chi_ppm: Volume | None = None
+    centres_vox: Floats = field(default_factory=lambda: np.zeros((0, 3)))
+    radii_mm: Floats = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of(
@@ -79,17 +84,28 @@ class Maps:
         dark: Volume,
         mask: Mask,
         grid: Grid,
-        voids: Mask,
+        labels: npt.NDArray[np.integer],
         large: Mask,
         field_ppm: Volume | None = None,
         chi_ppm: Volume | None = None,
     ) -> Self:
-        """Return the maps with the signal that is read from `dark`."""
+        """Return the maps with what is read from `dark`, and from the findings' `labels`."""
         told = relative_signal(dark, mask, grid)
+        centres, radii = _balls(labels, grid)
         return cls(
-            dark=dark, signal=told.value, texture=told.texture, mask=mask, grid=grid, voids=voids,
-            large=large, field_ppm=field_ppm, chi_ppm=chi_ppm,
+            dark=dark, signal=told.value, texture=told.texture, mask=mask, grid=grid,
+            voids=labels > 0, large=large, field_ppm=field_ppm, chi_ppm=chi_ppm,
+            centres_vox=centres, radii_mm=radii,
         )  # fmt: skip
+
+
+def _balls(labels: npt.NDArray[np.integer], grid: Grid) -> tuple[Floats, Floats]:
+    """Return middle and radius of every label, as of a ball of its volume."""
+    at = np.argwhere(labels > 0)
+    _, owner, n = np.unique(labels[tuple(at.T)], return_inverse=True, return_counts=True)
+    sums = [np.bincount(owner, weights=at[:, axis], minlength=len(n)) for axis in range(3)]
+    centres = np.stack(sums, axis=1) / np.maximum(n, 1)[:, None]
+    return centres, np.cbrt(0.75 / np.pi * n * grid.voxel_mm3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,8 +227,8 @@ def _moments(
 ) -> list[tuple[float, float] | None]:
     """Return moment and standard error at each place, the field read outside a ball there."""
     out: list[tuple[float, float] | None] = []
-    field = maps.field_ppm
-    assert field is not None  # asked by look_at
+    local = maps.field_ppm
+    assert local is not None  # asked by look_at
     for place, radius in zip(places_mm, radii_mm, strict=True):
         at = maps.grid.to_index(place)
         reach = (radius + 18.0) / maps.grid.spacing_mm
@@ -225,8 +241,12 @@ def _moments(
         away = np.linalg.norm((index - (at - low)) * small.spacing_mm, axis=-1)
         # a place without a void has none: what is beneath the lesion elsewhere is left out too
         usable = maps.mask[box] & ~maps.voids[box] & (away > radius)
+        apart = np.linalg.norm((maps.centres_vox - at) * maps.grid.spacing_mm, axis=1)
+        # what is at the place is what is measured there; what is beside it is fitted with it
+        beside = apart > np.maximum(maps.radii_mm, radius)
         fits = fit_moments(
-            field[box], None, usable, (at - low)[None], np.array([radius]), small,
+            local[box], None, usable, np.concatenate([at[None], maps.centres_vox[beside]]) - low,
+            np.concatenate([[radius], maps.radii_mm[beside]]), small, wanted=np.array([0]),
             chi_ppm=None if maps.chi_ppm is None else maps.chi_ppm[box], field_mask=maps.mask[box],
         )  # fmt: skip
         fit = fits[0]

@@ -1,9 +1,10 @@
 """Sessions of one person compared: registration, matching, what is new, what grew; and written."""
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,37 +12,31 @@ from typing import Any
 import numpy as np
 
 from petechia import __version__
-from petechia.anatomy.sessions import SessionFit, SessionImage, register_sessions
 from petechia.errors import InputError, PetechiaError
-from petechia.files.contract import contract
+from petechia.files.contract import contract, follow_path, place
 from petechia.files.writing import without_places, write_json, write_table, write_text
 from petechia.lesions.criteria.aria import aria_h
 from petechia.lesions.criteria.clinical import read_facts
 from petechia.lesions.findings import Finding
 from petechia.lesions.follow import (
     STATES,
-    Followed,
     FollowParams,
-    Session,
-    fates,
-    match,
     new_bounds,
-    protocol_differences,
     rate_per_year,
     sessions_against,
 )
-from petechia.lesions.forced import Look, look_at
+from petechia.pipeline.comparison import Comparison, compare
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.queue import Listed
-from petechia.pipeline.tree import ignore
-from petechia.pipeline.visits import Visit, interval_days, read_visit
+from petechia.pipeline.visits import Visit, in_time, interval_days, read_visit
 from petechia.report.data import RESEARCH_USE
 from petechia.report.follow import Compared, Pictured, render_follow
 
 RETEST = (
-    "The standard error of a change is that of both moments together (times {scale:g}), taken as "
-    "independent; a change is reliable when it exceeds 1.96 of it. Nothing is added for test and "
-    "retest: that variance has not been measured."
+    "A change is reliable when it exceeds 1.96 of its standard error. Under another protocol that "
+    "is the error of both moments together. Under the same protocol what belongs to the lesion, "
+    "its tissue and the way of measuring repeats itself and is left out; what is left, and what a "
+    "head that lies otherwise adds, was set on simulated pairs, not on people scanned twice."
 )
 ARIA_NOTE = (
     "As if the earliest session were the scan before treatment, and the person treated; says "
@@ -70,37 +65,20 @@ class FollowOutcome:
     says: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Comparison:
-    """Two sessions of one person.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who has several sessions.
 
     Attributes
     ----------
-    first, second : Visit
-        Earlier and later.
-    fit : SessionFit
-        First to second.
-    followed : tuple of Followed
-        Every lesion of either; places in the second's scanner RAS.
-    differences : tuple of str
-        In which ways the protocols differ.
-    days : float or None
-        Between them.
-    compared : str
-        'previous', 'first', or 'first and previous'.
+    sessions : list of list of Listed
+        Finished scans, session by session in time.
+    notes : tuple of str
+        What there is to say of their order, and of sessions that are left out.
     """
 
-    first: Visit
-    second: Visit
-    fit: SessionFit
-    followed: tuple[Followed, ...]
-    differences: tuple[str, ...]
-    days: float | None
-    compared: str
-
-    def count(self, state: str) -> int:
-        """Return how many lesions have a state."""
-        return sum(f.state == state for f in self.followed)
+    sessions: list[list[Listed]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
 
 def follow_all(
@@ -138,16 +116,17 @@ def follow_all(
     """
     folder = ReviewFolder(root, images)
     people = _people(folder)
-    wanted = [s.removeprefix("sub-") for s in subjects] or list(people)
-    absent = [s for s in wanted if s not in people]
+    several = [subject for subject, person in people.items() if len(person.sessions) > 1]
+    wanted = [s.removeprefix("sub-") for s in subjects] or several
+    absent = [s for s in wanted if s not in several]
     if absent or not wanted:
+        notes = [f"sub-{s}: {n}" for s in absent if s in people for n in people[s].notes]
         raise InputError(
-            f"no two sessions of {', '.join(absent) or 'anybody'}",
+            f"no two finished sessions of {', '.join(absent) or 'anybody'}"
+            + "".join(f"; {note}" for note in notes),
             where=str(root.name),
             mend="Sessions are told apart by ses- in the names: run all of them into one OUTPUT.",
         )
-    for name in (contract().follow.table, contract().follow.summary):
-        ignore(root, name.removeprefix("OUTPUT/").replace("<p>/<p>", "sub-*/*"))
     outcomes = []
     for subject in wanted:
         outcomes.append(_one(folder, subject, people[subject], language, force))
@@ -155,15 +134,33 @@ def follow_all(
     return outcomes
 
 
-def _people(folder: ReviewFolder) -> dict[str, list[list[Listed]]]:
-    """Return the scans of everyone with several sessions, session by session in order."""
-    fine = [listed for listed in folder.listed().values() if not listed.problem]
-    people: dict[str, list[list[Listed]]] = {}
-    for subject, scans in groupby(fine, key=lambda listed: listed.subject):
-        sessions = [list(some) for _, some in groupby(scans, key=lambda listed: listed.session)]
-        if len(sessions) > 1:
-            people[subject] = sessions
+def _people(folder: ReviewFolder) -> dict[str, Person]:
+    """Return everyone's finished scans, session by session in time."""
+    people: dict[str, Person] = {}
+    for subject, scans in groupby(folder.listed().values(), key=lambda listed: listed.subject):
+        sessions, notes = [], []
+        for label, some in groupby(scans, key=lambda listed: listed.session):
+            listed = list(some)
+            fine = [one for one in listed if not one.problem]
+            if fine:
+                sessions.append(fine)
+            else:
+                notes.append(f"ses-{label} is left out: its scan did not finish")
+        for label in _without_scan(folder.images, subject, folder):
+            notes.append(f"ses-{label} is left out: it has no finished scan")
+        order, says = in_time(folder.images, [[o.name for o in some] for some in sessions])
+        notes += [says] if says else []
+        people[subject] = Person(sessions=[sessions[n] for n in order], notes=tuple(notes))
     return people
+
+
+def _without_scan(images: Path | None, subject: str, folder: ReviewFolder) -> list[str]:
+    """Return the sessions of a raw dataset of which the output has no scan."""
+    if images is None:
+        return []
+    there = sorted(path.name for path in (images / f"sub-{subject}").glob("ses-*"))
+    known = {o.session for o in folder.listed().values() if o.subject == subject}
+    return [label for name in there if (label := name.removeprefix("ses-")) not in known]
 
 
 def compared_pairs(sessions: Sequence[Sequence[Listed]]) -> list[tuple[str, str, str]]:
@@ -183,107 +180,52 @@ def compared_pairs(sessions: Sequence[Sequence[Listed]]) -> list[tuple[str, str,
 
 
 def _one(
-    folder: ReviewFolder, subject: str, sessions: list[list[Listed]], language: str, force: bool
+    folder: ReviewFolder, subject: str, person: Person, language: str, force: bool
 ) -> FollowOutcome:
     name = f"sub-{subject}"
-    made_from = _made_from(folder, sessions, language)
-    summary_at = path_of(folder.root, "summary", name)
-    if not force and _unchanged(summary_at, made_from):
+    pairs = compared_pairs(person.sessions)
+    names = {one.scan: one.name for some in person.sessions for one in some}
+    days = [interval_days(folder.images, names[a], names[b]) for a, b, _ in pairs]
+    made_from = {
+        "version": __version__,
+        "language": language,
+        "images": folder.images is not None,
+        "days": days,
+        "notes": list(person.notes),
+        "scans": {scan: _stamp(folder, scan) for scan in names},
+    }
+    if not force and _unchanged(follow_path(folder.root, "summary", name), made_from):
         return FollowOutcome(subject=name, status="skipped", says="not changed since")
     visits: dict[str, Visit] = {}
     try:
         comparisons = []
-        for earlier, later, word in compared_pairs(sessions):
+        for (earlier, later, word), apart in zip(pairs, days, strict=True):
             for scan in (earlier, later):
                 if scan not in visits:
                     visits[scan] = read_visit(folder, scan)
-            days = interval_days(folder.images, visits[earlier].name, visits[later].name)
-            comparisons.append(compare(visits[earlier], visits[later], word, days))
-        says = write_follow_up(folder.root, name, comparisons, language, made_from)
+            comparisons.append(compare(visits[earlier], visits[later], word, apart))
+        says = write_follow_up(folder.root, name, comparisons, language, made_from, person.notes)
     except PetechiaError as error:
         return FollowOutcome(subject=name, status="failed", says=without_places(str(error)))
     return FollowOutcome(subject=name, status="done", says=says)
 
 
-def _made_from(folder: ReviewFolder, sessions: list[list[Listed]], language: str) -> dict[str, Any]:
-    """Return what the comparison depends on: when it is the same, nothing needs be done."""
-    scans = {s.scan: [s.fingerprint, s.n_findings, s.counted] for some in sessions for s in some}
-    return {"version": __version__, "language": language, "scans": scans}
+def _stamp(folder: ReviewFolder, scan: str) -> str:
+    """Return what changes with a scan's table, also when a review was applied."""
+    listed = folder.listed()[scan]
+    table = folder.root / place(str(contract().file("findings").table), listed.name)
+    try:
+        told = table.read_bytes()
+    except OSError:
+        told = b""
+    return f"{listed.fingerprint} {hashlib.sha256(told).hexdigest()[:16]}"
 
 
-def _unchanged(path: Path, made_from: dict[str, Any]) -> bool:
+def _unchanged(path: Path, made_from: Mapping[str, Any]) -> bool:
     try:
         return bool(json.loads(path.read_bytes())["made_from"] == made_from)
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def path_of(root: Path, key: str, subject: str) -> Path:
-    """Return where 'table', 'summary' or 'page' of a person (`sub-01`) lies."""
-    template: str = getattr(contract().follow, key)
-    return root / template.removeprefix("OUTPUT/").replace("<p>", subject)
-
-
-def compare(
-    first: Visit,
-    second: Visit,
-    compared: str = "first and previous",
-    days: float | None = None,
-    params: FollowParams | None = None,
-) -> Comparison:
-    """Return what became of every lesion of two sessions.
-
-    When the sessions cannot be registered, or one of them cannot show microbleeds, nothing is
-    followed, and `fit.says` or the summary tells why.
-    """
-    p = params or FollowParams()
-    one, other = (
-        SessionImage(image=v.maps.dark, mask=v.maps.mask, grid=v.grid) for v in (first, second)
-    )
-    fit = register_sessions(one, other)
-    followed: list[Followed] = []
-    if fit.ok and first.assessable and second.assessable:
-        followed = _followed(first, second, fit, p)
-    return Comparison(
-        first=first,
-        second=second,
-        fit=fit,
-        followed=tuple(followed),
-        differences=tuple(protocol_differences(first.protocol, second.protocol)),
-        days=days,
-        compared=compared,
-    )
-
-
-def _followed(first: Visit, second: Visit, fit: SessionFit, p: FollowParams) -> list[Followed]:
-    then = _session(first, fit.to_second(first.places_mm))
-    now = _session(second, second.places_mm)
-    pairs = match(then, now, fit.uncertainty_mm, p)
-    slack = 0.5 + 2 * fit.uncertainty_mm
-
-    def looks(
-        own: Visit, session: Session, other: Visit, way: SessionFit, taken: set[int]
-    ) -> dict[int, tuple[Look, Look]]:
-        rows = [row for row in session.followed if row not in taken]
-        here = own.places_mm[rows]
-        radii = [max(1.0, 0.5 * own.findings[row].diameter_mm) for row in rows]
-        seen = look_at(own.maps, here, radii, slack)
-        there = look_at(other.maps, way.to_second(here), radii, slack)
-        return {row: (a, b) for row, a, b in zip(rows, seen, there, strict=True)}
-
-    of_now = looks(second, now, first, fit.inverse, {b for _, b in pairs})
-    of_then = looks(first, then, second, fit, {a for a, _ in pairs})
-    return fates(then, now, pairs, of_now, of_then, p)
-
-
-def _session(visit: Visit, places_mm: Any) -> Session:
-    return Session(
-        findings=visit.findings,
-        places_mm=places_mm,
-        b0_t=float(visit.protocol["b0_t"]),
-        te_s=float(visit.protocol["reading_te_s"]),
-        voxel_mm=np.asarray(visit.protocol["spacing_mm"], dtype=np.float64),
-    )
 
 
 # --- what is written ------------------------------------------------------------------------
@@ -294,29 +236,31 @@ def write_follow_up(
     subject: str,
     comparisons: Sequence[Comparison],
     language: str,
-    made_from: dict[str, Any],
+    made_from: Mapping[str, Any],
+    notes: Sequence[str] = (),
 ) -> str:
     """Write table, page and summary of one person, the summary last; return one line."""
     rows = [row for c in comparisons for row in table_rows(c)]
-    write_table(path_of(root, "table", subject), rows, contract().follow.columns)
+    write_table(follow_path(root, "table", subject), rows, contract().follow.columns)
     told = [summary_of(c) for c in comparisons]
-    page = render_follow(subject, [_shown(c, s) for c, s in zip(comparisons, told, strict=True)],
-                         language)  # fmt: skip
-    write_text(path_of(root, "page", subject), page)
+    shown = [_shown(c, s) for c, s in zip(comparisons, told, strict=True)]
+    page = render_follow(subject, shown, language, notes)
+    write_text(follow_path(root, "page", subject), page)
     write_json(
-        path_of(root, "summary", subject),
+        follow_path(root, "summary", subject),
         {
             "version": __version__,
             "subject": subject,
+            "notes": list(notes),
             "comparisons": told,
-            "retest": RETEST.format(scale=FollowParams().retest_scale),
+            "retest": RETEST,
             "settings": asdict(FollowParams()),
-            "made_from": made_from,
+            "made_from": dict(made_from),
             "research_use_only": RESEARCH_USE,
         },
     )
     for scan in {v.scan for c in comparisons for v in (c.first, c.second)}:
-        _link(root / f"{scan}.html", path_of(root, "page", subject).name)
+        _link(root / f"{scan}.html", follow_path(root, "page", subject).name)
     return "; ".join(_line(c) for c in comparisons if "previous" in c.compared)
 
 
@@ -356,6 +300,8 @@ def table_rows(c: Comparison) -> Iterator[dict[str, str]]:
             "class": f.class_,
             "index": None if other is None else other.index,
             "index_before": None if one is None else one.index,
+            "pieces": _listed(f.pieces_second),
+            "pieces_before": _listed(f.pieces_first),
             "counted": _flag(other),
             "counted_before": _flag(one),
             **{f"{axis}_mm": round(v, 2) for axis, v in zip("xyz", f.place_mm, strict=True)},
@@ -382,6 +328,11 @@ def table_rows(c: Comparison) -> Iterator[dict[str, str]]:
                 name = "unasked_moment_se_ppm_mm3" if key.startswith("se") else f"unasked_{key}"
                 values[name] = None if value is None else round(value, 2)
         yield {key: "n/a" if v is None else str(v) for key, v in values.items()}
+
+
+def _listed(indices: Sequence[int]) -> str | None:
+    """Return the findings a lesion is made of; None where it is one or none."""
+    return " ".join(map(str, indices)) if len(indices) > 1 else None
 
 
 def _flag(finding: Finding | None) -> int | None:
@@ -460,7 +411,7 @@ def _shown(c: Comparison, told: dict[str, Any]) -> Compared:
                 radius_mm=max(1.5, 0.75 * (f.second or f.first).diameter_mm),  # type: ignore[union-attr]
             )
             for n, f in enumerate(c.followed)
-            if f.state != "stable"
+            if f.state != "stable" or max(len(f.pieces_first), len(f.pieces_second)) > 1
         ),
         before=(c.first.maps.dark, c.first.maps.mask, c.first.grid),
         now=(c.second.maps.dark, c.second.maps.mask, c.second.grid),

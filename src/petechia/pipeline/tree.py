@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from petechia.files.contract import contract
+from petechia.files.contract import follow_path
 from petechia.files.dicom.results.write import FOLDER
 from petechia.files.output import OutputTree
 from petechia.files.writing import write_text
@@ -72,8 +72,8 @@ def finish_tree(root: Path) -> None:
 
 def _follow_up(root: Path, prefix: str) -> str:
     """Return the name of the follow-up page of a scan's person; "" when there is none."""
-    page = contract().follow.page.removeprefix("OUTPUT/").replace("<p>", prefix.partition("_")[0])
-    return page if (root / page).is_file() else ""
+    page = follow_path(root, "page", prefix.partition("_")[0])
+    return page.name if page.is_file() else ""
 
 
 STALE_S = 3600.0

@@ -1,10 +1,11 @@
 """One session of a person, as the follow-up reads it from an output folder."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from petechia.pipeline.review.images import dark_image
 
 HIDING = ("macrobleed", "air_tissue")
 """Classes within whose voids a microbleed cannot be told."""
+DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -38,12 +40,15 @@ class Visit:
         All.
     maps : Maps
         What it shows at a place.
+    labels : (I, J, K) ndarray of int
+        The voids of the findings by their index.
     """
 
     name: ScanName
     summary: Mapping[str, Any]
     findings: tuple[Finding, ...]
     maps: Maps
+    labels: npt.NDArray[np.int32]
 
     @property
     def scan(self) -> str:
@@ -108,11 +113,12 @@ def read_visit(folder: ReviewFolder, scan: str) -> Visit:
             np.asarray(dark, dtype=np.float32),
             case.mask,
             grid,
-            labels > 0,
+            labels,
             np.isin(labels, hiding),
             maps["local_field"],
             maps["chi"],
         ),
+        labels=labels,
     )
 
 
@@ -124,14 +130,50 @@ def interval_days(images: Path | None, first: ScanName, second: ScanName) -> flo
     """
     if images is None:
         return None
-    told = [_when(images, name) for name in (first, second)]
-    if all(when is not None for when, _ in told):
-        later, earlier = told[1][0], told[0][0]
+    then, now = (_when(images, name) for name in (first, second))
+    if then[0] is not None and now[0] is not None:
         with suppress(TypeError):  # one with a time zone, the other without
-            return float((later - earlier).total_seconds() / 86400)  # type: ignore[operator]
-    if all(age is not None for _, age in told):
-        return 365.25 * (told[1][1] - told[0][1])  # type: ignore[operator]
+            return (now[0] - then[0]).total_seconds() / DAY_S
+    if then[1] is not None and now[1] is not None:
+        return 365.25 * (now[1] - then[1])
     return None
+
+
+def in_time(images: Path | None, sessions: Sequence[Sequence[ScanName]]) -> tuple[list[int], str]:
+    """Return the order of sessions in time, and what there is to say of it.
+
+    Parameters
+    ----------
+    images : Path or None
+        The raw dataset, whose tables tell when a scan was made.
+    sessions : sequence of sequence of ScanName
+        In the order of their labels.
+
+    Returns
+    -------
+    order : list of int
+        Positions in `sessions`, the earliest first: by dates or ages where they tell all, else
+        by label.
+    says : str
+        Why the order is not that of the labels, or may be wrong; "" else.
+    """
+    labels = list(range(len(sessions)))
+    after = [_days_after(images, sessions[0], one) for one in sessions]
+    known = [n for n in labels if after[n] is not None]
+    times = [after[n] or 0.0 for n in labels]
+    order = sorted(labels, key=lambda n: times[n]) if len(known) == len(labels) else labels
+    if order != labels:
+        return order, "sessions are ordered by their dates, which contradict their labels"
+    if any(times[a] > times[b] for a, b in pairwise(known)):
+        return order, "dates contradict the order of the labels, and are not known of all"
+    return order, ""
+
+
+def _days_after(
+    images: Path | None, first: Sequence[ScanName], other: Sequence[ScanName]
+) -> float | None:
+    told = (interval_days(images, a, b) for a in first for b in other)
+    return next((days for days in told if days is not None), None)
 
 
 def _when(images: Path, name: ScanName) -> tuple[datetime | None, float | None]:

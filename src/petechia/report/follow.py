@@ -14,11 +14,12 @@ from petechia.report.language import said, speaking, t
 from petechia.report.narrative import place_words
 from petechia.report.page import environment
 from petechia.report.pictures import data_uri, intensity_window, png
-from petechia.report.wording import CLASSES, moment_text, number_text, plain, spaced
+from petechia.report.wording import CLASSES, number_text, plain, spaced
 
 Image = tuple[npt.NDArray[np.floating], npt.NDArray[np.bool_], Grid]
 VIEW_MM, PIXEL_MM = 40.0, 0.4
 MOST_PICTURES = 80
+MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
 STATES = {
     "new": "new",
@@ -30,6 +31,11 @@ STATES = {
     "not_assessable": "not assessable in the other session",
 }
 """What became of a lesion, in words."""
+COMPARED = {
+    "previous": "with the session before",
+    "first": "with the first session",
+    "first and previous": "with the first session, the one before",
+}
 LOOKS = {"new": "definite", "grown": "definite", "shrunk": "possible", "not_seen": "possible"}
 
 
@@ -68,7 +74,9 @@ class Compared:
     matrix: npt.NDArray[np.float64]
 
 
-def render_follow(subject: str, compared: Sequence[Compared], language: str = "en") -> str:
+def render_follow(
+    subject: str, compared: Sequence[Compared], language: str = "en", notes: Sequence[str] = ()
+) -> str:
     """Return the page of one person: HTML that loads nothing.
 
     Parameters
@@ -79,13 +87,41 @@ def render_follow(subject: str, compared: Sequence[Compared], language: str = "e
         In order.
     language : str
         'en' or 'zh'.
+    notes : sequence of str
+        What there is to say of the sessions.
     """
     with speaking(language):
+        states = [s for s in STATES if any((c.told["counts"] or {}).get(s) for c in compared)]
         return (
             environment()
             .get_template("follow.html.j2")
-            .render(subject=plain(subject), parts=[_part(c) for c in compared])
+            .render(
+                subject=plain(subject),
+                parts=[_part(c) for c in compared],
+                states=[t(STATES[state]) for state in states],
+                lines=[_line(c, states) for c in compared],
+                notes=[said(plain(note)) for note in notes],
+            )
         )
+
+
+def _line(c: Compared, states: Sequence[str]) -> dict[str, Any]:
+    """Return a comparison as a line of the overview."""
+    told, counts = c.told, c.told["counts"]
+    return {
+        "scan": plain(told["scan"]),
+        "against": plain(told["against"]),
+        "compared": t(COMPARED[told["compared"]]),
+        "interval": _interval(told["interval_days"]),
+        "protocol": t("same") if told["same_protocol"] else t("other"),
+        "counts": None if counts is None else [counts[state] for state in states],
+    }
+
+
+def _interval(days: float | None) -> str:
+    if days is None:
+        return t("not known")
+    return t("same day") if abs(days) < 1 else number_text(days, 0, t("days"))
 
 
 def _part(c: Compared) -> dict[str, Any]:
@@ -96,29 +132,38 @@ def _part(c: Compared) -> dict[str, Any]:
         "against": plain(c.told["against"]),
         "facts": _facts(c.told),
         "followed": c.told["followed"],
-        "why_not": said(plain(c.told["registration"]["says"])),
-        "counts": [(t(STATES[state]), n) for state, n in (c.told["counts"] or {}).items() if n],
+        "why_not": _why_not(c.told),
         "views": views,
     }
 
 
+def _why_not(told: Mapping[str, Any]) -> str:
+    """Return why two sessions were not compared."""
+    if told["registration"]["ok"]:
+        return t("One of the two scans cannot show microbleeds: its report says why.")
+    why = said(plain(told["registration"]["says"]))
+    return f"{why}. {t('Are both scans of one person?')}"
+
+
 def _facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
-    days, fit = told["interval_days"], told["registration"]
+    fit = told["registration"]
     out = [(t("Registration"), said(plain(fit["says"])))]
     if fit["n_apart"]:
         apart = number_text(fit["lesions_apart_mm"], 1, "mm")
         out.append((t("Matched lesions apart (median)"), f"{apart} (n = {fit['n_apart']})"))
-    out.append((t("Interval"), number_text(days, 0, t("days")) if days is not None else NOTHING))
+    out.append((t("Interval"), _interval(told["interval_days"])))
     differ = "; ".join(plain(d) for d in told["differences"])
     same = t("yes") if told["same_protocol"] else f"{t('no')}: {differ}"
     out.append((t("Same protocol"), same))
     new = told["new_microbleeds"]
     if new is not None:
         few, many = new["least"], new["most"]
-        out.append((t("New microbleeds"), str(few) if few == many else f"{few} to {many}"))
+        out.append((t("New microbleeds"), str(few) if few == many else f"{few} {t('to')} {many}"))
     if told["new_per_year_95"]:
         rate, low, high = told["new_per_year_95"]
-        out.append((t("New microbleeds per year (95 % interval)"), f"{rate} ({low} to {high})"))
+        out.append(
+            (t("New microbleeds per year (95 % interval)"), f"{rate} ({low} {t('to')} {high})")
+        )
     if told["aria_h"]:
         could = ", ".join(said(spaced(str(word))) for word in told["aria_h"]["could_be"])
         out.append((t("ARIA-H grade of what is new, as if under treatment"), could))
@@ -138,7 +183,7 @@ def _view(row: Mapping[str, str], pictures: list[dict[str, Any]] | None) -> dict
         "now": _moment(row, ""),
         "change": NOTHING
         if change is None or low is None or high is None
-        else f"{change:+.2f} ({low:+.2f} … {high:+.2f})",
+        else f"{change:+.2f} ({low:+.2f} {t('to')} {high:+.2f})".replace("-", MINUS),
         "why": said(plain(row["reason"])),
         "index": row["index"],
         "index_before": row["index_before"],
@@ -153,7 +198,9 @@ def _moment(row: Mapping[str, str], when: str) -> str:
     if size is None:
         return NOTHING
     told = number_text(size, 1, "mm")
-    return told if value is None else f"{told}, {moment_text(value, error)}"
+    if value is None:
+        return told
+    return f"{told}, {value:.2f}" + ("" if error is None else f" \N{PLUS-MINUS SIGN} {error:.2f}")
 
 
 def _pictures(c: Compared) -> dict[int, list[dict[str, Any]]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from petechia.cohort.before_after import paired_counts
 from petechia.errors import FileError
+from petechia.files.contract import contract, follow_path
 from petechia.pipeline.group.followed import incidence_table, read_intervals
 from petechia.pipeline.group.frame import Frame, natural
 from petechia.pipeline.group.plan import Plan
@@ -30,11 +31,9 @@ def changes_tables(output: Path, frame: Frame, plan: Plan) -> list[Table]:
     return out
 
 
-FOLLOWED = "sub-{0}/sub-{0}_desc-followup_lesions.tsv"
-"""What `petechia follow` writes for each person: a row for each lesion of each pair of scans."""
 FOLLOW_COLUMNS = {
-    "scan": "later scan", "against": "earlier scan", "state": "new, grown, shrunk, stable, "
-    "seen_not_counted, not_seen or not_assessable", "class": "what it is",
+    "scan": "later scan", "against": "earlier scan", "state": ", ".join(contract().follow.state),
+    "class": "what it is",
     "counted": "1 if it is counted in the later scan", "side": "side", "site": "MARS site",
     "compartment": "lobar, deep or infratentorial", "moment_ppm_mm3": "in the later scan",
     "moment_before_ppm_mm3": "in the earlier scan", "change_ppm_mm3": "of the moment",
@@ -52,7 +51,7 @@ def read_followed(output: Path, frame: Frame) -> dict[str, list[Mapping[str, str
     """
     out: dict[str, list[Mapping[str, str]]] = {}
     for subject in sorted({row.subject for row in frame.scans}):
-        path = output / FOLLOWED.format(subject)
+        path = follow_path(output, "table", f"sub-{subject}")
         if not path.is_file():
             continue
         head, *lines = path.read_text(encoding="utf-8").splitlines()

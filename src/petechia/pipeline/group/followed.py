@@ -11,13 +11,12 @@ import numpy as np
 
 from petechia.cohort.incidence import incidence
 from petechia.errors import FileError
+from petechia.files.contract import follow_path
 from petechia.pipeline.group.frame import Frame, natural
 from petechia.pipeline.group.plan import Plan
 from petechia.pipeline.group.prevalence import groups_of, parts
 from petechia.pipeline.group.tables import Table, interval_columns, spread, tidy
 
-SUMMARY = "sub-{0}/sub-{0}_desc-followup_lesions.json"
-"""Comparisons of a person's sessions; written last, so that what has none is not finished."""
 BEFORE = ("previous", "first and previous")
 """Comparisons with the session before. Those with the first tell the same new lesions again."""
 DAYS_A_YEAR = 365.25
@@ -62,7 +61,8 @@ def read_intervals(output: Path, frame: Frame) -> dict[str, list[Interval]]:
     at = {row.prefix: n for n, row in enumerate(frame.scans) if frame.known[n]}
     out: dict[str, list[Interval]] = {}
     for subject in sorted({row.subject for row in frame.scans}):
-        path = output / SUMMARY.format(subject)
+        # written last: what has none is not finished
+        path = follow_path(output, "summary", f"sub-{subject}")
         if not path.is_file():
             continue
         try:
