@@ -42,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "multinomial (the usual of each outcome)",
     )
     add("--repeated", metavar="HOW", help="all scans of each person: gee or mixed (none)")
+    add("--cluster", metavar="COL", help="with --repeated: what scans come together by (person)")
     add("--missing", metavar="HOW", help="complete or impute (complete)")
     add("--imputations", type=whole, metavar="N", help="completed tables (20)")
     add("--draws", type=whole, metavar="N", help="draws of counts from probabilities (20)")
@@ -58,8 +59,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 LISTS = ("groups", "covariates", "adjust", "outcome", "acq")
 PLAIN = (
-    "by", "model", "repeated", "missing", "imputations", "draws", "session", "compare", "event",
-    "smooth_mm", "level", "seed",
+    "by", "model", "repeated", "cluster", "missing", "imputations", "draws", "session", "compare",
+    "event", "smooth_mm", "level", "seed",
 )  # fmt: skip
 
 
