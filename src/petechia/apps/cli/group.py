@@ -53,6 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--smooth-mm", type=float, metavar="R", help="radius of the lesion map (6)")
     add("--level", type=float, metavar="P", help="of intervals (0.95)")
     add("--seed", type=whole, metavar="N", help="of imputations and draws (0)")
+    add("--language", choices=("en", "zh"), default="en", help="of the page (en)")
     add("--sql", metavar="QUERY", help="print a select over the tables, nothing else")
     add("--write-dictionary", type=Path, metavar="FILE", help="write participants.json and stop")
 
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             mend="Give --participants participants.tsv.",
         )
     group = analyse(args.output, args.participants, plan)
-    page, notes = write_group(group, args.output, args.out)
+    page, notes = write_group(group, args.output, args.out, args.language)
     if args.sql:
         names, rows = query(page.parent, list(group.tables.values()), args.sql)
         print("\t".join(names))

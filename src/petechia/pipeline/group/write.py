@@ -151,10 +151,13 @@ def _facts(frame: Frame, plan: Plan, has_people: bool) -> dict[str, Any]:
     }
 
 
-def write_group(group: Group, output: Path, folder: Path | None = None) -> tuple[Path, list[str]]:
+def write_group(
+    group: Group, output: Path, folder: Path | None = None, language: str = "en"
+) -> tuple[Path, list[str]]:
     """Write tables, map and page; return the page and notes.
 
-    What an earlier call wrote there and this one does not is removed. The page comes last.
+    What an earlier call wrote there and this one does not is removed. The page comes last, in
+    English ('en') or Chinese ('zh'); tables are in English.
 
     Raises
     ------
@@ -193,7 +196,8 @@ def write_group(group: Group, output: Path, folder: Path | None = None) -> tuple
             files=tuple(sorted(names)),
             lesions=_picture(group.lesions, group.plan.smooth_mm),
             notes=tuple(notes),
-        )
+        ),
+        language,
     )
     write_text(there / PAGE, page)
     if is_output(output) and there.resolve().parent == output.resolve():
