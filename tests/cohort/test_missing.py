@@ -195,12 +195,69 @@ def test_rows_that_were_left_out_keep_their_own_probabilities():
 
 
 def test_uncertain_prevalence():
-    rng = np.random.default_rng(9)
-    sure = uncertain_prevalence([np.ones(1)] * 30 + [np.zeros(0)] * 70, rng)
+    sure = uncertain_prevalence([np.ones(1)] * 30 + [np.zeros(0)] * 70)
     row = prevalence([1] * 30 + [0] * 70)
     assert sure.value == pytest.approx(row.share)
-    assert (sure.low, sure.high) == pytest.approx(row.wilson, abs=0.02)
-    doubtful = uncertain_prevalence([np.full(1, 0.5)] * 60 + [np.zeros(0)] * 40, rng)
+    assert (sure.low, sure.high) == pytest.approx(row.wilson)
+    doubtful = uncertain_prevalence([np.full(1, 0.5)] * 60 + [np.zeros(0)] * 40)
     assert doubtful.value == pytest.approx(0.30)
     assert doubtful.high - doubtful.low > sure.high - sure.low
-    assert uncertain_prevalence([], rng).why
+    assert uncertain_prevalence([]).why
+    none = uncertain_prevalence([np.zeros(0)] * 10)
+    assert (none.value, none.low) == (0, 0)  # an interval holds its estimate
+    assert none.high == pytest.approx(prevalence([0] * 10).wilson[1])
+
+
+def test_uncertain_prevalence_is_rubins_of_endless_draws():
+    rng = np.random.default_rng(10)
+    chance = rng.beta(0.5, 1.0, 40)
+    told = uncertain_prevalence(list(chance[:, None]))
+    shares = (rng.random((40000, 40)) < chance).mean(axis=1)
+    within, between = (shares * (1 - shares) / 40).mean(), shares.var()
+    assert told.se**2 == pytest.approx(within + between, rel=0.02)
+
+
+def test_the_error_with_detection_by_hand():
+    # two groups of counts: the log of their ratio has, within, the sandwich of either mean, and
+    # between draws the variance of each sum over its square
+    rng = np.random.default_rng(11)
+    x = np.repeat([0.0, 1.0], 40)
+    chances = [rng.uniform(0.2, 0.9, 3 if one else 2) for one in x]
+    design = build_design({"y": [len(p) for p in chances], "x": x}, "y", ["x"], ())
+    made = fit_uncertain(
+        design, chances, lambda d: count_regression(d, "poisson"), np.random.default_rng(1), 300
+    )
+    total, within, between = [], 0.0, 0.0
+    for one in (0.0, 1.0):
+        own = [p for p, group in zip(chances, x, strict=True) if group == one]
+        mean = np.array([p.sum() for p in own])
+        doubt = np.array([(p * (1 - p)).sum() for p in own])
+        total.append(mean.sum())
+        spread = ((mean - mean.mean()) ** 2).sum() + doubt.sum() * (1 - 1 / len(own))
+        within += spread / total[-1] ** 2 * 80 / 78  # HC1
+        between += doubt.sum() / total[-1] ** 2
+    term = made.pooled.term("x")
+    assert term.coefficient == pytest.approx(np.log(total[1] / total[0]), abs=0.02)
+    assert term.se**2 == pytest.approx(within + between, rel=0.1)
+    assert term.se > 1.2 * np.sqrt(within)
+    lost = made.pooled.statistics["fraction_missing"]
+    assert lost == pytest.approx(between / (within + between), abs=0.1)
+
+
+def test_what_is_a_persons_own_is_completed_once_for_a_person():
+    rng = np.random.default_rng(12)
+    person = np.repeat([f"p{n}" for n in range(60)], 2)
+    ill = rng.random(60) < 0.5
+    y = rng.poisson(np.where(ill, 4.0, 0.5)[person_of := np.repeat(np.arange(60), 2)])
+    words = np.where(ill, "yes", "no").astype(object)[person_of]
+    words[person_of < 20] = None
+    words[50] = None  # known in the person's other row
+    age = np.round(rng.uniform(50, 80, 60)[person_of] + np.tile([0, 2], 60), 1)
+    age[7] = np.nan
+    table = {"ill": words, "age": age, "y": y}
+    for made in impute(table, ["ill", "age", "y"], rng, 3, person=person):
+        told = np.asarray(made["ill"]).reshape(60, 2)
+        assert (told[:, 0] == told[:, 1]).all()
+        assert told[25, 0] == ("yes" if ill[25] else "no")
+        assert ((told[:20, 0] == "yes") == ill[:20]).mean() > 0.6
+        assert np.isfinite(np.asarray(made["age"], dtype=float)).all()

@@ -411,13 +411,13 @@ def test_a_pattern_foretold_without_fail_is_separation():
 
 
 def test_region_rates():
-    counts = {"frontal": [3.0, 0, 1, np.nan], "insula": [0.0, 0, 0, 0]}
-    volume = {"frontal": [200.0, 210, 190, 200], "insula": 14.0}
+    counts = {"frontal": [3.0, 0, 1, np.nan, 0, 2], "insula": [0.0, 0, 0, 0, 0, 0]}
+    volume = {"frontal": [200.0, 210, 190, 200, 195, 205], "insula": 14.0}
     frontal, insula = region_rates(counts, ["frontal", "insula"], volume)
-    assert (frontal.count, frontal.scans, frontal.share) == (4, 3, 1.0)
-    assert frontal.per_scan.value == pytest.approx(4 / 3)
-    assert frontal.per_litre.value == pytest.approx(4 / 0.6)
-    assert frontal.per_scan.low < 4 / 3 < frontal.per_scan.high
+    assert (frontal.count, frontal.scans, frontal.share) == (6, 5, 1.0)
+    assert frontal.per_scan.value == pytest.approx(6 / 5)
+    assert frontal.per_litre.value == pytest.approx(6 / 1.0)
+    assert frontal.per_scan.low < 6 / 5 < frontal.per_scan.high
     assert insula.per_scan.value == 0
-    assert insula.per_scan.high == pytest.approx(-np.log(0.025) / 4)
+    assert insula.per_scan.high == pytest.approx(-np.log(0.025) / 6)
     assert region_rates(counts, ["frontal"])[0].per_litre.why

@@ -217,10 +217,22 @@ def test_incidence_leaves_out_who_was_not_seen_twice():
 
 
 def test_rows_of_one_person_count_once():
-    a, b = [2, 3, 1, 4], [1, 2, 2, 3]
+    a, b = [2, 3, 1, 4, 0], [1, 2, 2, 3, 1]
     apart = ratio_of_totals(a, b)
-    twice = ratio_of_totals(a * 2, b * 2, person=[0, 1, 2, 3] * 2)
-    assert (twice.value, twice.se, twice.n) == pytest.approx((apart.value, apart.se, 4))
+    twice = ratio_of_totals(a * 2, b * 2, person=[0, 1, 2, 3, 4] * 2)
+    assert (twice.value, twice.se, twice.n) == pytest.approx((apart.value, apart.se, 5))
+
+
+def test_two_people_have_a_ratio_and_no_interval():
+    for a, b, more in (
+        ([5, 7], [2, 3], {}),
+        ([5, 7, 0, 0, 0, 0, 0], [2, 3, 0, 0, 0, 0, 0], {}),  # five who have none tell nothing
+        ([5, 7], [1.0, 2.0], {"measure": "rate"}),
+    ):
+        told = ratio_of_totals(a, b, **more)
+        assert told.value == pytest.approx(sum(a) / sum(b))
+        assert np.isnan([told.low, told.high, told.p]).all()
+        assert told.why.startswith("too few: 2 people")
 
 
 def test_a_correlation_that_does_not_converge_gives_way_to_independence():

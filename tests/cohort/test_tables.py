@@ -107,6 +107,14 @@ def test_an_empty_cell_is_filled_and_said():
     assert t.p_fisher == pytest.approx(stats.fisher_exact([[0, 20], [5, 15]]).pvalue)
 
 
+def test_a_group_of_three_has_an_exact_ratio_and_no_other():
+    t = two_by_two(2, 3, 10, 40)
+    assert np.isnan([t.odds_ratio.value, t.odds_ratio.low, t.risk_ratio.high]).all()
+    assert t.odds_ratio.why == t.risk_ratio.why == "too few: 3 in a group, a ratio asks for 5"
+    assert t.odds_ratio_exact.low < t.odds_ratio_exact.value < t.odds_ratio_exact.high
+    assert t.p_fisher == pytest.approx(stats.fisher_exact([[2, 1], [10, 30]]).pvalue)
+
+
 @pytest.mark.parametrize(
     ("counts", "why"),
     [((0, 10, 0, 10), "nobody"), ((10, 10, 7, 7), "everybody"), ((0, 0, 3, 10), "a group")],

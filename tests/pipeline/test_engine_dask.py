@@ -213,6 +213,95 @@ def test_tables_are_the_same_bytes_as_here_with_a_corrupt_scan_and_a_node_withou
     ]  # fmt: skip
 
 
+class InHaste(distributed.WorkerPlugin):
+    """Replaces what takes time in a scan: a line in a file for each try, a summary for its end.
+
+    Reading, hashes, crash files, books and skipping stay as they are. One scan kills its worker at
+    its first try; a worker that comes back is in haste too.
+    """
+
+    name = "in haste"
+
+    def __init__(self, marks: Path, deadly: str) -> None:
+        self.marks, self.deadly = marks, deadly
+
+    def setup(self, worker) -> None:
+        from petechia.pipeline import run
+
+        def walk(work, *_: object) -> None:
+            prefix = work.scan.name.prefix
+            mark = self.marks / prefix
+            first = not mark.exists()
+            with mark.open("a") as file:
+                file.write("x")
+            if prefix == self.deadly and first:
+                eval(DIE)
+
+        def write_results(work, tree, keys, meter, provenance, *_: object):
+            name = work.scan.name
+            told = {
+                "counts": {"total": 0}, "not_assessable": [], "fingerprint": provenance["fingerprint"],
+                "input_sha256": dict(enumerate(run._hashes(work.scan))),
+            }  # fmt: skip
+            tree.path("report", name).write_text("<p>")
+            tree.write_json("summary", name, told)
+            return told
+
+        self.kept = run.walk, run.write_results
+        run.walk, run.write_results = walk, write_results
+
+    def teardown(self, worker) -> None:
+        from petechia.pipeline import run
+
+        run.walk, run.write_results = self.kept
+
+
+def test_one_corrupt_scan_and_one_dead_worker_among_a_hundred(cluster, noise_dataset, tmp_path):
+    from petechia.files.find import find_scans
+    from petechia.pipeline.run import Options, run_all
+    from petechia.pipeline.settings import Settings
+    from petechia.pipeline.tree import prepare_tree
+
+    names = [f"{n:03d}" for n in range(100)]
+    raw, out, marks = (
+        noise_dataset(subjects=names, shape=(6, 7, 5)),
+        tmp_path / "out",
+        tmp_path / "m",
+    )
+    torn = raw / "sub-037" / "anat" / "sub-037_echo-2_part-mag_MEGRE.nii.gz"
+    torn.write_bytes(torn.read_bytes()[:-400])
+    marks.mkdir()
+    prepare_tree(out, None)
+    refs = list(find_scans(raw))
+    assert len(refs) == 100
+    where = at(cluster)
+
+    def run():
+        return list(
+            run_all(
+                refs, out, Settings.build(), Options(), engine="dask", scheduler=where.scheduler
+            )
+        )
+
+    with distributed.Client(cluster, set_as_default=False) as client:
+        client.register_plugin(InHaste(marks, "sub-050"))
+        try:
+            first = run()
+            tries = {path.name: len(path.read_text()) for path in marks.iterdir()}
+            second = run()
+        finally:
+            client.unregister_worker_plugin("in haste")
+    assert sorted(o.prefix for o in first) == [f"sub-{name}" for name in names]  # each ends once
+    assert {o.prefix: o.status for o in first if o.status != "done"} == {"sub-037": "failed"}
+    assert tries == {f"sub-{n}": 1 + (n == "050") for n in names if n != "037"}
+    crashes = [path.name for path in (out / "logs").glob("*_crash.json")]
+    assert crashes == ["sub-037_crash.json"]
+    assert len(list(out.rglob("*_summary.json"))) == 99
+    assert not list(out.rglob("*.part"))
+    assert Counter(o.status for o in second) == {"skipped": 99, "failed": 1}
+    assert sum(len(path.read_text()) for path in marks.iterdir()) == 100  # nothing is done again
+
+
 def test_a_worker_without_the_output_folder_or_with_another_version_is_told():
     from petechia.files.scan import ScanName, ScanRef
     from petechia.pipeline.run import _far_job

@@ -11,7 +11,17 @@ import pytest
 from petechia.errors import ParameterError
 from petechia.pipeline import stages
 from petechia.pipeline.settings import FAMILIES
-from petechia.report import criteria, follow, maps, page, tables, thumbnails, viewer, wording
+from petechia.report import (
+    criteria,
+    follow,
+    group_words,
+    maps,
+    page,
+    tables,
+    thumbnails,
+    viewer,
+    wording,
+)
 from petechia.report.data import RESEARCH_USE
 from petechia.report.language import catalogue, said, speaking, t
 from petechia.report.narrative import methods_text
@@ -36,6 +46,8 @@ def spoken_texts():
         criteria.SCALES, criteria.SHORT, criteria.INPUTS, criteria.ANSWERS, criteria.SOURCES,
         criteria.BOMBS_PLACES, wording.CLASS_SAYS, wording.SIGNS, wording.MARS, wording.CATEGORIES,
         wording.BINS, wording.PHASES, maps.TITLES, thumbnails.NAMES, follow.STATES, follow.COMPARED,
+        group_words.OUTCOMES, group_words.PATTERNS,
+        group_words.STATUS,
     ):  # fmt: skip
         found |= set(table.values())
     found |= {word for pair in wording.CLASSES.values() for word in pair}
@@ -72,7 +84,7 @@ def test_translations_have_the_same_holes_and_are_chinese():
             assert re.search("[\u4e00-\u9fff]", chinese), english
 
 
-SAME = {"{n} {kind}", "r2star", "swi"}
+SAME = {"{n} {kind}", "r2star", "swi", "p (McNemar)"}
 FIRST_OF_PIPELINE = "left"
 """From here on the catalogue holds what the pipeline writes."""
 ROWS = {

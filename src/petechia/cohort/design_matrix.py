@@ -12,7 +12,8 @@ from petechia.errors import ParameterError
 
 ADJUSTERS = ("b0_t", "sequence", "slice_thickness_mm")
 """What every count depends on besides the person; adjusted for where it varies."""
-MISSING_WORDS = ("", "n/a", "na", "nan")
+MISSING_WORDS = ("", "n/a", "nan")
+"""What BIDS calls not known, and what numbers become without a value; `none` is a level."""
 SAME = 1e-8
 """Part of a column that others leave unexplained, below which it is told by them."""
 INFLATED = 10.0

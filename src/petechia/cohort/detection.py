@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from petechia.cohort.design_matrix import Design
-from petechia.cohort.estimates import NAN, Estimate, Fit, Floats
-from petechia.cohort.missing import pooled_fit, rubin
-from petechia.core.logistic import expit
+from petechia.cohort.estimates import Columns, Estimate, Fit, Floats
+from petechia.cohort.missing import impute, pooled_fit
 from petechia.errors import ParameterError
 
 
@@ -52,39 +52,44 @@ def draw_counts(
     return counts
 
 
-def uncertain_prevalence(
-    probabilities: Sequence[npt.ArrayLike],
-    rng: np.random.Generator,
-    n_draws: int = 200,
-    level: float = 0.95,
-) -> Estimate:
-    """Return the prevalence of any, with sampling and detection both in the interval.
+def uncertain_prevalence(probabilities: Sequence[npt.ArrayLike], level: float = 0.95) -> Estimate:
+    r"""Return the prevalence of any, with sampling and detection both in the interval.
 
     Parameters
     ----------
     probabilities : sequence of arrays
         Of all findings of each assessable scan (none: an empty array).
-    rng : numpy Generator
-        Of the draws.
-    n_draws : int
-        Number of them.
 
     Notes
     -----
-    The value is the mean over scans of the probability of at least one; the interval is pooled
-    on the logit (0.5 added to each side).
+    The value is the mean over scans of the chance :math:`a_i` of at least one. Were counts drawn
+    from the probabilities without end, Rubin's variances would be
+    :math:`B = \sum a_i (1 - a_i) / n^2` between draws and
+    :math:`W = (\bar a (1 - \bar a) - B) / n` within; the interval is Wilson's of
+    :math:`n W / (W + B)` people.
+
+    References
+    ----------
+    .. [1] Lott & Reiter (2020), Am. Stat. 74, 109-115, doi:10.1080/00031305.2018.1473796.
     """
     n = len(probabilities)
-    about = {"measure": "proportion", "method": "Rubin's rules over draws, logit", "n": n}
+    about = {"measure": "proportion", "method": "Wilson's, over the chances of any", "n": n}
     if not n:
         return Estimate(why="no scan", **about)  # type: ignore[arg-type]
-    any_ = np.array([1 - float(np.prod(1 - _checked(p))) for p in probabilities])
-    cases = (rng.random((n_draws, n)) < any_).sum(axis=1)
-    logits = np.log((cases + 0.5) / (n - cases + 0.5))
-    spread = 1 / (cases + 0.5) + 1 / (n - cases + 0.5)
-    told = rubin(logits, spread, df_complete=max(n - 1, 1), level=level).estimate
-    low, high = (float(v) for v in expit([told.low, told.high]))
-    return Estimate(value=float(any_.mean()), low=low, high=high, se=NAN, **about)  # type: ignore[arg-type]
+    chance = np.array([1 - float(np.prod(1 - _checked(p))) for p in probabilities])
+    value = float(chance.mean())
+    between = float((chance * (1 - chance)).sum()) / n**2
+    within = max(value * (1 - value) - between, 0.0) / n
+    people = n * within / (within + between) if between else float(n)
+    if not people:
+        return Estimate(value=value, why="one scan that may be either", **about)  # type: ignore[arg-type]
+    spread = float(stats.norm.ppf(0.5 + level / 2)) ** 2 / people
+    centre = (value + spread / 2) / (1 + spread)
+    half = float(np.sqrt(spread * (value * (1 - value) + spread / 4))) / (1 + spread)
+    return Estimate(
+        value=value, low=max(0.0, centre - half), high=min(1.0, centre + half),
+        se=float(np.sqrt(within + between)), **about,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,3 +142,40 @@ def fit_uncertain(
     drawn = draw_counts(own, rng, n_draws)
     fits = [fit(design.with_outcome(counts)) for counts in drawn]
     return UncertainFit(naive=fit(design), pooled=pooled_fit(fits, level))
+
+
+def fit_uncertain_imputed(
+    table: Columns,
+    names: Sequence[str],
+    outcome: str,
+    probabilities: Sequence[npt.ArrayLike],
+    fit: Callable[[Columns], Fit],
+    rng: np.random.Generator,
+    n_draws: int = 50,
+    level: float = 0.95,
+    person: npt.ArrayLike | None = None,
+) -> Fit:
+    """Draw counts, complete what is missing of people by them, refit, pool: both doubts at once.
+
+    Parameters
+    ----------
+    table : columns
+        The whole table.
+    names : sequence of str
+        Columns of the imputation besides the outcome.
+    outcome : str
+        Column of the counts; log(1 + count) tells of the missing values.
+    probabilities : sequence of arrays
+        Of all findings of each row.
+    fit : callable
+        From a completed table, its outcome drawn, to a fit.
+    person : (N,) array, optional
+        Whose each row is: see `missing.impute`.
+    """
+    whole = {str(name): table[name] for name in table}
+    fits = []
+    for counts in draw_counts(probabilities, rng, n_draws):
+        drawn = whole | {outcome: counts.astype(np.float64), "log_drawn": np.log1p(counts)}
+        (completed,) = impute(drawn, [*names, "log_drawn"], rng, 1, person=person)
+        fits.append(fit(drawn | completed))
+    return pooled_fit(fits, level)

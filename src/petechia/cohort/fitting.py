@@ -6,18 +6,34 @@ import numpy.typing as npt
 from petechia.cohort.design_matrix import Design
 from petechia.cohort.estimates import NAN, Fit, Term, normal_terms
 
+LEAST_ROWS = 10
+"""Large-sample intervals of fewer rows are numbers that mean nothing."""
 
-def refused(design: Design, model: str, measure: str, spare: int = 1) -> Fit | None:
-    """Return why there is nothing to fit, if so: too few rows, or no variation."""
+
+def refused(
+    design: Design, model: str, measure: str, spare: int = 1, events: bool = True
+) -> Fit | None:
+    """Return why there is nothing to fit, if so: too few rows or events, or no variation.
+
+    `events`: rows unlike the commonest value of the outcome (of counts: with any) must be as many
+    as coefficients, for each of them has to be told from something.
+    """
     n, k = design.x.shape
-    if n < k + spare:
-        said = f"{n} rows for {k} coefficients"
+    least = max(k + spare, LEAST_ROWS)
+    if n < least:
+        said = f"too few: {n} rows for {k} coefficients, {least} are needed"
         return unfitted(design, model, measure, "too_few", said)
     if np.ptp(design.y) == 0:
         said = f"{design.outcome} is {design.y[0]:g} in every row"
         return unfitted(design, model, measure, "no_variation", said)
     if not design.exposures:
         return unfitted(design, model, measure, "no_variation", "no exposure varies")
+    told = n - int(np.unique(design.y, return_counts=True)[1].max())
+    if events and told < k:
+        said = (
+            f"too few: {told} rows differ from the commonest {design.outcome}, for {k} coefficients"
+        )
+        return unfitted(design, model, measure, "too_few", said)
     return None
 
 

@@ -162,6 +162,7 @@ def impute(
     rng: np.random.Generator,
     n_sets: int = 20,
     n_cycles: int = 10,
+    person: npt.ArrayLike | None = None,
 ) -> tuple[dict[str, npt.NDArray[np.generic]], ...]:
     """Return completed copies of the named columns.
 
@@ -176,6 +177,10 @@ def impute(
         The only source of randomness.
     n_sets, n_cycles : int
         Completed tables; rounds of the chain before each is taken.
+    person : (N,) array, optional
+        Whose each row is, where people have several. A column that never differs within a person
+        is completed once for each, from the person's means of the others, and is then the same in
+        all rows; what differs is completed row by row.
 
     Notes
     -----
@@ -194,16 +199,44 @@ def impute(
             raise ParameterError(
                 f"column {name!r} has no value at all", where="impute", mend="Leave it out."
             )
+    if person is None:
+        return tuple(_completed(columns, rng, n_cycles) for _ in range(n_sets))
+    _, who = np.unique(np.asarray(person).astype(str), return_inverse=True)
+    return tuple(_completed_by_person(columns, who, rng, n_cycles) for _ in range(n_sets))
+
+
+def _completed_by_person(
+    columns: dict[str, Column], who: npt.NDArray[np.intp], rng: np.random.Generator, n_cycles: int
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the table completed for people first, then row by row."""
+    rows = [np.flatnonzero(who == n) for n in range(int(who.max()) + 1)]
+    people: dict[str, Column] = {}
+    steady = []
+    for name, column in columns.items():
+        own = [column[at][known(column[at])] for at in rows]
+        if all(len(set(told.tolist())) < 2 for told in own):
+            steady.append(name)
+        if column.dtype == object:
+            words = np.empty(len(rows), dtype=object)
+            words[:] = [told[0] if len(told) else None for told in own]
+            people[name] = words
+        else:
+            people[name] = np.array([told.mean() if len(told) else np.nan for told in own])
+    completed = _completed(people, rng, n_cycles)
+    filled = {
+        name: np.asarray(completed[name])[who] if name in steady else column
+        for name, column in columns.items()
+    }
+    return _completed(filled, rng, n_cycles)
+
+
+def _completed(
+    columns: dict[str, Column], rng: np.random.Generator, n_cycles: int
+) -> dict[str, npt.NDArray[np.generic]]:
     lacking = sorted(
         (name for name, column in columns.items() if not known(column).all()),
         key=lambda name: int((~known(columns[name])).sum()),
     )
-    return tuple(_completed(columns, lacking, rng, n_cycles) for _ in range(n_sets))
-
-
-def _completed(
-    columns: dict[str, Column], lacking: list[str], rng: np.random.Generator, n_cycles: int
-) -> dict[str, npt.NDArray[np.generic]]:
     now = {name: column.copy() for name, column in columns.items()}
     for name in lacking:
         gap = ~known(columns[name])
@@ -330,7 +363,8 @@ def pooled_fit(fits: Sequence[Fit], level: float = 0.95) -> Fit:
     m, k = values.shape
     between = np.atleast_2d(np.cov(values, rowvar=False)) if m > 1 else np.zeros((k, k))
     total = within + (1 + 1 / m) * between
-    df_complete = max(1.0, float(first.n - k))
+    # people or sites are the units where rows are grouped
+    df_complete = max(1.0, float(first.statistics.get("groups", first.n)) - k)
     terms, worst = [], 0.0
     for at, term in enumerate(first.terms):
         pooled = rubin(values[:, at], [fit.covariance[at, at] for fit in good],
@@ -361,6 +395,7 @@ def fit_imputed(
     rng: np.random.Generator,
     n_sets: int = 20,
     level: float = 0.95,
+    person: npt.ArrayLike | None = None,
 ) -> Fit:
     """Impute, fit each completed table, pool.
 
@@ -372,7 +407,9 @@ def fit_imputed(
         Columns of the imputation: outcome, exposures, covariates.
     fit : callable
         From a completed table to a fit.
+    person : (N,) array, optional
+        Whose each row is: see `impute`.
     """
     whole = {str(name): table[name] for name in table}
-    sets = impute(table, names, rng, n_sets)
+    sets = impute(table, names, rng, n_sets, person=person)
     return pooled_fit([fit({**whole, **completed}) for completed in sets], level)

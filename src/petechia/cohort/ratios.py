@@ -6,6 +6,9 @@ from scipy import stats
 
 from petechia.cohort.estimates import NAN, Estimate
 
+LEAST_PEOPLE = 5
+"""From so few people a spread cannot be told: the interval would be a number that means nothing."""
+
 
 def ratio_of_totals(
     above: npt.ArrayLike,
@@ -32,8 +35,10 @@ def ratio_of_totals(
     Notes
     -----
     Linearised on the logarithm: the variance is of the sums over people of
-    a/A - b/B, with n/(n - 1) and Student's t of n - 1. It equals the sandwich of a Poisson model
-    with a log link. p is of the ratio 1, and NaN for a measure that is a 'rate'.
+    a/A - b/B, with m/(m - 1) and Student's t of m - 1, m being the people who tell something: of a
+    ratio of counts, those who have any. It is the sandwich of a Poisson model with a log link.
+    p is of the ratio 1, and NaN for a measure that is a 'rate'. With m below `LEAST_PEOPLE` there
+    is a ratio, but no interval and no p, and `why` says so.
 
     References
     ----------
@@ -58,18 +63,23 @@ def ratio_of_totals(
     value = total_a / total_b * scale
     if not total_a:
         return undefined(0.0, "the upper total is 0: no interval")
-    if n < 2:
-        return undefined(value, "one person: no interval")
+    counted = offset_above is None and offset_below is None and measure != "rate"
+    # who has none in either tells nothing of the ratio of two counts
+    m = len(np.unique(who[(a != 0) | (b != 0)])) if counted else n
+    if m < LEAST_PEOPLE:
+        some = "with any" if counted else "seen"
+        people = f"{m} people" if m > 1 else "one person"
+        return undefined(value, f"too few: {people} {some}; an interval asks for {LEAST_PEOPLE}")
     own = (a - ta * total_a / ta.sum()) / total_a - (b - tb * total_b / tb.sum()) / total_b
     if measure == "rate":  # below is time, no count of its own
         own = a / total_a - b / total_b
     pulls = np.zeros(n)
     np.add.at(pulls, who, own)
-    se = float(np.sqrt(n / (n - 1) * (pulls**2).sum()))
+    se = float(np.sqrt(m / (m - 1) * (pulls**2).sum()))
     if not se > 1e-12:
         return undefined(value, "people do not differ: no interval")
-    reach = float(stats.t.ppf(0.5 + level / 2, n - 1)) * se
-    p = NAN if measure == "rate" else float(2 * stats.t.sf(abs(np.log(value)) / se, n - 1))
+    reach = float(stats.t.ppf(0.5 + level / 2, m - 1)) * se
+    p = NAN if measure == "rate" else float(2 * stats.t.sf(abs(np.log(value)) / se, m - 1))
     return Estimate(
         name=name, value=value, low=float(value * np.exp(-reach)),
         high=float(value * np.exp(reach)), se=se, p=p, n=n, measure=measure, method=method,

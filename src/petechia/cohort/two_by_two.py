@@ -10,7 +10,9 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from petechia.cohort.estimates import NAN, Estimate, Floats
 from petechia.errors import ParameterError
 
-ADDED = "0.5 was added to each cell, one of which is empty"
+ADDED = "a cell is empty: 0.5 was added to each; read the exact interval"
+LEAST_PEOPLE = 5
+"""In a group of fewer, a ratio with a large-sample interval is not given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,8 @@ class TwoByTwo:
         Exposed with the finding, exposed; the same of those not exposed.
     odds_ratio, odds_ratio_exact, risk_ratio, risk_difference : Estimate
         Wald (Woolf) on the logarithm; conditional with exact interval; Wald (Katz); Newcombe.
-        With an empty cell the two Wald ratios have 0.5 added to every cell, and say so.
+        With an empty cell the two Wald ratios have 0.5 added to every cell, and say so; where a
+        group has fewer than `LEAST_PEOPLE` they are not given. The exact one always is.
     chi2, p_chi2, chi2_yates, p_yates : float
         Pearson's, without and with the continuity correction; NaN where a margin is empty.
     p_fisher : float
@@ -75,7 +78,9 @@ def two_by_two(cases: int, total: int, cases_0: int, total_0: int, level: float 
             )  # fmt: skip
     table = np.array([[cases, total - cases], [cases_0, total_0 - cases_0]], dtype=np.float64)
     why = _empty_margin(table)
-    odds, risk = _ratios(table, level, why)
+    few = int(table.sum(axis=1).min())
+    small = f"too few: {few} in a group, a ratio asks for {LEAST_PEOPLE}"
+    odds, risk = _ratios(table, level, why or (small if few < LEAST_PEOPLE else ""))
     return TwoByTwo(
         cases=cases, total=total, cases_0=cases_0, total_0=total_0, odds_ratio=odds,
         odds_ratio_exact=_exact(table, level, why), risk_ratio=risk,

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
+from petechia.report.language import t
 from petechia.report.pictures import body_path, data_uri, outline_path, png
 from petechia.report.planes import PLANES, Plane
 
@@ -112,7 +113,7 @@ def slices(told: Map) -> list[tuple[str, list[MapSlice]]]:
             continue
         at = np.linspace(filled[0], filled[-1], SLICES + 2)[1:-1].round().astype(int)
         made = [_slice(told, plane, int(n), grey, level, palette) for n in at]
-        out.append((plane.name, made))
+        out.append((t(plane.name), made))
     return out
 
 
@@ -142,7 +143,12 @@ def _slice(
     return MapSlice(
         data_uri(png(pixels, palette)),
         f"{name} = {where:.0f} mm",
-        f"{plane.name} slice at {name} {where:.0f} mm: at most {100 * most:.0f} % of people",
+        t(
+            "{plane} slice at {place} mm: at most {share} % of people",
+            plane=t(plane.name),
+            place=f"{name} {where:.0f}",
+            share=f"{100 * most:.0f}",
+        ),
         pixels.shape[1],
         pixels.shape[0],
     )

@@ -12,31 +12,46 @@ from petechia.report.group_methods import methods_of
 from petechia.report.group_words import (
     MOST_LISTED,
     MOST_ROWS,
-    OUTCOMES,
     PATTERNS,
     STATUS,
     GroupPage,
     Row,
+    level_words,
+    outcome_words,
     p_text,
     percent,
     ratio_text,
     short,
+    span,
     title_of,
 )
+from petechia.report.language import said, speaking, t
 from petechia.report.page import environment
-from petechia.report.wording import capital, plain, spaced
+from petechia.report.wording import BINS, capital, plain, spaced
 
 __all__ = ["GroupPage", "Map", "render_group"]
 
 
-def render_group(page: GroupPage) -> str:
+def render_group(page: GroupPage, language: str = "en") -> str:
     """Return the page of a cohort.
+
+    Parameters
+    ----------
+    page : GroupPage
+        What it is made of.
+    language : str
+        'en' or 'zh'.
 
     Returns
     -------
     str
         HTML without scripts that loads nothing. The same input gives the same text.
     """
+    with speaking(language):
+        return _render(page)
+
+
+def _render(page: GroupPage) -> str:
     facts = page.facts
     return (
         environment()
@@ -44,7 +59,7 @@ def render_group(page: GroupPage) -> str:
         .render(
             facts=facts,
             answer=_answer(page),
-            notes=[plain(text) for text in (*facts["notes"], *page.notes)],
+            notes=[said(plain(text)) for text in (*facts["notes"], *page.notes)],
             left=_left(page.rows("left_out")),
             people=_people(page),
             prevalence=_prevalence(page),
@@ -60,7 +75,7 @@ def render_group(page: GroupPage) -> str:
             map=_map(page.lesions),
             changes=_changes(page),
             sequences=_sequences(page),
-            quality=page.rows("quality"),
+            quality=_quality(page),
             protocols=_protocols(page),
             missing=_missing(page),
             methods=methods_of(facts["plan"], page.tables),
@@ -76,7 +91,8 @@ def _files(page: GroupPage) -> list[tuple[str, list[str]]]:
     for name in page.files:
         by.setdefault(name.rsplit(".", 1)[0], []).append(name)
     words = {"tables": "What each column means"}
-    return [(page.titles.get(stem, words.get(stem, stem)), by[stem]) for stem in sorted(by)]
+    titles = {stem: page.titles.get(stem, words.get(stem, stem)) for stem in by}
+    return [(said(titles[stem]), by[stem]) for stem in sorted(by)]
 
 
 def _answer(page: GroupPage) -> dict[str, Any]:
@@ -84,23 +100,28 @@ def _answer(page: GroupPage) -> dict[str, Any]:
     first = next((row for row in whole if row["outcome"] == "presence"), None)
     facts = page.facts
     reviewed = facts["n_reviewed"]
-    counted = "Counts are of software: no reader reviewed them."
+    counted = t("Counts are of software: no reader reviewed them.")
     if reviewed:
-        counted = f"{reviewed} of {facts['n_assessed']} assessed scans were reviewed by a reader."
+        counted = t("{n} of {scans} assessed scans were reviewed by a reader.", n=reviewed,
+                    scans=facts["n_assessed"])  # fmt: skip
         if reviewed == facts["n_assessed"]:
-            counted = "All assessed scans were reviewed by a reader."
+            counted = t("All assessed scans were reviewed by a reader.")
     return {
         "share": None if first is None else percent(first["share"]),
         "cases": first["cases"] if first else 0,
         "n": first["n"] if first else 0,
         "interval": _interval(first) if first else DASH,
         "rows": [
-            (OUTCOMES[row["outcome"]], f"{row['cases']} of {row['n']}: {percent(row['share'])} "
-             f"({_interval(row)})")
+            (outcome_words(row["outcome"]), f"{_of(row['cases'], row['n'])}: "
+             f"{percent(row['share'])} ({_interval(row)})")
             for row in whole if row["outcome"] != "presence"
         ] + _expected(first),
         "counted": counted,
     }  # fmt: skip
+
+
+def _of(some: Any, all_: Any) -> str:
+    return t("{some} of {all}", some=some, all=all_)
 
 
 def _expected(row: Row | None) -> list[tuple[str, str]]:
@@ -109,14 +130,16 @@ def _expected(row: Row | None) -> list[tuple[str, str]]:
         return []
     interval = _interval(row, "with_detection")
     return [
-        ("Any, expected by the probabilities of all findings",
+        (t("Any, expected by the probabilities of all findings"),
          f"{percent(row['with_detection'])} ({interval})")
     ]  # fmt: skip
 
 
 def _interval(row: Row, kind: str = "wilson") -> str:
     low, high = row.get(f"{kind}_low"), row.get(f"{kind}_high")
-    return DASH if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+    if low is None or high is None:
+        return DASH
+    return span(f"{100 * low:.1f}", f"{100 * high:.1f}")
 
 
 def _left(rows: Sequence[Row]) -> dict[str, Any]:
@@ -124,10 +147,10 @@ def _left(rows: Sequence[Row]) -> dict[str, Any]:
         (words, sum(row["status"] == status for row in rows)) for status, words in STATUS.items()
     ]
     return {
-        "groups": [(words, n) for words, n in groups if n],
+        "groups": [(t(words), n) for words, n in groups if n],
         "rows": [
-            (plain(row["scan"] or row["participant_id"]), STATUS[row["status"]],
-             plain(row["reason"]))
+            (plain(row["scan"] or row["participant_id"]), t(STATUS[row["status"]]),
+             said(plain(row["reason"])))
             for row in rows[:MOST_LISTED]
         ],
         "more": max(0, len(rows) - MOST_LISTED),
@@ -144,16 +167,16 @@ def _people(page: GroupPage) -> list[dict[str, str]]:
             elif row.get(f"{who}_median") is None:
                 cells[who] = DASH
             else:
-                cells[who] = (
-                    f"{row[f'{who}_median']:g} ({row[f'{who}_q1']:g} to {row[f'{who}_q3']:g})"
-                )
+                quarters = span(f"{row[f'{who}_q1']:g}", f"{row[f'{who}_q3']:g}")
+                cells[who] = f"{row[f'{who}_median']:g} ({quarters})"
         unit = row.get("unit")
-        title = title_of(page, row["factor"]) + (f" [{unit}]" if unit and unit != "1" else "")
+        title = title_of(page, row["factor"])
+        title += f" [{said(unit)}]" if unit and unit != "1" else ""
         shown = title if row["factor"] != last else ""
         last = row["factor"]
         out.append(
-            {"factor": shown, "group": plain(row.get("group") or "median (quartiles)"),
-             "known": str(row["known"]) if shown else "", **cells}
+            {"factor": shown, "group": level_words(row["group"]) if row.get("group") else
+             t("median (quartiles)"), "known": str(row["known"]) if shown else "", **cells}
         )  # fmt: skip
     return out[: 2 * MOST_ROWS]
 
@@ -175,15 +198,15 @@ def _prevalence(page: GroupPage) -> list[dict[str, Any]]:
             {
                 "factor": ""
                 if factor == last
-                else "All"
+                else t("All")
                 if factor == "all"
                 else title_of(page, factor),
-                "group": "all people" if group == "all" else plain(group),
+                "group": t("all people") if group == "all" else level_words(group),
                 "cells": cells,
             }
         )
         last = factor
-    heads = [OUTCOMES[outcome] for outcome in outcomes]
+    heads = [outcome_words(outcome) for outcome in outcomes]
     return [{"heads": heads, "rows": out}] if out else []
 
 
@@ -204,9 +227,12 @@ def _bands(page: GroupPage) -> dict[str, Any] | None:
     title = title_of(page, name)
     plot = Plot(
         x=Axis(title=title, low=min(starts) - step / 4, high=max(starts) + 1.25 * step),
-        y=Axis(title="People with a microbleed [%]", low=0, high=100),
-        says=f"Prevalence by {title}: "
-        + "; ".join(f"{r['group']}: {percent(r['share'], 0)} of {r['n']}" for r in rows),
+        y=Axis(title=t("People with a microbleed [%]"), low=0, high=100),
+        says=t("Prevalence by {title}", title=title)
+        + ": "
+        + "; ".join(
+            f"{level_words(r['group'])}: {_of(percent(r['share'], 0), r['n'])}" for r in rows
+        ),
         lines=[([(x, 100 * r["share"]) for x, r in zip(middle, rows, strict=True)], True)],
         points=[(x, 100 * r["share"], 0) for x, r in zip(middle, rows, strict=True)],
         bars=[
@@ -224,30 +250,31 @@ def _counts(page: GroupPage) -> dict[str, Any] | None:
     whole, out, last = rows[0], [], None
     for row in rows[:MOST_ROWS]:
         factor = row["factor"]
-        shown = "" if factor == last else "All" if factor == "all" else title_of(page, factor)
+        shown = "" if factor == last else t("All") if factor == "all" else title_of(page, factor)
         last = factor
         cells = [DASH] * 7
         if row["n"]:
             cells = [
                 str(row["total"]), number(row["mean"], 2), number(row["sd"], 1),
-                f"{row['median']:g} ({row['q1']:g} to {row['q3']:g})", str(row["most"]),
+                f"{row['median']:g} ({span(format(row['q1'], 'g'), format(row['q3'], 'g'))})",
+                str(row["most"]),
                 str(row["bin_>=5"]), str(row["above_10"]),
             ]  # fmt: skip
-        group = "all people" if row["group"] == "all" else plain(row["group"])
+        group = t("all people") if row["group"] == "all" else level_words(row["group"])
         out.append({"factor": shown, "group": group, "n": row["n"], "cells": cells})
     n = whole["n"]
     patterns = [
-        (words, whole[key], percent(whole[key] / n), 100 * whole[key] / n)
+        (t(words), whole[key], percent(whole[key] / n), 100 * whole[key] / n)
         for key, words in PATTERNS.items() if whole[key] or key != "pattern_unknown"
     ]  # fmt: skip
     bins = [
         (
-            words,
+            t(words),
             whole[f"bin_{key}"],
             percent(whole[f"bin_{key}"] / n),
             100 * whole[f"bin_{key}"] / n,
         )
-        for key, words in (("0", "0"), ("1-4", "1 to 4"), (">=5", "5 or more"))
+        for key, words in BINS.items()
     ]
     return {"rows": out, "patterns": patterns, "bins": bins}
 
@@ -260,7 +287,7 @@ def _sites(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "place": capital(spaced(r["place"])),
             "count": r["count"],
             "sides": f"{r['left']} / {r['right']} / {r['midline']}",
-            "people": f"{r['people']} of {r['n']}",
+            "people": _of(r["people"], r["n"]),
             "share": percent(r["share"]),
             "rate": ratio_text(r, "rate"),
             "bar": round(100 * r["count"] / most, 1)
@@ -292,8 +319,8 @@ def _changes(page: GroupPage) -> dict[str, Any] | None:
     if not rows and not new:
         return None
     return {
-        "from": rows[0]["from"] if rows else "",
-        "to": rows[0]["to"] if rows else "",
+        "first": said(rows[0]["from"]) if rows else "",
+        "second": said(rows[0]["to"]) if rows else "",
         "same": rows[0]["same_protocol"] if rows else 0,
         "pairs": rows[0]["pairs"] if rows else 0,
         "rows": [
@@ -308,9 +335,13 @@ def _changes(page: GroupPage) -> dict[str, Any] | None:
         ],
         "incidence": [
             {
-                "factor": "All" if r["factor"] == "all" else capital(title_of(page, r["factor"])),
-                "group": "" if r["group"] == "all" else plain(r["group"]), "people": r["people"],
-                "new": " to ".join(dict.fromkeys(str(r[k]) for k in ("new", "new_most"))),
+                "factor": t("All")
+                if r["factor"] == "all"
+                else capital(title_of(page, r["factor"])),
+                "group": "" if r["group"] == "all" else level_words(r["group"]),
+                "people": r["people"],
+                "new": str(r["new"]) if r["new"] == r["new_most"]
+                else span(str(r["new"]), str(r["new_most"])),
                 "out": r["not_followed"], "other": r["other_protocol"],
                 "years": short(r["person_years"]),
                 "rate": ratio_text(r, "rate"), "robust": ratio_text(r, "rate_robust"),
@@ -321,27 +352,31 @@ def _changes(page: GroupPage) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def _and(one: Any, other: Any) -> str:
+    return t("{one} and {other}", one=one, other=other)
+
+
 def _sequences(page: GroupPage) -> dict[str, Any] | None:
     if "sequences" not in page.tables:
         return None
     return {
         "counts": [
             {
-                "pair": f"{plain(r['first'])} and {plain(r['second'])}", "pairs": r["pairs"],
-                "totals": f"{r['total_first']} and {r['total_second']}", "ratio": ratio_text(r),
+                "pair": _and(plain(r["first"]), plain(r["second"])), "pairs": r["pairs"],
+                "totals": _and(r["total_first"], r["total_second"]), "ratio": ratio_text(r),
                 "presence": " / ".join(
                     str(r[key]) for key in ("both", "only_first", "only_second", "neither")
                 ),
                 "p": p_text(r["p_mcnemar"]),
-                "bias": f"{short(r['bias'])} ({short(r['limits_low'])} to "
-                f"{short(r['limits_high'])})",
+                "bias": f"{short(r['bias'])} "
+                f"({span(short(r['limits_low']), short(r['limits_high']))})",
                 "icc": ratio_text(r, "icc_absolute"), "kappa": ratio_text(r, "kappa"),
             }
             for r in page.rows("sequences")
         ],
         "lesions": [
             {
-                "pair": f"{plain(r['first'])} and {plain(r['second'])}", "both": r["both"],
+                "pair": _and(plain(r["first"]), plain(r["second"])), "both": r["both"],
                 "first": r["only_first"], "second": r["only_second"], "f1": ratio_text(r, "f1"),
                 "gain": ratio_text(r, "gain"), "p": p_text(r["p"]),
             }
@@ -349,12 +384,10 @@ def _sequences(page: GroupPage) -> dict[str, Any] | None:
         ],
         "looks": [
             {
-                "pair": f"{plain(r['first'])} and {plain(r['second'])}",
+                "pair": _and(plain(r["first"]), plain(r["second"])),
                 "measure": capital(spaced(r["measure"])), "lesions": r["lesions"],
-                "medians": f"{short(r.get('median_first'))} and {short(r.get('median_second'))}",
-                "shares": " and ".join(
-                    percent(r.get(f"share_{side}"), 0) for side in ("first", "second")
-                ),
+                "medians": _and(short(r.get("median_first")), short(r.get("median_second"))),
+                "shares": _and(*(percent(r.get(f"share_{s}"), 0) for s in ("first", "second"))),
                 "ratio": ratio_text(r), "p": p_text(r.get("p")),
             }
             for r in page.rows("sequence_looks") if r["lesions"]
@@ -362,10 +395,22 @@ def _sequences(page: GroupPage) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def _quality(page: GroupPage) -> list[dict[str, Any]]:
+    """Return how many scans passed each fitness check."""
+    return [
+        {
+            **{key: r[key] for key in ("ok", "limited", "refused", "unknown")},
+            "check": capital(said(spaced(r["check"]))),
+            "commonest": said(plain(r.get("commonest") or "")),
+        }
+        for r in page.rows("quality")
+    ]
+
+
 def _protocols(page: GroupPage) -> list[list[str]]:
     return [
         [
-            plain(r["scanner"]), short(r["b0_t"]), plain(r["sequence"]), short(r["te_ms"]),
+            plain(r["scanner"]), short(r["b0_t"]), said(plain(r["sequence"])), short(r["te_ms"]),
             short(r["slice_thickness_mm"]), str(r["scans"]), str(r["assessed"]),
             str(r["with_any"]), short(r["mean"]),
         ]

@@ -8,14 +8,17 @@ from petechia.report.group_methods import covariate_words
 from petechia.report.group_words import (
     MOST_LISTED,
     MOST_ROWS,
-    OUTCOMES,
     PATTERNS,
     GroupPage,
     Row,
+    level_words,
+    outcome_words,
     p_text,
     ratio_text,
+    step_words,
     title_of,
 )
+from petechia.report.language import said, t
 from petechia.report.wording import capital, plain, spaced
 
 
@@ -29,12 +32,12 @@ def _term(page: GroupPage, row: Row) -> str:
         title_of(page, name) if name in page.facts["titles"] else title_of(page, row["exposure"])
     )
     if level:
-        words += f": {plain(level.rstrip(']'))}"
+        words += f": {level_words(level.rstrip(']'))}"
     elif row.get("per"):
-        words += f", per {plain(str(row['per']))}"
+        words += t(", per {step}", step=step_words(row["per"]))
     part = row.get("part")
     if part:
-        words += f" ({PATTERNS.get(part, spaced(part)).lower()})"
+        words += f" ({t(PATTERNS[part]).lower() if part in PATTERNS else said(spaced(part))})"
     return words
 
 
@@ -46,12 +49,13 @@ def forests(page: GroupPage) -> list[dict[str, Any]]:
     for outcome in dict.fromkeys(r["outcome"] for r in every):
         rows = [r for r in every if r["outcome"] == outcome]
         fitted = [r for r in rows if r["status"] == "fitted" and r["ratio"] is not None]
-        measure = fitted[0]["measure"] if fitted else "ratio"
+        every_one = fitted or rows
+        measure = said(fitted[0]["measure"] if fitted else "ratio")
         drawn = [
             ForestRow(
                 label=_term(page, r),
                 text=f"{ratio_text(r)}  p {p_text(r['p'])}"
-                if r["status"] == "fitted" else "not fitted",
+                if r["status"] == "fitted" else t("not fitted"),
                 value=r["ratio"] if r["status"] == "fitted" else None,
                 low=r["ratio_low"], high=r["ratio_high"],
                 strong=r.get("q") is not None and r["q"] < 0.05,
@@ -67,21 +71,24 @@ def forests(page: GroupPage) -> list[dict[str, Any]]:
                 "q": p_text(r.get("q")),
                 "n": r["n"],
                 "left_out": r["left_out"],
-                "said": "" if r["status"] == "fitted" else plain(r["said"]),
-                "notes": plain(r.get("notes") or ""),
+                "said": "" if r["status"] == "fitted" else said(plain(r["said"])),
+                "notes": said(plain(r.get("notes") or "")),
             }
             for r in rows
         ]
         adjusted_for = sorted({r["adjusted_for"] for r in rows if r.get("adjusted_for")}, key=len)
         out.append(
             {
-                "title": OUTCOMES[outcome],
-                "model": plain("; ".join(dict.fromkeys(r["model"] for r in fitted or rows))),
+                "title": outcome_words(outcome),
+                "model": "; ".join(said(m) for m in dict.fromkeys(r["model"] for r in every_one)),
                 "measure": capital(measure),
                 "svg": forest(
                     drawn, capital(measure),
-                    f"Forest plot: {measure} of {OUTCOMES[outcome].lower()} for {len(drawn)} "
-                    "terms; the same numbers stand in the table below",
+                    t(
+                        "Forest plot: {measure} of {outcome} for {n} terms; the same numbers stand "
+                        "in the table below",
+                        measure=measure, outcome=outcome_words(outcome).lower(), n=len(drawn),
+                    ),
                 ),
                 "rows": table,
                 "adjusted_for": covariate_words(adjusted_for[-1]) if adjusted_for else "",
@@ -94,22 +101,24 @@ def failed(page: GroupPage) -> list[str]:
     """Return which models did not converge or were not fitted, and why."""
     rows = [r for r in page.rows("models") if r["status"] != "fitted"]
     told = dict.fromkeys(
-        (f"{OUTCOMES[r['outcome']]}, {title_of(page, r['exposure'])}, "
-         f"{'adjusted' if r['adjusted'] else 'not adjusted'}", plain(r["said"])) for r in rows
+        (f"{outcome_words(r['outcome'])}, {title_of(page, r['exposure'])}, "
+         f"{t('adjusted') if r['adjusted'] else t('not adjusted')}", said(plain(r["said"])))
+        for r in rows
     )  # fmt: skip
-    return [f"{what}: {said}" for what, said in told][:MOST_LISTED]
+    return [f"{what}: {why}" for what, why in told][:MOST_LISTED]
 
 
 def tests(page: GroupPage) -> list[dict[str, str]]:
     """Return the table of factors by themselves."""
     return [
         {
-            "outcome": OUTCOMES[r["outcome"]],
-            "factor": f"{title_of(page, r['factor'])}: {plain(r['group'])} against "
-            f"{plain(r['reference'])}",
+            "outcome": outcome_words(r["outcome"]),
+            "factor": f"{title_of(page, r['factor'])}: "
+            + t("{group} against {reference}", group=level_words(r["group"]),
+                reference=level_words(r["reference"])),
             "exposed": f"{r['cases']}/{r['n']}",
             "others": f"{r['cases_0']}/{r['n_0']}",
-            "odds": ratio_text(r, "odds_ratio"),
+            "odds": ratio_text(r, "odds_ratio_exact" if r["test"] == "Fisher" else "odds_ratio"),
             "risk": ratio_text(r, "risk_ratio"),
             "difference": ratio_text(r, "risk_difference"),
             "p": f"{p_text(r['p'])} ({r['test']})",
@@ -123,9 +132,9 @@ def trends(page: GroupPage) -> list[dict[str, str]]:
     """Return the trends over ordered groups."""
     return [
         {
-            "outcome": OUTCOMES[r["outcome"]],
+            "outcome": outcome_words(r["outcome"]),
             "factor": title_of(page, r["factor"]),
-            "groups": plain(r["groups"]),
+            "groups": "; ".join(level_words(word) for word in r["groups"].split(", ")),
             "cases": "; ".join(
                 f"{a}/{b}" for a, b in zip(r["cases"].split(", "), r["n"].split(", "), strict=True)
             ),
@@ -141,10 +150,11 @@ def uncertainty(page: GroupPage) -> list[dict[str, str]]:
     """Return ratios as counted, and with the uncertainty of detection."""
     return [
         {
+            "outcome": outcome_words(r["outcome"]),
             "term": _term(page, {**r, "term": r.get("term") or r["exposure"]}),
             "plain": ratio_text(r, "as_counted"),
             "carried": ratio_text(r, "with_detection"),
-            "said": plain(r["said"]) if r.get("with_detection") is None else "",
+            "said": said(plain(r["said"])) if r.get("with_detection") is None else "",
         }
         for r in page.rows("uncertainty")
     ]
@@ -157,8 +167,8 @@ def dispersion(page: GroupPage) -> dict[str, Any] | None:
         return None
     first = rows[0]
     models = [
-        (plain(r["model"]), number(r.get("aic"), 1), "least AIC" if r.get("chosen") else
-         "" if r["status"] == "fitted" else plain(r["said"]))
+        (said(plain(r["model"])), number(r.get("aic"), 1), t("least AIC") if r.get("chosen") else
+         "" if r["status"] == "fitted" else said(plain(r["said"])))
         for r in rows
     ]  # fmt: skip
     return {

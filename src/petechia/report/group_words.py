@@ -1,11 +1,13 @@
 """What the page of a cohort is made of, and its words and numbers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from petechia.report.evaluation import DASH, number
 from petechia.report.frequency import Map
+from petechia.report.language import said, t
 from petechia.report.wording import plain, spaced
 
 Row = Mapping[str, Any]
@@ -66,6 +68,16 @@ class GroupPage:
         return self.tables.get(name, ())
 
 
+def outcome_words(name: str) -> str:
+    """Return an outcome in words."""
+    return t(OUTCOMES[name])
+
+
+def span(low: str, high: str) -> str:
+    """Return `1.20 to 2.86`."""
+    return t("{low} to {high}", low=low, high=high)
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """Return a share in percent, or a dash."""
     return DASH if share is None else f"{100 * share:.{digits}f} %"
@@ -79,13 +91,16 @@ def p_text(p: float | None) -> str:
 
 
 def ratio_text(row: Row, name: str = "ratio") -> str:
-    """Return `1.85 (1.20 to 2.86)`; a dash for what is not defined."""
+    """Return `1.85 (1.20 to 2.86)`; a dash for what is not defined.
+
+    A ratio without an interval is of too few, and says so.
+    """
     value, low, high = (row.get(f"{name}{end}") for end in ("", "_low", "_high"))
     if value is None:
         return DASH
     if low is None and high is None:
-        return short(value)
-    return f"{short(value)} ({short(low)} to {short(high)})"
+        return t("{value} (no interval)", value=short(value))
+    return f"{short(value)} ({span(short(low), short(high))})"
 
 
 def short(value: Any) -> str:
@@ -93,7 +108,7 @@ def short(value: Any) -> str:
     if value is None:
         return DASH
     if isinstance(value, str) or abs(value) == float("inf"):
-        return "no end"
+        return t("no end")
     return number(value, 2 if abs(value) < 100 else 0)
 
 
@@ -103,6 +118,24 @@ def title_of(page: GroupPage, factor: str) -> str:
     for mark in (">=", "<=", ">", "<", ":"):
         name, found, rest = factor.partition(mark)
         if found and name in titles:
-            title = plain(titles[name])
-            return f"{title}, in bands" if mark == ":" else f"{title} {mark} {rest}"
-    return plain(titles.get(factor, spaced(factor)))
+            title = said(plain(titles[name]))
+            return t("{title}, in bands", title=title) if mark == ":" else f"{title} {mark} {rest}"
+    return said(plain(titles.get(factor, spaced(factor))))
+
+
+_BAND = re.compile(r"(-?[\d.]+) to (-?[\d.]+)")
+
+
+def level_words(level: object) -> str:
+    """Return a level of a factor in words; a band as `60 to 70`."""
+    band = _BAND.fullmatch(str(level))
+    return span(band[1], band[2]) if band else said(plain(level))
+
+
+def step_words(per: object) -> str:
+    """Return what a ratio is for: `10 year`, `1 SD (3.1 umol/L)`, `against no`."""
+    words = plain(per)
+    if words.startswith("against "):
+        return t("against {group}", group=level_words(words.removeprefix("against ")))
+    number, _, unit = words.partition(" ")
+    return f"{number} {said(unit)}".strip()

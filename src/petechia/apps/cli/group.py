@@ -42,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "multinomial (the usual of each outcome)",
     )
     add("--repeated", metavar="HOW", help="all scans of each person: gee or mixed (none)")
+    add("--cluster", metavar="COL", help="with --repeated: what scans come together by (person)")
     add("--missing", metavar="HOW", help="complete or impute (complete)")
     add("--imputations", type=whole, metavar="N", help="completed tables (20)")
     add("--draws", type=whole, metavar="N", help="draws of counts from probabilities (20)")
@@ -52,14 +53,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--smooth-mm", type=float, metavar="R", help="radius of the lesion map (6)")
     add("--level", type=float, metavar="P", help="of intervals (0.95)")
     add("--seed", type=whole, metavar="N", help="of imputations and draws (0)")
+    add("--language", choices=("en", "zh"), default="en", help="of the page (en)")
     add("--sql", metavar="QUERY", help="print a select over the tables, nothing else")
     add("--write-dictionary", type=Path, metavar="FILE", help="write participants.json and stop")
 
 
 LISTS = ("groups", "covariates", "adjust", "outcome", "acq")
 PLAIN = (
-    "by", "model", "repeated", "missing", "imputations", "draws", "session", "compare", "event",
-    "smooth_mm", "level", "seed",
+    "by", "model", "repeated", "cluster", "missing", "imputations", "draws", "session", "compare",
+    "event", "smooth_mm", "level", "seed",
 )  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             mend="Give --participants participants.tsv.",
         )
     group = analyse(args.output, args.participants, plan)
-    page, notes = write_group(group, args.output, args.out)
+    page, notes = write_group(group, args.output, args.out, args.language)
     if args.sql:
         names, rows = query(page.parent, list(group.tables.values()), args.sql)
         print("\t".join(names))

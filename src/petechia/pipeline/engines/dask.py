@@ -234,7 +234,9 @@ class _Carrier:
                     outcome = future.result(timeout=FETCH_S)
                 except TimeoutError:  # its worker died with the answer; the files may be whole
                     self.client.cancel([future])
-                    self.ledger.back(entry)
+                    outcome = self.ledger.died(entry, DIED)
+                    if outcome is not None:
+                        yield entry.item, outcome
                     continue
                 if self.ledger.ended(entry, outcome, worker):
                     yield entry.item, outcome

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from petechia.cohort.design_matrix import MISSING_WORDS
 from petechia.errors import FileError, InputError
 from petechia.files.sidecars import read_json
 
 Floats = npt.NDArray[np.float64]
-MISSING = ("", "n/a", "na", "nan", "null", "none given")
+LIKE_MISSING = ("na", "null", "none", "missing", "unknown", ".", "-", "?", "#n/a")
+"""What other programs write for not known: among numbers it is told, never guessed."""
 MOST_LEVELS = 20
 """A column of text with more different words than this is no factor, and is not shown."""
 YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "1": "yes", "no": "no", "n": "no",
@@ -176,6 +178,14 @@ def factor_of(name: str, own: Mapping[str, Any] | None, cells: Sequence[str]) ->
         if set(words) <= {"0", "1"}:
             return replace(told, levels=("0", "1"))
         return told
+    odd = sorted({c for c, v in zip(cells, numbers, strict=True) if v is None})
+    if 0 < len(odd) < len(words) and all(word.lower() in LIKE_MISSING for word in odd):
+        raise InputError(
+            f"{name} holds numbers, and {', '.join(map(repr, odd))}",
+            where="participants",
+            mend="Write n/a for what is not known; if it is a group, name all words as Levels in "
+            "participants.json.",
+        )
     low = {word.lower() for word in words}
     if low <= set(YES_NO) and not low <= {"0", "1"}:
         return replace(told, levels=("no", "yes"))
@@ -232,7 +242,7 @@ def column_of(
     wrong: list[tuple[str, str]] = []
     for n, (cell, where) in enumerate(zip(cells, wheres, strict=True)):
         text = cell.strip()
-        if text.lower() in MISSING and text not in factor.levels:
+        if text.lower() in MISSING_WORDS and text not in factor.levels:
             continue
         value = _value(factor, text, scale)
         if value is None:

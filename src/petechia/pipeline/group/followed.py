@@ -58,7 +58,7 @@ def read_intervals(output: Path, frame: Frame) -> dict[str, list[Interval]]:
     FileError
         A summary of `petechia follow` is not what it should be.
     """
-    at = {row.prefix: n for n, row in enumerate(frame.scans) if frame.known[n]}
+    at = {row.prefix: n for n, row in enumerate(frame.scans)}
     out: dict[str, list[Interval]] = {}
     for subject in sorted({row.subject for row in frame.scans}):
         # written last: what has none is not finished

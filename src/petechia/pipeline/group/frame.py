@@ -156,7 +156,7 @@ def build_frame(scans: Sequence[ScanRow], people: People, plan: Plan) -> Frame:
     columns = people.columns([(s.subject, s.session) for s in kept])
     frame = Frame(
         scans=list(kept),
-        people=_derived(columns),
+        people=_derived(columns, notes),
         facts=_facts(kept),
         chosen=_chosen(kept, plan) & known,
         known=known,
@@ -274,8 +274,11 @@ def natural(label: str) -> tuple[int, int, str]:
     return (0, int(label), label) if label.isdigit() else (1, 0, label)
 
 
-def _derived(columns: dict[str, Column]) -> dict[str, Column]:
-    """Return the columns and those that follow from blood values, where a table lacks them."""
+def _derived(columns: dict[str, Column], notes: list[str]) -> dict[str, Column]:
+    """Return the columns and those that follow from blood values, where a table lacks them.
+
+    What a formula could not use is added to `notes`.
+    """
     from petechia.cohort import biomarkers
 
     out = dict(columns)
@@ -285,6 +288,7 @@ def _derived(columns: dict[str, Column]) -> dict[str, Column]:
 
     def add(name: str, made: "biomarkers.Derived") -> None:
         out[name] = Column(shipped()[name], made.values)
+        notes.extend(f"{shipped()[name].title}: {note}." for note in made.notes)
 
     there = set(columns)
     if {"neutrophils", "lymphocytes"} <= there and "nlr" not in there:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from petechia.cohort.design_matrix import MISSING_WORDS
 from petechia.errors import FileError
 from petechia.files.clinical import ClinicalRow, read_clinical, read_table
 from petechia.pipeline.group.factors import (
-    MISSING,
     Column,
     column_of,
     factor_in_use,
@@ -78,7 +78,7 @@ NOBODY = People({})
 
 def missing(text: str) -> bool:
     """Return whether a cell says that something is not known."""
-    return text.strip().lower() in MISSING
+    return text.strip().lower() in MISSING_WORDS
 
 
 def read_people(path: Path | None, subjects: Iterable[str]) -> People:

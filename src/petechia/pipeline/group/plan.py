@@ -70,6 +70,8 @@ class Plan:
         A key of `MODELS`; empty: the usual one of each outcome.
     repeated : str
         'none': one scan of each person; 'gee' or 'mixed': all of them.
+    cluster : str
+        With `repeated`: the column whose groups come together, as site; empty: the person.
     missing : str
         'complete' or 'impute'.
     imputations, draws : int
@@ -97,6 +99,7 @@ class Plan:
     by: str = "age:10"
     model: str = ""
     repeated: str = "none"
+    cluster: str = ""
     missing: str = "complete"
     imputations: int = 20
     draws: int = 20
@@ -121,6 +124,12 @@ class Plan:
                     where="petechia group",
                     mend=f"It is for: {', '.join(MODELS[self.model])}.",
                 )
+        if self.cluster and self.repeated == "none":
+            raise ParameterError(
+                f"cluster {self.cluster} without repeated",
+                where="petechia group",
+                mend="Give --repeated gee or mixed with it.",
+            )
         if not 0.5 <= self.level < 1:
             raise ParameterError(
                 f"level {self.level}", where="petechia group", mend="Give 0.95, say."

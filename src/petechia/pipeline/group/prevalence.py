@@ -9,7 +9,7 @@ from petechia.cohort.detection import uncertain_prevalence
 from petechia.cohort.prevalence import prevalence
 from petechia.pipeline.group.factors import Column
 from petechia.pipeline.group.frame import BINS, PATTERNS, Frame, grouped
-from petechia.pipeline.group.plan import OUTCOMES, Plan
+from petechia.pipeline.group.plan import Plan
 from petechia.pipeline.group.tables import Table, tidy
 
 Floats = npt.NDArray[np.float64]
@@ -104,8 +104,7 @@ def _row(
     outcome, factor, group = what
     told = prevalence(present, name=group, level=plan.level)
     sure = chances[np.isfinite(chances)]
-    rng = np.random.default_rng([plan.seed, *map(ord, factor + group)])
-    doubt = uncertain_prevalence(list(sure[:, None]), rng, level=plan.level)
+    doubt = uncertain_prevalence(list(sure[:, None]), plan.level)
     out.add(
         outcome=outcome,
         factor=factor,
@@ -170,8 +169,3 @@ def counts_table(frame: Frame, plan: Plan) -> Table:
             pattern_unknown=int(np.isnan(kind).sum()),
         )  # fmt: skip
     return out
-
-
-def outcome_words(name: str) -> str:
-    """Return an outcome in words."""
-    return OUTCOMES.get(name, f"{name} microbleeds" if name == "5 or more" else name)

@@ -105,8 +105,9 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> tuple[list[str], str]
             names,
             "Parquet was not written: it needs petechia[cohort]. The TSV files say the same.",
         )
-    for table in listed:
-        _parquet(folder, table)
+    with connection() as db:
+        for table in listed:
+            _parquet(db, folder, table)
     return names + [f"{t.name}.parquet" for t in listed], ""
 
 
@@ -118,14 +119,13 @@ def _cells(table: Table) -> Iterable[Mapping[str, Any]]:
         }
 
 
-def _parquet(folder: Path, table: Table) -> None:
+def _parquet(db: Any, folder: Path, table: Table) -> None:
     final = folder / f"{table.name}.parquet"
     part = folder / f".{table.name}.part"
     types = table.types()
     source = _csv(folder / f"{table.name}.tsv", types)
     try:
-        with connection() as db:
-            db.execute(f"COPY (SELECT * FROM {source}) TO {_quoted(str(part))} (FORMAT parquet)")
+        db.execute(f"COPY (SELECT * FROM {source}) TO {_quoted(str(part))} (FORMAT parquet)")
         part.replace(final)
     except OSError as error:
         raise output_error(error, final) from error

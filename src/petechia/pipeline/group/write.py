@@ -26,6 +26,7 @@ from petechia.pipeline.group.scans import (
 )
 from petechia.pipeline.group.sequences import sequences_tables
 from petechia.pipeline.group.tables import Table, write_tables
+from petechia.pipeline.group.uncertainty import dispersion_table, uncertainty_table
 from petechia.pipeline.tree import ignore
 from petechia.report.data import RESEARCH_USE
 from petechia.report.group import GroupPage, Map, render_group
@@ -96,17 +97,18 @@ def analyse(
         associations.trends_table(frame, plan),
         places.sites_table(frame, plan),
     ]
+    in_table = frame.take(frame.known)
     if plan.compare:
         tell(f"comparison by {plan.compare}")
-        made += sequences_tables(output, frame, plan)
+        made += sequences_tables(output, in_table, plan)
     if people.rows:
         made += [
             models.missing_table(frame, plan),
-            models.models_table(frame, plan, tell),
-            models.dispersion_table(frame, plan),
-            models.uncertainty_table(frame, plan, tell),
+            regressions := models.models_table(frame, plan, tell),
+            dispersion_table(frame, plan),
+            uncertainty_table(frame, plan, regressions, tell),
         ]
-    made += changes_tables(output, frame, plan)
+    made += changes_tables(output, in_table, plan)
     return Group(
         frame,
         plan,
@@ -149,10 +151,13 @@ def _facts(frame: Frame, plan: Plan, has_people: bool) -> dict[str, Any]:
     }
 
 
-def write_group(group: Group, output: Path, folder: Path | None = None) -> tuple[Path, list[str]]:
+def write_group(
+    group: Group, output: Path, folder: Path | None = None, language: str = "en"
+) -> tuple[Path, list[str]]:
     """Write tables, map and page; return the page and notes.
 
-    What an earlier call wrote there and this one does not is removed. The page comes last.
+    What an earlier call wrote there and this one does not is removed. The page comes last, in
+    English ('en') or Chinese ('zh'); tables are in English.
 
     Raises
     ------
@@ -191,7 +196,8 @@ def write_group(group: Group, output: Path, folder: Path | None = None) -> tuple
             files=tuple(sorted(names)),
             lesions=_picture(group.lesions, group.plan.smooth_mm),
             notes=tuple(notes),
-        )
+        ),
+        language,
     )
     write_text(there / PAGE, page)
     if is_output(output) and there.resolve().parent == output.resolve():
