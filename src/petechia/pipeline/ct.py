@@ -1,6 +1,7 @@
 """A CT of the same person beside the scan: what it says at each finding."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -15,11 +16,11 @@ from petechia.pipeline.work import Work
 
 def read_densities(work: Work) -> None:
     """Add what a CT says to the findings; say so when it cannot be used."""
-    path = work.beside.ct
-    if path is None or work.detection is None:
+    source = work.beside.ct
+    if source is None or work.detection is None:
         return
     try:
-        hu, grid = read_ct(path)
+        hu, grid = read_ct(source) if isinstance(source, Path) else source.read()
         magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
         fit = to_ct(magnitude, work.need("mask"), work.grid, hu, grid)
     except PetechiaError as error:
