@@ -18,7 +18,7 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,8 @@ def beside_scan(found: Collected, place: Path, scan: Frame) -> Beside:
     scan : Frame
         Any image of the gradient echo.
     """
-    out, left = Beside(), list[str]()
+    taken: dict[str, Any] = {}
+    left: list[str] = []
     candidates = defaultdict(list)
     for series in _anatomical(found.frames, place):
         assert series.volume is not None
@@ -144,10 +145,10 @@ def beside_scan(found: Collected, place: Path, scan: Frame) -> Beside:
         if not candidates[kind]:
             continue
         best, *others = sorted(candidates[kind], key=lambda s: _rank(s, scan))
-        out = replace(out, **{field: best})
+        taken[field] = best
         chosen.append((kind, f"{best.name}: {_why(best, others, scan)}"))
         left += [f"{other.name} was not taken: {best.name} comes first." for other in others]
-    return replace(out, chosen=tuple(chosen), left=tuple(left))
+    return Beside(**taken, chosen=tuple(chosen), left=tuple(left))
 
 
 def _anatomical(frames: Iterable[Frame], place: Path) -> Iterator[Series]:
@@ -180,9 +181,10 @@ def series_of(volume: Volume, kind: str, place: Path) -> Series:
 
 def _extent(volume: Volume) -> tuple[float, float]:
     """Return how far the slices reach, and how far apart they lie [mm]."""
-    if any(f.position is None or f.orientation is None for f in volume.frames):
+    places = [f.position for f in volume.frames if f.position is not None]
+    if len(places) < len(volume.frames) or volume.first.orientation is None:
         return 0.0, 0.0
-    along = np.unique(np.round([f.position for f in volume.frames] @ normal_of(volume.first), 2))
+    along = np.unique(np.round(np.asarray(places) @ normal_of(volume.first), 2))
     step = float(np.median(np.diff(along))) if len(along) > 1 else 0.0
     return float(along[-1] - along[0]) + step, step
 
@@ -247,7 +249,8 @@ def _tomograms(found: Collected, place: Path, left: list[str]) -> Iterator[Serie
             continue
         turn = tuple(np.round(np.asarray(head.ImageOrientationPatient, dtype=float), 3))
         groups[(str(head.get("SeriesInstanceUID")), turn)].append((file, person, head))
-    soft, sharp = [], []
+    soft: list[Series] = []
+    sharp: list[Series] = []
     for group in groups.values():
         series, why = _tomogram(group, found.person, place)
         if why:

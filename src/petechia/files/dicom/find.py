@@ -1,6 +1,7 @@
 """Scans in a folder, file or zip of DICOM, listed without reading their pixels."""
 
 import logging
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -101,7 +102,10 @@ def _fit_for_scans(found: Collected, place: Path) -> list[Frame]:
     The scanner's own SWI counts only when there is no plain magnitude, images marked as
     derived only when there are no others.
     """
-    fit = [f for f in found.frames if f.aside is None]
+    fast = _weighted_by_t1(found.frames)
+    fit = [f for f in found.frames if f.aside is None and f.series not in fast]
+    if not any(f.part != "phase" for f in fit):
+        fit = [f for f in found.frames if f.aside is None]
     if not any(f.part != "phase" for f in fit):
         fit += [f for f in found.frames if f.aside == WEIGHTED]
     if not fit:
@@ -114,6 +118,16 @@ def _fit_for_scans(found: Collected, place: Path) -> list[Frame]:
             mend="Give the T2*, SWI or QSM series with its original magnitude (and phase).",
         )
     return fit
+
+
+def _weighted_by_t1(frames: list[Frame]) -> set[str]:
+    """Return gradient echoes that are T1w: of one echo, whose phase nobody kept."""
+    kept = {f.te_ms for f in frames if f.part != "mag"}
+    times: dict[str, set[float | None]] = defaultdict(set)
+    for frame in frames:
+        if frame.aside is None and frame.contrast == "T1w":
+            times[frame.series].add(frame.te_ms)
+    return {series for series, te in times.items() if len(te) == 1 and not te & kept}
 
 
 def _left_aside(found: Collected, kept: set[tuple[str, str | None]], told: set[int]) -> list[str]:
