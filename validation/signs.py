@@ -4,7 +4,8 @@ usage: python validation/signs.py WORK [--people 8] [--seed 9500] [--only-done] 
 
 T1w, T2w and FLAIR of a person lie a little apart: volumes of 1 mm for even numbers, axial slices
 of 3 mm (T2w) and 5 mm (FLAIR) with pixels of 0.7 mm for odd ones. Loads of hyperintensity,
-lacunes and edema are drawn for each (and perivascular spaces, which nothing counts); truth is what was drawn. The place of
+lacunes and edema are drawn for each, and perivascular spaces, which nothing counts; truth is what
+was drawn. The place of
 the head and the brain are the true ones, the template is laid on by the affine part of the true
 map: registration is not measured here, but that sites are some millimetres off is in it.
 

@@ -102,8 +102,8 @@ def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
         used[kind], fits[kind] = found
         if np.isnan(fits[kind]):
             left_out.append(
-                f"{source.name}: whether it is of the same person was not checked, too little fluid "
-                "is known."
+                f"{source.name}: whether it is of the same person was not checked, too little "
+                "fluid is known."
             )
     tissue = {name: template[name] for name in ("wm", "gm", "csf")}
     reading, signs = None, nothing_read("the FLAIR does not fit")

@@ -257,11 +257,11 @@ def ct(folder, series, *, step=5.0, patient="SIMULATED", z=150.0, **values):
 def test_a_ct_in_the_exam_is_taken_when_it_is_of_the_head_and_plain(exam):
     where = exam.folder / "ct"
     ct(where, 1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
-    ct(where, 2, step=1.0, ConvolutionKernel="H60s")
+    ct(where, 2, step=3.0, ConvolutionKernel="H60s")
     ct(where, 3, ConvolutionKernel="H30s")
-    ct(where, 4, step=1.0, ContrastBolusAgent="Iomeprol")
-    ct(where, 5, step=1.0, patient="SOMEBODY ELSE")
-    ct(where, 6, step=1.0, BodyPartExamined="CHEST")
+    ct(where, 4, step=3.0, ContrastBolusAgent="Iomeprol")
+    ct(where, 5, step=3.0, patient="SOMEBODY ELSE")
+    ct(where, 6, step=3.0, BodyPartExamined="CHEST")
     ct(where, 7, step=10.0, ConvolutionKernel="H30s")
     (ref,) = find_dicom_scans(exam.folder)
     assert ref.beside.ct.name == "series 3 (CT, 0.5 x 0.5 x 5 mm)"

@@ -230,14 +230,14 @@ def _why(best: Series, others: Sequence[Series], scan: Frame) -> str:
         return "the only one"
     words = (
         "without contrast agent", "in the frame of reference of the gradient echo",
-        "with the shortest longest edge of a voxel", "with the smallest voxels", "the latest",
-        "the latest",
+        "with the shortest longest edge of a voxel", "with the smallest voxels", "latest", "latest",
     )  # fmt: skip
     second = min((_rank(other, scan) for other in others), default=())
     at = next(
         (n for n, (a, b) in enumerate(zip(_rank(best, scan), second, strict=True)) if a != b), 4
     )
-    return f"of {len(others) + 1} the one {words[at]}"
+    one = "" if at >= 4 else "one "
+    return f"of {len(others) + 1} the {one}{words[at]}"
 
 
 def _tomograms(found: Collected, place: Path, left: list[str]) -> Iterator[Series]:
