@@ -27,6 +27,13 @@ from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.core.units import wrap
 from petechia.errors import ParameterError
+from petechia.files.dicom.enhanced import (
+    PLAIN,
+    describe,
+    filled,
+    frame_content,
+    shared_by_frames,
+)
 from petechia.files.scan import Header
 from petechia.files.writing import make_folder, output_error
 
@@ -299,14 +306,20 @@ class _Sayer:
         ds.InstanceNumber = 1
         ds.PulseSequenceName = "gre" if self.kind == "GRE" else self.sequence_name
         ds.EchoPulseSequence = self.sequence.echo
+        component = COMPONENTS[self.part.letter]
+        describe(ds, self.sequence, component, self._clock, self._uid("dimensions"))
         ds.AcquisitionDateTime = DAY + self._clock
         shared = Dataset()
         shared.MRTimingAndRelatedParametersSequence = Sequence([self._timing(Dataset())])
         shared.PlaneOrientationSequence = Sequence([self._orientation(Dataset())])
         shared.PixelMeasuresSequence = Sequence([self._measures(Dataset())])
+        flat = self.header.acquisition_type == "2D"
+        shared_by_frames(shared, self.sequence, self.echoes, self.ti_s, flat)
         ds.SharedFunctionalGroupsSequence = Sequence([shared])
         groups = [
-            self._frame(te_s, k) for te_s in self.echoes.te_s for k in range(self.grid.shape[2])
+            self._frame(echo, k)
+            for echo in range(len(self.echoes.te_s))
+            for k in range(self.grid.shape[2])
         ]
         ds.PerFrameFunctionalGroupsSequence = Sequence(groups)
         ds.NumberOfFrames = len(groups)
@@ -314,10 +327,11 @@ class _Sayer:
         self._pixels(ds, self.part.stored.transpose(0, 3, 2, 1), turned=True)
         yield "all", ds
 
-    def _frame(self, te_s: float, k: int) -> Dataset:
-        group, kind, echo = Dataset(), Dataset(), Dataset()
-        echo.EffectiveEchoTime = round(te_s * 1000, 6)
-        group.MREchoSequence = Sequence([echo])
+    def _frame(self, e: int, k: int) -> Dataset:
+        group, kind = Dataset(), filled(**PLAIN)
+        te_ms = round(self.echoes.te_s[e] * 1000, 6)
+        group.MREchoSequence = Sequence([filled(EffectiveEchoTime=te_ms)])
+        group.FrameContentSequence = Sequence([frame_content(DAY + self._clock, e, k)])
         group.PlanePositionSequence = Sequence([self._place(Dataset(), k)])
         kind.FrameType = ["ORIGINAL", "PRIMARY", self.sequence.contrast, "NONE"]
         kind.AcquisitionContrast = self.sequence.contrast
