@@ -75,14 +75,13 @@ NAMES = (
     "basal_ganglia_pvs", "centrum_semiovale_pvs", "edema", "sulcal_effusion",
 )  # fmt: skip
 """Every sign; all but the last two are fields of the clinical facts."""
-_UNCOUNTED = "software does not count them: its numbers were far from the truth on simulated scans"
+_UNCOUNTED = "software does not count them, its numbers were far from the truth on simulated scans"
 NEVER_READ: Mapping[str, str] = {
     "basal_ganglia_pvs": _UNCOUNTED,
     "centrum_semiovale_pvs": _UNCOUNTED,
-    "sulcal_effusion": (
-        "software does not read it: what else makes sulci bright on FLAIR (flow, oxygen, contrast "
-        "agent, metal, blood) was never measured here"
-    ),
+    # flow, oxygen, contrast agent, metal, motion and blood make sulci bright too, and none of
+    # them is simulated: a rule would look good on simulated scans and mean nothing
+    "sulcal_effusion": "software does not read it, its other causes were never measured here",
 }
 """What no scan lets the software say, and why."""
 
