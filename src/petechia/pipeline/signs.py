@@ -116,8 +116,8 @@ def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
             signs = nothing_read(why)
             left_out.append(f"{there['FLAIR'].name} was not read for signs: {why}.")
         else:
-            others = {
-                kind: moved
+            others: dict[str, Normal] = {
+                str(kind): moved
                 for kind in ("T2w", "T1w")
                 if kind in used and (moved := _on(used[kind], own, places)) is not None
             }

@@ -315,7 +315,8 @@ def _with_others(args: argparse.Namespace, refs: list["ScanRef"]) -> list["ScanR
         for n, ref in enumerate(refs):
             chosen = [pair for pair in ref.beside.chosen if pair[0] != told]
             chosen.append((told, f"{what}: as asked"))
-            beside = replace(ref.beside, **{name: image}, chosen=tuple(chosen))
+            taken: dict[str, Any] = {name: image}
+            beside = replace(ref.beside, **taken, chosen=tuple(chosen))
             refs[n] = replace(ref, beside=beside)
     return refs
 
