@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from petechia.anatomy.ct import to_ct
+from petechia.anatomy.ct import LEAST_FLUID, fluid_on_ct, to_ct
 from petechia.anatomy.density import CALCIFIED_HU, DILATED_MM, density_at, skull_voxels
 from petechia.contrast.combine import combine_magnitude
 from petechia.errors import PetechiaError
@@ -29,6 +29,19 @@ def read_densities(work: Work) -> None:
     if not fit.ok:
         work.warnings.append(f"The CT was not used, it could not be registered: {fit.says}.")
         return
+    agree = float("nan")
+    if work.tissue is not None and work.tissue.told:
+        fluid, mask = work.tissue.csf, work.need("mask")
+        agree = fluid_on_ct(fluid, mask, work.grid, hu, grid, fit.matrix)
+    if agree < LEAST_FLUID:
+        work.warnings.append(
+            "The CT was not used: it shows fluid elsewhere than the gradient echo "
+            f"({agree:.2f}). It may be of another person, or of a time when the brain was another."
+        )
+        return
+    whose = f"It agrees on fluid by {agree:.2f}."
+    if np.isnan(agree):
+        whose = "Whether it is of the same person was not checked, too little fluid is known."
     skull = skull_voxels(hu, grid)
     readings = {}
     for finding in work.detection.findings:
@@ -43,8 +56,9 @@ def read_densities(work: Work) -> None:
     findings = with_ct(work.detection.findings, readings)
     vetoed = before - sum(f.counted for f in findings)
     work.detection = replace(work.detection, findings=findings)
+    read = sum(r.hu is not None for r in readings.values())
     work.warnings.append(
-        f"CT registered ({fit.says}). Read at {sum(r.hu is not None for r in readings.values())} "
+        f"CT registered ({fit.says}). {whose} Read at {read} "
         f"of {len(findings)} findings; {vetoed} not counted as a microbleed because of "
         f"{CALCIFIED_HU:g} HU or more. Density below that does not speak for blood."
     )
