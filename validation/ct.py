@@ -23,9 +23,13 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from petechia.anatomy.brainmask import brain_mask
-from petechia.anatomy.ct import to_ct
+from petechia.anatomy.ct import LEAST_FLUID, fluid_on_ct, to_ct
 from petechia.anatomy.density import DILATED_MM, density_at, skull_voxels
+from petechia.anatomy.regions import label_regions
+from petechia.anatomy.registration import register
+from petechia.anatomy.sites import VENTRICLE_LABELS
 from petechia.anatomy.template import template_from
+from petechia.anatomy.tissue import tissue_map
 from petechia.apps.cli.run import cores
 from petechia.assets.store import load_arrays
 from petechia.contrast.combine import combine_magnitude
@@ -66,6 +70,7 @@ class Subject:
     scan: SimulatedScan
     magnitude: np.ndarray
     brain: np.ndarray
+    fluid: np.ndarray
 
 
 def subject(atlas: Atlas, protocol: str, person: int, seed: int) -> Subject:
@@ -77,9 +82,20 @@ def subject(atlas: Atlas, protocol: str, person: int, seed: int) -> Subject:
     rng = np.random.default_rng([seed, person, 2])
     scan = scan_patient(patient, chosen, atlas, rng, pose=pose, heads=Heads(most=0))
     echoes = scan.echoes
-    found = brain_mask(echoes.magnitude, echoes.grid, template_from(load_arrays("template")))
+    arrays = load_arrays("template")
+    there = template_from(arrays)
+    brain = brain_mask(echoes.magnitude, echoes.grid, there).mask
     magnitude = combine_magnitude(echoes.magnitude, echoes.te_s)
-    return Subject(patient=patient, pose=pose, scan=scan, magnitude=magnitude, brain=found.mask)
+    site = register(magnitude, echoes.grid, there, mask=brain)
+    regions = label_regions(site, there, brain, echoes.grid).labels
+    tissue = tissue_map(
+        echoes.magnitude, brain, echoes.grid,
+        prior_csf=site.to_scan(arrays["csf"], nearest=False, grid=echoes.grid),
+        prior_ventricles=np.isin(regions, VENTRICLE_LABELS),
+    )  # fmt: skip
+    return Subject(
+        patient=patient, pose=pose, scan=scan, magnitude=magnitude, brain=brain, fluid=tissue.csf
+    )
 
 
 def laid_anew(pose: Pose, rng: np.random.Generator) -> Pose:
@@ -106,9 +122,11 @@ def measured(who: Subject, head: Any, patient: Patient, name: str, rng: Any) -> 
     hu = simulate_ct(head, patient.sources, pose, ct, rng)
     grid = who.scan.echoes.grid
     fit = to_ct(who.magnitude, who.brain, grid, hu, ct.grid)
+    agree = fluid_on_ct(who.fluid, who.brain, grid, hu, ct.grid, fit.matrix)
+    says = fit.says if agree >= LEAST_FLUID or not fit.ok else f"fluid agrees by {agree:.2f}"
     out: dict[str, Any] = {
-        "ct": name, "ok": fit.ok, "says": fit.says, "uncertainty_mm": fit.uncertainty_mm,
-        "overlap": fit.overlap,
+        "ct": name, "ok": bool(fit.ok and not agree < LEAST_FLUID), "says": says,
+        "uncertainty_mm": fit.uncertainty_mm, "overlap": fit.overlap, "fluid": agree,
     }  # fmt: skip
     if patient is not who.patient:
         return out
@@ -184,8 +202,15 @@ def lines(people: list[dict[str, Any]]) -> Iterator[str]:
     others = [row for p in people for row in p["other"]]
     wrong = sum(row["ok"] for row in others)
     overlap = ", ".join(f"{row['overlap']:.2f}" for row in others)
-    told = f"{wrong} of {len(others)} accepted (overlaps {overlap})" if others else "not measured"
+    fluids = [", ".join(f"{r['fluid']:.2f}" for r in rows if "fluid" in r)
+              for rows in (others, [row for _, row in every])]  # fmt: skip
+    told = (
+        f"{wrong} of {len(others)} accepted (overlaps {overlap}; agreement on fluid {fluids[0]})"
+        if others
+        else "not measured"
+    )
     yield f"CT of another person: {told}."
+    yield f"Agreement on fluid with one's own CT: {fluids[1]}; refused below {LEAST_FLUID}."
     yield ""
     yield "| at true voids, registered CT | read | not read | median HU | 95 % HU | >= 100 HU |"
     yield "|---|---|---|---|---|---|"

@@ -29,7 +29,7 @@ def test_only_the_same_subject_and_session_counts(tmp_path):
     touch(tmp_path / "derivatives/freesurfer/sub-01_ses-b/mri/aparc+aseg.mgz")
     found = find_beside(tmp_path, NAME)
     assert (found.t1w, found.t2w, found.segmentation) == (own, None, None)
-    assert found.paths == (own,)
+    assert found.sources == (own,)
 
 
 def test_freesurfers_folder_comes_before_a_dseg_and_dkt_before_aparc(tmp_path):

@@ -109,6 +109,22 @@ ROW = {
 }  # fmt: skip
 
 
+OPPOSITE_MM = (-40.0, -40.0, 38.0)
+
+
+def judged(work, *places_mm):
+    """What is said of edema around findings at places."""
+    labels = np.zeros(work.grid.shape, dtype=np.int32)
+    for n, at in enumerate(places_mm, start=1):
+        labels[tuple(np.rint(work.grid.to_index(at)).astype(int))] = n
+    findings = tuple(from_row(ROW | {"index": str(n + 1)}) for n in range(len(places_mm)))
+    work.detection = Detection(findings=findings, labels=labels, says=())
+    judge_edema(work)
+    words = [finding.criteria["no edema"] for finding in work.detection.findings]
+    work.detection = None
+    return words
+
+
 def test_a_flair_is_read_and_edema_is_told_at_a_finding(work, flair, arrays):
     work.beside, work.warnings = Beside(flair=flair), []
     read_signs(work, arrays)
@@ -120,17 +136,19 @@ def test_a_flair_is_read_and_edema_is_told_at_a_finding(work, flair, arrays):
     (place,) = [p for p in told["places"] if p["sign"] == "edema"]
     away = np.subtract([place[k] for k in ("x_mm", "y_mm", "z_mm")], PATCH_MM)
     assert np.linalg.norm(away) < 8  # on the gradient echo, though the head moved
-    for name in ("basal_ganglia_pvs", "centrum_semiovale_pvs"):
+    for name in ("basal_ganglia_pvs", "centrum_semiovale_pvs", "sulcal_effusion"):
         assert told["signs"][name]["state"] == "not_assessed"
-        assert told["signs"][name]["why_not"] == "the exam has no T2w"
-    labels = np.zeros(work.grid.shape, dtype=np.int32)
-    for n, at in ((1, PATCH_MM), (2, (-40.0, -40.0, 38.0))):
-        labels[tuple(np.rint(work.grid.to_index(at)).astype(int))] = n
-    findings = tuple(from_row(ROW | {"index": str(n)}) for n in (1, 2))
-    work.detection = Detection(findings=findings, labels=labels, says=())
-    judge_edema(work)
-    assert [f.criteria["no edema"] for f in work.detection.findings] == ["not met", "met"]
-    work.detection = None
+        assert told["signs"][name]["measure"] == ""
+    assert judged(work, PATCH_MM, OPPOSITE_MM) == ["not met", "met"]
+    # as bright, but no patch like edema: which of the two it is stays open
+    signs = work.signs
+    work.signs = replace(signs, edema=np.zeros_like(signs.edema))
+    assert judged(work, PATCH_MM, OPPOSITE_MM) == ["not assessed", "met"]
+    # the FLAIR ends before the finding
+    work.signs = replace(
+        signs, seen=signs.seen & (np.arange(work.grid.shape[0]) > 40)[:, None, None]
+    )
+    assert judged(work, PATCH_MM, OPPOSITE_MM) == ["not met", "not assessed"]
 
 
 def test_an_image_that_is_not_of_this_head_is_refused(work, flair, arrays, tmp_path):
@@ -151,7 +169,8 @@ def test_without_other_scans_the_reason_is_said(work, arrays):
     work.beside, work.warnings = Beside(), []
     read_signs(work, arrays)
     told = signs_told(work)["signs"]
-    assert {s["why_not"] for s in told.values()} == {"the exam has neither FLAIR nor T2w"}
+    assert "the exam has no FLAIR" in {s["why_not"] for s in told.values()}
+    assert {s["state"] for s in told.values()} == {"not_assessed"}
     assert work.warnings == []
 
 
@@ -163,6 +182,5 @@ def test_without_sites_nothing_is_read(work, flair, arrays):
     finally:
         work.registration = kept
     told = signs_told(work)["signs"]
-    assert {s["why_not"] for s in told.values()} == {
-        "the anatomy of the gradient echo is not known"
-    }
+    assert told["lacunes"]["why_not"] == "the anatomy of the gradient echo is not known"
+    assert {s["state"] for s in told.values()} == {"not_assessed"}

@@ -1,11 +1,14 @@
 """Rows of the report on what other scans show."""
 
+import re
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 
+from petechia.anatomy.signs.read import nothing_read
 from petechia.report.language import speaking
-from petechia.report.signs import sign_rows
+from petechia.report.signs import image_rows, sign_rows
 
 
 def sign(state="yes", low=2, high=2, measure="", scans="FLAIR", why=""):
@@ -23,11 +26,11 @@ FAZEKAS = "White-matter hyperintensities (Fazekas)"
 
 def test_without_other_scans_nothing_is_assessed():
     old = rows({})
-    assert old["Lacunes"] == "not assessed (needs T2 or FLAIR)"
-    why = {n: sign("not_assessed", None, None, why="the exam has neither FLAIR nor T2w")
+    assert old["Lacunes"] == "not assessed (needs FLAIR)"
+    why = {n: sign("not_assessed", None, None, why="the exam has no FLAIR")
            for n in ("lacunes", "edema")}  # fmt: skip
     told = rows(why)
-    assert told["Lacunes"] == "not assessed: the exam has neither FLAIR nor T2w"
+    assert told["Lacunes"] == "not assessed: the exam has no FLAIR"
     assert told["Edema around a finding"] == told["Lacunes"]
 
 
@@ -50,6 +53,29 @@ def test_edema_is_for_the_reader_to_judge():
     entry = SimpleNamespace(name="microbleed 3", row={"criteria": "no edema: not met"})
     near = rows({"edema": sign(low=1, high=1, measure=measure)}, entries=[entry])
     assert "microbleed 3" in near["Edema around a finding"]
+    words = ("met", "met", "not assessed")
+    some = [SimpleNamespace(name="x", row={"criteria": f"no edema: {word}"}) for word in words]
+    open_ = rows({"edema": sign(low=0, high=0)}, entries=some)["Edema around a finding"]
+    assert open_ == "none seen around 2 findings, by software on FLAIR; not told at 1"
+
+
+def test_effusion_and_spaces_are_never_claimed():
+    signs = nothing_read("the exam has no FLAIR")
+    told = rows({n: asdict(s) | {"why_not": s.why} for n, s in signs.items()})
+    assert "not assessed" in told["Sulcal effusion on FLAIR (ARIA-E)"]
+    assert "not assessed" in told["Perivascular spaces"]
+
+
+def test_what_lies_beside_the_scan_is_told():
+    chosen = {"FLAIR": "series 7 (FLAIR, 1 x 1 x 1 mm): of 2 the one with the smallest voxels"}
+    left = [
+        "series 8 (FLAIR, 1 x 1 x 5 mm) was not taken: series 7 (FLAIR, 1 x 1 x 1 mm) comes first."
+    ]
+    data = SimpleNamespace(summary={"beside": {"chosen": chosen, "left": left}})
+    assert image_rows(data) == [("Beside it: FLAIR", chosen["FLAIR"]), ("Image not taken", left[0])]
+    with speaking("zh"):
+        for title, text in image_rows(data):
+            assert not re.search("[a-z]{3,}", re.sub(r"series \d+|mm", "", title + text)), text
 
 
 @pytest.mark.parametrize("measure", [

@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from petechia.anatomy.compared import Fixed, Moving, flattened, sampled
 from petechia.anatomy.optimise import metric, one_thread, optimise
 from petechia.anatomy.resample import coarse_grid, to_grid
+from petechia.anatomy.signs.fit import fluid_agreement
 from petechia.anatomy.skull import WORK_MM, Skull, skull_of
 from petechia.anatomy.surface_fit import Distances, laid_upon
 from petechia.core.grid import Grid
@@ -50,6 +51,12 @@ MOST_APART_MM = 2.0
 """Repeats that differ by more are no registration."""
 MOST_FROM_SURFACE_MM = 5.0
 """The comparison of images must stay so near to where the surfaces put the brain."""
+
+
+AIR_HU = -1100.0
+"""Nothing is less dense: what lies off the CT is told from it."""
+LEAST_FLUID = 0.8
+"""Least agreement about fluid of a gradient echo and a CT of one person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -251,6 +258,36 @@ def _overlap(matrix: Matrix, inside: Mask, small: Grid, skull: Skull) -> tuple[f
     total = float((inside & both).sum() + (space & both).sum())
     dice = 2 * float((inside & space & both).sum()) / total if total else 0.0
     return dice, float((inside & seen).sum() / max(inside.sum(), 1))
+
+
+def fluid_on_ct(
+    fluid: npt.NDArray[np.floating],
+    brain: Mask,
+    grid: Grid,
+    ct_hu: npt.NDArray[np.floating],
+    ct_grid: Grid,
+    matrix: Matrix,
+) -> float:
+    """Return how often what a gradient echo shows as fluid is less dense than tissue beside it.
+
+    0.5 for a CT of somebody else whose skull happens to fit, 1 for one that shows the same
+    ventricles and sulci; NaN when the gradient echo tells too little fluid.
+
+    Parameters
+    ----------
+    fluid : (I, J, K) ndarray of float
+        Share of fluid by the gradient echo, 0 to 1.
+    brain : (I, J, K) ndarray of bool
+        Its brain.
+    grid, ct_grid : Grid
+        Geometries.
+    ct_hu : (L, M, N) ndarray of float
+        CT [HU].
+    matrix : (4, 4) ndarray of float
+        Scan RAS to CT RAS [mm].
+    """
+    above = np.maximum(np.asarray(ct_hu, dtype=np.float32) - np.float32(AIR_HU), 0)
+    return fluid_agreement(fluid, brain, grid, above, ct_grid, matrix, False)
 
 
 def brought(matrix: Matrix, places_mm: Points) -> Points:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from petechia.core.grid import Grid
 from petechia.errors import FileError, InputError
 from petechia.files.nifti import is_nifti, read_nifti, stem_of
-from petechia.files.scan import Beside, ScanName
+from petechia.files.scan import Beside, ScanName, SeriesImage
 
 FREESURFER = (
     "aparc.DKTatlas+aseg.mgz", "aparc.DKTatlas+aseg.nii.gz", "aparc+aseg.mgz",
@@ -41,13 +41,34 @@ def find_beside(dataset: Path, name: ScanName) -> Beside:
         Of the gradient echo; its subject and session count.
     """
     own = dataset / name.folder
+    images = {
+        "FLAIR": _first(own, "_FLAIR"),
+        "T2w": _first(own, "_T2w"),
+        "T1w": _first(own, "_T1w"),
+        "CT": _first(own.with_name("ct"), "_ct") or _first(own, "_ct"),
+    }
     return Beside(
-        t1w=_first(own, "_T1w"),
-        t2w=_first(own, "_T2w"),
-        flair=_first(own, "_FLAIR"),
+        t1w=images["T1w"],
+        t2w=images["T2w"],
+        flair=images["FLAIR"],
         segmentation=next(_segmentations(dataset, name), None),
-        ct=_first(own.with_name("ct"), "_ct") or _first(own, "_ct"),
+        ct=images["CT"],
+        chosen=tuple((k, f"{p.name}: the first by name") for k, p in images.items() if p),
     )
+
+
+def read_image(source: Path | SeriesImage) -> tuple[npt.NDArray[np.float32], Grid]:
+    """Return an anatomical image and its grid, from NIfTI or from a series of an exam.
+
+    Raises
+    ------
+    FileError, MetadataError, InputError
+        If it cannot be read.
+    """
+    if not isinstance(source, Path):
+        return source.read()
+    volume = read_nifti(source)
+    return np.asarray(volume.only, dtype=np.float32), volume.grid
 
 
 def image_beside(dataset: Path, name: ScanName, suffix: str) -> Path | None:
@@ -56,9 +77,17 @@ def image_beside(dataset: Path, name: ScanName, suffix: str) -> Path | None:
 
 
 def _first(folder: Path, suffix: str) -> Path | None:
-    """Return the first image with a suffix; parts of a complex image are none."""
-    found = (p for p in _listed(folder) if stem_of(p.name).endswith(suffix))
-    return next((p for p in found if is_nifti(p.name) and "_part-" not in p.name), None)
+    """Return the first image with a suffix, plain ones before those after a contrast agent.
+
+    Parts of a complex image are none; nor is a T1w after a contrast agent (`ce-`) a plain one.
+    """
+    found = [
+        path
+        for path in _listed(folder)
+        if stem_of(path.name).endswith(suffix) and is_nifti(path.name) and "_part-" not in path.name
+    ]
+    plain = [path for path in found if "_ce-" not in path.name]
+    return next(iter(plain or ([] if suffix == "_T1w" else found)), None)
 
 
 def _segmentations(dataset: Path, name: ScanName) -> Iterator[Path]:

@@ -113,7 +113,9 @@ def _beside(dataset: Path, ref: ScanRef) -> Beside:
     """Return what lies beside a scan, but for images that are the scan itself."""
     beside = find_beside(dataset, ref.name)
     own = {str(path) for path in ref.paths}
-    return replace(beside, t1w=None if str(beside.t1w) in own else beside.t1w)
+    if str(beside.t1w) not in own:
+        return beside
+    return replace(beside, t1w=None, chosen=tuple(c for c in beside.chosen if c[0] != "T1w"))
 
 
 # --- walking

@@ -5,6 +5,7 @@ affine tells) and slices of two distances (they are brought to the smaller one, 
 """
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,54 +46,69 @@ def read_ct(path: Path) -> tuple[Volume, Grid]:
     if path.is_file() and is_nifti(path.name):
         image = read_nifti(path)
         return np.asarray(image.only, dtype=np.float32), image.grid
-    slices = _slices(path)
+    return ct_of(_read(path), path)
+
+
+def ct_of(images: Iterable[tuple[str, Any]], place: Path) -> tuple[Volume, Grid]:
+    """Return the CT that DICOM images make up: name and content of each, pixels with it.
+
+    Raises
+    ------
+    FileError, MetadataError
+        As `read_ct`.
+    """
+    slices = [head for name, head in images if _is_slice(head, name)]
+    if len({str(head.get("PatientID", "")) for head in slices}) > 1:
+        raise FileError(
+            "CT of more than one patient", where=str(place), mend="Give one patient's CT."
+        )
     if not slices:
         raise FileError(
-            "no CT image in it", where=str(path), mend="Give a NIfTI file, or a folder of CT DICOM."
+            "no CT image in it",
+            where=str(place),
+            mend="Give a NIfTI file, or a folder of CT DICOM.",
         )
     series = defaultdict(list)
     for one in slices:
         turn = tuple(np.round(np.asarray(one.ImageOrientationPatient, dtype=float), 3))
         series[(str(one.SeriesInstanceUID), turn, one.Rows, one.Columns)].append(one)
     best = max(series.values(), key=lambda s: (len(s), -int(s[0].get("SeriesNumber") or 0)))
-    return _volume(best, path)
+    return _volume(best, place)
 
 
-def _slices(path: Path) -> list[Any]:
-    """Return headers with pixels of every axial CT image below a path."""
-    out = []
+def _read(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield every DICOM file below a path."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:
         try:
-            head = pydicom.dcmread(file)
+            yield str(file), pydicom.dcmread(file)
         except (InvalidDicomError, EOFError):
             continue
         except OSError as error:
             raise FileError(f"{error.strerror or error}", where=str(file), mend=EXPORT) from error
-        kind = [str(word).upper() for word in head.get("ImageType") or ()]
-        if head.get("Modality") != "CT" or "LOCALIZER" in kind or "PixelData" not in head:
-            continue
-        if "NumberOfFrames" in head and int(head.NumberOfFrames) > 1:
-            raise FileError(
-                "an enhanced CT with all slices in one file",
-                where=str(file),
-                mend="It is not read here: convert it to NIfTI (dcm2niix), or export it classic.",
-            )
-        for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-            if head.get(keyword) is None:
-                raise MetadataError(f"{keyword} is missing", where=str(file), mend=EXPORT)
-        if "RescaleSlope" not in head or "RescaleIntercept" not in head:
-            raise MetadataError(
-                "no rescale slope and intercept: its numbers are no Hounsfield units",
-                where=str(file),
-                mend=EXPORT,
-            )
-        out.append(head)
-    if len({str(head.get("PatientID", "")) for head in out}) > 1:
+
+
+def _is_slice(head: Any, name: str) -> bool:
+    """Return whether this is an axial CT image; raise where it is one that cannot be read."""
+    kind = [str(word).upper() for word in head.get("ImageType") or ()]
+    if head.get("Modality") != "CT" or "LOCALIZER" in kind or "PixelData" not in head:
+        return False
+    if "NumberOfFrames" in head and int(head.NumberOfFrames) > 1:
         raise FileError(
-            "CT of more than one patient", where=str(path), mend="Give one patient's CT."
+            "an enhanced CT with all slices in one file",
+            where=name,
+            mend="It is not read here: convert it to NIfTI (dcm2niix), or export it classic.",
         )
-    return out
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        if head.get(keyword) is None:
+            raise MetadataError(f"{keyword} is missing", where=name, mend=EXPORT)
+    if "RescaleSlope" not in head or "RescaleIntercept" not in head:
+        raise MetadataError(
+            "no rescale slope and intercept: its numbers are no Hounsfield units",
+            where=name,
+            mend=EXPORT,
+        )
+    return True
 
 
 def _volume(slices: list[Any], path: Path) -> tuple[Volume, Grid]:

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from petechia.core.echoes import Echoes
+from petechia.core.grid import Grid
 
 if TYPE_CHECKING:
     from petechia.files.dicom.results.origin import Origin
@@ -114,31 +118,46 @@ class Scan:
     nifti_header: Any = None
 
 
+class SeriesImage(Protocol):
+    """A series of a DICOM exam that lies beside a gradient echo (`files.dicom.companions`)."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    def read(self) -> tuple[npt.NDArray[np.float32], Grid]: ...  # noqa: D102
+    def sha256(self) -> str: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """Files of the same person and session that tell anatomy better; None where there is none.
+    """Images of the same person and session that tell anatomy better; None where there is none.
 
     Attributes
     ----------
-    t1w, t2w, flair : Path or None
-        Anatomical images.
-    ct : Path or None
-        Of the head: NIfTI in Hounsfield units, or a DICOM file or folder.
+    t1w, t2w, flair : Path, SeriesImage or None
+        Anatomical images: NIfTI, or a series of the exam.
+    ct : Path, SeriesImage or None
+        Of the head: NIfTI in Hounsfield units, a DICOM file or folder, or a series of the exam.
     segmentation : Path or None
         By FreeSurfer or SynthSeg.
+    chosen : tuple of (str, str)
+        Of each kind of image ('FLAIR', 'T2w', 'T1w', 'CT') which was taken, and why.
+    left : tuple of str
+        Images of these kinds that were not taken, each with the reason.
     """
 
-    t1w: Path | None = None
-    t2w: Path | None = None
+    t1w: "Path | SeriesImage | None" = None
+    t2w: "Path | SeriesImage | None" = None
     segmentation: Path | None = None
-    ct: Path | None = None
-    flair: Path | None = None
+    ct: "Path | SeriesImage | None" = None
+    flair: "Path | SeriesImage | None" = None
+    chosen: tuple[tuple[str, str], ...] = ()
+    left: tuple[str, ...] = ()
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def sources(self) -> "tuple[Path | SeriesImage, ...]":
         """All that there are."""
         all_ = (self.t1w, self.t2w, self.segmentation, self.ct, self.flair)
-        return tuple(path for path in all_ if path is not None)
+        return tuple(source for source in all_ if source is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -1,10 +1,11 @@
 """A CT of the same person beside the scan: what it says at each finding."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from petechia.anatomy.ct import to_ct
+from petechia.anatomy.ct import LEAST_FLUID, fluid_on_ct, to_ct
 from petechia.anatomy.density import CALCIFIED_HU, DILATED_MM, density_at, skull_voxels
 from petechia.contrast.combine import combine_magnitude
 from petechia.errors import PetechiaError
@@ -15,11 +16,11 @@ from petechia.pipeline.work import Work
 
 def read_densities(work: Work) -> None:
     """Add what a CT says to the findings; say so when it cannot be used."""
-    path = work.beside.ct
-    if path is None or work.detection is None:
+    source = work.beside.ct
+    if source is None or work.detection is None:
         return
     try:
-        hu, grid = read_ct(path)
+        hu, grid = read_ct(source) if isinstance(source, Path) else source.read()
         magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
         fit = to_ct(magnitude, work.need("mask"), work.grid, hu, grid)
     except PetechiaError as error:
@@ -28,6 +29,19 @@ def read_densities(work: Work) -> None:
     if not fit.ok:
         work.warnings.append(f"The CT was not used, it could not be registered: {fit.says}.")
         return
+    agree = float("nan")
+    if work.tissue is not None and work.tissue.told:
+        fluid, mask = work.tissue.csf, work.need("mask")
+        agree = fluid_on_ct(fluid, mask, work.grid, hu, grid, fit.matrix)
+    if agree < LEAST_FLUID:
+        work.warnings.append(
+            "The CT was not used: it shows fluid elsewhere than the gradient echo "
+            f"({agree:.2f}). It may be of another person, or of a time when the brain was another."
+        )
+        return
+    whose = f"It agrees on fluid by {agree:.2f}."
+    if np.isnan(agree):
+        whose = "Whether it is of the same person was not checked, too little fluid is known."
     skull = skull_voxels(hu, grid)
     readings = {}
     for finding in work.detection.findings:
@@ -42,8 +56,9 @@ def read_densities(work: Work) -> None:
     findings = with_ct(work.detection.findings, readings)
     vetoed = before - sum(f.counted for f in findings)
     work.detection = replace(work.detection, findings=findings)
+    read = sum(r.hu is not None for r in readings.values())
     work.warnings.append(
-        f"CT registered ({fit.says}). Read at {sum(r.hu is not None for r in readings.values())} "
+        f"CT registered ({fit.says}). {whose} Read at {read} "
         f"of {len(findings)} findings; {vetoed} not counted as a microbleed because of "
         f"{CALCIFIED_HU:g} HU or more. Density below that does not speak for blood."
     )

@@ -14,7 +14,8 @@ from petechia.assets.store import load_arrays
 from petechia.contrast.combine import combine_magnitude
 from petechia.core.morphology import Mask, dilate_mm
 from petechia.errors import PetechiaError
-from petechia.files.nifti import read_nifti
+from petechia.files.beside import read_image
+from petechia.files.scan import SeriesImage
 from petechia.lesions.hematoma import likely_stage, look_of, size_of
 from petechia.pipeline.work import Hematoma, Work
 from petechia.qsm.iron import MAP_SLOPE, Nucleus, nuclei_table
@@ -141,27 +142,29 @@ def _beside(work: Work) -> dict[str, np.ndarray]:
     """Return the T1w and T2w images of the person on the scan's grid; NaN where they end."""
     magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
     out = {}
-    for name, path in (("T1w", work.beside.t1w), ("T2w", work.beside.t2w)):
-        if path is None:
+    for name, source in (("T1w", work.beside.t1w), ("T2w", work.beside.t2w)):
+        if source is None:
             continue
         try:
-            out[name] = _brought(work, magnitude, path)
+            out[name] = _brought(work, magnitude, source)
         except PetechiaError as error:
-            work.warnings.append(f"{path.name} was not used for the stage of bleeds: {error.what}.")
+            work.warnings.append(
+                f"{source.name} was not used for the stage of bleeds: {error.what}."
+            )
     return out
 
 
-def _brought(work: Work, magnitude: np.ndarray, path: Path) -> np.ndarray:
-    image = read_nifti(path)
-    matrix, peak = to_companion(magnitude, work.grid, image.only, image.grid)
+def _brought(work: Work, magnitude: np.ndarray, source: Path | SeriesImage) -> np.ndarray:
+    image, grid = read_image(source)
+    matrix, peak = to_companion(magnitude, work.grid, image, grid)
     if peak < LEAST_PEAK:
         matrix = np.eye(4)
         work.warnings.append(
-            f"{path.name} could not be registered; its stage of bleeds rests on its header."
+            f"{source.name} could not be registered; its stage of bleeds rests on its header."
         )
-    to = np.linalg.inv(image.grid.affine) @ matrix @ work.grid.affine
+    to = np.linalg.inv(grid.affine) @ matrix @ work.grid.affine
     out: np.ndarray = ndimage.affine_transform(
-        image.only.astype(np.float32), to[:3, :3], to[:3, 3], work.grid.shape,
+        image, to[:3, :3], to[:3, 3], work.grid.shape,
         order=1, mode="constant", cval=np.nan,
     )  # fmt: skip
     return out

@@ -16,7 +16,7 @@ from petechia import __version__
 from petechia.errors import FileError, OutputError, PetechiaError
 from petechia.files.nifti import sha256_of
 from petechia.files.output import OutputTree
-from petechia.files.scan import Scan, ScanName, ScanRef
+from petechia.files.scan import Scan, ScanName, ScanRef, SeriesImage
 from petechia.files.writing import make_folder, output_error, without_places
 from petechia.pipeline.clinical import NOTHING_TOLD, ClinicalTable
 from petechia.pipeline.dicom_export import export_dicom, export_folder
@@ -154,6 +154,10 @@ def _down_the_road(
         scan = ref.load()
     for note in scan.notes:
         LOG.info("read: %s", note)
+    for kind, which in ref.beside.chosen:
+        LOG.info("beside: %s is %s", kind, which)
+    for text in ref.beside.left:
+        LOG.info("beside: %s", text)
     work = Work(scan=scan, settings=settings, beside=ref.beside)
     work.facts, work.language = options.clinical.of(scan.name), options.language
     work.warnings += options.clinical.notes(scan.name)
@@ -224,14 +228,16 @@ def _hashes(scan: Scan) -> list[str]:
 
 
 def _given_hashes(options: Options, ref: ScanRef) -> list[str]:
-    given = (options.mask, options.field, *ref.beside.paths)
+    given = (options.mask, options.field, *ref.beside.sources)
     told = [f"{k}: {v}" for k, v in options.clinical.of(ref.name).as_dict().items()]
     told += [f"report: {options.language}"] if options.language != "en" else []
-    return [_hash_of(path) for path in given if path is not None] + told
+    return [_hash_of(source) for source in given if source is not None] + told
 
 
-def _hash_of(path: Path) -> str:
-    """Return the hash of a file, or of all that a folder holds."""
+def _hash_of(path: Path | SeriesImage) -> str:
+    """Return the hash of a file, of all that a folder holds, or of a series of an exam."""
+    if not isinstance(path, Path):
+        return path.sha256()
     if path.is_file():
         return sha256_of(path)
     return " ".join(sha256_of(file) for file in sorted(path.rglob("*")) if file.is_file())

@@ -1,8 +1,7 @@
-"""T2w, FLAIR and T1w of the same session beside the scan: which signs they show."""
+"""FLAIR of the same session, with T2w and T1w, beside the scan: which signs they show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,21 +12,17 @@ from petechia.anatomy.compared import sampled
 from petechia.anatomy.signs.fit import fluid_agreement
 from petechia.anatomy.signs.normal import Normal, over_white_matter
 from petechia.anatomy.signs.places import Places, box_of, places_on
-from petechia.anatomy.signs.read import (
-    LABELS,
-    Reading,
-    Sign,
-    nothing_read,
-    read_flair,
-    read_spaces,
-)
+from petechia.anatomy.signs.read import LABELS, Reading, Sign, nothing_read, read_flair
 from petechia.contrast.combine import combine_magnitude
 from petechia.core.grid import Grid
-from petechia.core.morphology import dilate_mm
+from petechia.core.morphology import Mask, dilate_mm
 from petechia.errors import PetechiaError
-from petechia.files.nifti import read_nifti
+from petechia.files.beside import read_image
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from petechia.files.scan import SeriesImage
     from petechia.pipeline.work import Work
 
 KINDS = ("FLAIR", "T2w", "T1w")
@@ -36,7 +31,9 @@ LEAST_FLUID = 0.75
 SHELL_MM = 4.0
 """Around a finding edema is looked for so far."""
 EDEMA_PART = 0.25
-"""So much of that shell must look like edema."""
+"""So much of that shell must look like edema, or be as bright."""
+SEEN_PART = 0.9
+"""So much of it must be on the FLAIR."""
 SAYS = "Read by software on other scans of the session, not validated on real scans."
 
 
@@ -55,8 +52,9 @@ class SessionSigns:
         What was there and not used, and why.
     places : list of dict
         Lacunes and patches like edema: kind and place on the scan [RAS mm].
-    edema : (I, J, K) ndarray of bool or None
-        On the scan's grid; None when no FLAIR was read.
+    edema, hot, seen : (I, J, K) ndarray of bool or None
+        On the scan's grid: patches like edema, what is clearly brighter than cortex, and what the
+        FLAIR shows of the brain; None when no FLAIR was read.
     load : dict
         Volumes of hyperintensity [mL].
     """
@@ -66,7 +64,9 @@ class SessionSigns:
     fits: Mapping[str, float] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     places: tuple[dict[str, Any], ...] = ()
-    edema: npt.NDArray[np.bool_] | None = None
+    edema: Mask | None = None
+    hot: Mask | None = None
+    seen: Mask | None = None
     load: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -82,42 +82,47 @@ class _Beside:
 def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
     """Read the signs of a session's FLAIR, T2w and T1w; say why where one cannot be."""
     given = dict(zip(KINDS, (work.beside.flair, work.beside.t2w, work.beside.t1w), strict=True))
-    there = {kind: path for kind, path in given.items() if path is not None}
-    if work.beside.flair is None and work.beside.t2w is None:
-        work.signs = SessionSigns(signs=nothing_read({}, "the exam has neither FLAIR nor T2w"))
+    there = {kind: source for kind, source in given.items() if source is not None}
+    if "FLAIR" not in there:
+        work.signs = SessionSigns(signs=nothing_read("the exam has no FLAIR"))
         return
     fit, regions = work.registration, work.regions
     if fit is None or regions is None or not (fit.ok and regions.ok):
         why = "the anatomy of the gradient echo is not known"
-        work.signs = SessionSigns(signs=nothing_read({}, why))
+        work.signs = SessionSigns(signs=nothing_read(why))
         return
     used, fits, left_out = {}, {}, []
-    for kind, path in there.items():
-        found = _fitted(work, kind, path)
+    for kind, source in there.items():
+        found = _fitted(work, kind, source)
         if isinstance(found, str):
-            left_out.append(f"{path.name} was not read for signs: {found}.")
+            left_out.append(f"{source.name} was not read for signs: {found}.")
+            if kind == "FLAIR":  # without it the others tell nothing
+                break
             continue
         used[kind], fits[kind] = found
+        if np.isnan(fits[kind]):
+            left_out.append(
+                f"{source.name}: whether it is of the same person was not checked, too little "
+                "fluid is known."
+            )
     tissue = {name: template[name] for name in ("wm", "gm", "csf")}
-
-    def places(scan: _Beside) -> Places:
-        return places_on(scan.grid, scan.rigid, work.need("mask"), regions.labels, fit, tissue)
-
-    signs = nothing_read(_reasons(there, used), "it was not read")
-    reading: Reading | None = None
-    flair = _normal(used, "FLAIR", places, left_out)
-    if flair is not None:
-        others: dict[str, Normal] = {
-            str(kind): moved
-            for kind in ("T2w", "T1w")
-            if kind in used and (moved := _on(used[kind], used["FLAIR"], flair[1])) is not None
-        }
-        reading = read_flair(flair[0], flair[1], others)
-        signs |= reading.signs
-    t2w = _normal(used, "T2w", places, left_out)
-    if t2w is not None:
-        beside = None if flair is None else _on(used["FLAIR"], used["T2w"], t2w[1])
-        signs |= read_spaces(t2w[0], t2w[1], beside)
+    reading, signs = None, nothing_read("the FLAIR does not fit")
+    if "FLAIR" in used:
+        own = used["FLAIR"]
+        places = places_on(own.grid, own.rigid, work.need("mask"), regions.labels, fit, tissue)
+        flair = over_white_matter(own.image, places)
+        if flair is None:
+            why = "too little normal white matter is seen on the FLAIR"
+            signs = nothing_read(why)
+            left_out.append(f"{there['FLAIR'].name} was not read for signs: {why}.")
+        else:
+            others: dict[str, Normal] = {
+                str(kind): moved
+                for kind in ("T2w", "T1w")
+                if kind in used and (moved := _on(used[kind], own, places)) is not None
+            }
+            reading = read_flair(flair, places, others)
+            signs |= reading.signs
     work.warnings += left_out
     work.signs = SessionSigns(
         signs=signs,
@@ -125,12 +130,12 @@ def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
         fits=fits,
         left_out=tuple(left_out),
         places=_places(reading, used),
-        edema=_edema(reading, used, work.grid),
         load=_load(reading),
+        **_masks(reading, used, work.grid),
     )
-    if reading is not None or t2w is not None:
+    if reading is not None:
         work.cite(
-            "signs on T2w and FLAIR",
+            "signs on FLAIR",
             "thresholds over normal white matter",
             "rigid registration; brightness relative to normal white matter where the template "
             "has it; not validated on real scans",
@@ -138,11 +143,10 @@ def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
         )
 
 
-def _fitted(work: "Work", kind: str, path: Path) -> tuple[_Beside, float] | str:
+def _fitted(work: "Work", kind: str, source: "Path | SeriesImage") -> tuple[_Beside, float] | str:
     """Return a scan cut to the brain and how well it agrees, or why it is not used."""
     try:
-        volume = read_nifti(path)
-        image, grid = np.asarray(volume.only, dtype=np.float32), volume.grid
+        image, grid = read_image(source)
         magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
         rigid, peak = to_companion(magnitude, work.grid, image, grid)
     except PetechiaError as error:
@@ -159,42 +163,11 @@ def _fitted(work: "Work", kind: str, path: Path) -> tuple[_Beside, float] | str:
     return _Beside(image=image[box], grid=grid.cut(box), rigid=rigid), agree
 
 
-def _normal(
-    used: Mapping[str, _Beside], kind: str, places: Any, left_out: list[str]
-) -> tuple[Normal, Places] | None:
-    if kind not in used:
-        return None
-    where = places(used[kind])
-    found = over_white_matter(used[kind].image, where)
-    if found is None:
-        left_out.append(f"{kind} was not read for signs: too little normal white matter is seen.")
-        return None
-    return found, where
-
-
 def _on(scan: _Beside, target: _Beside, where: Places) -> Normal | None:
     """Return a scan on the grid of another, over normal white matter."""
     world = scan.rigid @ np.linalg.inv(target.rigid)
     moved = sampled(scan.image, scan.grid, np.asarray(world), target.grid)
     return over_white_matter(moved, where)
-
-
-def _reasons(there: Mapping[str, Path], used: Mapping[str, _Beside]) -> dict[str, str]:
-    """Return why the signs of a scan that is missing or unfit are not assessed."""
-    out: dict[str, str] = {}
-    for kind, names in NEEDS.items():
-        if kind in used:
-            continue
-        why = f"the {kind} does not fit" if kind in there else f"the exam has no {kind}"
-        out |= dict.fromkeys(names, why)
-    return out
-
-
-NEEDS = {
-    "FLAIR": ("fazekas_periventricular", "fazekas_deep", "subcortical_spots", "lacunes", "edema"),
-    "T2w": ("basal_ganglia_pvs", "centrum_semiovale_pvs"),
-}
-"""The scan that each sign cannot do without."""
 
 
 def _places(reading: Reading | None, used: Mapping[str, _Beside]) -> tuple[dict[str, Any], ...]:
@@ -211,13 +184,20 @@ def _places(reading: Reading | None, used: Mapping[str, _Beside]) -> tuple[dict[
     return tuple(out)
 
 
-def _edema(
-    reading: Reading | None, used: Mapping[str, _Beside], grid: Grid
-) -> npt.NDArray[np.bool_] | None:
-    if reading is None or reading.labels is None:
-        return None
-    mask = (reading.labels == LABELS["edema"]).astype(np.float32)
-    return np.asarray(sampled(mask, used["FLAIR"].grid, used["FLAIR"].rigid, grid) > 0.5)
+def _masks(reading: Reading | None, used: Mapping[str, _Beside], grid: Grid) -> dict[str, Mask]:
+    """Return what was seen on the FLAIR, on the gradient echo's grid."""
+    if reading is None or reading.labels is None or reading.hot is None:
+        return {}
+    masks = {
+        "edema": reading.labels == LABELS["edema"],
+        "hot": reading.hot,
+        "seen": np.ones(reading.labels.shape, dtype=bool),
+    }
+    own = used["FLAIR"]
+    return {
+        name: np.asarray(sampled(mask.astype(np.float32), own.grid, own.rigid, grid) > 0.5)
+        for name, mask in masks.items()
+    }
 
 
 def _load(reading: Reading | None) -> dict[str, float]:
@@ -232,10 +212,14 @@ def _load(reading: Reading | None) -> dict[str, float]:
 
 
 def judge_edema(work: "Work") -> None:
-    """Judge the criterion "no edema" of every finding, where a FLAIR was read."""
-    if work.detection is None or work.signs is None or work.signs.edema is None:
+    """Judge the criterion "no edema" of every finding that a FLAIR shows with its surroundings.
+
+    Met where they are nowhere near as bright as edema, not met in a patch that looks like edema.
+    What is as bright but no such patch may be either edema or hyperintensity: not assessed.
+    """
+    if work.detection is None or work.signs is None or work.signs.seen is None:
         return
-    swollen, grid, findings = work.signs.edema, work.grid, []
+    grid, findings = work.grid, []
     reach = np.ceil(SHELL_MM / grid.spacing_mm).astype(int) + 1
     for finding in work.detection.findings:
         index = np.argwhere(work.detection.labels == finding.index)
@@ -244,18 +228,29 @@ def judge_edema(work: "Work") -> None:
             continue
         low = np.maximum(index.min(axis=0) - reach, 0)
         high = np.minimum(index.max(axis=0) + reach + 1, grid.shape)
-        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        here = work.detection.labels[box] == finding.index
-        shell = dilate_mm(here, grid.cut((box[0], box[1], box[2])), SHELL_MM) & ~here
-        part = float(swollen[box][shell].mean()) if shell.any() else 0.0
-        word = "not met" if part >= EDEMA_PART else "met"
+        i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        here = work.detection.labels[i, j, k] == finding.index
+        shell = dilate_mm(here, grid.cut((i, j, k)), SHELL_MM) & ~here & work.need("mask")[i, j, k]
+        word = _edema_word(work.signs, (i, j, k), shell)
         findings.append(replace(finding, criteria={**finding.criteria, "no edema": word}))
     work.detection = replace(work.detection, findings=tuple(findings))
 
 
+def _edema_word(signs: SessionSigns, box: tuple[slice, slice, slice], shell: Mask) -> str:
+    parts = [
+        float(mask[box][shell].mean()) if mask is not None and shell.any() else 0.0
+        for mask in (signs.seen, signs.edema, signs.hot)
+    ]
+    if parts[0] < SEEN_PART:
+        return "not assessed"
+    if parts[1] >= EDEMA_PART:
+        return "not met"
+    return "not assessed" if parts[2] >= EDEMA_PART else "met"
+
+
 def signs_told(work: "Work") -> dict[str, Any]:
     """Return the summary's key `signs`."""
-    read = work.signs or SessionSigns(signs=nothing_read({}, "it was not read"))
+    read = work.signs or SessionSigns(signs=nothing_read("it was not read"))
     return {
         "says": SAYS,
         "signs": {

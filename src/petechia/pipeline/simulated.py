@@ -11,11 +11,11 @@ import numpy as np
 from petechia.anatomy.sites import REGIONS
 from petechia.assets.store import load_arrays
 from petechia.errors import ParameterError
-from petechia.files.dicom.write import DicomStyle, write_dicom
+from petechia.files.dicom.write import DicomStyle, study_of, write_dicom
 from petechia.files.places import require_own
 from petechia.files.raw_bids import SIMULATED, write_dataset, write_raw_scan, write_truth
 from petechia.files.scan import Header, ScanName
-from petechia.pipeline.simulated_companions import Companions, write_companions
+from petechia.pipeline.simulated_companions import Companions, Exam, write_companions
 from petechia.simulate.atlas import Atlas, atlas_from
 from petechia.simulate.heads import Heads
 from petechia.simulate.patient import (
@@ -150,9 +150,12 @@ def simulate_dataset(
             tell(name.prefix)
             scan = make()
             write_simulated(root, name, scan, phase_units)
+            exam = None
             if dicom is not None:
                 folder = root / DICOM_FOLDER / name.prefix
                 write_dicom(folder, scan.echoes, Header(**scan.header), dicom, series=10 * at + 1)
+                study = study_of(folder, scan.echoes)
+                exam = Exam(folder=folder, study=study, style=dicom, series=10 * at + 4)
             written.append(name)
             if companions is not None and session not in beside:
                 beside.add(session)
@@ -160,7 +163,7 @@ def simulate_dataset(
                 head = heads.of(patient.head, atlas, voxel_mm).head
                 where = ScanName(tuple(e for e in name.entities if e[0] in ("sub", "ses")))
                 stream = (seed, n, 0, (session or 1) - 1)
-                write_companions(root, where, companions, patient, head, atlas, stream)
+                write_companions(root, where, companions, patient, head, atlas, stream, exam)
     return written
 
 

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.files import writing
+from petechia.files.dicom.write import DicomStyle, write_dicom
 from petechia.files.output import BIDS_VERSION, generated_by
-from petechia.files.scan import ScanName
+from petechia.files.scan import Header, ScanName
 from petechia.simulate.atlas import Atlas
 from petechia.simulate.companions import (
     COMPANIONS,
@@ -26,6 +29,7 @@ from petechia.simulate.patient import Patient
 from petechia.simulate.render import Pose, sample_pose
 from petechia.simulate.signs import Signs, SignsParams, sample_signs
 
+Volume = npt.NDArray[np.float32]
 TRUTH_FOLDER = "derivatives/signs"
 """Where the truth lies; that of microbleeds has a dataset of its own."""
 
@@ -66,6 +70,16 @@ class Companions:
         return sliced(COMPANIONS[kind], self.slice_mm)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """A DICOM exam that companions join: its folder, study, style, and a free series number."""
+
+    folder: Path
+    study: str
+    style: DicomStyle
+    series: int
+
+
 def write_companions(
     root: Path,
     name: ScanName,
@@ -74,6 +88,7 @@ def write_companions(
     head: Head,
     atlas: Atlas,
     stream: tuple[int, ...],
+    exam: Exam | None = None,
 ) -> None:
     """Write the scans of one session and the truth of what they show.
 
@@ -89,6 +104,8 @@ def write_companions(
         The person.
     stream : tuple of int
         (seed, person, protocol, session) of the gradient echo that they lie beside.
+    exam : Exam, optional
+        The DICOM exam of the gradient echo, which they join.
     """
     seed, person, *rest = stream
     # as the gradient echo draws it
@@ -107,6 +124,8 @@ def write_companions(
         path = root / name.folder / f"{prefix}_{kind}.nii.gz"
         writing.write_nifti(path, image, protocol.grid)
         writing.write_json(path.with_suffix("").with_suffix(".json"), _sidecar(protocol))
+        if exam is not None:
+            _write_dicom(exam, image, protocol, n)
         if kind == "FLAIR":
             _write_labels(root, name, signs, head, own, protocol.grid)
     told = truth_of(signs, head)
@@ -121,6 +140,24 @@ def write_companions(
         },
     )
     writing.write_text(root / TRUTH_FOLDER / ".bidsignore", "*_truth.json\n")
+
+
+def _write_dicom(exam: Exam, image: Volume, protocol: CompanionProtocol, n: int) -> None:
+    """Write a companion into the exam of its gradient echo, whose series come first."""
+    echoes = Echoes(
+        magnitude=image[None], phase_rad=None, te_s=(protocol.te_s,), b0_t=protocol.b0_t,
+        grid=protocol.grid,
+    )  # fmt: skip
+    thick = protocol.spacing_mm[2]
+    header = Header(
+        acquisition_type="3D" if thick <= 1.5 else "2D", slice_thickness_mm=thick,
+        tr_s=protocol.tr_s, flip_deg=protocol.flip_deg if protocol.kind == "T1w" else 90.0,
+    )  # fmt: skip
+    inverted = {} if protocol.kind == "T1w" else {"ti_s": protocol.inversion_s}
+    write_dicom(
+        exam.folder, echoes, header, exam.style, series=exam.series + n, kind=protocol.kind,
+        study=exam.study, **inverted,
+    )  # fmt: skip
 
 
 def truth_of(signs: Signs, head: Head) -> dict[str, Any]:

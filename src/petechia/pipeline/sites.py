@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -15,9 +14,8 @@ from petechia.anatomy.template import Template
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask
 from petechia.errors import PetechiaError, UnfitError
-from petechia.files.beside import read_segmentation
-from petechia.files.nifti import read_nifti
-from petechia.files.scan import Beside
+from petechia.files.beside import read_image, read_segmentation
+from petechia.files.scan import Beside, SeriesImage
 
 LEAST_ALIKE = 0.6
 """Part of the brain at which a segmentation and the scan's own affine fit name one site."""
@@ -84,7 +82,7 @@ def find_sites(
     left_out: list[str] = []
     if beside.segmentation is not None:
         try:
-            regions = _segmented(beside, magnitude, mask, grid, fit)
+            regions = _segmented(beside.segmentation, beside, magnitude, mask, grid, fit)
         except PetechiaError as error:
             left_out.append(f"{beside.segmentation.name} was not used: {error.what}.")
         else:
@@ -92,38 +90,42 @@ def find_sites(
             if not why:
                 return Sites(registration=fit, regions=regions, by="segmentation")
             left_out.append(f"{beside.segmentation.name} was not used: {why.rstrip('.')}.")
-    for name, path in (("T1w", beside.t1w), ("T2w", beside.t2w)):
-        if path is None:
+    for name, source in (("T1w", beside.t1w), ("T2w", beside.t2w)):
+        if source is None:
             continue
         try:
-            found = _companion(fit, magnitude, mask, path, template, name)
+            found = _companion(fit, magnitude, mask, source, template, name)
         except PetechiaError as error:
             found = error.what
         if isinstance(found, Registration):
             regions = label_regions(found, template, mask, grid)
             return Sites(registration=found, regions=regions, by=name, left_out=tuple(left_out))
-        left_out.append(f"{path.name} was not used: {found}.")
+        left_out.append(f"{source.name} was not used: {found}.")
     fit = deform(fit, magnitude, mask, template)
     regions = label_regions(fit, template, mask, grid)
     return Sites(registration=fit, regions=regions, by="own", left_out=tuple(left_out))
 
 
 def _companion(
-    fit: Registration, magnitude: np.ndarray, mask: Mask, path: Path, there: Template, name: str
+    fit: Registration,
+    magnitude: np.ndarray,
+    mask: Mask,
+    source: Path | SeriesImage,
+    there: Template,
+    name: str,
 ) -> Registration | str:
-    image = read_nifti(path)
-    return through_companion(fit, magnitude, mask, image.only, image.grid, there, name)
+    image, grid = read_image(source)
+    return through_companion(fit, magnitude, mask, image, grid, there, name)
 
 
 def _segmented(
-    beside: Beside, magnitude: np.ndarray, mask: Mask, grid: Grid, fit: Registration
+    path: Path, beside: Beside, magnitude: np.ndarray, mask: Mask, grid: Grid, fit: Registration
 ) -> Regions:
     """Return regions by a segmentation; a T1w scan beside it tells how the head has moved."""
-    labels, own = read_segmentation(cast("Path", beside.segmentation))
+    labels, own = read_segmentation(path)
     motion = None
     if beside.t1w is not None:
-        image = read_nifti(beside.t1w)
-        found, peak = to_companion(magnitude, grid, image.only, image.grid)
+        found, peak = to_companion(magnitude, grid, *read_image(beside.t1w))
         motion = found if peak >= LEAST_PEAK else None
     if motion is None and not fit.ok:
         raise UnfitError(

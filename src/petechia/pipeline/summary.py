@@ -96,6 +96,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
             "language": work.language,
         },
         "signs": signs,
+        "beside": {"chosen": dict(work.beside.chosen), "left": list(work.beside.left)},
         "research_use_only": RESEARCH_USE,
         **iron_rows(work),
     }

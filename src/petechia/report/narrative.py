@@ -317,6 +317,14 @@ def _echoes(times: Sequence[str]) -> str:
     return t("{n} echoes, TE {times} ms", n=len(times), times=listed)
 
 
+def _together(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Return `names: value` with the names of one value side by side, at the place of the first."""
+    names: dict[str, list[str]] = {}
+    for name, value in rows:
+        names.setdefault(value, []).append(name)
+    return [f"{', '.join(same)}: {value}" for value, same in names.items()]
+
+
 def short_text(data: ReportData, entries: Sequence[Entry]) -> str:
     """Return the report in a few lines, for pasting into another one."""
     name = f"Petechia {plain(data.summary.get('version') or '')}".strip()
@@ -327,7 +335,7 @@ def short_text(data: ReportData, entries: Sequence[Entry]) -> str:
     ]  # fmt: skip
     lines += _short_answer(data, entries) if data.assessable else _short_refusal(data)
     lines += [
-        "; ".join(f"{name}: {value}" for name, value in other_markers(data, entries)) + ".",
+        "; ".join(_together(other_markers(data, entries))) + ".",
         *_short_scales(data),
         reviewed_by(data),
         t(RESEARCH_USE),

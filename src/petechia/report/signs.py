@@ -24,8 +24,19 @@ def sign_rows(data: ReportData, entries: Sequence[Entry]) -> list[tuple[str, str
     return [
         (t("Edema around a finding"), _around(signs.get("edema") or {}, entries)),
         (t("Patches like edema on FLAIR (ARIA-E)"), _patches(signs.get("edema") or {})),
+        (t("Sulcal effusion on FLAIR (ARIA-E)"), _not_assessed(signs.get("sulcal_effusion") or {})),
         *((t(title), _marker(facts, signs, names)) for title, names in MARKERS.items()),
     ]
+
+
+def image_rows(data: ReportData) -> list[tuple[str, str]]:
+    """Return which other images of the exam lie beside the scan, and which were left."""
+    beside = data.summary.get("beside") or {}
+    rows = [
+        (t("Beside it: {kind}", kind=plain(kind)), said(plain(which)))
+        for kind, which in (beside.get("chosen") or {}).items()
+    ]
+    return rows + [(t("Image not taken"), said(plain(text))) for text in beside.get("left") or ()]
 
 
 def _marker(facts: Mapping[str, Any], signs: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -70,7 +81,7 @@ def _number(sign: Mapping[str, Any]) -> str:
 def _not_assessed(sign: Mapping[str, Any]) -> str:
     why = plain(sign.get("why_not") or "")
     if not why:
-        return t("not assessed (needs T2 or FLAIR)")
+        return t("not assessed (needs FLAIR)")
     return t("not assessed: {why}", why=said(why))
 
 
@@ -80,6 +91,11 @@ def _around(sign: Mapping[str, Any], entries: Sequence[Entry]) -> str:
         return _not_assessed(sign)
     near = [e for e in entries if "no edema: not met" in str(e.row.get("criteria", ""))]
     if not near:
+        words = [str(e.row.get("criteria", "")) for e in entries]
+        open_ = sum("no edema: not assessed" in text for text in words)
+        if open_:
+            return t("none seen around {seen} findings, by software on FLAIR; not told at {open}",
+                     seen=len(words) - open_, open=open_)  # fmt: skip
         return t("none seen around the findings, by software on FLAIR")
     names = ", ".join(said(plain(entry.name)) for entry in near)
     return t("suspected around {names}, for the reader to judge", names=names)

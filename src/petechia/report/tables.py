@@ -8,6 +8,7 @@ from typing import Any
 from petechia.report.data import ReportData, number
 from petechia.report.findings import Entry
 from petechia.report.language import said, t
+from petechia.report.signs import image_rows
 from petechia.report.wording import (
     PHASES,
     STATUSES,
@@ -117,6 +118,7 @@ def protocol_rows(data: ReportData) -> list[Row]:
         ("Read from", _source(source)),
     ]
     rows = [(t(name), value) for name, value in rows]
+    rows += image_rows(data)
     return rows + [(t("Note on reading"), said(plain(note))) for note in source.get("notes") or ()]
 
 

@@ -11,8 +11,14 @@ from petechia.anatomy.signs.hyperintensities import bright_white_matter, load_of
 from petechia.anatomy.signs.lacunes import find_lacunes
 from petechia.anatomy.signs.normal import over_white_matter
 from petechia.anatomy.signs.places import Places
-from petechia.anatomy.signs.read import between, deep, periventricular, read_flair, read_spaces
-from petechia.anatomy.signs.spaces import fullest, why_not
+from petechia.anatomy.signs.read import (
+    NAMES,
+    between,
+    deep,
+    nothing_read,
+    periventricular,
+    read_flair,
+)
 from petechia.anatomy.sites import label_of
 from petechia.core.grid import Grid
 from petechia.core.morphology import distance_inside_mm
@@ -186,25 +192,6 @@ def test_a_rimmed_cavity_is_a_lacune_and_a_ventricle_is_none(places):
     assert find_lacunes(seen, places, bright.ventricles, solid) == []  # no fluid in it
 
 
-def test_large_voxels_are_not_counted_and_say_so(places):
-    assert why_not(Grid((9, 9, 9), np.diag([0.5, 0.5, 5.0, 1.0]))) == ""
-    assert "too large" in why_not(GRID)
-    assert "too thick" in why_not(Grid((9, 9, 9), np.diag([0.5, 0.5, 7.0, 1.0])))
-    told = read_spaces(over_white_matter(flair(), places), places, None)
-    assert {sign.state for sign in told.values()} == {"not_assessed"}
-
-
-def test_the_fullest_slice_of_one_side_is_counted():
-    grid = Grid((20, 20, 6), np.diag([0.7, 0.7, 4.0, 1.0]))
-    found, left = np.zeros(grid.shape, dtype=bool), np.zeros(grid.shape, dtype=bool)
-    left[:10] = True
-    found[[1, 3, 5, 7], 2, 1] = True  # four left in one slice
-    found[12:18:2, 4, 1] = True  # three right
-    found[[1, 5], 9, 3] = True
-    assert fullest(found, left, grid, 4.0) == 4
-    assert fullest(np.zeros_like(found), left, grid, 4.0) == 0
-
-
 def test_fluid_agrees_only_where_it_lies():
     fluid = (ball((-12, 0, 0), 9) | ball((12, 10, 5), 8)).astype(np.float32)
     rng = np.random.default_rng(2)
@@ -217,6 +204,16 @@ def test_fluid_agrees_only_where_it_lies():
     bright = fluid_agreement(fluid, BRAIN, GRID, 200 - image, GRID, np.eye(4), True)
     assert bright == pytest.approx(own, abs=0.01)
     assert np.isnan(fluid_agreement(0 * fluid, BRAIN, GRID, image, GRID, np.eye(4), False))
+
+
+def test_what_is_never_read_says_why():
+    """Numbers that were far from the truth are not shown, and no effusion is claimed or denied."""
+    told = nothing_read("the exam has no FLAIR")
+    assert set(told) == set(NAMES)
+    assert {s.state for s in told.values()} == {"not_assessed"}
+    assert "far from the truth" in told["basal_ganglia_pvs"].why
+    assert "does not read it" in told["sulcal_effusion"].why
+    assert told["edema"].why == "the exam has no FLAIR"
 
 
 def test_width_is_of_the_largest_slice():

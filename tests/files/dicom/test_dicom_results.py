@@ -50,6 +50,45 @@ SUMMARY = {
     "settings": {"slab_mm": 9.0},
     "operating_point": {"name": "balanced", "threshold": 0.5},
     "model": {"says": "Not validated on people."},
+    "signs": {
+        "says": "Not validated on real scans.",
+        "files": {"FLAIR": "series 7 (FLAIR, 1 x 1 x 1 mm)"},
+        "volumes": {"hyperintensity_ml": 7.25, "deep_ml": 2.5},
+        "signs": {
+            "fazekas_periventricular": {
+                "state": "unsure",
+                "low": 1,
+                "high": 2,
+                "measure": "5 mm",
+                "scans": "FLAIR",
+                "why_not": "",
+            },
+            "lacunes": {
+                "state": "yes",
+                "low": 2,
+                "high": None,
+                "measure": "3, of 3, 4, 8 mm",
+                "scans": "FLAIR",
+                "why_not": "",
+            },
+            "edema": {
+                "state": "no",
+                "low": 0,
+                "high": 0,
+                "measure": "no patch",
+                "scans": "FLAIR",
+                "why_not": "",
+            },
+            "sulcal_effusion": {
+                "state": "not_assessed",
+                "low": None,
+                "high": None,
+                "measure": "",
+                "scans": "",
+                "why_not": "software does not read it",
+            },
+        },
+    },
 }
 pytestmark = pytest.mark.xdist_group("dicom-results")
 VALIDATOR = shutil.which("dciodvfy")
@@ -242,12 +281,33 @@ def test_the_report_says_what_the_table_says(written):
         c for c in content(dataset)
         if c.get("ConceptNameCodeSequence") and c.ConceptNameCodeSequence[0].CodeValue == "125007"
     ]  # fmt: skip
+    signs = groups[1 : 1 + len(SUMMARY["signs"]["signs"])]
+    groups = [groups[0], *groups[1 + len(signs) :]]
     assert len(groups) == 1 + len(FINDINGS)
     counts = [m.MeasuredValueSequence[0] for m in named(groups[0], "N_MICROBLEEDS")]
     assert [c.NumericValue for c in counts] == [1]
     said = " ".join(c.get("TextValue", "") for c in content(dataset))
     assert "Research use only" in said
     assert "Not validated on people" in said
+    told = {named(g, "121071")[0].ConceptCodeSequence[0].CodeValue: g for g in signs}
+    state = {k: named(g, "SIGN_STATE")[0].ConceptCodeSequence[0] for k, g in told.items()}
+    assert {k: v.CodeValue for k, v in state.items()} == {
+        "WMH_PV": "UNSURE", "LACUNES": "373066001", "EDEMA_PATCHES": "373067005",
+        "SULCAL_EFFUSION": "NOT_ASSESSED",
+    }  # fmt: skip
+
+    def number(sign, code):
+        items = named(told[sign], code)
+        return float(items[0].MeasuredValueSequence[0].NumericValue) if items else None
+
+    assert [number("WMH_PV", c) for c in ("SIGN_LEAST", "SIGN_MOST")] == [1, 2]
+    assert number("WMH_PV", "WMH_VOLUME") == 7.25
+    # that there are no more lacunes is never claimed
+    assert [number("LACUNES", c) for c in ("SIGN_LEAST", "SIGN_MOST")] == [2, None]
+    assert number("SULCAL_EFFUSION", "SIGN_LEAST") is None
+    words = " ".join(c.get("TextValue", "") for c in content(told["LACUNES"]))
+    for said_of_it in ("Not validated on real scans", "series 7", "of 3, 4, 8 mm", "Research use"):
+        assert said_of_it in words
     columns = {
         "118565006": ("volume_mm3", "mm3"), "81827009": ("diameter_mm", "mm"),
         "MOMENT": ("moment_ppm_mm3", "[ppm].mm3"), "126396": ("chi_mean_ppm", "[ppm]"),

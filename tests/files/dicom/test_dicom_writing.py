@@ -1,5 +1,7 @@
 """What is written is what is read, in every vendor's way."""
 
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ from petechia.core.grid import Grid
 from petechia.core.units import wrap
 from petechia.errors import ParameterError
 from petechia.files.dicom.find import find_dicom_scans
-from petechia.files.dicom.write import DicomStyle, write_dicom
+from petechia.files.dicom.write import SEQUENCES, DicomStyle, write_dicom
 from petechia.files.scan import Header
 
 HEADER = Header(acquisition_type="3D", slice_thickness_mm=1.5, tr_s=0.03, flip_deg=15.0)
@@ -88,3 +90,27 @@ def test_magnitude_alone(tmp_path, echoes):
 def test_unknown_ways_are_refused(change, says):
     with pytest.raises(ParameterError, match=says):
         DicomStyle(**change)
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="no dciodvfy")
+@pytest.mark.parametrize("form", ["classic", "enhanced"])
+@pytest.mark.parametrize("vendor", ["siemens", "ge", "philips"])
+def test_the_validator_finds_no_error_in_what_is_written(tmp_path, form, vendor):
+    """Every kind of sequence, one file of each part."""
+    grid = Grid((6, 5, 3), np.diag([2.0, 2.0, 3.0, 1.0]))
+    rng = np.random.default_rng(1)
+    two = Echoes(
+        magnitude=rng.uniform(1, 900, (2, *grid.shape)).astype(np.float32),
+        phase_rad=rng.uniform(-3, 3, (2, *grid.shape)).astype(np.float32),
+        te_s=(0.005, 0.02), b0_t=3.0, grid=grid,
+    )  # fmt: skip
+    one = replace(two, magnitude=two.magnitude[:1], phase_rad=None, te_s=(0.1,), phase_te_s=())
+    style = DicomStyle(form=form, vendor=vendor)
+    for n, kind in enumerate(SEQUENCES):
+        header = Header(acquisition_type="2D" if kind == "FLAIR" else "3D", tr_s=1, flip_deg=15.0)
+        echoes = two if kind == "GRE" else one
+        files = write_dicom(tmp_path, echoes, header, style, series=10 * n, kind=kind)
+        for path in {path.name.split("_")[1]: path for path in files}.values():
+            done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
+            errors = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+            assert errors == [], (kind, path.name)

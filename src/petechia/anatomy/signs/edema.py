@@ -9,6 +9,7 @@ from scipy import ndimage
 from petechia.anatomy.signs.hyperintensities import Bright, widest_mm
 from petechia.anatomy.signs.normal import Normal
 from petechia.anatomy.signs.places import LOBES, WHITE, Places
+from petechia.core.grid import Grid
 from petechia.core.morphology import Mask, dilate_mm, erode_mm, label_26
 
 Volume = npt.NDArray[np.float32]
@@ -74,11 +75,8 @@ def find_edema(
     """
     p = params or EdemaParams()
     grid = places.grid
-    cortex = max(flair.grey, 1.0)
-    level = cortex + max(p.least, p.least_spreads * flair.spread)
     allowed = places.brain & places.at(*LOBES, *WHITE) & (places.depth_mm > 2.0)
-    smooth = ndimage.gaussian_filter(flair.ratio, 1.0 / grid.spacing_mm)
-    hot = allowed & (smooth > level) & (bright.away_mm > 5.0)
+    hot = allowed & above_cortex(flair, grid, p) & (bright.away_mm > 5.0)
     core = erode_mm(hot, grid, p.core_mm)
     labels, _ = label_26(dilate_mm(core, grid, p.core_mm + 1.5) & hot)
     found, mask = [], np.zeros_like(hot)
@@ -89,6 +87,14 @@ def find_edema(
             found.append(patch)
             mask[box] |= here
     return found, mask
+
+
+def above_cortex(flair: Normal, grid: Grid, params: EdemaParams | None = None) -> Mask:
+    """Return where a FLAIR is clearly brighter than cortex: edema, hyperintensity, whatever."""
+    p = params or EdemaParams()
+    level = max(flair.grey, 1.0) + max(p.least, p.least_spreads * flair.spread)
+    smooth = ndimage.gaussian_filter(flair.ratio, 1.0 / grid.spacing_mm)
+    return np.asarray(smooth > level)
 
 
 def _judged(

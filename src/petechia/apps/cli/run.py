@@ -16,7 +16,7 @@ from petechia.errors import FileError, OutputError, ParameterError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from petechia.files.scan import ScanRef
+    from petechia.files.scan import ScanRef, SeriesImage
     from petechia.pipeline.run import Outcome
 
 
@@ -43,10 +43,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--calibration", metavar="FILE", help="probabilities and thresholds of your own site")
     add("--mask", type=Path, metavar="FILE", help="your own brain mask, on the scan's grid")
     add("--field", type=Path, metavar="FILE", help="your own total field (ppm, or Hz by sidecar)")
-    add("--ct", type=Path, metavar="PATH", help="CT of the head: NIfTI in HU, or DICOM folder")
-    add("--flair", type=Path, metavar="FILE", help="FLAIR of the same session, as NIfTI")
-    add("--t2w", type=Path, metavar="FILE", help="T2w likewise")
-    add("--t1w", type=Path, metavar="FILE", help="T1w likewise")
+    which = "NIfTI, DICOM folder, number of a series of INPUT, or 'none' (found by itself)"
+    add("--flair", metavar="WHICH", help=f"FLAIR of the same session: {which}")
+    add("--t2w", metavar="WHICH", help="T2w likewise")
+    add("--t1w", metavar="WHICH", help="T1w likewise")
+    add("--ct", metavar="WHICH", help="CT of the head likewise, NIfTI in HU")
     add("--clinical", type=Path, metavar="FILE", help="clinical facts: .json, or .tsv of a cohort")
     add("--language", choices=["en", "zh"], default="en", help="of the report: en or zh (en)")
     add("--steps", action=LIST, metavar="STEP", help="only these steps and what they need")
@@ -143,7 +144,7 @@ PLACES = (
 def _make_absolute(args: argparse.Namespace) -> None:
     for name in PLACES:
         place = getattr(args, name)
-        if place is not None:
+        if place is not None and not (name in OTHERS and _no_place(place)):
             setattr(args, name, type(place)(Path(place).absolute()))
     for name in ("mag", "phase"):
         given = items(getattr(args, name))
@@ -292,26 +293,66 @@ OTHERS = {
 """Scans of another kind that words name, and how several are given."""
 
 
+NONE = "none"
+"""What is said of an image that is not to be used."""
+
+
 def _with_others(args: argparse.Namespace, refs: list["ScanRef"]) -> list["ScanRef"]:
-    """Return the scan with the other scans that the words name beside it."""
+    """Return the scans with the other images that the words name beside them, or without any."""
     from dataclasses import replace
 
     named = {name: getattr(args, name) for name in OTHERS if getattr(args, name) is not None}
-    for name, path in named.items():
-        where = f"--{name} {path}"
-        if not path.exists() or (name != "ct" and not path.is_file()):
-            what = "no such file or folder" if name == "ct" else "no such file"
-            raise FileError(what, where=where, mend="Check the path.")
-        if len(refs) > 1:
-            told = name.upper() if name != "t1w" and name != "t2w" else name.capitalize()
+    for name, word in named.items():
+        told = name.upper() if name in ("ct", "flair") else name.capitalize()
+        if len(refs) > 1 and not _no_place(word):
             raise ParameterError(
                 f"one {told} for {len(refs)} scans",
-                where=where,
+                where=f"--{name} {word}",
                 mend=f"Choose one scan, or {OTHERS[name]}.",
             )
-    if not named:
-        return refs
-    return [replace(refs[0], beside=replace(refs[0].beside, **named))]
+        image = _named_image(args, refs, name, told, word)
+        what = "none" if image is None else image.name
+        for n, ref in enumerate(refs):
+            chosen = [pair for pair in ref.beside.chosen if pair[0] != told]
+            chosen.append((told, f"{what}: as asked"))
+            taken: dict[str, Any] = {name: image}
+            beside = replace(ref.beside, **taken, chosen=tuple(chosen))
+            refs[n] = replace(ref, beside=beside)
+    return refs
+
+
+def _no_place(word: str) -> bool:
+    """Whether a word is 'none' or a number, and no path."""
+    return word == NONE or (word.isdigit() and not Path(word).exists())
+
+
+def _named_image(
+    args: argparse.Namespace, refs: list["ScanRef"], name: str, kind: str, word: str
+) -> "Path | SeriesImage | None":
+    """Return the image that a word names: a file, a series, or none."""
+    from petechia.files.nifti import is_nifti
+
+    if word == NONE:
+        return None
+    where = f"--{name} {word}"
+    if _no_place(word):
+        if refs[0].kind != "DICOM":
+            raise ParameterError(
+                f"number of a series for a {refs[0].kind} input",
+                where=where,
+                mend="Only DICOM has series: name the file.",
+            )
+        from petechia.files.dicom.companions import series_at
+
+        return series_at(args.input, kind, int(word))
+    path = Path(word)
+    if not path.exists():
+        raise FileError("no such file or folder", where=where, mend="Check the path.")
+    if name == "ct" or (path.is_file() and is_nifti(path.name)):
+        return path
+    from petechia.files.dicom.companions import series_at
+
+    return series_at(path, kind)
 
 
 def named_scan(args: argparse.Namespace) -> "ScanRef":
@@ -331,6 +372,10 @@ def named_scan(args: argparse.Namespace) -> "ScanRef":
 def _dry(refs: list["ScanRef"], stages: list[str]) -> int:
     for ref in refs:
         print(f"{ref.name.prefix}  {ref.kind}  {len(ref.paths)} files")
+        for kind, which in ref.beside.chosen:
+            print(f"    beside it, {kind}: {which}")
+        for text in ref.beside.left:
+            print(f"    {text}")
     print(f"{len(refs)} scans; stages: {', '.join(stages)}; nothing was run")
     return 0
 

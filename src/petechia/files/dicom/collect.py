@@ -21,6 +21,7 @@ MR_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.4.1",  # enhanced MR
     "1.2.840.10008.5.1.4.1.1.4.4",  # legacy converted enhanced MR
 }
+CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
 STANDARD = "1.2.840.10008."
 """Classes outside it are vendors' own and may be images."""
 
@@ -37,6 +38,10 @@ class Collected:
         DICOM files that cannot be parsed: name, and what is wrong.
     modalities : Counter
         Images of other modalities than MR.
+    ct : list of (file, person, header)
+        Classic CT images, which may be of a CT of the same head.
+    person : str
+        A fingerprint of who is on the MR images, '' when no header says.
     n_copies, n_junk, n_no_image : int
         Files that repeat an instance, are no DICOM, are DICOM but no MR image.
     """
@@ -44,20 +49,29 @@ class Collected:
     frames: list[Frame] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
     modalities: Counter[str] = field(default_factory=Counter)
+    ct: list[tuple[str, str, Dataset]] = field(default_factory=list)
+    person: str = ""
     n_copies: int = 0
     n_junk: int = 0
     n_no_image: int = 0
 
 
-def collect(box: Box) -> Collected:
+def collect(box: Box, found: Collected | None = None) -> Collected:
     """Read the headers of everything in `box`.
+
+    Parameters
+    ----------
+    box : Box
+        Folder, file or zip.
+    found : Collected, optional
+        Filled with what is found; a new one without it.
 
     Raises
     ------
     FileError
         More than one patient; or no readable MR image at all, with the reason.
     """
-    found = Collected()
+    found = Collected() if found is None else found
     people: Counter[str] = Counter()
     seen: dict[str, str] = {}
     with box.opened() as opened, quietly():
@@ -76,6 +90,7 @@ def collect(box: Box) -> Collected:
                 people[person] += 1
                 _add(frames, name, found, seen)
     _require_one_patient(people, box.place)
+    found.person = next((who for who in people if who), "")
     if not found.frames:
         raise _nothing(found, box.place)
     log.info("%d frames in %d files", len(found.frames), len({f.file for f in found.frames}))
@@ -109,6 +124,8 @@ def _is_wanted(dataset: Dataset, name: str, found: Collected) -> bool:
         return False
     if modality != "MR" and kind not in MR_CLASSES:
         found.modalities[modality or "unknown"] += 1
+        if modality == "CT" and kind == CT_CLASS:
+            found.ct.append((name, _person(dataset), dataset))
         return False
     return True
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from petechia.errors import FileError
 from petechia.files.dicom.archive import Box
 from petechia.files.dicom.collect import Collected, collect
+from petechia.files.dicom.companions import Series, beside_scan
 from petechia.files.dicom.frames import Frame
 from petechia.files.dicom.kinds import WEIGHTED
 from petechia.files.dicom.pair import Plan, plans_of
@@ -46,20 +47,23 @@ def find_dicom_scans(
     place = Path(place)
     box = Box(place)
     found = collect(box)
-    frames, notes = _fit_for_scans(found, place)
+    frames, notes = _fit_for_scans(found, place), list[str]()
+    kept = {(f.series, f.aside) for f in frames}
     with box.opened() as opened:
         pixels = Pixels(opened)
         plans, left = plans_of(volumes_of(frames), partial(same_pixels, pixels))
-    notes += left
     if found.n_copies:
         notes.append(f"{found.n_copies} copies of the same images dropped")
     log.info("%d scans", len(plans))
+    beside = [beside_scan(found, place, plan.volumes[0].first) for plan in plans]
+    # what lies beside a scan is told there
+    told = {source.number for one in beside for source in one.sources if isinstance(source, Series)}
+    notes += [*left, *_left_aside(found, kept, told)]
     plans = [replace(plan, notes=(*plan.notes, *notes)) for plan in plans]
-    if len(plans) == 1:
-        return [_reference(place, plans[0], subject, None, found, phase_scale)]
+    runs = [None] if len(plans) == 1 else range(1, len(plans) + 1)
     return [
-        _reference(place, plan, subject, run, found, phase_scale)
-        for run, plan in enumerate(plans, start=1)
+        replace(_reference(place, plan, subject, run, found, phase_scale), beside=others)
+        for plan, run, others in zip(plans, runs, beside, strict=True)
     ]
 
 
@@ -92,29 +96,48 @@ def _reference(
     )
 
 
-def _fit_for_scans(found: Collected, place: Path) -> tuple[list[Frame], list[str]]:
-    """Return the frames that can make up a scan, and notes on the series left aside.
+def _fit_for_scans(found: Collected, place: Path) -> list[Frame]:
+    """Return the frames that can make up a scan.
 
     The scanner's own SWI counts only when there is no plain magnitude, images marked as
     derived only when there are no others.
     """
-    fit = [f for f in found.frames if f.aside is None]
+    fast = _weighted_by_t1(found.frames)
+    fit = [f for f in found.frames if f.aside is None and f.series not in fast]
+    if not any(f.part != "phase" for f in fit):
+        fit = [f for f in found.frames if f.aside is None]
     if not any(f.part != "phase" for f in fit):
         fit += [f for f in found.frames if f.aside == WEIGHTED]
     if not fit:
         fit = [f for f in found.frames if f.aside == "derived image"]
-    kept = {(f.series, f.aside) for f in fit}
-    left: dict[tuple[int, str], int] = defaultdict(int)
-    for frame in found.frames:
-        if (frame.series, frame.aside) not in kept and frame.aside is not None:
-            left[(frame.series_number, frame.aside)] += 1
-    notes = [f"series {n} left aside: {why}" for n, why in sorted(left)]
-    for modality, n in sorted(found.modalities.items()):
-        notes.append(f"{n} images of modality {modality} left aside")
     if not fit:
         raise FileError(
-            "no gradient-echo magnitude or phase: " + "; ".join(notes[:10]),
+            "no gradient-echo magnitude or phase: "
+            + "; ".join(_left_aside(found, set(), set())[:10]),
             where=str(place),
             mend="Give the T2*, SWI or QSM series with its original magnitude (and phase).",
         )
-    return fit, notes
+    return fit
+
+
+def _weighted_by_t1(frames: list[Frame]) -> set[str]:
+    """Return gradient echoes that are T1w: of one echo, whose phase nobody kept."""
+    kept = {f.te_ms for f in frames if f.part != "mag"}
+    times: dict[str, set[float | None]] = defaultdict(set)
+    for frame in frames:
+        if frame.aside is None and frame.contrast == "T1w":
+            times[frame.series].add(frame.te_ms)
+    return {series for series, te in times.items() if len(te) == 1 and not te & kept}
+
+
+def _left_aside(found: Collected, kept: set[tuple[str, str | None]], told: set[int]) -> list[str]:
+    """Return notes on the series that are no part of a scan, but for those told elsewhere."""
+    left = {
+        (f.series_number, f.aside)
+        for f in found.frames
+        if f.aside is not None and (f.series, f.aside) not in kept and f.series_number not in told
+    }
+    notes = [f"series {n} left aside: {why}" for n, why in sorted(left)]
+    for modality, n in sorted(found.modalities.items()):
+        notes.append(f"{n} images of modality {modality} left aside")
+    return notes

@@ -13,6 +13,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from petechia.core.units import GAMMA_HZ_PER_T
+from petechia.files.dicom.contrasts import agent_of, contrast_of
 from petechia.files.dicom.kinds import part_of, why_aside
 
 Vector = tuple[float, ...]
@@ -82,6 +83,10 @@ class Frame:
         What is wrong with the file.
     coil : str
         Receive coil, or element of one, that the header names; empty where it names none.
+    contrast : str or None
+        'FLAIR', 'T2w' or 'T1w', when the header says that it is one of them.
+    agent : bool
+        Whether it was taken after a contrast agent.
     """
 
     file: str
@@ -114,6 +119,8 @@ class Frame:
     fault: str | None
     facts: Facts
     coil: str = ""
+    contrast: str | None = None
+    agent: bool = False
 
 
 class Lookup:
@@ -252,6 +259,8 @@ def _frame(look: Lookup, root: Dataset, file: str, index: int, fault: str | None
         fault=fault,
         facts=facts_of(look),
         coil=coil_of(look),
+        contrast=contrast_of(look),
+        agent=agent_of(look),
     )
 
 

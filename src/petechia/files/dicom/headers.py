@@ -26,7 +26,9 @@ KEYWORDS = (
     "RepetitionTime", "FlipAngle", "PixelBandwidth", "SequenceName", "PulseSequenceName",
     "ScanningSequence", "EchoPulseSequence", "EchoPlanarPulseSequence", "InversionRecovery",
     "TimeOfFlightContrast", "AngioFlag", "PhaseContrast", "PatientID", "PatientName",
-    "ReceiveCoilName", "MultiCoilElementName",
+    "ReceiveCoilName", "MultiCoilElementName", "AcquisitionContrast", "InversionTime",
+    "InversionTimes", "SequenceVariant", "ContrastBolusAgent", "ContrastBolusAgentSequence",
+    "BodyPartExamined", "ConvolutionKernel",
     *FUNCTIONAL_GROUPS,
 )  # fmt: skip
 # GE's raw data type; Philips's scale slope and image type; Siemens's image type and coil; and who

@@ -5,8 +5,8 @@ its rescale, and magnitude with a private scale slope; GE real and imaginary par
 alternates between the slices of a 3D scan, with the phase of the other handedness.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,13 @@ from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.core.units import wrap
 from petechia.errors import ParameterError
+from petechia.files.dicom.enhanced import (
+    PLAIN,
+    describe,
+    filled,
+    frame_content,
+    shared_by_frames,
+)
 from petechia.files.scan import Header
 from petechia.files.writing import make_folder, output_error
 
@@ -80,6 +87,54 @@ class DicomStyle:
         return self.handedness or HANDEDNESS[self.vendor]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequencing:
+    """What kind of image a series is, in the words of its header.
+
+    Attributes
+    ----------
+    codes, variant : tuple of str
+        ScanningSequence and SequenceVariant of classic images; `philips` where that vendor's
+        differ.
+    contrast, echo : str
+        AcquisitionContrast and EchoPulseSequence of enhanced images.
+    inverted : bool
+        Whether an inversion comes first.
+    names : mapping of str to str
+        What vendors' protocols call it.
+    """
+
+    codes: tuple[str, ...] = ("GR",)
+    variant: tuple[str, ...] = ("SP",)
+    philips: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    contrast: str = "T2_STAR"
+    echo: str = "GRADIENT"
+    inverted: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+SEQUENCES: Mapping[str, Sequencing] = {
+    "GRE": Sequencing(),
+    "FLAIR": Sequencing(
+        codes=("SE", "IR"), variant=("SK", "SP", "MP"), philips=(("IR",), ("SK",)),
+        contrast="FLUID_ATTENUATED", echo="SPIN", inverted=True,
+        names={"siemens": "t2_tirm_tra_dark-fluid", "ge": "Ax T2 FLAIR", "philips": "FLAIR_longTR"},
+    ),
+    "T2w": Sequencing(
+        codes=("SE",), variant=("SK", "SP", "OSP"), contrast="T2", echo="SPIN",
+        names={"siemens": "t2_tse_tra", "ge": "Ax T2 FSE", "philips": "T2W_TSE"},
+    ),
+    "T1w": Sequencing(
+        codes=("GR", "IR"), variant=("SK", "SP", "MP"), philips=(("GR",), ("MP",)), contrast="T1",
+        inverted=True,
+        names={"siemens": "t1_mprage_sag", "ge": "Sag BRAVO", "philips": "T1_3D_TFE"},
+    ),
+}  # fmt: skip
+"""Gradient echo, and what is taken beside it."""
+T1_INVERSION_S = 0.9
+"""Of a T1w by prepared gradient echoes."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """Stored values of all echoes of one part, and how they become numbers."""
@@ -91,7 +146,15 @@ class _Part:
 
 
 def write_dicom(
-    folder: Path, echoes: Echoes, header: Header, style: DicomStyle, *, series: int = 1
+    folder: Path,
+    echoes: Echoes,
+    header: Header,
+    style: DicomStyle,
+    *,
+    series: int = 1,
+    kind: str = "GRE",
+    ti_s: float = T1_INVERSION_S,
+    study: str | None = None,
 ) -> list[Path]:
     """Write one scan; return its files.
 
@@ -107,6 +170,12 @@ def write_dicom(
         Classic or enhanced, and whose.
     series : int
         Number of its first series; each part has one of its own.
+    kind : str
+        Of `SEQUENCES`.
+    ti_s : float
+        Inversion time, where `kind` has one [s].
+    study : str, optional
+        As `study_of` tells it of another scan, whose study and frame of reference it shares.
 
     Raises
     ------
@@ -123,10 +192,9 @@ def write_dicom(
         )
     make_folder(folder)
     written = []
-    # another scan of the same name must not have the same UIDs
-    study = f"{folder.name} {sha256(echoes.magnitude[0].tobytes()).hexdigest()}"
+    study = study_of(folder, echoes) if study is None else study
     for n, part in enumerate(_parts(echoes, style)):
-        say = _Sayer(echoes, header, style, part, series + n, study)
+        say = _Sayer(echoes, header, style, part, series + n, study, kind, ti_s)
         images = say.enhanced() if style.form == "enhanced" else say.classic()
         for name, dataset in images:
             path = folder / f"{series + n:03d}_{part.letter}_{name}.dcm"
@@ -136,6 +204,11 @@ def write_dicom(
                 raise output_error(error, path) from error
             written.append(path)
     return written
+
+
+def study_of(folder: Path, echoes: Echoes) -> str:
+    """Return what the identifiers of a scan's study are made from: its name and its content."""
+    return f"{folder.name} {sha256(echoes.magnitude[0].tobytes()).hexdigest()}"
 
 
 def _parts(echoes: Echoes, style: DicomStyle) -> Iterator[_Part]:
@@ -176,6 +249,21 @@ class _Sayer:
     part: _Part
     series: int
     study: str
+    kind: str = "GRE"
+    ti_s: float = T1_INVERSION_S
+
+    @property
+    def sequence(self) -> Sequencing:
+        return SEQUENCES[self.kind]
+
+    @property
+    def sequence_name(self) -> str:
+        siemens = {"GRE": "*fl3d", "FLAIR": "*tir2d1", "T2w": "*tse2d1", "T1w": "*tfl3d1"}
+        return siemens[self.kind] if self.style.vendor == "siemens" else self.kind.lower()
+
+    @property
+    def description(self) -> str:
+        return self.sequence.names.get(self.style.vendor, "gre")
 
     @property
     def grid(self) -> Grid:
@@ -190,8 +278,14 @@ class _Sayer:
                 ds.InstanceNumber, ds.AcquisitionNumber = e * self.grid.shape[2] + k + 1, 1
                 ds.EchoTime, ds.EchoNumbers = round(te_s * 1000, 6), e + 1
                 self._timing(ds)
-                ds.SequenceName = {"siemens": "*fl3d"}.get(self.style.vendor, "gre")
-                ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions = "GR", "SP", ""
+                ds.SequenceName = "gre" if self._plain else self.sequence_name
+                codes, variant = self.sequence.codes, self.sequence.variant
+                if self.style.vendor == "philips" and self.sequence.philips:
+                    codes, variant = self.sequence.philips
+                ds.ScanningSequence, ds.SequenceVariant = list(codes), list(variant)
+                ds.ScanOptions = ""
+                if "IR" in codes or (self.sequence.inverted and self.style.vendor == "ge"):
+                    ds.InversionTime = round(self.ti_s * 1000, 3)
                 ds.AcquisitionDate, ds.AcquisitionTime = DAY, self._clock
                 self._place(ds, k)
                 self._orientation(ds)
@@ -208,16 +302,24 @@ class _Sayer:
     def enhanced(self) -> Iterator[tuple[str, FileDataset]]:
         """Yield one file with every echo and slice."""
         ds = self._common(EnhancedMRImageStorage, "0")
-        ds.ImageType, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", "T2_STAR", "NONE"], 1
-        ds.PulseSequenceName, ds.EchoPulseSequence = "gre", "GRADIENT"
+        ds.ImageType = ["ORIGINAL", "PRIMARY", self.sequence.contrast, "NONE"]
+        ds.InstanceNumber = 1
+        ds.PulseSequenceName = "gre" if self.kind == "GRE" else self.sequence_name
+        ds.EchoPulseSequence = self.sequence.echo
+        component = COMPONENTS[self.part.letter]
+        describe(ds, self.sequence, component, self._clock, self._uid("dimensions"))
         ds.AcquisitionDateTime = DAY + self._clock
         shared = Dataset()
         shared.MRTimingAndRelatedParametersSequence = Sequence([self._timing(Dataset())])
         shared.PlaneOrientationSequence = Sequence([self._orientation(Dataset())])
         shared.PixelMeasuresSequence = Sequence([self._measures(Dataset())])
+        flat = self.header.acquisition_type == "2D"
+        shared_by_frames(shared, self.sequence, self.echoes, self.ti_s, flat)
         ds.SharedFunctionalGroupsSequence = Sequence([shared])
         groups = [
-            self._frame(te_s, k) for te_s in self.echoes.te_s for k in range(self.grid.shape[2])
+            self._frame(echo, k)
+            for echo in range(len(self.echoes.te_s))
+            for k in range(self.grid.shape[2])
         ]
         ds.PerFrameFunctionalGroupsSequence = Sequence(groups)
         ds.NumberOfFrames = len(groups)
@@ -225,12 +327,14 @@ class _Sayer:
         self._pixels(ds, self.part.stored.transpose(0, 3, 2, 1), turned=True)
         yield "all", ds
 
-    def _frame(self, te_s: float, k: int) -> Dataset:
-        group, kind, echo = Dataset(), Dataset(), Dataset()
-        echo.EffectiveEchoTime = round(te_s * 1000, 6)
-        group.MREchoSequence = Sequence([echo])
+    def _frame(self, e: int, k: int) -> Dataset:
+        group, kind = Dataset(), filled(**PLAIN)
+        te_ms = round(self.echoes.te_s[e] * 1000, 6)
+        group.MREchoSequence = Sequence([filled(EffectiveEchoTime=te_ms)])
+        group.FrameContentSequence = Sequence([frame_content(DAY + self._clock, e, k)])
         group.PlanePositionSequence = Sequence([self._place(Dataset(), k)])
-        kind.FrameType = ["ORIGINAL", "PRIMARY", "T2_STAR", "NONE"]
+        kind.FrameType = ["ORIGINAL", "PRIMARY", self.sequence.contrast, "NONE"]
+        kind.AcquisitionContrast = self.sequence.contrast
         kind.ComplexImageComponent = COMPONENTS[self.part.letter]
         group.MRImageFrameTypeSequence = Sequence([kind])
         transform = Dataset()
@@ -244,6 +348,10 @@ class _Sayer:
             block = group.private_block(0x2005, "Philips MR Imaging DD 005", create=True)
             block.add_new(0x0F, "SQ", Sequence([inner]))
         return group
+
+    @property
+    def _plain(self) -> bool:
+        return self.kind == "GRE" and self.style.vendor != "siemens"
 
     @property
     def _clock(self) -> str:
@@ -268,7 +376,7 @@ class _Sayer:
         ds.StudyDate, ds.StudyTime, ds.StudyID, ds.ReferringPhysicianName = DAY, "080000", "1", ""
         ds.StudyInstanceUID, ds.FrameOfReferenceUID = self._uid("study"), self._uid("frame")
         ds.SeriesInstanceUID = self._uid(f"series {self.series} {self.part.letter}")
-        ds.SeriesNumber, ds.SeriesDescription = self.series, "gre"
+        ds.SeriesNumber, ds.SeriesDescription = self.series, self.description
         ds.MagneticFieldStrength = self.echoes.b0_t
         ds.MRAcquisitionType = self.header.acquisition_type or "3D"
         return ds

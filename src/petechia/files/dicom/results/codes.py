@@ -122,6 +122,42 @@ COUNTS: Mapping[str, Code] = MappingProxyType(
 )
 ASSESSABLE = own("ASSESSABLE", "Microbleeds assessable on this scan")
 
+SIGN_NAMES: Mapping[str, Code] = MappingProxyType(
+    {
+        "fazekas_periventricular": own(
+            "WMH_PV", "Periventricular white matter hyperintensity, grade 0 to 3"
+        ),
+        "fazekas_deep": own("WMH_DEEP", "Deep white matter hyperintensity, grade 0 to 3"),
+        "subcortical_spots": own("WMH_SPOTS", "Small subcortical hyperintensities"),
+        "lacunes": own("LACUNES", "Lacunes"),
+        "basal_ganglia_pvs": own("PVS_BG", "Perivascular spaces of the basal ganglia"),
+        "centrum_semiovale_pvs": own("PVS_CSO", "Perivascular spaces of the centrum semiovale"),
+        "edema": own("EDEMA_PATCHES", "Patches like vasogenic edema"),
+        "sulcal_effusion": own("SULCAL_EFFUSION", "Sulcal effusion"),
+    }
+)
+"""Signs on FLAIR; their grades are measured by rules of our own, so no scale's code fits."""
+STATE = own("SIGN_STATE", "Whether the sign was found")
+STATES: Mapping[str, Code] = MappingProxyType(
+    {
+        "yes": YES,
+        "no": NO,
+        "unsure": own("UNSURE", "Left open by the software"),
+        "not_assessed": own("NOT_ASSESSED", "Not assessed"),
+    }
+)
+LEAST = own("SIGN_LEAST", "Lowest grade or number that the measure may stand for")
+MOST = own("SIGN_MOST", "Highest grade or number that the measure may stand for")
+LOADS: Mapping[str, Code] = MappingProxyType(
+    {
+        "hyperintensity_ml": own("WMH_VOLUME", "Volume of white matter hyperintensity"),
+        "periventricular_ml": own("WMH_VOLUME_PV", "Volume of it near the ventricles"),
+        "deep_ml": own("WMH_VOLUME_DEEP", "Volume of it elsewhere"),
+    }
+)
+"""Volumes that a FLAIR gives."""
+ML, NUMBER = ucum("mL", "milliliter"), ucum("{number}", "number")
+
 MM, MM3 = ucum("mm", "millimeter"), ucum("mm3", "cubic millimeter")
 PPM, PPM_MM3 = ucum("[ppm]", "parts per million"), ucum("[ppm].mm3", "ppm mm3")
 PER_S = ucum("/s", "per second")

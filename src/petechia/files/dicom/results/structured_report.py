@@ -1,4 +1,4 @@
-"""Findings as a TID 1500 measurement report."""
+"""Findings, and signs on other images of the exam, as a TID 1500 measurement report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +30,7 @@ NUMBERS: tuple[tuple[str, Code, Code], ...] = (
 )
 """Columns of the table that become measurements: name, unit."""
 MEAN = codes.sct("373098007", "Mean")
+ASSESSED = ("yes", "no", "unsure")
 NOT_ASSESSABLE = "not_assessable"
 DISCLAIMER = (
     "Research use only. Not a medical device. Every finding needs review by a qualified reader "
@@ -63,6 +64,7 @@ def structured_report(
         referenced_series_instance_uid=origin.slices[0].SeriesInstanceUID
     )
     groups: list[Any] = [_counts(identity, told, summary)]
+    groups += _signs(identity, summary.get("signs") or {})
     groups += [_finding(identity, row, algorithm, source) for row in rows]
     device = sr.ObserverContext(
         observer_type=sr.CodedConcept("121007", "DCM", "Device"),
@@ -159,6 +161,54 @@ def _counts(
             sr.QualitativeEvaluation(codes.ASSESSABLE, codes.YES if can else codes.NO)
         ],
     )
+
+
+def _signs(
+    identity: Identity, told: Mapping[str, Any]
+) -> list[sr.MeasurementsAndQualitativeEvaluations]:
+    """Return what the exam's FLAIR shows: a group for each sign, those not assessed too.
+
+    How it was measured, on which images, or why not, stands among the algorithm's parameters:
+    the template has no other place for words.
+    """
+    groups = []
+    images = [str(name) for name in (told.get("files") or {}).values()]
+    for name, sign in (told.get("signs") or {}).items():
+        if name not in codes.SIGN_NAMES or sign["state"] not in codes.STATES:
+            continue
+        words = [DISCLAIMER, str(told.get("says") or ""), str(sign.get("measure") or "")]
+        words += [f"read on {', '.join(images)}"] if images and sign["state"] in ASSESSED else []
+        words += [f"not assessed: {sign['why_not']}"] if sign.get("why_not") else []
+        algorithm = sr.AlgorithmIdentification(
+            name=MODEL, version=__version__, parameters=[word for word in words if word]
+        )
+        bounds = ((codes.LEAST, sign.get("low")), (codes.MOST, sign.get("high")))
+        measured = [
+            sr.Measurement(code, int(value), codes.NUMBER)
+            for code, value in bounds
+            if value is not None
+        ]
+        if name == "fazekas_periventricular" and sign["state"] in ASSESSED:
+            measured += [
+                sr.Measurement(codes.LOADS[key], float(value), codes.ML)
+                for key, value in (told.get("volumes") or {}).items()
+                if key in codes.LOADS
+            ]
+        groups.append(
+            sr.MeasurementsAndQualitativeEvaluations(
+                tracking_identifier=sr.TrackingIdentifier(
+                    identity.uid("sign", name), codes.SIGN_NAMES[name].meaning
+                ),
+                finding_type=codes.SIGN_NAMES[name],
+                finding_sites=[sr.FindingSite(codes.BRAIN)],
+                algorithm_id=algorithm,
+                measurements=measured,
+                qualitative_evaluations=[
+                    sr.QualitativeEvaluation(codes.STATE, codes.STATES[sign["state"]])
+                ],
+            )
+        )
+    return groups
 
 
 def _finding(
