@@ -1,20 +1,23 @@
 """The regularised local field that explains what spheres of several sizes leave of the total."""
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
+from petechia.core.checks import require_between
 from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
 from petechia.core.grid import Grid
 from petechia.core.morphology import bounding_box
-from petechia.errors import ParameterError, UnfitError
-from petechia.phase.background.spheres import less_spherical_means
-from petechia.phase.images import Mask, Volume, checked_mask
-
-log = logging.getLogger(__name__)
+from petechia.phase.background.regularised import regularised
+from petechia.phase.background.spheres import (
+    checked_field,
+    least_radius,
+    less_spherical_means,
+    no_sphere,
+    require_order,
+)
+from petechia.phase.images import Mask, Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +53,7 @@ class VresharpParams:
         require_between(self.strength, 0.0, 10.0, f"{where}.strength", "1e-4 to 1e-2.")
         require_between(self.iterations, 1, 10_000, f"{where}.iterations", "20 to 60.")
         require_between(self.tolerance, 0.0, 0.9, f"{where}.tolerance", "0.005 is usual.")
-        if not 0 < self.radius_min_mm <= self.radius_max_mm:
-            raise ParameterError(
-                f"smallest radius {self.radius_min_mm} mm, largest {self.radius_max_mm} mm",
-                where=f"{where}.radius_min_mm",
-                mend="The smallest must be above 0 and at most the largest.",
-            )
+        require_order(self.radius_min_mm, self.radius_max_mm, where)
 
 
 def vresharp(
@@ -103,13 +101,11 @@ def vresharp(
        doi:10.1002/mrm.23000.
     """
     params = params or VresharpParams()
-    grid.require(field_ppm, "field_ppm")
-    require_finite(field_ppm, "field_ppm")
-    mask = checked_mask(mask, grid)
+    mask = checked_field(field_ppm, mask, grid)
     out, kept = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
     box = bounding_box(mask)
     near = grid.cut(box)
-    smallest = max(params.radius_min_mm, float(grid.spacing_mm.max()))
+    smallest = least_radius(params.radius_min_mm, grid)
     largest = max(params.radius_max_mm, smallest)
     wide = padded_grid(near, largest)
     radii = np.geomspace(largest, smallest, params.n_radii if largest > smallest else 1)
@@ -124,11 +120,7 @@ def vresharp(
         kernels.append(1 - kernel)
         kept[box] |= fits
     if not parts:
-        raise UnfitError(
-            f"no sphere of {smallest:g} mm fits into the mask of {int(mask.sum())} voxels",
-            where="vresharp",
-            mend="Give a larger mask, or a smaller radius_min_mm if voxels are smaller.",
-        )
+        raise no_sphere(smallest, mask, "vresharp", "radius_min_mm")
     size = float(np.sqrt(np.vdot(left, left) / kept.sum()))
     if size > 0:
         left /= np.float32(size)
@@ -156,26 +148,6 @@ def _solved(
             spectrum += rfft3(volume * part) * kernel
         return np.asarray(irfft3(spectrum, wide.shape), dtype=np.float32)
 
-    strength = np.float32(params.strength)
-    local = np.zeros_like(residual)
-    gradient = adjoint(residual)
-    first = size = float(np.vdot(gradient, gradient))
-    step = gradient.copy()
-    n = 0
-    while n < params.iterations and size > params.tolerance**2 * first:
-        n += 1
-        change = made(step)
-        curvature = float(np.vdot(change, change)) + params.strength * float(np.vdot(step, step))
-        length = np.float32(size / max(curvature, 1e-30))
-        local += length * step
-        change *= length
-        residual -= change
-        gradient = adjoint(residual)
-        gradient -= strength * local
-        before, size = size, float(np.vdot(gradient, gradient))
-        step *= np.float32(size / before)
-        step += gradient
-    log.info(
-        "V-RESHARP: %d steps, gradient %.2g of the first", n, np.sqrt(size / max(first, 1e-30))
+    return regularised(
+        residual, made, adjoint, params.strength, params.iterations, params.tolerance
     )
-    return local
