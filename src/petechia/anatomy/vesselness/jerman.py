@@ -76,8 +76,9 @@ def jerman(
     Notes
     -----
     The curvature along is not asked for, so that blobs score as tubes do: it marks what is
-    bright and round across, and a microbleed is that too. The largest curvature of the image
-    is its 99.9th percentile.
+    bright and round across, and a microbleed is that too. For :math:`l_{max}` the size of
+    the whole Hessian (root of the sum of squares) at its 99.9th percentile is taken, where the
+    paper has the maximum of the largest curvature: one hemorrhage would set it.
 
     References
     ----------
