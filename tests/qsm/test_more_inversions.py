@@ -231,8 +231,8 @@ def test_sources_outside_do_not_reach_into_the_map_of_tfi(tissue):
     assert error(found, alone, inner) < 0.1
 
 
-@pytest.mark.parametrize("name", ["hd", "ilsqr", "rts"])
-def test_a_strong_source_whose_voxels_are_hardly_trusted_still_comes(name):
+@pytest.mark.parametrize(("name", "least"), [("hd", 0.5), ("ilsqr", 0.85), ("rts", 0.85)])
+def test_a_strong_source_whose_voxels_are_hardly_trusted_still_comes(name, least):
     """As in the void of a bleed, where the phase is noisy; from the field around it."""
     index = np.indices(GRID.shape) - (np.array(GRID.shape)[:, None, None, None] - 1) / 2
     away = np.linalg.norm(index * GRID.spacing_mm[:, None, None, None], axis=0)
@@ -243,8 +243,7 @@ def test_a_strong_source_whose_voxels_are_hardly_trusted_still_comes(name):
     weights = np.where(away <= 4, 0.3, 1.0).astype(np.float32) * mask
     given = {"field_ppm": field, "weights": weights, "mask": mask}
     (found,) = METHODS[name](given, grid=GRID)
-    level = np.median(found[(away > 5) & (away < 8)])
-    assert (found - level)[away <= 5].sum() > 0.7 * chi.sum()
+    assert least < found[source].mean() < 1.1
 
 
 @pytest.mark.parametrize(
