@@ -208,12 +208,15 @@ def separation(person: Person) -> Iterator[tuple[str, dict[str, float]]]:
         "R2' true": (RELAXIVITY * sizes * mask).astype(np.float32),
     }
     inside = person.tissue & mask & seen
+    # the noise of the field goes as one over the signal
+    signal = echoes.magnitude[reading] / np.median(echoes.magnitude[reading][mask])
+    weights = np.minimum(signal, 2).astype(np.float32) * mask
     for name, row in SEPARATION.items():
         for words, rate in rates.items():
             found = row(
                 {
                     "chi_ppm": person.found["chi"], "field_ppm": person.found["local"],
-                    "r2prime": rate, "b0_t": echoes.b0_t, "weights": None, "mask": mask,
+                    "r2prime": rate, "b0_t": echoes.b0_t, "weights": weights, "mask": mask,
                 },
                 grid=grid,
             )  # fmt: skip

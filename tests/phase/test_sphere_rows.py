@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from petechia.core.fourier import irfft3, rfft3
 from petechia.core.grid import Grid
@@ -60,6 +61,33 @@ def test_ismv_is_where_the_published_iteration_ends(case):
     np.testing.assert_allclose(local, (field - background) * kept, atol=3e-3 * np.abs(local).max())
 
 
+@pytest.mark.parametrize(("row", "params"), [(resharp, ResharpParams), (ismv, IsmvParams)])
+def test_steps_end_where_many_more_would(row, params):
+    """A smooth local field comes last: it must be there by default, not only in the end."""
+    index = np.indices(GRID.shape) - (np.array(GRID.shape)[:, None, None, None] - 1) / 2
+    mask = np.linalg.norm(index, axis=0) <= 15
+    smooth = np.cos(index[0] / 6) * np.cos(index[1] / 7) * mask
+    local, kept = row(smooth.astype(np.float32), mask, GRID)
+    ended, _ = row(smooth.astype(np.float32), mask, GRID, params(iterations=800, tolerance=1e-5))
+    assert np.linalg.norm((local - ended)[kept]) < 0.03 * np.linalg.norm(ended[kept])
+
+
+def test_vresharp_is_nearer_to_the_local_field_than_vsharp():
+    """Which it regularises, where V-SHARP divides by the largest sphere everywhere."""
+    index = np.indices(GRID.shape) - (np.array(GRID.shape)[:, None, None, None] - 1) / 2
+    mask = np.linalg.norm(index, axis=0) <= 14
+    chi = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=GRID.shape), 2.5)
+    own = forward_field(np.where(mask, chi, 0).astype(np.float32), GRID, 20.0)
+    air = forward_field((3.0 * (index[2] > 15.5)).astype(np.float32), GRID, 20.0)
+    away = {}
+    for row in (vsharp, vresharp):
+        local, kept = row((air + own) * mask, mask, GRID)
+        left = (local - own)[kept]
+        away[row.__name__] = np.linalg.norm(left - left.mean())
+    assert np.linalg.norm(air[mask]) > 5 * np.linalg.norm(own[mask])
+    assert away["vresharp"] < 0.9 * away["vsharp"]
+
+
 @pytest.mark.parametrize("row", [sharp, ismv, vresharp])
 def test_a_mask_that_no_sphere_fits_into_is_named(row):
     mask = np.zeros(GRID.shape, bool)
@@ -76,7 +104,7 @@ def test_a_mask_that_no_sphere_fits_into_is_named(row):
         (IsmvParams, {"radius_mm": 99.0}, r"IsmvParams.radius_mm"),
         (IsmvParams, {"iterations": 0}, r"IsmvParams.iterations"),
         (IsmvParams, {"tolerance": 1.0}, r"IsmvParams.tolerance"),
-        (VresharpParams, {"radius_min_mm": 9.0}, r"smallest radius 9.0 mm, largest 8.0 mm"),
+        (VresharpParams, {"radius_min_mm": 19.0}, r"smallest radius 19.0 mm, largest 12.0 mm"),
         (VresharpParams, {"n_radii": 0}, r"VresharpParams.n_radii"),
         (VresharpParams, {"strength": -1.0}, r"VresharpParams.strength"),
     ],

@@ -9,7 +9,7 @@ from petechia.core.checks import require_between
 from petechia.core.methods import Method
 from petechia.core.morphology import Mask
 from petechia.errors import UnfitError
-from petechia.pipeline.stages import walk
+from petechia.pipeline.stages import field_weights, walk
 from petechia.pipeline.work import Work
 from petechia.qsm.separation.rates import assumed_r2, decay_seen, r2prime_from
 
@@ -86,7 +86,7 @@ def separate(
         "field_ppm": work.local_field_ppm,
         "r2prime": np.asarray(rate, dtype=np.float32),
         "b0_t": work.echoes.b0_t,
-        "weights": None,
+        "weights": field_weights(work, mask),
         "mask": mask,
     }
     positive, negative = row(available, grid=work.grid, settings=params)

@@ -186,7 +186,7 @@ def background_stage(work: Work) -> None:
         mask = trusted_mask(work.field_noise_ppm, mask, work.grid)
     arrays = {
         "field_ppm": work.need("total_field_ppm"),
-        "weights": _weights(work, mask),
+        "weights": field_weights(work, mask),
         "mask": mask,
     }
     try:
@@ -207,7 +207,7 @@ def invert_stage(work: Work) -> None:
     arrays = {
         "field_ppm": work.need("local_field_ppm"),
         "total_field_ppm": work.need("total_field_ppm"),
-        "weights": _weights(work, mask, DEAD_RIM if whole else None),
+        "weights": field_weights(work, mask, DEAD_RIM if whole else None),
         "magnitude": combine_magnitude(work.echoes.magnitude, work.echoes.te_s),
         "mask": mask,
     }
@@ -232,7 +232,7 @@ def _with_turn(work: Work, params: Any) -> Any:
     return replace(params, radians_per_ppm=radians_per_ppm(work.echoes.b0_t, work.reading_te_s))
 
 
-def _weights(work: Work, mask: Mask, dead_rim: TrustParams | None = None) -> np.ndarray | None:
+def field_weights(work: Work, mask: Mask, dead_rim: TrustParams | None = None) -> np.ndarray | None:
     """Return data weights from the noise of the field, 1 at its median, at most 2.
 
     0 in the dead rim, where it is asked for: voxels so noisy that they must not be known.

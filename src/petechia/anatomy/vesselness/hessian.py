@@ -6,7 +6,7 @@ ever stored. What lies outside the mask does not count: the smooth image is that
 normalised convolution, and the rim of the mask is no edge.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +90,37 @@ class Smooth:
     inside: Mask
     per_width: npt.NDArray[np.float64]
     strong: float
+
+
+def largest_over_widths(
+    image: npt.NDArray[np.floating],
+    mask: Mask,
+    grid: Grid,
+    params: ScaleParams,
+    raise_to: Callable[[Smooth, Volume], None],
+) -> Volume:
+    """Return a measure's largest value over all widths, 0 outside `mask`.
+
+    `raise_to(smooth, out)` writes it where it is larger than before, in the box of the mask.
+
+    Raises
+    ------
+    GridMismatchError
+        If an array is not on `grid`.
+    InputError
+        If the image is not finite inside the mask.
+    """
+    out = np.zeros(grid.shape, dtype=np.float32)
+    for smooth in at_widths(image, mask, grid, params):
+        raise_to(smooth, out[bounding_box(mask)])
+    return out
+
+
+def require_shares(params: ScaleParams, *names: str) -> None:
+    """Raise `ParameterError` unless those settings are usable as scales of a ratio."""
+    for name in names:
+        where = f"{type(params).__name__}.{name}"
+        require_between(getattr(params, name), 1e-3, 100.0, where, "0.5 is usual.")
 
 
 def at_widths(

@@ -7,15 +7,16 @@ import numpy.typing as npt
 
 from petechia.anatomy.vesselness.hessian import (
     ScaleParams,
+    Smooth,
     Volume,
-    at_widths,
     eigenvalues,
+    largest_over_widths,
+    require_shares,
     second_differences,
 )
-from petechia.core.checks import require_between
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask, bounding_box
+from petechia.core.morphology import Mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +39,7 @@ class PlateParams(ScaleParams):
 
     def __post_init__(self) -> None:
         ScaleParams.__post_init__(self)
-        for name in ("tube", "blob", "structure"):
-            value = getattr(self, name)
-            require_between(value, 1e-3, 100.0, f"PlateParams.{name}", "0.5 is usual.")
+        require_shares(self, "tube", "blob", "structure")
 
 
 def plate(
@@ -87,14 +86,13 @@ def plate(
     .. [1] Descoteaux, Audette, Chinzei & Siddiqi (2006), Comput. Aided Surg. 11, 247-255,
        doi:10.3109/10929080601017212.
     """
-    out = np.zeros(grid.shape, dtype=np.float32)
-    for smooth in at_widths(image, mask, grid, params):
-        _raise_to(
-            smooth.volume, smooth.inside, smooth.per_width, 2 * params.tube**2,
-            2 * params.blob**2, 2 * (params.structure * smooth.strong) ** 2,
-            out[bounding_box(mask)],
-        )  # fmt: skip
-    return out
+
+    def raise_to(smooth: Smooth, out: Volume) -> None:
+        first, second = 2 * params.tube**2, 2 * params.blob**2
+        noise = 2 * (params.structure * smooth.strong) ** 2
+        _raise_to(smooth.volume, smooth.inside, smooth.per_width, first, second, noise, out)
+
+    return largest_over_widths(image, mask, grid, params, raise_to)
 
 
 @compiled(fastmath={"contract", "arcp", "reassoc", "nsz"})

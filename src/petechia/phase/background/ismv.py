@@ -2,17 +2,16 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
-from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
+from petechia.core.checks import require_between
+from petechia.core.fourier import crop_to, irfft3, pad_to, rfft3
 from petechia.core.grid import Grid
-from petechia.core.morphology import bounding_box
-from petechia.errors import UnfitError
-from petechia.phase.background.spheres import less_spherical_means
-from petechia.phase.images import Mask, Volume, checked_mask
+from petechia.phase.background.spheres import by_one_sphere
+from petechia.phase.images import Mask, Volume
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +32,13 @@ class IsmvParams:
     """
 
     radius_mm: float = 4.0
-    iterations: int = 60
-    tolerance: float = 0.01
+    iterations: int = 100
+    tolerance: float = 0.001
 
     def __post_init__(self) -> None:
         require_between(self.radius_mm, 0.5, 60, "IsmvParams.radius_mm", "3 to 5 is usual.")
         require_between(self.iterations, 1, 10_000, "IsmvParams.iterations", "30 to 100.")
-        require_between(self.tolerance, 0.0, 0.9, "IsmvParams.tolerance", "0.01 is usual.")
+        require_between(self.tolerance, 0.0, 0.9, "IsmvParams.tolerance", "0.001 is usual.")
 
 
 def ismv(
@@ -86,7 +85,8 @@ def ismv(
     Notes
     -----
     One round trip of real transforms a step. No threshold: the whole local field comes back,
-    less the harmonic field that agrees with it at the rim.
+    less the harmonic field that agrees with it at the rim. Its smooth part comes last: on a
+    simulated head a tolerance of 0.01 had an error of 29 %, 0.001 one of 24 %.
 
     References
     ----------
@@ -94,26 +94,8 @@ def ismv(
        doi:10.1002/mrm.24998.
     """
     params = params or IsmvParams()
-    grid.require(field_ppm, "field_ppm")
-    require_finite(field_ppm, "field_ppm")
-    mask = checked_mask(mask, grid)
-    out, kept = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
-    box = bounding_box(mask)
-    near = grid.cut(box)
-    radius = max(params.radius_mm, float(grid.spacing_mm.max()))
-    wide = padded_grid(near, radius)
-    for _, kernel, fits, high in less_spherical_means(
-        field_ppm[box], mask[box], near, wide, [radius]
-    ):
-        kept[box] = fits
-        out[box] = _solved(high * fits, fits, kernel, wide, params)
-    if not kept.any():
-        raise UnfitError(
-            f"no sphere of {radius:g} mm fits into the mask of {int(mask.sum())} voxels",
-            where="ismv",
-            mend="Give a larger mask or a smaller radius_mm.",
-        )
-    return out, kept
+    solve = partial(_solved, params=params)
+    return by_one_sphere(field_ppm, mask, grid, params.radius_mm, "ismv", solve)
 
 
 def _solved(high: Volume, fits: Mask, kernel: Volume, wide: Grid, params: IsmvParams) -> Volume:

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
-from petechia.core.fourier import padded_grid
+from petechia.core.checks import require_between
 from petechia.core.grid import Grid
-from petechia.core.morphology import bounding_box
-from petechia.errors import UnfitError
-from petechia.phase.background.spheres import less_spherical_means, restored
-from petechia.phase.images import Mask, Volume, checked_mask
+from petechia.phase.background.spheres import by_one_sphere, restored
+from petechia.phase.images import Mask, Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,23 +82,8 @@ def sharp(
        doi:10.1016/j.neuroimage.2010.10.070.
     """
     params = params or SharpParams()
-    grid.require(field_ppm, "field_ppm")
-    require_finite(field_ppm, "field_ppm")
-    mask = checked_mask(mask, grid)
-    out, kept = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
-    box = bounding_box(mask)
-    near = grid.cut(box)
-    radius = max(params.radius_mm, float(grid.spacing_mm.max()))
-    wide = padded_grid(near, radius)
-    for _, kernel, fits, high in less_spherical_means(
-        field_ppm[box], mask[box], near, wide, [radius]
-    ):
-        out[box] = restored(high * fits, kernel, fits, wide, params.threshold)
-        kept[box] = fits
-    if not kept.any():
-        raise UnfitError(
-            f"no sphere of {radius:g} mm fits into the mask of {int(mask.sum())} voxels",
-            where="sharp",
-            mend="Give a larger mask or a smaller radius_mm.",
-        )
-    return out, kept
+
+    def solved(high: Volume, fits: Mask, kernel: Volume, wide: Grid) -> Volume:
+        return restored(high, kernel, fits, wide, params.threshold)
+
+    return by_one_sphere(field_ppm, mask, grid, params.radius_mm, "sharp", solved)

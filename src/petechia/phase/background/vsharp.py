@@ -5,13 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
+from petechia.core.checks import require_between
 from petechia.core.fourier import padded_grid
 from petechia.core.grid import Grid
 from petechia.core.morphology import bounding_box
-from petechia.errors import ParameterError, UnfitError
-from petechia.phase.background.spheres import less_spherical_means, restored
-from petechia.phase.images import Mask, Volume, checked_mask
+from petechia.phase.background.spheres import (
+    checked_field,
+    least_radius,
+    less_spherical_means,
+    no_sphere,
+    require_order,
+    restored,
+)
+from petechia.phase.images import Mask, Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +46,7 @@ class VsharpParams:
         require_between(self.radius_max_mm, 0.5, 60, f"{where}.radius_max_mm", "Usual is 12.")
         require_between(self.step_mm, 0.1, 20, f"{where}.step_mm", "Usual is 1.")
         require_between(self.threshold, 1e-6, 0.5, f"{where}.threshold", "Usual is 0.05.")
-        if not 0 < self.radius_min_mm <= self.radius_max_mm:
-            raise ParameterError(
-                f"smallest radius {self.radius_min_mm} mm, largest {self.radius_max_mm} mm",
-                where=f"{where}.radius_min_mm",
-                mend="The smallest must be above 0 and at most the largest.",
-            )
+        require_order(self.radius_min_mm, self.radius_max_mm, where)
 
 
 def vsharp(
@@ -102,9 +103,7 @@ def vsharp(
        doi:10.1016/j.neuroimage.2010.11.088.
     """
     params = params or VsharpParams()
-    grid.require(field_ppm, "field_ppm")
-    require_finite(field_ppm, "field_ppm")
-    mask = checked_mask(mask, grid)
+    mask = checked_field(field_ppm, mask, grid)
     out, kept = np.zeros(grid.shape, dtype=np.float32), np.zeros(grid.shape, dtype=np.bool_)
     box = bounding_box(mask)
     out[box], kept[box] = _in_box(field_ppm[box], mask[box], grid.cut(box), params)
@@ -126,17 +125,13 @@ def _in_box(
         local[fits] = high[fits]
         done |= fits
     if largest is None:
-        raise UnfitError(
-            f"no sphere of {radii[-1]:g} mm fits into the mask of {int(mask.sum())} voxels",
-            where="vsharp",
-            mend="Give a larger mask, or a smaller radius_min_mm if voxels are smaller.",
-        )
+        raise no_sphere(float(radii[-1]), mask, "vsharp", "radius_min_mm")
     return restored(local, largest, done, wide, params.threshold), done
 
 
 def _radii(grid: Grid, params: VsharpParams) -> npt.NDArray[np.float64]:
     """Return the radii from the largest to the smallest, never below a voxel's side [mm]."""
-    smallest = max(params.radius_min_mm, float(grid.spacing_mm.max()))
+    smallest = least_radius(params.radius_min_mm, grid)
     largest = max(params.radius_max_mm, smallest)
     radii = np.arange(largest, smallest - 1e-6, -params.step_mm)
     if radii[-1] > smallest + 1e-6:

@@ -66,7 +66,9 @@ def best_path(
     -----
     The whole turns common to a part are not in the data: in the first echo those that leave
     its mean nearest to 0, in the others those that fit the echo before by echo time, in the
-    median. No magnitude is asked for; `romeo` uses it, and the other echoes, in the path.
+    median; so the phase must be free of an offset common to all echoes. No magnitude is asked
+    for; `romeo` uses it, and the other echoes, in the path. Lines that leave the mask count as
+    noise, where the paper gives voxels at the edge no reliability at all.
 
     References
     ----------

@@ -24,20 +24,16 @@ class HdParams(AdmmParams):
         Pull of every misfit in the first stage, as in `L1Params`.
     first_iterations : int
         Iterations of the first stage.
-    outlier : float
-        Misfits of the first stage beyond so many robust standard deviations lose weight.
     """
 
     pull: float = L1Params().pull
     first_iterations: int = 20
-    outlier: float = 3.0
 
     def __post_init__(self) -> None:
         # not super(): a dataclass with slots is a new class, which the name in it is not
         AdmmParams.__post_init__(self)
         require_between(self.pull, 1e-3, 1e3, "HdParams.pull", "1 to 4 is usual.")
         require_between(self.first_iterations, 1, 10_000, "HdParams.first_iterations", "20.")
-        require_between(self.outlier, 1.0, 1e3, "HdParams.outlier", "3 to 6 is usual.")
 
 
 def hd(
@@ -47,10 +43,12 @@ def hd(
     grid: Grid,
     params: HdParams = HdParams(),
 ) -> Volume:
-    """Invert the local field with the robustness of absolute misfits and the noise of squares.
+    r"""Invert the local field with the robustness of absolute misfits and the noise of squares.
 
-    The first stage is `l1`, which wrong voxels cannot pull. Where its map leaves a misfit
-    beyond noise, the weight falls; the second stage is `tv` with these weights, from that map.
+    The first stage is `l1`, which wrong voxels cannot pull. Where its map leaves a misfit d,
+    the weight falls; the second stage is `tv` with these weights, from that map:
+
+    .. math:: w_2 = w \left(1 - |d| / \max |d|\right)
 
     Parameters
     ----------
@@ -80,8 +78,8 @@ def hd(
 
     Notes
     -----
-    The published second weight is a function of the discrepancy of the first stage; here it is
-    one over the misfit beyond `outlier` standard deviations, as `medi` has it.
+    The paper's first stage has a larger total variation than the second (the root of a number
+    below 1); here both have `strength`, and the misfits of either are in units of the noise.
 
     References
     ----------
@@ -94,5 +92,8 @@ def hd(
     pull = np.float32(params.pull * problem.noise)
     first = replace(params, iterations=params.first_iterations)
     chi = solve(problem, first, partial(absolute_step, pull))
-    problem.lower_weight_of_outliers(problem.made_by(chi) - problem.field, params.outlier)
+    away = np.abs(problem.made_by(chi) - problem.field)
+    most = float(away.max(where=problem.weight_squared > 0, initial=0.0))
+    if most > 0:
+        problem.weight_squared[...] *= np.square(np.maximum(1 - away / np.float32(most), 0))
     return problem.whole(solve(problem, params, squared_step, start=chi), mask)

@@ -12,8 +12,8 @@ from petechia.core.fourier import padded_grid
 from petechia.core.grid import Grid
 from petechia.core.kernels import dipole_kernel, smv_kernel
 from petechia.core.morphology import Mask, bounding_box, fill_holes
-from petechia.errors import ParameterError, UnfitError
-from petechia.phase.background.spheres import less_spherical_means
+from petechia.errors import ParameterError
+from petechia.phase.background.spheres import least_radius, less_spherical_means, no_sphere
 from petechia.qsm.inversion.admm import (
     AdmmParams,
     Part,
@@ -204,11 +204,11 @@ def _high_passed(
     field_ppm: npt.NDArray[np.floating], mask: Mask, grid: Grid, params: SpheresParams
 ) -> tuple[Volume, npt.NDArray[np.int8], list[float]]:
     """Return the field less its spherical means, which sphere each voxel has (-1: none), radii."""
-    smallest = max(params.radius_min_mm, float(grid.spacing_mm.max()))
+    smallest = least_radius(params.radius_min_mm, grid)
     largest = max(params.radius_max_mm, smallest)
     n_radii = params.n_radii if largest > smallest else 1
     if not mask.any():
-        raise _no_sphere(smallest, mask)
+        raise no_sphere(smallest, mask, "inversion", "radius_min_mm")
     box = bounding_box(mask)
     near = grid.cut(box)
     high, which = np.zeros(grid.shape, np.float32), np.full(grid.shape, -1, np.int8)
@@ -221,16 +221,8 @@ def _high_passed(
         which[box][fits] = len(radii)
         radii.append(radius)
     if not radii:
-        raise _no_sphere(smallest, mask)
+        raise no_sphere(smallest, mask, "inversion", "radius_min_mm")
     return high, which, radii
-
-
-def _no_sphere(radius_mm: float, mask: Mask) -> UnfitError:
-    return UnfitError(
-        f"no sphere of {radius_mm:g} mm fits into the mask of {int(mask.sum())} voxels",
-        where="inversion",
-        mend="Give a larger mask, or a smaller radius_min_mm if voxels are smaller.",
-    )
 
 
 def layered_step(

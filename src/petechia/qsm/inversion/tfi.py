@@ -30,7 +30,8 @@ class TfiParams:
     strength : float
         Weight of the total variation, in units of the field's noise times the voxel size.
     outside : float
-        The preconditioner: how much larger sources outside the mask are taken to be.
+        The preconditioner: how much larger sources outside the mask are taken to be; 30 in the
+        paper. With less, part of the background is still inside when the steps end.
     edges : float
         Share of the mask whose gradient of the magnitude counts as an edge, 0 to 0.95.
     rounds : int
@@ -42,7 +43,7 @@ class TfiParams:
     """
 
     strength: float = 0.2
-    outside: float = 10.0
+    outside: float = 30.0
     edges: float = 0.3
     rounds: int = 4
     iterations: int = 40

@@ -29,7 +29,7 @@ class TikhonovParams:
         Zeros against the wrap-around of the streaks [mm].
     """
 
-    strength: float = 0.02
+    strength: float = 0.01
     corrected: bool = True
     pad_mm: float = 20.0
 

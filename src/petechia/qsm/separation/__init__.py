@@ -16,7 +16,7 @@ METHODS: dict[str, Method] = {
         params="ChiSeparationParams",
         needs=("field_ppm", "r2prime", "b0_t", "weights", "mask"),
         gives=("chi_positive_ppm", "chi_negative_ppm"),
-        summary="inversion of the field with R2' as a bound on the susceptibility; total variation",
+        summary="inversion of the local field and R2' at once, R2' as a bound if asked for",
         doi="10.1016/j.neuroimage.2021.118371",
     ),
 }

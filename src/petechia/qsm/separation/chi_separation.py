@@ -30,11 +30,11 @@ class ChiSeparationParams(AdmmParams):
     relaxivity : float
         R2' of one ppm of spread sources, of either sign, at 3 T [1/s/ppm].
     bound : float
-        Weight of what exceeds R2', against the field's misfit.
+        Weight of what exceeds R2', against the field's misfit; 0: R2' only tells the sizes.
     """
 
     relaxivity: float = RELAXIVITY
-    bound: float = 0.3
+    bound: float = 0.0
 
     def __post_init__(self) -> None:
         AdmmParams.__post_init__(self)
@@ -96,9 +96,13 @@ def chi_separation(
 
     Notes
     -----
-    R2' bounds the size of the susceptibility, which also holds streaks down. Where R2' is
-    below what the field says (voids, one large source), the field wins by degrees. The field
-    tells nothing of the mean: that of the sum over the mask is 0, as in the standard map.
+    With `bound`, R2' limits the size of the susceptibility, which also holds streaks down. That
+    is true of sources spread finely in a voxel; a vein, bleed or stone that fills its voxels
+    dephases less and is pulled to nothing, and what its field then lacks goes into the tissue
+    around. On a simulated head any bound made both maps of tissue worse, so that it is 0 by
+    default: the field is inverted, and R2' then splits the map as in `voxelwise`. Give `weights`:
+    voids and noise of the field streak into tissue. The field tells nothing of the mean: that
+    of the sum over the mask is 0, as in the standard map.
     Departures from the paper: isotropic total variation of the sum in place of edges of the
     magnitude on each map, and R2' is not smoothed.
 
