@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from petechia.anatomy.ct import _judged, to_ct
+from petechia.anatomy.ct import LEAST_FLUID, _judged, fluid_on_ct, to_ct
 from petechia.anatomy.density import CALCIFIED_HU, density_at, skull_voxels
 from petechia.anatomy.skull import skull_of
 from petechia.errors import InputError
@@ -76,6 +76,17 @@ def test_calcium_is_dense_at_its_place_and_nowhere_else(fit, head, ct):
     assert other.calcified is False
     nowhere = read((0.0, 0.0, 400.0))
     assert (nowhere.hu, nowhere.calcified, nowhere.says) == (None, None, "not on the CT")
+
+
+def test_fluid_is_less_dense_only_where_it_lies(scan, head, ct):
+    """The ventricles and sulci of the head itself, and the same laid 12 mm beside them."""
+    fluid = head.fractions["csf"]
+    own = fluid_on_ct(fluid, scan[1], head.grid, ct, CT.grid, truth())
+    assert own > LEAST_FLUID
+    beside = truth()
+    beside[:3, 3] += (12.0, 8.0, 0.0)
+    assert fluid_on_ct(fluid, scan[1], head.grid, ct, CT.grid, beside) < LEAST_FLUID
+    assert np.isnan(fluid_on_ct(0 * fluid, scan[1], head.grid, ct, CT.grid, truth()))
 
 
 def test_a_place_at_the_bone_is_not_read(head, ct):

@@ -77,9 +77,8 @@ def work(arrays):
     return made
 
 
-@pytest.fixture(scope="module")
-def flair(arrays, tmp_path_factory):
-    """A FLAIR of the same head with a patch of edema, on a grid of its own."""
+def flair_of(arrays, grid, bent=lambda volume: volume):
+    """Return a FLAIR of the same head with a patch of edema, or of a head bent otherwise."""
     there = template_from(arrays).grid
     parts = {k: np.asarray(arrays[k], dtype=np.float32) for k in ("gm", "wm", "csf")}
     places = there.to_mm(np.moveaxis(np.indices(there.shape), 0, -1))
@@ -90,12 +89,17 @@ def flair(arrays, tmp_path_factory):
         0.4 * arrays["t1"].astype(np.float32),
     )  # fmt: skip
     signal = np.where(patch & brain & (parts["csf"] < 0.8), 190, signal).astype(np.float32)
-    grid = grid_of(2.0, (4.0, -3.0, 5.0))
-    image = laid(signal, there, grid, np.linalg.inv(MOVED))
+    image = laid(bent(signal), there, grid, np.linalg.inv(MOVED))
     rng = np.random.default_rng(2)
-    image = np.abs(image + rng.normal(0, 2, grid.shape)).astype(np.float32)
+    return np.abs(image + rng.normal(0, 2, grid.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def flair(arrays, tmp_path_factory):
+    """On a grid of its own, head moved."""
+    grid = grid_of(2.0, (4.0, -3.0, 5.0))
     path = tmp_path_factory.mktemp("flair") / "sub-01_FLAIR.nii.gz"
-    writing.write_nifti(path, image, grid)
+    writing.write_nifti(path, flair_of(arrays, grid), grid)
     return path
 
 
@@ -162,6 +166,38 @@ def test_an_image_that_is_not_of_this_head_is_refused(work, flair, arrays, tmp_p
     told = signs_told(work)
     assert {s["state"] for s in told["signs"].values()} == {"not_assessed"}
     assert told["signs"]["lacunes"]["why_not"] == "the FLAIR does not fit"
+    assert any("was not read for signs" in text for text in work.warnings)
+
+
+def sliced(mm=5.0):
+    """Axial slices of `mm`, pixels of 1.5 mm."""
+    whole = grid_of(1.5)
+    n = int(whole.shape[2] * 1.5 / mm)
+    affine = whole.affine.copy()
+    affine[:3, 2] *= mm / 1.5
+    return Grid((*whole.shape[:2], n), affine)
+
+
+def test_thick_slices_are_read_and_another_persons_are_refused(work, arrays, tmp_path):
+    """Slices of 5 mm show edema too; a head of other form does not show fluid where this one does."""
+    grid, path = sliced(), tmp_path / "sub-01_FLAIR.nii.gz"
+    writing.write_nifti(path, flair_of(arrays, grid), grid)
+    work.beside, work.warnings = Beside(flair=path), []
+    read_signs(work, arrays)
+    told = signs_told(work)
+    assert told["fluid_agreement"]["FLAIR"] > 0.85
+    assert told["signs"]["edema"]["state"] in ("yes", "unsure")
+
+    def bent(volume):
+        at = np.indices(volume.shape, dtype=np.float32)
+        wave = [7 * np.sin(2 * np.pi * at[(n + 1) % 3] / (70 + 11 * n)) for n in range(3)]
+        return ndimage.map_coordinates(volume, at + np.stack(wave), order=1)
+
+    writing.write_nifti(path, flair_of(arrays, grid, bent), grid)
+    work.warnings = []
+    read_signs(work, arrays)
+    told = signs_told(work)
+    assert told["files"] == {}, told["fluid_agreement"]
     assert any("was not read for signs" in text for text in work.warnings)
 
 
