@@ -7,9 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from petechia.files.find import find_scans
+from petechia.pipeline import run
+from petechia.pipeline.settings import Settings
+from petechia.pipeline.tree import prepare_tree
 
 START = """
 import signal, sys
@@ -70,6 +76,44 @@ def test_a_bad_scan_stops_nobody_and_is_picked_up_after_the_mend(petechia, noise
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert not (out / "logs" / "sub-02_crash.json").exists()
     assert 'href="sub-02.html"' in (out / "index.html").read_text(encoding="utf-8")
+
+
+def test_one_corrupt_scan_among_a_hundred(noise_dataset, tmp_path, monkeypatch):
+    """Reading, hashes, crash files, books and skipping are real; the stages are a stub."""
+    tried = Counter()
+
+    def walk(work, *_):
+        tried[work.scan.name.prefix] += 1
+
+    def write_results(work, tree, keys, meter, provenance, *_):
+        name = work.scan.name
+        told = {
+            "counts": {"total": 0}, "not_assessable": [], "fingerprint": provenance["fingerprint"],
+            "input_sha256": dict(enumerate(run._hashes(work.scan))),
+        }  # fmt: skip
+        tree.path("report", name).write_text("<p>")
+        tree.write_json("summary", name, told)
+        return told
+
+    monkeypatch.setattr(run, "walk", walk)
+    monkeypatch.setattr(run, "write_results", write_results)
+    names = [f"{n:03d}" for n in range(100)]
+    raw, out = noise_dataset(subjects=names, shape=(14, 15, 12)), tmp_path / "out"
+    broken(raw, "037")
+    prepare_tree(out, None)
+    refs = find_scans(raw)
+
+    def ended():
+        return list(run.run_all(refs, out, Settings.build(), run.Options()))
+
+    first = ended()
+    assert [o.prefix for o in first] == [f"sub-{name}" for name in names]
+    assert {o.prefix: o.status for o in first if o.status != "done"} == {"sub-037": "failed"}
+    assert tried == {f"sub-{name}": 1 for name in names if name != "037"}
+    assert [p.name for p in (out / "logs").glob("*_crash.json")] == ["sub-037_crash.json"]
+    assert len(list(out.rglob("*_summary.json"))) == 99
+    assert Counter(o.status for o in ended()) == {"skipped": 99, "failed": 1}
+    assert tried.total() == 99  # nothing is done again
 
 
 def test_what_is_finished_is_skipped_unless_bytes_or_settings_change(
