@@ -122,13 +122,17 @@ def test_new_only_when_it_was_not_there_and_could_have_been_seen():
     assert states(empty, now, {0: (CLEAR, CLEAR)}) == ["seen_not_counted"]
     hidden = Look(why_not="outside the field of view")
     assert states(empty, now, {0: (CLEAR, hidden)}) == ["not_assessable"]
-    # a vein there is dark, but has not the moment
+    # a vein there is as dark, but has not the moment: the lesion may hide in it, or be it
     vein = replace(CLEAR, moment_ppm_mm3=0.3, se_ppm_mm3=0.3)
-    assert states(empty, now, {0: (CLEAR, vein)}) == ["new"]
+    assert states(empty, now, {0: (CLEAR, vein)}) == ["not_assessable"]
+    faint = replace(vein, loss=0.5 * CLEAR.loss)
+    assert states(empty, now, {0: (CLEAR, faint)}) == ["new"]
     # thick slices at short echo times would not have shown a small one
     blind = session(te_s=0.005, b0_t=1.5, voxel=(1.0, 1.0, 5.0))
     small = session(spot(0, 1.0, 0.3))
     assert states(blind, small, {0: (CLEAR, BARE)}) == ["not_assessable"]
+    # but what the same protocol shows now, it would have shown then
+    assert states(blind, small, {0: (CLEAR, BARE)}, same_protocol=True) == ["new"]
 
 
 def test_what_was_found_but_not_counted_is_not_new():

@@ -33,8 +33,8 @@ class ChangeParams:
         And whatever the moment [ppm mm^3].
     """
 
-    residual_share: float = 0.2
-    retest_share: float = 0.015
+    residual_share: float = 0.4
+    retest_share: float = 0.03
     retest_ppm_mm3: float = 0.05
 
     def __post_init__(self) -> None:

@@ -47,7 +47,8 @@ class FollowParams:
         A source with less than this share of a lesion's moment, its error taken off, is not it.
     kept_loss, sure_loss : float
         Share of a lesion's signal loss that must be seen at its place in the other session to
-        call it seen there: the first with a moment that agrees, the second without phase.
+        call it seen there: the first with a moment that agrees, the second without phase. With
+        the second and a moment that does not agree, it cannot be told.
     least_sd : float
         And so many standard deviations of the signal around.
     change : ChangeParams
@@ -280,6 +281,13 @@ def _could_be_one(first: Session, second: Session, pair: tuple[int, int], p: Fol
     return upper >= p.kept_moment * float(lesion.moment_ppm_mm3 or 0)
 
 
+def as_dark(own: Look, other: Look, p: FollowParams) -> bool:
+    """Return whether the other session is about as dark at a lesion's place as its own."""
+    if other.loss < p.least_sd * other.loss_sd or own.loss <= 0:
+        return False
+    return other.loss / own.loss >= p.sure_loss
+
+
 def present(lesion: Finding, own: Look, other: Look, p: FollowParams) -> bool:
     """Return whether the other session shows, unasked, what a lesion is in its own.
 
@@ -290,14 +298,13 @@ def present(lesion: Finding, own: Look, other: Look, p: FollowParams) -> bool:
     own, other : Look
         At its place in its own session, and in the other one.
     """
+    if other.moment_ppm_mm3 is None or other.se_ppm_mm3 is None or lesion.moment_ppm_mm3 is None:
+        return as_dark(own, other, p)
     if other.loss < p.least_sd * other.loss_sd or own.loss <= 0:
         return False
-    share = other.loss / own.loss
-    if other.moment_ppm_mm3 is None or other.se_ppm_mm3 is None or lesion.moment_ppm_mm3 is None:
-        return share >= p.sure_loss
     enough = other.moment_ppm_mm3 >= p.kept_moment * lesion.moment_ppm_mm3
     above_noise = other.moment_ppm_mm3 > Z95 * other.se_ppm_mm3
-    return share >= p.kept_loss and enough and above_noise
+    return other.loss / own.loss >= p.kept_loss and enough and above_noise
 
 
 def fates(
@@ -334,13 +341,11 @@ def fates(
         if kin.first and kin.second:
             out.append(_matched(first, second, kin, p, same_protocol=same_protocol))
         elif kin.second:
-            out.append(
-                _alone(second, first, kin.second, *looks_first[kin.second[0]], p, later=True)
-            )
+            looks = looks_first[kin.second[0]]
+            out.append(_alone(second, first, kin.second, *looks, p, later=True, same=same_protocol))
         else:
-            out.append(
-                _alone(first, second, kin.first, *looks_second[kin.first[0]], p, later=False)
-            )
+            looks = looks_second[kin.first[0]]
+            out.append(_alone(first, second, kin.first, *looks, p, later=False, same=same_protocol))
     order = {state: n for n, state in enumerate(STATES)}
     return sorted(out, key=lambda f: (order[f.state], f.place_mm))
 
@@ -403,8 +408,12 @@ def _alone(
     p: FollowParams,
     *,
     later: bool,
+    same: bool,
 ) -> Followed:
-    """Return the fate of a lesion that only `here` found."""
+    """Return the fate of a lesion that only `here` found.
+
+    What one session found, another of the same protocol would have shown, too.
+    """
     main, lesion = here.findings[rows[0]], together([here.findings[row] for row in rows])
     word = "earlier" if later else "later"
     state, why = "new" if later else "not_seen", f"nothing there in the {word} session"
@@ -417,7 +426,9 @@ def _alone(
         )
         if other.moment_ppm_mm3 is None or main.moment_ppm_mm3 is None:
             why = f"its void is there in the {word} session, not found"
-    elif not there.would_show(here.moment(lesion)):
+    elif as_dark(own, other, p):
+        state, why = "not_assessable", f"as dark there in the {word} session, by another moment"
+    elif not same and not there.would_show(here.moment(lesion)):
         state, why = "not_assessable", f"too faint for the protocol of the {word} session"
     pieces = _indices(here, rows)
     why += _split(pieces, "later" if later else "earlier")
