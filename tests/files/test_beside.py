@@ -87,4 +87,4 @@ def test_a_flair_of_the_same_session_is_found(tmp_path):
     (anat / f"{NAME.prefix}_desc-x_FLAIR.json").touch()
     found = find_beside(tmp_path, NAME)
     assert found.flair == own
-    assert own in found.paths
+    assert own in found.sources

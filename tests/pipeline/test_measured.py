@@ -5,9 +5,9 @@ import tomllib
 import pytest
 
 from petechia.pipeline.measured import NOT_MEASURED, about, cost_of, error_of, measurements, renew
-from petechia.pipeline.settings import FAMILIES, PRESETS, Settings
+from petechia.pipeline.settings import ALONE, FAMILIES, PRESETS, Settings
 
-ROWS = {name for rows in FAMILIES.values() for name in rows}
+ROWS = {name for rows in (FAMILIES | ALONE).values() for name in rows}
 
 
 def test_only_rows_that_exist_have_figures():

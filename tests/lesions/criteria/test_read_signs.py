@@ -79,7 +79,7 @@ def test_the_total_score_is_that_of_every_value_in_the_ranges():
         assert set(total_svd([], facts).could_be) == every
 
 
-def test_every_sign_but_edema_is_a_clinical_fact():
+def test_every_sign_but_those_of_edema_is_a_clinical_fact():
     from petechia.anatomy.signs.read import NAMES
 
-    assert set(NAMES) - set(FIELDS) == {"edema"}
+    assert set(NAMES) - set(FIELDS) == {"edema", "sulcal_effusion"}

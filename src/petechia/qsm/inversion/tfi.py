@@ -31,7 +31,8 @@ class TfiParams:
         Weight of the total variation, in units of the field's noise times the voxel size.
     outside : float
         The preconditioner: how much larger sources outside the mask are taken to be; 30 in the
-        paper. With less, part of the background is still inside when the steps end.
+        paper. With less, part of the background is still inside when the steps end; with more,
+        sources inside come so slowly that a sphere has lost a third of its moment by then.
     edges : float
         Share of the mask whose gradient of the magnitude counts as an edge, 0 to 0.95.
     rounds : int
@@ -43,7 +44,7 @@ class TfiParams:
     """
 
     strength: float = 0.2
-    outside: float = 30.0
+    outside: float = 10.0
     edges: float = 0.3
     rounds: int = 4
     iterations: int = 40
