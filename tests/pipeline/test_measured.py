@@ -29,6 +29,13 @@ def test_what_was_not_measured_is_said_so():
     assert cost_of("magic") == error_of("magic") == NOT_MEASURED
 
 
+def test_every_row_of_a_run_and_of_single_steps_has_its_cost_and_error():
+    rows = {name for some in (FAMILIES | ALONE).values() for name in some}
+    rows -= set(FAMILIES["classification"])  # theirs are in the model's card
+    assert sorted(name for name in rows if cost_of(name) == NOT_MEASURED) == []
+    assert sorted(name for name in rows if error_of(name) == NOT_MEASURED) == ["clear_swi"]
+
+
 def test_what_the_figures_are_of_is_told():
     assert set(measurements()) == {"speed", "accuracy"}
     assert any("one thread" in line for line in about())

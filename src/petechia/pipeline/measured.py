@@ -1,7 +1,8 @@
 """What each row of the METHODS tables costs and how far it is off, as measured.
 
 `measured.toml` lies beside this module and is written by commands only: `speed` by
-`benchmarks/bench_methods.py --measured`, `accuracy` by `validation/imaging.py --measured`.
+`benchmarks/bench_methods.py --measured`, `accuracy` by `validation/imaging.py --measured` and
+`validation/susceptibility.py --measured`.
 """
 
 import tomllib
@@ -35,6 +36,12 @@ def error_of(name: str) -> str:
     if "nrmse" in row:
         moment = f", blood's moment {row['blood']:.2f}" if "blood" in row else ""
         return f"NRMSE {row['nrmse']:.0f} %{moment}"
+    if "precision" in row:
+        return f"precision {row['precision']:.2f} for veins"
+    if "veins" in row:
+        return f"contrast of bleeds {row['bleeds']:.1f}, of veins {row['veins']:.1f}"
+    if "positive" in row:
+        return f"NRMSE {row['positive']:.0f} and {row['negative']:.0f} %"
     return f"rmse {row['rmse']:.1f} 1/s"
 
 
@@ -51,7 +58,7 @@ def renew(path: Path, kind: str, about: str, rows: Mapping[str, Mapping[str, flo
     part = known.setdefault(kind, {"about": about, "rows": {}})
     part["about"] = about
     part["rows"] |= {name: dict(row) for name, row in rows.items()}
-    lines = ["# written by benchmarks/bench_methods.py and validation/imaging.py, not by hand"]
+    lines = ["# written by commands of benchmarks/ and validation/, not by hand"]
     for name in sorted(known):
         lines += ["", f"[{name}]", f'about = "{known[name]["about"]}"', "", f"[{name}.rows]"]
         for row, values in sorted(known[name]["rows"].items()):

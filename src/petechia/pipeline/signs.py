@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from petechia.pipeline.work import Work
 
 KINDS = ("FLAIR", "T2w", "T1w")
-LEAST_FLUID = 0.75
+LEAST_FLUID = 0.8
 """Least agreement about fluid of two scans of one head that lie on each other."""
 SHELL_MM = 4.0
 """Around a finding edema is looked for so far."""
