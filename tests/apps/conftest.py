@@ -87,12 +87,15 @@ class Browser:
         os.write(self._say, json.dumps(message).encode() + b"\0")
         end = time.monotonic() + seconds
         while True:
-            for said in self._heard(end):
+            heard = self._heard(end)
+            for said in heard:  # what comes with the answer, and after it, counts too
+                if said.get("id") != self._number:
+                    self._note(said)
+            for said in heard:
                 if said.get("id") == self._number:
                     if "error" in said:
                         raise NotNowError(said["error"]["message"])
                     return said["result"]
-                self._note(said)
 
     def _heard(self, end):
         while b"\0" not in self._rest:
