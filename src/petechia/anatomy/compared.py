@@ -96,7 +96,7 @@ def flattened(image: Volume, head: Mask, grid: Grid, width_mm: float = 25.0) -> 
 
 
 def sampled(volume: Volume, grid: Grid, matrix: npt.NDArray[np.float64], target: Grid) -> Volume:
-    """Return `volume` at the voxels of `target`, linear, 0 outside.
+    """Return `volume` at the voxels of `target`, linear, fading to 0 within a voxel of the border.
 
     Parameters
     ----------
@@ -106,7 +106,10 @@ def sampled(volume: Volume, grid: Grid, matrix: npt.NDArray[np.float64], target:
         RAS of `target` to RAS of `grid` [mm].
     """
     to = np.linalg.inv(grid.affine) @ matrix @ target.affine
-    out = ndimage.affine_transform(volume, to[:3, :3], to[:3, 3], target.shape, order=1)
+    # "constant" would drop the last plane where it lies beyond the image by a rounding error
+    out = ndimage.affine_transform(
+        volume, to[:3, :3], to[:3, 3], target.shape, order=1, mode="grid-constant"
+    )
     return np.asarray(out, dtype=np.float32)
 
 

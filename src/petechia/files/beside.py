@@ -71,11 +71,6 @@ def read_image(source: Path | SeriesImage) -> tuple[npt.NDArray[np.float32], Gri
     return np.asarray(volume.only, dtype=np.float32), volume.grid
 
 
-def image_beside(dataset: Path, name: ScanName, suffix: str) -> Path | None:
-    """Return the first image of a scan's session with a suffix (`FLAIR`), or None."""
-    return _first(dataset / name.folder, f"_{suffix}")
-
-
 def _first(folder: Path, suffix: str) -> Path | None:
     """Return the first image with a suffix, plain ones before those after a contrast agent.
 

@@ -1,6 +1,7 @@
 """Other images of the same head: registered once, shown where they lie, and said so."""
 
 import time
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 pytest.importorskip("fastapi")
 
 from petechia.apps.review.volumes import Volumes
+from petechia.errors import FileError, MetadataError
 from petechia.files.find import find_scans
+from petechia.files.scan import Beside
 from petechia.pipeline.review import registered
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.images import eight_bits, numbers
@@ -58,12 +61,12 @@ def test_a_fit_that_is_believed_moves_the_image_and_is_kept(output, images, move
     again = registered.known(case, other)
     np.testing.assert_array_equal(again.matrix, placed.matrix)
     assert again.version == placed.version
-    ramp = np.asarray(nib.load(other.path).dataobj)
+    ramp = np.asarray(nib.load(other.source).dataobj)
     there = registered.brought(folder, case, other, placed, "t1w")["t1w"]
     here = np.zeros_like(ramp)
     here[:-1] = ramp[1:]  # scan voxel i lies at the image's voxel i + 1; beyond it there is none
     assert np.abs(there.astype(int) - eight_bits(here, "t1w", case)).max() <= 1
-    other.path.touch()  # another file by now: what is kept is not of it
+    other.source.touch()  # another file by now: what is kept is not of it
     assert registered.known(case, other).how == "waiting"
 
 
@@ -78,6 +81,40 @@ def test_a_fit_that_is_not_believed_leaves_scanner_coordinates(output, images, m
     np.testing.assert_array_equal(placed.matrix, np.eye(4))
     (picture,) = registered.shown(folder, case, {"t1w": other}, {"t1w": placed})
     assert (picture.name, picture.placed) == ("t1w", "scanner")
+
+
+class Series:
+    """A series of an exam, as `files.dicom.companions` finds them."""
+
+    name = "series 7 (FLAIR, 1 x 1 x 1 mm)"
+
+    def __init__(self, image, grid):
+        self.image, self.grid = image, grid
+
+    def read(self):
+        if self.image is None:
+            raise MetadataError("slices are missing", where="exam", mend="Send it again.")
+        return self.image, self.grid
+
+    def sha256(self):
+        return "0"
+
+
+def test_a_series_of_the_exam_is_shown_as_a_file_is(output, images, make, moved, monkeypatch):
+    folder = ReviewFolder(output, images)
+    case, ref = folder.case(SCAN), folder.input(SCAN)
+    grid = make.grid()
+    series = Series(make.volumes(grid)["swi"], grid)
+    monkeypatch.setattr(folder, "_inputs", {SCAN: replace(ref, beside=Beside(flair=series))})
+    (other,) = registered.others_of(folder, case).values()
+    fitted(monkeypatch, moved(case.grid, 0), 0.5)
+    placed = registered.find(folder, case, other)
+    assert registered.known(case, other).how == placed.how == "registered"
+    there = registered.brought(folder, case, other, placed, "flair")["flair"]
+    assert np.abs(there.astype(int) - eight_bits(series.image, "flair", case)).max() <= 1
+    series.image = None
+    with pytest.raises(FileError, match="slices are missing"):
+        registered.brought(folder, case, other, placed, "flair")
 
 
 def test_one_echo_is_read_alone_and_is_the_same(images):

@@ -18,10 +18,9 @@ import numpy.typing as npt
 
 from petechia.core.grid import Grid
 from petechia.errors import FileError, InputError
-from petechia.files.beside import image_beside
 from petechia.files.finished import read_volume
 from petechia.files.nifti import require_same_grid
-from petechia.files.scan import ScanRef
+from petechia.files.scan import ScanRef, SeriesImage
 from petechia.pipeline.review.cases import Case, ReviewFolder
 from petechia.report.pictures import Window, intensity_window
 from petechia.report.scene import CHI
@@ -130,13 +129,11 @@ def _windows(key: str, case: Case) -> tuple[Window, Window]:
     return STORED, SHOWN
 
 
-def path_beside(folder: ReviewFolder, case: Case, name: str) -> Path | None:
-    """Return the file of an anatomical image of the same session, or None."""
+def image_beside(folder: ReviewFolder, case: Case, name: str) -> Path | SeriesImage | None:
+    """Return an anatomical image of the same session or exam, or None."""
     ref = folder.input(case.scan)
-    if folder.images is None or ref is None or ref.kind != "BIDS":
-        return None
-    path = image_beside(folder.images, case.name, BESIDE[name][1])
-    return None if path is None or str(path) in ref.paths else path
+    found: Path | SeriesImage | None = None if ref is None else getattr(ref.beside, name)
+    return found
 
 
 # --- volumes --------------------------------------------------------------------------------

@@ -21,8 +21,9 @@ import numpy.typing as npt
 from petechia.anatomy.companion import LEAST_PEAK, to_companion
 from petechia.anatomy.compared import sampled
 from petechia.core.grid import Grid
-from petechia.errors import FileError, InputError, OutputError, PetechiaError
+from petechia.errors import FileError, InputError, MetadataError, OutputError, PetechiaError
 from petechia.files.nifti import read_nifti
+from petechia.files.scan import SeriesImage
 from petechia.files.writing import write_json
 from petechia.pipeline.review.cases import FOLDER, Case, ReviewFolder
 from petechia.pipeline.review.images import (
@@ -30,8 +31,8 @@ from petechia.pipeline.review.images import (
     Bytes,
     Picture,
     eight_bits,
+    image_beside,
     intensity,
-    path_beside,
     pictures,
     reading_name,
     volume_of,
@@ -84,19 +85,19 @@ class Other:
     Attributes
     ----------
     what : str
-    path : Path or None
-        Its file, of an anatomical image.
+    source : Path, SeriesImage or None
+        Of an anatomical image: its file, or the series of the exam.
     case : Case or None
         Of the exam before.
     """
 
     what: str
-    path: Path | None = None
+    source: Path | SeriesImage | None = None
     case: Case | None = None
 
     def made_of(self, case: Case) -> str:
         """Return what tells these two images from any others."""
-        own = self.case.fingerprint if self.case is not None else _stamp(self.path)
+        own = self.case.fingerprint if self.case is not None else _stamp(self.source)
         return sha256(f"{METHOD} {case.fingerprint} {self.what} {own}".encode()).hexdigest()[:16]
 
 
@@ -104,9 +105,9 @@ def others_of(folder: ReviewFolder, case: Case) -> dict[str, Other]:
     """Return what else there is of the same head: anatomical images, and the exam before."""
     out = {}
     for what in BESIDE:
-        path = path_beside(folder, case, what)
-        if path is not None:
-            out[what] = Other(what=what, path=path)
+        source = image_beside(folder, case, what)
+        if source is not None:
+            out[what] = Other(what=what, source=source)
     before = folder.prior(case.scan)
     if before is not None:
         with suppress(FileError):
@@ -165,35 +166,39 @@ def _fitted(
 
 def _whole_of(folder: ReviewFolder, other: Other) -> tuple[npt.NDArray[Any], Grid]:
     if other.case is None:
-        return _read(other.path)
+        return _read(other.source)
     found = whole_image(folder, other.case)
     if found is None:
         raise FileError("no image of the whole head", where=other.case.scan, mend="Run it again.")
     return found, other.case.grid
 
 
-def _read(path: Path | None) -> tuple[npt.NDArray[Any], Grid]:
-    if path is None:
+def _read(source: Path | SeriesImage | None) -> tuple[npt.NDArray[Any], Grid]:
+    if source is None:
         raise FileError("it is not there any more", where="image", mend="Load the scan again.")
-    volume = read_nifti(path, finite=False)
     try:
+        if not isinstance(source, Path):
+            return source.read()
+        volume = read_nifti(source, finite=False)
         return np.nan_to_num(volume.only), volume.grid
-    except InputError as error:
-        raise FileError(error.what, where=path.name, mend=error.mend) from error
+    except (InputError, MetadataError) as error:
+        raise FileError(error.what, where=source.name, mend=error.mend) from error
 
 
 def _place(case: Case, other: Other) -> Path:
     return case.root / FOLDER / KEPT / f"{case.scan}_{other.what}.json"
 
 
-def _stamp(path: Path | None) -> str:
+def _stamp(source: Path | SeriesImage | None) -> str:
+    if source is None:
+        return "gone"
+    if not isinstance(source, Path):  # of the exam that was analysed: the summary knows its files
+        return source.name
     try:
-        told = path.stat() if path is not None else None
+        told = source.stat()
     except OSError:
-        told = None
-    return (
-        "gone" if told is None or path is None else f"{path.name} {told.st_size} {told.st_mtime_ns}"
-    )
+        return "gone"
+    return f"{source.name} {told.st_size} {told.st_mtime_ns}"
 
 
 # --- what is shown --------------------------------------------------------------------------
@@ -242,7 +247,7 @@ def brought(
         It cannot be read.
     """
     if other.case is None:
-        volume, grid = _read(other.path)
+        volume, grid = _read(other.source)
     else:
         volume = volume_of(folder, other.case, name.removeprefix(OF_PRIOR))
         grid = other.case.grid
