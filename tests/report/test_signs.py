@@ -49,6 +49,9 @@ def test_edema_is_for_the_reader_to_judge():
     measure = "1 patches: 23 mL and 41 mm across"
     told = rows({"edema": sign(low=1, high=1, measure=measure)})
     assert "for the reader to judge: 1 patches" in told["Patches like edema on FLAIR (ARIA-E)"]
+    assert told["Edema around a finding"] == "there is no finding to look around"
+    dry = SimpleNamespace(row={"criteria": "no edema: met"})
+    told = rows({"edema": sign(low=1, high=1, measure=measure)}, entries=[dry])
     assert told["Edema around a finding"].startswith("none seen around the findings")
     entry = SimpleNamespace(name="microbleed 3", row={"criteria": "no edema: not met"})
     near = rows({"edema": sign(low=1, high=1, measure=measure)}, entries=[entry])
@@ -80,7 +83,7 @@ def test_what_lies_beside_the_scan_is_told():
 
 @pytest.mark.parametrize("measure", [
     "7.1 mL near the ventricles, reaching 8 mm, along 44% of their border",
-    "largest 16 mm across, 3.7 mL, 31 small", "3, of 3, 4, 8 mm",
+    "largest 16 mm across, 3.7 mL, 31 small", "2 certain, of 3, 8 mm; 1 possible",
 ])  # fmt: skip
 def test_it_speaks_chinese(measure):
     with speaking("zh"):

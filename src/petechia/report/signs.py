@@ -74,8 +74,9 @@ def _number(sign: Mapping[str, Any]) -> str:
         number = f"{low}" if low == high else f"{low}-{high}"
     measure = said(plain(sign.get("measure") or ""))
     unsure = t("unsure") if sign.get("state") == "unsure" else ""
-    said_of_it = ", ".join(part for part in (unsure, measure) if part and part != number)
-    return f"{number} ({said_of_it})".strip() if said_of_it else number
+    words = [part for part in (number, unsure, measure) if part]
+    words = [part for n, part in enumerate(words) if part not in words[:n]]
+    return f"{words[0]} ({', '.join(words[1:])})" if len(words) > 1 else "".join(words)
 
 
 def _not_assessed(sign: Mapping[str, Any]) -> str:
@@ -89,6 +90,8 @@ def _around(sign: Mapping[str, Any], entries: Sequence[Entry]) -> str:
     """Return whether what looks like edema surrounds a finding."""
     if not _assessed(sign):
         return _not_assessed(sign)
+    if not entries:
+        return t("there is no finding to look around")
     near = [e for e in entries if "no edema: not met" in str(e.row.get("criteria", ""))]
     if not near:
         words = [str(e.row.get("criteria", "")) for e in entries]

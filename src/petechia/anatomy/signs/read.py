@@ -212,7 +212,10 @@ def _spots(load: Load, source: str) -> Sign:
 
 def _lacunes(sure: list[bool], sizes: list[float], source: str) -> Sign:
     n, certain = len(sure), sum(sure)
-    measure = f"{n}" + (f", of {', '.join(f'{d:.0f}' for d in sorted(sizes))} mm" if n else "")
+    across = sorted(mm for mm, is_sure in zip(sizes, sure, strict=True) if is_sure)
+    parts = [f"{certain} certain, of {', '.join(f'{mm:.0f}' for mm in across)} mm"] * bool(across)
+    parts += [f"{n - certain} possible"] * (n > certain)
+    measure = "; ".join(parts) or "none"
     state = "yes" if certain else "unsure" if n else "no"
     # those that were found are at least so many: others may have been missed
     return Sign(state=state, low=certain, measure=measure, source=source)
