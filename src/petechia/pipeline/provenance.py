@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,13 +21,19 @@ LIBRARIES = (
 
 def software() -> dict[str, str]:
     """Return the version of this package, Python, and the libraries that shape results."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Return what `software` tells: metadata is read once a process, not once a scan."""
     found = {"petechia": __version__, "python": sys.version.split()[0]}
     for name in LIBRARIES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return tuple(found.items())
 
 
 @contextmanager
