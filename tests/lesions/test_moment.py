@@ -171,7 +171,7 @@ def test_bad_input_is_named():
     good = np.ones(SHAPE, dtype=bool)
     with pytest.raises(InputError, match="2 places and 1 radii"):
         fit_moments(np.zeros(SHAPE), None, good, np.zeros((2, 3)), np.ones(1), grid)
-    with pytest.raises(GridMismatchError, match="local_field_ppm"):
+    with pytest.raises(GridMismatchError, match="field_ppm"):
         fit_moments(np.zeros((3, 3, 3)), None, good, np.zeros((1, 3)), np.ones(1), grid)
     with pytest.raises(ParameterError, match="reach_radii=0"):
         MomentParams(reach_radii=0)

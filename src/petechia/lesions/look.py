@@ -19,7 +19,7 @@ from petechia.lesions.classify import Features
 from petechia.lesions.context import contexts
 from petechia.lesions.features import Described, Spot, describe
 from petechia.lesions.inputs import ARRAYS, LesionInputs
-from petechia.lesions.moment import MomentFit, fit_moments
+from petechia.lesions.moment import MomentFit, fit_moments, robust_spread
 from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import Shape, measure_shape
 from petechia.lesions.shortlist import best, promise, strongest, symmetric_depth, worth
@@ -305,7 +305,10 @@ def _moments(
     signal: npt.NDArray[np.float32],
     params: DetectParams,
 ) -> list[MomentFit | None]:
-    """Fit every candidate in a field; all voids, `sources`, count as its neighbours."""
+    """Fit every candidate in a field; all voids, `sources`, count as its neighbours.
+
+    Of a local field the one before background removal is read, where it is known.
+    """
     if field_ppm is None or not features:
         return [None] * len(features)
     centres = np.array([f.shape.centre_vox for f in features])
@@ -317,8 +320,9 @@ def _moments(
     usable = field_mask & ~dark & (signal > 0.5)
     edge = distance_inside_mm(field_mask, inputs.grid)
     places = np.concatenate([centres, sources[0][others]])
+    whole = inputs.total_field_ppm if field_ppm is inputs.local_field_ppm else None
     return fit_moments(
-        field_ppm,
+        field_ppm if whole is None else whole,
         inputs.field_noise_ppm,
         usable,
         places,
@@ -330,4 +334,5 @@ def _moments(
         inputs.chi_ppm,
         field_mask,
         np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
+        robust_spread(field_ppm[usable]),
     )[: len(features)]

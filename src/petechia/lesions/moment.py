@@ -1,4 +1,4 @@
-"""The magnetic moment of a source from the local field around its void."""
+"""The magnetic moment of a source from the field around its void."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,9 @@ class MomentParams:
         And never farther than this [mm].
     neighbours : int
         At most so many neighbouring sources are fitted jointly.
+    background_degree : int
+        The background is a sum of solid harmonics up to this degree, 1 or 2: within reach it
+        is made by what lies beyond, and so obeys Laplace's equation.
     shift_sd_mm : float
         Prior standard deviation of the source's offset from the void's centre, besides a
         fifth of the void's radius and of the voxel [mm].
@@ -45,6 +48,9 @@ class MomentParams:
         With a susceptibility map, this share of the field that the map gives to all but the
         source itself is taken off: veins and tissue around are no noise then. Less than all,
         since the map errs, too; set on simulated scans.
+    map_edge_mm : float
+        Towards the edge of the map, where it is worth less, that share fades; at this distance
+        it is down to 0.63 [mm].
     own_margin_mm : float
         What the map shows within the void and so far around is the source itself [mm].
     error_scale : float
@@ -68,27 +74,29 @@ class MomentParams:
         so the sign's significance does not count it.
     """
 
-    reach_radii: float = 2.5
-    reach_margin_mm: float = 3.0
+    reach_radii: float = 3.0
+    reach_margin_mm: float = 4.0
     reach_max_mm: float = 14.0
     neighbours: int = 6
+    background_degree: int = 2
     shift_sd_mm: float = 0.2
     model_error: float = 0.07
-    anatomy: float = 0.7
+    anatomy: float = 0.5
     map_share: float = 0.6
+    map_edge_mm: float = 10.0
     own_margin_mm: float = 1.0
     error_scale: float = 2.2
     huber: float = 2.0
     relative_error: float = 0.12
     anatomy_ppm_mm3: float = 0.2
-    tail_error: float = 0.5
-    edge_error: float = 0.5
+    tail_error: float = 0.8
+    edge_error: float = 0.3
     edge_mm: float = 5.0
 
     def __post_init__(self) -> None:
         positive = (
             self.reach_radii, self.reach_margin_mm, self.reach_max_mm, self.shift_sd_mm, self.huber,
-            self.edge_mm,
+            self.edge_mm, self.map_edge_mm,
         )  # fmt: skip
         if (
             min(positive) <= 0
@@ -104,11 +112,13 @@ class MomentParams:
             )
             < 0
             or not 0 <= self.map_share <= 1
+            or self.background_degree not in (1, 2)
         ):
             raise ParameterError(
                 f"{self}",
                 where="MomentParams",
-                mend="Reaches, shift_sd_mm, huber above 0; others at least 0; map_share to 1.",
+                mend="Reaches, shift_sd_mm, huber above 0; others at least 0; map_share to 1; "
+                "background_degree 1 or 2.",
             )
 
 
@@ -145,7 +155,7 @@ class MomentFit:
 
 
 def fit_moments(
-    local_field_ppm: npt.NDArray[np.floating],
+    field_ppm: npt.NDArray[np.floating],
     field_noise_ppm: npt.NDArray[np.floating] | None,
     usable: npt.NDArray[np.bool_],
     places_vox: npt.NDArray[np.floating],
@@ -157,22 +167,23 @@ def fit_moments(
     chi_ppm: npt.NDArray[np.floating] | None = None,
     field_mask: npt.NDArray[np.bool_] | None = None,
     tails: npt.NDArray[np.floating] | None = None,
+    spread_ppm: float | None = None,
 ) -> list[MomentFit | None]:
     r"""Fit each source as a magnetised sphere seen from outside.
 
     .. math:: \Delta B(x) = \frac{m}{4\pi} \left\langle \frac{3\cos^2\theta - 1}{r^3}
-        \right\rangle_{voxel} + \sum_n m_n d_n(x) + b_0 + b \cdot x
+        \right\rangle_{voxel} + \sum_n m_n d_n(x) + \sum_{l \le 2} b_{lm} R_{lm}(x)
 
     Weighted least squares over the usable voxels around the void: the field is averaged
     over each voxel, the centre is refined below the voxel under a prior, neighbouring
-    sources are fitted jointly with their centres held, the background is linear, outliers
-    are weighed down (Huber). The standard error takes the spread and the lag-one
-    correlation of the residuals, propagated through the actual estimator.
+    sources are fitted jointly with their centres held, the background is harmonic (solid
+    harmonics :math:`R_{lm}`), outliers are weighed down (Huber). The standard error takes the
+    spread and the lag-one correlation of the residuals, propagated through the actual estimator.
 
     Parameters
     ----------
-    local_field_ppm : (I, J, K) ndarray of float
-        Field after background removal [ppm].
+    field_ppm : (I, J, K) ndarray of float
+        Field before or after background removal [ppm].
     field_noise_ppm : (I, J, K) ndarray of float, or None
         Its standard deviation; None weighs all voxels alike [ppm].
     usable : (I, J, K) ndarray of bool
@@ -196,6 +207,9 @@ def fit_moments(
         Where `chi_ppm` counts; everywhere when None.
     tails : (N,) ndarray of float, optional
         Share of each dark region that lies beyond the void's body, 0 to 1; None: nothing.
+    spread_ppm : float, optional
+        Robust standard deviation of the field of tissue and veins; that of `field_ppm` when
+        None, which is too much before background removal [ppm].
 
     Returns
     -------
@@ -205,10 +219,10 @@ def fit_moments(
 
     Notes
     -----
-    A spherical-mean filter (SHARP, V-SHARP) takes away the part of a field that is
-    harmonic in its whole sphere and gives it back when the sphere is deconvolved: the
-    field of a local dipole comes through, except within about the smallest radius of the
-    mask's edge, where the moment is biased towards zero. The moment is that of the source
+    A spherical-mean filter (SHARP, V-SHARP) takes part of a dipole that lies near the mask's
+    edge: within 8 mm of it large moments came out a third too low from the filtered field, and
+    a tenth too low from the field before the filter, whose smooth part the harmonics take. So
+    the field before background removal is the better one to give. The moment is that of the source
     above its surroundings.
 
     References
@@ -218,7 +232,7 @@ def fit_moments(
     .. [2] Liu et al. (2012), Radiology 262, 269-278, doi:10.1148/radiol.11110251.
     """
     p = params or MomentParams()
-    grid.require(local_field_ppm, "local_field_ppm")
+    grid.require(field_ppm, "field_ppm")
     grid.require(usable, "usable")
     places = np.asarray(places_vox, dtype=np.float64).reshape(-1, 3)
     radii = np.asarray(radii_mm, dtype=np.float64).ravel()
@@ -228,8 +242,9 @@ def fit_moments(
             where="fit_moments",
             mend="Give one radius for each place.",
         )
-    field = np.ascontiguousarray(local_field_ppm, dtype=np.float32)
-    noise = _noise_floor(field_noise_ppm, field, usable, grid, p.anatomy)
+    field = np.ascontiguousarray(field_ppm, dtype=np.float32)
+    spread = robust_spread(field[usable]) if spread_ppm is None else spread_ppm
+    noise = _noise_floor(field_noise_ppm, spread, usable, grid, p.anatomy)
     spacing = grid.spacing_mm
     around = None if chi_ppm is None else Around.of(chi_ppm, field_mask, grid)
     chosen = range(len(places)) if wanted is None else [int(n) for n in wanted]
@@ -242,12 +257,13 @@ def fit_moments(
         near = field[box]
         if around is not None and p.map_share > 0:
             own = radii[n] + p.own_margin_mm
-            near = near - p.map_share * around.field(box, places[n], own, reach)
+            inside = 1.0 if edge_mm is None else 1 - float(np.exp(-edge_mm[n] / p.map_edge_mm))
+            near = near - p.map_share * inside * around.field(box, places[n], own, reach)
         border = _gather(
             near, noise[box], usable[box], places[n] - [s.start for s in box], reach, spacing
         )
         others = _neighbours(n, places * spacing, radii, reach, p.neighbours)
-        if len(border.value) < max(FEWEST_VOXELS, len(others) + 13):
+        if len(border.value) < max(FEWEST_VOXELS, len(others) + 18):
             return None
         prior = np.hypot(p.shift_sd_mm, 0.2 * np.maximum(radii[n], spacing))
         edge = 0.0 if edge_mm is None else p.edge_error * float(np.exp(-edge_mm[n] / p.edge_mm))
@@ -262,13 +278,12 @@ def fit_moments(
 
 def _noise_floor(
     noise_ppm: npt.NDArray[np.floating] | None,
-    field: npt.NDArray[np.float32],
+    spread: float,
     usable: npt.NDArray[np.bool_],
     grid: Grid,
     anatomy: float,
 ) -> npt.NDArray[np.float32]:
-    """Return a positive noise map: the given one and the spread of the field itself."""
-    spread = robust_spread(field[usable])
+    """Return a positive noise map: the given one and the spread of tissue's field."""
     if noise_ppm is not None:
         grid.require(noise_ppm, "field_noise_ppm")
         good = usable & (noise_ppm > 0)
@@ -355,8 +370,7 @@ def _fit_one(
     rest = np.column_stack(
         [
             *[means_and_slopes(offset - o, b0_dir, spacing_mm)[:, 0] for o in others_mm],
-            np.ones(len(value)),
-            offset / np.abs(offset).max(),
+            _harmonics(offset, params.background_degree),
         ]
     )
     shift, moment, scale = np.zeros(3), 0.0, 1.0
@@ -403,6 +417,15 @@ def _fit_one(
         poles_ppm=poles,
         equator_ppm=equator,
     )
+
+
+def _harmonics(offset: Floats, degree: int) -> Floats:
+    """Return solid harmonics up to degree 1 or 2 at offsets (N, 3), each of size about 1."""
+    x, y, z = (offset / np.abs(offset).max()).T
+    out = [np.ones(len(offset)), x, y, z]
+    if degree > 1:
+        out += [x * y, y * z, x * z, x * x - y * y, 2 * z * z - x * x - y * y]
+    return np.column_stack(out)
 
 
 def _solve(
