@@ -1,7 +1,8 @@
 """Measure follow-up on simulated people who come twice, the second time under two protocols.
 
 usage: python validation/follow.py WORK [--pairs 8] [--seed 9500] [--protocol demo_light]
-       [--changed 1.5t_swi] [--microbleeds 9] [--new 4] [--grown 0.25] [--table FILE] [--make]
+       [--changed 1.5t_swi] [--microbleeds 9] [--new 4] [--grown 0.25] [--images]
+       [--table FILE] [--make]
 
 Everyone has the same protocol in both sessions, and another one besides in the second. What is
 finished in WORK is not done again. The seeds were never used to set anything.
@@ -162,7 +163,7 @@ def table_text(score: dict[str, Score], args: argparse.Namespace) -> str:
     command = (
         f"python validation/follow.py WORK --pairs {args.pairs} --seed {args.seed} "
         f"--protocol {args.protocol} --changed {args.changed} --microbleeds {args.microbleeds} "
-        f"--new {args.new} --grown {args.grown}"
+        f"--new {args.new} --grown {args.grown}{' --images' * args.images}"
     )
     lines = [
         "# Follow-up on simulated pairs",
@@ -235,6 +236,7 @@ def main() -> None:
     add("--microbleeds", type=int, default=9)
     add("--new", type=int, default=4)
     add("--grown", type=float, default=0.25)
+    add("--images", action="store_true", help="compare magnitudes; magnitude-only scans need it")
     add("--n-threads", type=int, default=1)
     add("--table", type=Path)
     add("--make", action="store_true", help="make people only")
@@ -245,7 +247,8 @@ def main() -> None:
         raw, out = made(args.work, args.seed + n, args)
         if not args.make:
             with threads(args.n_threads):
-                follow_all(out, tell=lambda outcome: print(outcome.says, flush=True))
+                images = raw if args.images else None
+                follow_all(out, images=images, tell=lambda one: print(one.says, flush=True))
             scored(raw, out, score)
     if not args.make:
         text = table_text(score, args)
