@@ -1,6 +1,7 @@
 """Train, calibrate and write the detector's model from examples.
 
-usage: python training/fit.py WORK [--seed 1] [--epochs 12] [--no-network] [--install]
+usage: python training/fit.py WORK [--seed 1] [--epochs 12] [--no-network | --keep-network]
+       [--install]
 
 Examples are those of `examples.py`. People are kept apart: everything that is told of the model
 (joining, operating points, metrics) comes from predictions on people not trained on. Written to
@@ -54,6 +55,9 @@ MACRO = CLASSES.index("macrobleed")
 ASSETS = Path(__file__).parents[1] / "src" / "petechia" / "assets" / "data"
 WHOLE, WHOLE_WEIGHT = ("random_3", "random_4"), 2.0
 """What a void counts of a whole head that went the whole road: it is what will be met."""
+THICK_WEIGHT = 0.5
+"""And in a scan of thick slices, where every void is a coarse picture of one: half of the scans of
+training are such, and at full weight the trees find less in thin ones."""
 POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
 """False findings that each operating point may make, out of fold: a scan, and a scan of somebody
 without microbleeds."""
@@ -205,8 +209,12 @@ def plain(model: Any, classes: Sequence[int] | None = None) -> Trees:
 
 def weights(e: Examples) -> npt.NDArray[np.float64]:
     """Return what each void counts in training."""
-    whole = np.array([f["protocol"] in WHOLE for f in e.facts])
-    return np.where(whole[e.scan], WHOLE_WEIGHT, 1.0)
+    of_scan = [
+        (WHOLE_WEIGHT if f["protocol"] in WHOLE else 1.0)
+        * (THICK_WEIGHT if max(f["spacing_mm"]) >= THICK_MM else 1.0)
+        for f in e.facts
+    ]
+    return np.array(of_scan)[e.scan]
 
 
 def fit_bleed(
@@ -344,9 +352,12 @@ def operating_points(
 
 
 def cross_validated(
-    e: Examples, fold: np.ndarray, seed: int, epochs: int, network: bool
+    e: Examples, fold: np.ndarray, seed: int, epochs: int, network: bool, kept: Path | None
 ) -> tuple[OutOfFold, list[Any]]:
-    """Return the evidence of trees and network out of fold, and the networks."""
+    """Return the evidence of trees and network out of fold, and the networks.
+
+    With `kept` the networks' evidence is that of the last fit on the same examples.
+    """
     known = told_by_size(e)
     poor, _, poor_row = degraded(e.table, known)
     row_fold = fold[e.scan]
@@ -361,7 +372,12 @@ def cross_validated(
         trees_poor[of_fold] = forest.scores(poor[of_fold])[:, 0]
         print(f"fold {k}: trees {time.time() - begin:.0f} s", flush=True)
     networks: list[Any] = []
-    if network:
+    if kept is not None:
+        with np.load(kept) as last:
+            if not np.array_equal(last["label"], e.label):
+                raise SystemExit(f"{kept}: the last fit was on other examples")
+            seen = last["evidence"][:, 1]
+    elif network:
         from network import answers, train_network
 
         label = known
@@ -391,6 +407,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--no-network", action="store_true")
+    parser.add_argument("--keep-network", action="store_true", help="that of the last fit in WORK")
     parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     begin = time.time()
@@ -402,12 +419,15 @@ def main() -> None:
     signless = e.table[:, PHASE] < 2
     known = told_by_size(e)
     label = np.where(signless & (known == CALCIUM), -1, known)
-    found, networks = cross_validated(e, fold, args.seed, args.epochs, not args.no_network)
+    out = args.work / "model"
+    kept = out / "out_of_fold.npz" if args.keep_network else None
+    found, networks = cross_validated(e, fold, args.seed, args.epochs, not args.no_network, kept)
+    told = bool(networks) or args.keep_network
     joint = {"trees": fit_joint(found.evidence[:, :1], found.with_phase, label)}
-    if networks:
+    if told:
         joint["network"] = fit_joint(found.evidence[:, 1:], found.with_phase, label)
         joint["combined"] = fit_joint(found.evidence, found.with_phase, label)
-    best = "combined" if networks else "trees"
+    best = "combined" if told else "trees"
     columns = {"trees": [0], "network": [1], "combined": [0, 1]}
     p = {
         name: joined(found.evidence[:, columns[name]], found.with_phase, w)
@@ -428,8 +448,9 @@ def main() -> None:
                 table[f"{name}, {family}"] = metrics(q, e, scans, at["balanced"])
     for name, line in table.items():
         print(name, line, flush=True)
-    out = args.work / "model"
     out.mkdir(exist_ok=True)
+    last = json.loads((out / "card.json").read_text()) if args.keep_network else None
+    before_min = last["trained_on"]["minutes"] if last else 0.0
     bleed, other = (
         fit_bleed(e.table, known, weights(e), args.seed),
         fit_other(e.table, e.label, args.seed),
@@ -452,7 +473,7 @@ def main() -> None:
         from network import Mean, to_onnx
 
         (out / "detector.onnx").write_bytes(to_onnx(Mean(networks).eval()))
-    elif (out / "detector.onnx").exists():
+    elif not told and (out / "detector.onnx").exists():
         (out / "detector.onnx").unlink()
     card = {
         "name": f"petechia-detector-{datetime.now(UTC):%Y-%m-%d}",
@@ -470,8 +491,8 @@ def main() -> None:
             "classes": {c: int((e.label == n).sum()) for n, c in enumerate(CLASSES)},
             "microbleeds_visible": int(sum(len(e.facts[s]["visible_moment"]) for s in real)),
             "seed": args.seed,
-            "epochs": args.epochs if networks else 0,
-            "minutes": round((time.time() - begin) / 60, 1),
+            "epochs": args.epochs if told else 0,
+            "minutes": round(before_min + (time.time() - begin) / 60, 1),
         },
         "out_of_fold": table,
         "licence": "Apache-2.0",
