@@ -88,6 +88,7 @@ def test_people_are_kept_apart(fit):
     assert set(fold) == set(range(fit.FOLDS))
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of torch's exporter, about torch
 def test_a_tiny_network_is_made_again_and_is_the_same_as_onnx(network):
     from petechia.lesions.features.patches import CHANNELS, SIDE
     from petechia.lesions.model import _session, run_network
