@@ -78,7 +78,7 @@ class SessionParams:
         Least overlap (Dice) of the two brains, where both scans see.
     most_bent_mm : float
         Parts of one head lie where a rigid map puts them, up to this [mm]; in another head they
-        do not. On simulated pairs one head gave at most 0.4, two gave at least 2.4.
+        do not. On simulated pairs one head gave at most 0.4, two gave at least 2.5.
     """
 
     steps_mm: tuple[float, ...] = (6.0, 3.0, 2.0)

@@ -220,8 +220,8 @@ def fit_moments(
     Notes
     -----
     A spherical-mean filter (SHARP, V-SHARP) takes part of a dipole that lies near the mask's
-    edge: within 8 mm of it large moments came out a third too low from the filtered field, and
-    a tenth too low from the field before the filter, whose smooth part the harmonics take. So
+    edge: within 8 mm of it large moments came out 41 % too low from the filtered field, and
+    10 % too low from the field before the filter, whose smooth part the harmonics take. So
     the field before background removal is the better one to give. The moment is that of the source
     above its surroundings.
 
