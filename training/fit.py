@@ -29,7 +29,7 @@ from sklearn.linear_model import LogisticRegression
 from petechia.evaluate.calibration import brier_skill, calibration_error
 from petechia.lesions.features import NAMES, PHASE_NAMES, SIGNED_NAMES, pipeline_hash
 from petechia.lesions.findings import CLASSES
-from petechia.lesions.model import joined
+from petechia.lesions.model import KINDS, joined, kinds_of
 from petechia.lesions.trees import Trees
 
 FOLDS = 3
@@ -245,34 +245,41 @@ def fit_other(table: np.ndarray, label: np.ndarray, seed: int) -> Trees:
 
 
 def fit_joint(
-    evidence: np.ndarray, with_phase: np.ndarray, label: np.ndarray, *, same: bool = False
+    evidence: np.ndarray, kinds: np.ndarray, label: np.ndarray
 ) -> npt.NDArray[np.float64]:
-    """Return constant and slopes of the log-odds, without and with phase, or the same for both."""
-    out = np.zeros((2, evidence.shape[1] + 1))
-    for phase in (False, True):
-        rows = ((with_phase == phase) | same) & (label >= 0)
+    """Return constant and slopes of the log-odds (5, K + 1), of each of `KINDS` by itself."""
+    out = np.zeros((len(KINDS), evidence.shape[1] + 1))
+    for kind in range(len(KINDS)):
+        rows = (kinds == kind) & (label >= 0)
         x, y = np.clip(evidence[rows], -15, 15), label[rows] == 0
         if y.all() or not y.any():  # nothing to learn from: take the evidence as it is
-            out[int(phase)] = [0.0, *np.full(evidence.shape[1], 1.0 / evidence.shape[1])]
+            out[kind] = [0.0, *np.full(evidence.shape[1], 1.0 / evidence.shape[1])]
             continue
         fitted = LogisticRegression(C=10.0, max_iter=1000).fit(x, y)
-        out[int(phase)] = [fitted.intercept_[0], *fitted.coef_[0]]
+        out[kind] = [fitted.intercept_[0], *fitted.coef_[0]]
     return out
 
 
-@dataclass
-class OutOfFold:
-    """Predictions on people not trained on: log-odds, with phase or not, labels, rows."""
+def calibrated(
+    evidence: np.ndarray, kinds: np.ndarray, label: np.ndarray, row_fold: np.ndarray
+) -> npt.NDArray[np.float64]:
+    """Return probabilities of each fold by a joint that was fitted on the others."""
+    out = np.zeros(len(evidence))
+    for k in range(FOLDS):
+        held = row_fold == k
+        weights = fit_joint(evidence[~held], kinds[~held], label[~held])
+        out[held] = joined(evidence[held], kinds[held], weights)
+    return out
 
-    evidence: np.ndarray
-    with_phase: np.ndarray
-    label: np.ndarray
-    row: np.ndarray
-    real: np.ndarray
 
+def metrics(
+    p: np.ndarray, e: Examples, scans: Sequence[int], threshold: npt.ArrayLike
+) -> dict[str, Any]:
+    """Return how predictions did on some scans: counts that can be summed.
 
-def metrics(p: np.ndarray, e: Examples, scans: Sequence[int], threshold: float) -> dict[str, Any]:
-    """Return how predictions did on some scans: counts that can be summed."""
+    `threshold` is one for all, or one for each scan of `e`.
+    """
+    least = np.broadcast_to(threshold, len(e.facts))
     found, asked = np.zeros(len(STRATA)), np.zeros(len(STRATA))
     false = clean_false = clean = good = total = 0.0
     ps, ys = [], []
@@ -284,7 +291,7 @@ def metrics(p: np.ndarray, e: Examples, scans: Sequence[int], threshold: float) 
         q = np.where(e.diameter[rows] > 10.04, np.minimum(q, 0.02), q)
         label = e.label[rows]
         forgiven = (label < 0) | (unsigned & (label == CALCIUM))
-        counted = q >= threshold
+        counted = q >= least[s]
         moments = np.asarray(fact["visible_moment"])
         for n, (low, high) in enumerate(STRATA):
             asked[n] += ((moments >= low) & (moments < high)).sum()
@@ -353,8 +360,8 @@ def operating_points(
 
 def cross_validated(
     e: Examples, fold: np.ndarray, seed: int, epochs: int, network: bool, kept: Path | None
-) -> tuple[OutOfFold, list[Any]]:
-    """Return the evidence of trees and network out of fold, and the networks.
+) -> tuple[npt.NDArray[np.float64], list[Any]]:
+    """Return the log-odds (N, 2) of trees and network out of fold, and the networks.
 
     With `kept` the networks' evidence is that of the last fit on the same examples.
     """
@@ -390,14 +397,7 @@ def cross_validated(
             held = np.flatnonzero(row_fold == k)
             seen[held] = answers(net, e.cubes[held])
             print(f"fold {k}: network {time.time() - begin:.0f} s", flush=True)
-    evidence = np.stack([trees, seen], axis=1)
-    return (
-        OutOfFold(
-            evidence=evidence, with_phase=e.table[:, PHASE] > 1, label=e.label,
-            row=np.arange(len(e.label)), real=np.ones(len(e.label), bool),
-        ),
-        networks,
-    )  # fmt: skip
+    return np.stack([trees, seen], axis=1), networks
 
 
 def main() -> None:
@@ -421,22 +421,22 @@ def main() -> None:
     label = np.where(signless & (known == CALCIUM), -1, known)
     out = args.work / "model"
     kept = out / "out_of_fold.npz" if args.keep_network else None
-    found, networks = cross_validated(e, fold, args.seed, args.epochs, not args.no_network, kept)
-    told = bool(networks) or args.keep_network
-    joint = {"trees": fit_joint(found.evidence[:, :1], found.with_phase, label)}
-    if told:
-        joint["network"] = fit_joint(found.evidence[:, 1:], found.with_phase, label)
-        joint["combined"] = fit_joint(found.evidence, found.with_phase, label)
-    best = "combined" if told else "trees"
-    columns = {"trees": [0], "network": [1], "combined": [0, 1]}
+    evidence, networks = cross_validated(e, fold, args.seed, args.epochs, not args.no_network, kept)
+    columns = {"trees": [0]}
+    if networks or args.keep_network:
+        columns |= {"network": [1], "combined": [0, 1]}
+    best = list(columns)[-1]
+    kinds = kinds_of(e.table, THICK_MM)
+    joint = {name: fit_joint(evidence[:, c], kinds, label) for name, c in columns.items()}
     p = {
-        name: joined(found.evidence[:, columns[name]], found.with_phase, w)
-        for name, w in joint.items()
+        name: calibrated(evidence[:, c], kinds, label, fold[e.scan]) for name, c in columns.items()
     }
     real = [n for n, f in enumerate(e.facts) if f["variant"] == "whole"]
-    points = operating_points(p[best], e, real, POINTS_FALSE)
-    thick = [n for n in real if family_of(e.facts[n]) == "thick slices"]
-    thick_points = operating_points(p[best], e, thick, THICK_FALSE)
+    is_thick = np.array([max(f["spacing_mm"]) >= THICK_MM for f in e.facts])
+    # looks without phase, too: many scans have none
+    points = operating_points(p[best], e, np.flatnonzero(~is_thick).tolist(), POINTS_FALSE)
+    thick_points = operating_points(p[best], e, np.flatnonzero(is_thick).tolist(), THICK_FALSE)
+    balanced = np.where(is_thick, thick_points["balanced"], points["balanced"])
     table: dict[str, Any] = {}
     for name, q in p.items():
         for family in ("all", "multi-echo", "single-echo", "thick slices", "phase dropped"):
@@ -444,13 +444,11 @@ def main() -> None:
                 n for n, f in enumerate(e.facts) if family_of(f) == family
             ]  # fmt: skip
             if scans:
-                at = thick_points if family == "thick slices" else points
-                table[f"{name}, {family}"] = metrics(q, e, scans, at["balanced"])
+                table[f"{name}, {family}"] = metrics(q, e, scans, balanced)
     for name, line in table.items():
         print(name, line, flush=True)
     out.mkdir(exist_ok=True)
     last = json.loads((out / "card.json").read_text()) if args.keep_network else None
-    before_min = last["trained_on"]["minutes"] if last else 0.0
     bleed, other = (
         fit_bleed(e.table, known, weights(e), args.seed),
         fit_other(e.table, e.label, args.seed),
@@ -473,7 +471,7 @@ def main() -> None:
         from network import Mean, to_onnx
 
         (out / "detector.onnx").write_bytes(to_onnx(Mean(networks).eval()))
-    elif not told and (out / "detector.onnx").exists():
+    elif best == "trees" and (out / "detector.onnx").exists():
         (out / "detector.onnx").unlink()
     card = {
         "name": f"petechia-detector-{datetime.now(UTC):%Y-%m-%d}",
@@ -491,8 +489,11 @@ def main() -> None:
             "classes": {c: int((e.label == n).sum()) for n, c in enumerate(CLASSES)},
             "microbleeds_visible": int(sum(len(e.facts[s]["visible_moment"]) for s in real)),
             "seed": args.seed,
-            "epochs": args.epochs if told else 0,
-            "minutes": round(before_min + (time.time() - begin) / 60, 1),
+            "epochs": 0 if best == "trees" else args.epochs,
+            # of a whole fit: that which made the network that is kept
+            "minutes": last["trained_on"]["minutes"]
+            if last
+            else round((time.time() - begin) / 60, 1),
         },
         "out_of_fold": table,
         "licence": "Apache-2.0",
@@ -500,7 +501,7 @@ def main() -> None:
     }
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     np.savez_compressed(
-        out / "out_of_fold.npz", evidence=found.evidence, label=e.label, scan=e.scan,
+        out / "out_of_fold.npz", evidence=evidence, label=e.label, scan=e.scan,
         rules=e.rules, moment=e.moment, **{f"p_{k}": v for k, v in p.items()},
     )  # fmt: skip
     print(points, thick_points, f"{(time.time() - begin) / 60:.1f} minutes", flush=True)

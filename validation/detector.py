@@ -21,14 +21,25 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of, read_kept
-from fit import Examples, family_of, fit_bleed, fit_joint, folds_of, metrics, read_examples, weights
+from fit import (
+    THICK_MM,
+    Examples,
+    calibrated,
+    family_of,
+    fit_bleed,
+    fit_joint,
+    folds_of,
+    metrics,
+    read_examples,
+    weights,
+)
 
 from petechia.core.matching import one_to_one
 from petechia.lesions.candidates.radial_symmetry import RadialSymmetryParams, radial_symmetry
 from petechia.lesions.features import NAMES
 from petechia.lesions.features.patches import BALL, CHANNELS, SIDE
 from petechia.lesions.findings import CLASSES
-from petechia.lesions.model import joined
+from petechia.lesions.model import joined, kinds_of
 from petechia.lesions.signal import relative_signal
 
 ALLOWED = 0.5
@@ -144,8 +155,9 @@ def left_out(e: Examples, trees: np.ndarray, seed: int) -> Iterator[str]:
             unknown[test] = forest.scores(e.table[test])[:, 0]
         for text, out in (("trained on it too", trees), ("never trained on it", unknown)):
             # the threshold is set on the family itself in both: ranks are compared
-            joint = fit_joint(out[:, None], phase, np.where(of_family, label, -1), same=True)
-            p = joined(out[:, None], phase, joint)
+            one = np.zeros(len(label), np.int64)
+            joint = fit_joint(out[:, None], one, np.where(of_family, label, -1))
+            p = joined(out[:, None], one, joint)
             yield line(f"trees, {name}: {text}", at_allowed(p, e, scans))
 
 
@@ -168,7 +180,8 @@ def table(work: Path, seed: int, epochs: int, scans: int) -> Iterator[str]:
     for row, name in names.items():
         if f"p_{row}" in kept:
             yield line(name, at_allowed(kept[f"p_{row}"], e, whole))
-    rules = joined(e.rules[:, None], phase, fit_joint(e.rules[:, None], phase, label))
+    kinds = kinds_of(e.table, THICK_MM)
+    rules = calibrated(e.rules[:, None], kinds, label, fold[e.scan])
     yield line("hand-set rules, made probabilities", at_allowed(rules, e, whole))
     some = [n for n, f in enumerate(e.facts) if f["variant"] == "no_phase"]
     same = {f["scan"] for n, f in enumerate(e.facts) if n in some}
@@ -179,7 +192,7 @@ def table(work: Path, seed: int, epochs: int, scans: int) -> Iterator[str]:
     yield from left_out(e, kept["evidence"][:, 0], seed)
     if epochs:
         blobs = blob_network(e, fold, seed, epochs)[:, None]
-        p = joined(blobs, phase, fit_joint(blobs, phase, label))
+        p = calibrated(blobs, kinds, label, fold[e.scan])
         yield line("plain network trained on Gaussian blobs", at_allowed(p, e, whole))
     r = radial_baseline(work, e, scans)
     yield ""

@@ -11,9 +11,10 @@ import petechia.files
 from petechia.core.grid import Grid
 from petechia.errors import GridMismatchError, InputError, ParameterError
 from petechia.lesions.criteria import COMPARTMENTS, SITES
-from petechia.lesions.detect import COMMON, _by_probability, detect, measure, one_each
+from petechia.lesions.detect import COMMON, _by_probability, detect
 from petechia.lesions.findings import CLASSES, COLUMNS, SIGNS
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.look import look
 from petechia.lesions.params import DetectParams
 
 CONTRACT = tomllib.loads((Path(petechia.files.__file__).parent / "contract.toml").read_text())[
@@ -347,31 +348,28 @@ def test_missing_slices_are_no_lesions(phantom):
 
 
 class TestPieces:
-    def spot(self, phantom):
-        measured, _ = measure(phantom.inputs(), DetectParams())
-        return max(measured, key=lambda m: (m.verdict.class_ == "microbleed", len(m.void.body)))
+    def bleeds(self, make, gap_mm):
+        half = 0.5 * gap_mm
+        spheres = [make.Sphere((23.0, 24.0, 22.0 + z), 1.8, 0.5) for z in (-half, half)]
+        phantom = make.build(spheres, seed=3)
+        seen = look(phantom.inputs(), DetectParams())
+        cut = [v for v in seen.voids if len(v.body) > 20]
+        found = detect(phantom.inputs())
+        return spheres, cut, [f for f in found.findings if f.class_ == "microbleed"], found.labels
 
-    def of(self, spot, body):
-        return replace(spot, void=replace(spot.void, body=body))
+    def test_one_lesion_cut_in_two_is_one_finding_with_the_whole_moment(self, make):
+        spheres, cut, bleeds, labels = self.bleeds(make, gap_mm=4.0)
+        assert len(cut) == 2
+        (one,) = bleeds
+        true = sum(s.moment for s in spheres)
+        assert one.moment_ppm_mm3 == pytest.approx(true, rel=0.06)
+        assert one.moment_se_ppm_mm3 < 0.15 * true
+        assert (labels == one.index).sum() == sum(len(v.body) for v in cut)
+        assert np.allclose((one.x_mm, one.y_mm, one.z_mm), (23, 24, 22), atol=0.5)
+        assert f"moment {one.moment_ppm_mm3:.2f}" in one.evidence
 
-    def test_pieces_of_one_round_void_are_put_together(self, phantom):
-        spot, grid = self.spot(phantom), phantom.inputs().grid
-        body = spot.void.body
-        low = body[:, 0] <= np.median(body[:, 0])
-        halves = [self.of(spot, body[low]), self.of(spot, body[~low])]
-        (one,) = one_each(halves, grid)
-        assert sorted(map(tuple, one.void.body)) == sorted(map(tuple, body))
-        s, whole = one.features.shape, spot.features.shape
-        assert (s.n_voxels, s.volume_mm3) == (whole.n_voxels, pytest.approx(whole.volume_mm3))
-        assert s.diameter_mm == pytest.approx(whole.diameter_mm)
-
-    def test_two_round_spots_side_by_side_stay_two(self, phantom):
-        spot, grid = self.spot(phantom), phantom.inputs().grid
-        body = spot.void.body
-        beside = body + np.array([np.ptp(body[:, 0]) + 1, 0, 0])
-        assert len(one_each([spot, self.of(spot, beside)], grid)) == 2
-
-    def test_what_is_no_microbleed_is_left_alone(self, phantom):
-        spot, grid = self.spot(phantom), phantom.inputs().grid
-        vein = replace(spot, verdict=replace(spot.verdict, class_="vessel"))
-        assert one_each([spot, vein], grid) == [spot, vein]
+    def test_two_lesions_side_by_side_are_two_with_a_moment_each(self, make):
+        spheres, _, bleeds, _ = self.bleeds(make, gap_mm=6.0)
+        assert [f.moment_ppm_mm3 for f in bleeds] == pytest.approx(
+            [s.moment for s in spheres], rel=0.06
+        )

@@ -14,7 +14,7 @@ from petechia.lesions.detect import detect
 from petechia.lesions.features import NAMES, Described, pipeline_hash
 from petechia.lesions.features.patches import BALL, CHANNELS, SIDE
 from petechia.lesions.findings import CLASSES
-from petechia.lesions.model import OTHERS, Model, joined, symmetries, words
+from petechia.lesions.model import KINDS, OTHERS, Model, joined, kinds_of, symmetries, words
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import Shape
@@ -52,11 +52,12 @@ def model(**more):
     card = {
         "name": "test", "features": pipeline_hash(), "operating_points":
         {"screening": 0.2, "balanced": 0.5, "counting": 0.8}, "outside_limit": 0.02,
+        "thick_slices": {"from_mm": 3.0},
     }  # fmt: skip
     arrays = {
         **stump(DEPTH, 0.3, -4.0, 4.0).arrays("bleed_"),
         **others().arrays("other_"),
-        "joint_trees": np.array([[0.0, 1.0], [0.0, 1.0]]),
+        "joint_trees": np.tile([0.0, 1.0], (len(KINDS), 1)),
         "low": np.full(len(NAMES), -1e6, np.float32),
         "high": np.full(len(NAMES), 1e6, np.float32),
     }
@@ -102,10 +103,21 @@ def test_arrays_that_are_not_a_model_are_refused():
         Trees.from_arrays(arrays, "bleed_")
 
 
-def test_joining_is_logistic_with_slopes_of_its_own_without_phase():
+def test_kinds_of_scans_are_told_by_sign_echoes_and_thickness():
+    columns = ["phase", "multi_echo", "in_plane_mm", "thickness_ratio"]
+    rows = {
+        (0, 0, 0.5, 3.0): 0, (1, 0, 0.5, 3.0): 0, (2, 0, 0.5, 3.0): 1, (np.nan, 1, 1.0, 1.0): 2,
+        (2, 1, 1.0, 2.9): 3, (2, 1, 1.0, 3.0): 4, (0, 0, 0.9, 3.3333): 4, (2, 0, 0.45, 11.2): 4,
+    }  # fmt: skip
+    table = np.zeros((len(rows), len(NAMES)), np.float32)
+    table[:, [NAMES.index(name) for name in columns]] = list(rows)
+    assert kinds_of(table, 3.0).tolist() == list(rows.values())
+
+
+def test_joining_is_logistic_with_slopes_of_its_own_for_each_kind():
     weights = np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 1.0]])
     evidence = np.array([[2.0, -1.0], [2.0, -1.0]])
-    p = joined(evidence, np.array([False, True]), weights)
+    p = joined(evidence, np.array([0, 1]), weights)
     assert p == pytest.approx([1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(-1.0))])
 
 

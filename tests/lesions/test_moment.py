@@ -6,7 +6,7 @@ from petechia.core.grid import Grid
 from petechia.core.kernels import forward_field
 from petechia.errors import GridMismatchError, InputError, ParameterError
 from petechia.lesions.dipole import dipole_mean
-from petechia.lesions.moment import MomentParams, fit_moments
+from petechia.lesions.moment import MomentParams, Parts, fit_moments
 
 SHAPE = (27, 29, 25)
 
@@ -59,6 +59,22 @@ def test_neighbours_are_told_apart():
     assert [f.moment_ppm_mm3 for f in fits] == pytest.approx([3.0, -8.0], rel=0.02)
     (alone,) = fit_moments(field, None, good, places[:1], np.array([1.8]), grid)
     assert abs(alone.moment_ppm_mm3 - 3.0) > 0.3  # what the joint fit is for
+
+
+def test_a_source_of_several_points_has_the_moment_of_all():
+    grid = Grid.from_spacing(SHAPE, (1.0, 0.9, 1.2), (0.1, 0.3, 0.95))
+    places, moments = np.array([[11.0, 14.0, 12.0], [14.0, 13.0, 13.0]]), np.array([6.0, 2.0])
+    field = field_of(grid, list(zip(places, moments, strict=True)))
+    good = outside(grid, places, 1.8)
+    share = moments / moments.sum()
+    centre = share @ places
+    parts = Parts(offset_vox=places - centre, share=share)
+    radius = np.array([1.8 * 2 ** (1 / 3)])
+    (whole,) = fit_moments(field, None, good, centre[None], radius, grid, parts=parts)
+    assert whole.moment_ppm_mm3 == pytest.approx(8.0, rel=0.02)
+    assert whole.explained > 0.98
+    (point,) = fit_moments(field, None, good, centre[None], radius, grid)
+    assert abs(point.moment_ppm_mm3 - 8.0) > 3 * abs(whole.moment_ppm_mm3 - 8.0)
 
 
 @pytest.mark.parametrize("smooth", [0.0, 0.8], ids=["white", "correlated"])

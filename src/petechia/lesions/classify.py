@@ -18,6 +18,8 @@ from petechia.lesions.tube import Tube
 
 CLEAR = 3.0
 """A sign is clear when the moment is at least so many times its error."""
+A_TUBE = 0.6
+"""Strength of the continuation on two sides, over its own, from which a void is part of a tube."""
 FORBIDDEN = 0.02
 """Probability at most of what the field or its size forbids."""
 IRON_NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "dentate", "basal_ganglia")
@@ -263,7 +265,7 @@ def explain(f: Features, sign: str, why: str) -> str:
     parts.append(f"signal loss {100 * s.depth:.0f} % ({s.depth / max(f.noise, 1e-3):.0f} sd)")
     if f.through < 0.3:
         parts.append("no tube continues")
-    elif f.through < 0.6:
+    elif f.through < A_TUBE:
         parts.append(f"weak continuation on two sides ({f.through:.2f} of its strength)")
     else:
         parts.append(f"continues as a tube on two sides ({f.through:.2f} of its strength)")

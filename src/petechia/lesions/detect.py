@@ -1,28 +1,26 @@
 """The whole chain: from arrays to findings and their label volume."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
-from petechia.lesions.classify import classify, name_void
-from petechia.lesions.criteria import LARGEST_MM
+from petechia.lesions.classify import A_TUBE, Features, Verdict, classify, name_void
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
-from petechia.lesions.look import look
+from petechia.lesions.look import Seen, look
 from petechia.lesions.model import Model
 from petechia.lesions.params import DetectParams
 from petechia.lesions.rows import Measured, findings, siderosis_row
 from petechia.lesions.shape import in_plane_diameter, sphericity
 from petechia.lesions.siderosis import Sheet, find_siderosis
 from petechia.lesions.void import Void
+from petechia.lesions.wholes import wholes_of
 
 ROUND = 0.7
-ROUND_TOGETHER = 0.7
-"""Pieces of one void: their union is at least so compact. Two touching balls of one size: 0.6."""
-STEPS = np.argwhere(np.ones((3, 3, 3))) - 1
 COMMON = ("vessel", "air_tissue", "undetermined")
 """Classes of which a brain holds hundreds."""
 
@@ -127,66 +125,58 @@ def measure(
     seen = look(inputs, params)
     says = list(seen.says)
     if model is None:
-        verdicts = [classify(f, params.classify) for f in seen.features]
+        named = [partial(classify, params=params.classify)] * len(seen.features)
     else:
         opinion = model.judge(seen.describe(), params.classification)
         says += opinion.says
-        verdicts = [
-            name_void(f, opinion.of(n), model.least_probability, params.classify)
-            for n, f in enumerate(seen.features)
-        ]
+        named = [
+            partial(
+                name_void, opinion=opinion.of(n), least_probability=model.least_probability,
+                params=params.classify,
+            )
+            for n in range(len(seen.features))
+        ]  # fmt: skip
     out = [
-        Measured(void=_shift(void, seen.corner), features=f, verdict=verdict)
-        for void, f, verdict in zip(seen.voids, seen.features, verdicts, strict=True)
+        Measured(void=_shift(void, seen.corner), features=f, verdict=name(f))
+        for void, f, name in zip(seen.voids, seen.features, named, strict=True)
     ]
-    return one_each(out, inputs.grid), says
-
-
-def one_each(measured: Sequence[Measured], grid: Grid) -> list[Measured]:
-    """Return the spots with the pieces of one round void put together.
-
-    The void of a strong source is not always convex, and may have been cut in pieces. Two likely
-    microbleeds that touch are one when both together are round; the likelier keeps its name.
-    Two lesions side by side are not round together, and stay two.
-    """
-    likely = [n for n, m in enumerate(measured) if m.verdict.class_ == "microbleed"]
-    likely.sort(key=lambda n: _by_probability(measured[n]))
-    out = list(measured)
-    owner: dict[tuple[int, ...], int] = {}
+    order = sorted(range(len(out)), key=lambda n: _by_probability(out[n]))
+    likely = [n for n in order if out[n].verdict.class_ == "microbleed"]
+    some = likely + [n for n in order if n not in likely and _may_be_a_piece(out[n])]
     gone = set()
-    for n in likely:
-        body = out[n].void.body
-        near = (body[:, None] + STEPS[None]).reshape(-1, 3)
-        for other in sorted({owner[at] for at in map(tuple, near.tolist()) if at in owner}):
-            whole = _together(out[other], body, grid)
-            if whole is not None:
-                out[other] = whole
-                gone.add(n)
-                owner |= dict.fromkeys(map(tuple, body.tolist()), other)
-                break
-        else:
-            owner |= dict.fromkeys(map(tuple, body.tolist()), n)
-    return [m for n, m in enumerate(out) if n not in gone]
+    for whole in wholes_of([out[n].void.body for n in some], inputs.grid, len(likely)):
+        first, *rest = (some[n] for n in whole)
+        if rest:
+            out[first] = _put_together(out, (first, *rest), seen, inputs.grid, named[first])
+            gone.update(rest)
+    return [m for n, m in enumerate(out) if n not in gone], says
 
 
-def _together(spot: Measured, more: npt.NDArray[np.int64], grid: Grid) -> Measured | None:
-    """Return the spot with further voxels, or None when it would not be round or too wide."""
-    body = np.concatenate([spot.void.body, more])
-    round_ = sphericity(body, grid)
-    wide = in_plane_diameter(body, grid)
-    if round_ < ROUND_TOGETHER or round(wide, 1) > LARGEST_MM:
-        return None
+def _may_be_a_piece(spot: Measured) -> bool:
+    """Return whether a spot that is no likely microbleed may be a part of one."""
+    return spot.verdict.sign != "diamagnetic" and spot.features.through < A_TUBE
+
+
+def _put_together(
+    measured: Sequence[Measured],
+    pieces: Sequence[int],
+    seen: Seen,
+    grid: Grid,
+    name: Callable[[Features], Verdict],
+) -> Measured:
+    """Return one spot instead of its pieces: the first, with the voxels and the moment of all."""
+    spot = measured[pieces[0]]
+    body = np.concatenate([measured[n].void.body for n in pieces])
     volume, old = len(body) * grid.voxel_mm3, spot.features.shape
-    i, j, k = (
-        np.asarray(old.centre_vox) + body.mean(axis=0) - spot.void.body.mean(axis=0)
-    ).tolist()
+    i, j, k = (body.mean(axis=0) - seen.corner).tolist()
     shape = replace(
-        old, centre_vox=(i, j, k), n_voxels=len(body), volume_mm3=volume, diameter_mm=wide,
-        radius_mm=float((3 * volume / (4 * np.pi)) ** (1 / 3)), sphericity=round_,
+        old, centre_vox=(i, j, k), n_voxels=len(body), volume_mm3=volume,
+        diameter_mm=in_plane_diameter(body, grid),
+        radius_mm=float((3 * volume / (4 * np.pi)) ** (1 / 3)), sphericity=sphericity(body, grid),
     )  # fmt: skip
-    return replace(
-        spot, void=replace(spot.void, body=body), features=replace(spot.features, shape=shape)
-    )
+    fit = seen.sources.fit_together(pieces) if seen.sources else None
+    features = replace(spot.features, shape=shape, fit=fit or spot.features.fit)
+    return Measured(void=replace(spot.void, body=body), features=features, verdict=name(features))
 
 
 def _without_sheets(

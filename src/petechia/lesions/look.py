@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
-from petechia.core.morphology import bounding_box, distance_inside_mm
+from petechia.core.morphology import bounding_box
 from petechia.core.together import together
 from petechia.core.units import radians_per_ppm
 from petechia.lesions.candidates import METHODS
@@ -19,11 +19,12 @@ from petechia.lesions.classify import Features
 from petechia.lesions.context import contexts
 from petechia.lesions.features import Described, Spot, describe
 from petechia.lesions.inputs import ARRAYS, LesionInputs
-from petechia.lesions.moment import MomentFit, fit_moments, robust_spread
+from petechia.lesions.moment import MomentFit
 from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import Shape, measure_shape
 from petechia.lesions.shortlist import best, promise, strongest, symmetric_depth, worth
 from petechia.lesions.signal import RelativeSignal, relative_signal
+from petechia.lesions.sources import Sources
 from petechia.lesions.tube import Tube, TubeParams, continuation
 from petechia.lesions.void import Void, grow_voids
 
@@ -53,6 +54,8 @@ class Seen:
         Centres of all voids, also of those that are not on the shortlist.
     says : tuple of str
         What the inputs cannot answer.
+    sources : Sources or None
+        The voids as sources of the field; None without one.
     """
 
     near: LesionInputs
@@ -64,6 +67,7 @@ class Seen:
     features: tuple[Features, ...]
     centres_vox: npt.NDArray[np.float64]
     says: tuple[str, ...]
+    sources: Sources | None
 
     def describe(self) -> Described:
         """Return what the model is told of the voids."""
@@ -95,7 +99,7 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
     dark = _covered(voids, near.grid)
-    sources = _places_and_radii(voids, near.grid)
+    every = _places_and_radii(voids, near.grid)
     seen = len(voids)
     voids, features = _shortlist(near, voids, dark, relative, params)
     if len(voids) < seen:
@@ -103,9 +107,16 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
             f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
             "the others continue as veins or lie at the surface."
         )
-    fits = _moments(near, near.local_field_ppm, voids, features, sources, dark, signal, params)
-    filtered = None if near.has_field else near.filtered_field_ppm
-    signs = _moments(near, filtered, voids, features, sources, dark, signal, params)
+    shapes, clear = [f.shape for f in features], ~dark & (signal > 0.5)
+    sources, filtered = (
+        Sources.of(near, field, voids, shapes, every, clear, params.moment)
+        for field in (
+            near.local_field_ppm, None if near.has_field else near.filtered_field_ppm,
+        )
+    )  # fmt: skip
+    nothing: list[MomentFit | None] = [None] * len(features)
+    fits = sources.fit() if sources else nothing
+    signs = filtered.fit() if filtered else nothing
     around = contexts([void.body + corner for void in voids], inputs)
     told = []
     for f, fit, sign, context in zip(features, fits, signs, around, strict=True):
@@ -114,8 +125,8 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
         told.append(replace(f, fit=fit, filtered_fit=sign, region=region, context=context))
     return Seen(
         near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
-        voids=tuple(voids), features=tuple(told), centres_vox=sources[0],
-        says=tuple(says),
+        voids=tuple(voids), features=tuple(told), centres_vox=every[0],
+        says=tuple(says), sources=sources,
     )  # fmt: skip
 
 
@@ -293,46 +304,3 @@ def _tube_chi(
     if abs(peak) < 0.05:
         return None
     return continuation(chi_ppm, mask, shape, grid, params, strength=peak)
-
-
-def _moments(
-    inputs: LesionInputs,
-    field_ppm: npt.NDArray[np.floating] | None,
-    voids: Sequence[Void],
-    features: Sequence[Features],
-    sources: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
-    dark: npt.NDArray[np.bool_],
-    signal: npt.NDArray[np.float32],
-    params: DetectParams,
-) -> list[MomentFit | None]:
-    """Fit every candidate in a field; all voids, `sources`, count as its neighbours.
-
-    Of a local field the one before background removal is read, where it is known.
-    """
-    if field_ppm is None or not features:
-        return [None] * len(features)
-    centres = np.array([f.shape.centre_vox for f in features])
-    radii = np.array([f.shape.radius_mm for f in features])
-    # candidates come first, then all voids but those that are candidates
-    gap = np.abs(sources[0][:, None] - centres[None]).max(axis=-1)
-    others = gap.min(axis=1) > 1e-6
-    field_mask = inputs.trusted
-    usable = field_mask & ~dark & (signal > 0.5)
-    edge = distance_inside_mm(field_mask, inputs.grid)
-    places = np.concatenate([centres, sources[0][others]])
-    whole = inputs.total_field_ppm if field_ppm is inputs.local_field_ppm else None
-    return fit_moments(
-        field_ppm if whole is None else whole,
-        inputs.field_noise_ppm,
-        usable,
-        places,
-        np.concatenate([radii, sources[1][others]]),
-        inputs.grid,
-        params.moment,
-        np.arange(len(features)),
-        edge[tuple(places.round().astype(int).T)],
-        inputs.chi_ppm,
-        field_mask,
-        np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
-        robust_spread(field_ppm[usable]),
-    )[: len(features)]

@@ -65,8 +65,9 @@ class Model:
         Log-odds of a microbleed; scores of the other classes.
     network : callable session or None
         Log-odds from cubes; None when only trees are there.
-    joint : dict of str to (K,) ndarray
-        Of each row of the classification table: constant, slope of each log-odds.
+    joint : dict of str to (5, K + 1) ndarray
+        Of each row of the classification table, for each of `KINDS`: constant, slope of each
+        log-odds.
     low, high : (F,) ndarray
         Range of each feature in training, for the check whether a scan is alike.
     site : Logistic or None
@@ -133,8 +134,8 @@ class Model:
                 where="Model.judge",
                 mend=f"It has {', '.join(sorted(self.joint))}.",
             )
-        with_phase = np.nan_to_num(told.table[:, NAMES.index("phase")]) > 1
-        probability = joined(evidence, with_phase, weights)
+        kinds = kinds_of(told.table, float(self.card["thick_slices"]["from_mm"]))
+        probability = joined(evidence, kinds, weights)
         if self.site is not None:
             probability = self.site.apply(probability)
         scores = self.other.scores(told.table)
@@ -230,9 +231,9 @@ NAME_WORDS = {
     "log_voxel": "voxel volume", "in_plane_mm": "finest voxel side",
     "form_parenchyma": "form: tissue all round", "form_outside": "form: outside the brain",
     "form_inscribed": "form: inscribed radius", "form_surrounding": "form: signal around",
-    "tube_through": "continuation: on both sides", "tube_one_way": "continuation: on one side",
-    "tube_chi_through": "continuation: in susceptibility on both sides",
-    "tube_chi_one_way": "continuation: in susceptibility on one side",
+    "tube_through": "continuation on both sides", "tube_one_way": "continuation on one side",
+    "tube_chi_through": "continuation in susceptibility on both sides",
+    "tube_chi_one_way": "continuation in susceptibility on one side",
 }  # fmt: skip
 
 
@@ -265,19 +266,46 @@ def _part_words(part: str) -> str:
     return part.removeprefix("log_").replace("_", " ")
 
 
-def joined(evidence: Floats, with_phase: npt.NDArray[np.bool_], weights: Floats) -> Floats:
-    """Return probabilities from log-odds: logistic, with slopes of their own without phase.
+KINDS = (
+    "thin slices, one echo, no sign", "thin slices, one echo, signed",
+    "thin slices, several echoes, no sign", "thin slices, several echoes, signed",
+    "thick slices",
+)  # fmt: skip
+"""Kinds of scans whose log-odds are joined and calibrated each by itself. In thick slices what the
+field adds is little, and there are few of each."""
+
+
+def kinds_of(table: npt.NDArray[np.float32], thick_mm: float) -> npt.NDArray[np.int64]:
+    """Return which of `KINDS` each row of features (N, F) is of.
+
+    Parameters
+    ----------
+    table : (N, F) ndarray
+        In the order of `NAMES`.
+    thick_mm : float
+        Slices are thick from here on [mm].
+    """
+    phase, echoes, finest, ratio = (
+        np.nan_to_num(table[:, NAMES.index(name)])
+        for name in ("phase", "multi_echo", "in_plane_mm", "thickness_ratio")
+    )
+    thin = (phase > 1).astype(np.int64) + 2 * (echoes > 0)
+    return np.where(finest * ratio >= thick_mm - 1e-3, KINDS.index("thick slices"), thin)
+
+
+def joined(evidence: Floats, kinds: npt.NDArray[np.int64], weights: Floats) -> Floats:
+    """Return probabilities from log-odds: logistic, with slopes of its own for each kind.
 
     Parameters
     ----------
     evidence : (N, K) ndarray
         Log-odds.
-    with_phase : (N,) ndarray of bool
-        Whether the sign of the field is known.
-    weights : (2, K + 1) ndarray
-        Constant and slopes, without and with phase.
+    kinds : (N,) ndarray of int
+        Row of `weights`.
+    weights : (M, K + 1) ndarray
+        Constant and slopes of each kind.
     """
-    chosen = weights[with_phase.astype(np.int64)]
+    chosen = weights[kinds]
     total = chosen[:, 0] + (chosen[:, 1:] * np.clip(evidence, -15, 15)).sum(axis=1)
     return np.asarray(1 / (1 + np.exp(-np.clip(total, -30, 30))), dtype=np.float64)
 

@@ -154,6 +154,30 @@ class MomentFit:
     equator_ppm: float
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Parts:
+    """Points that a source's moment is spread over.
+
+    Attributes
+    ----------
+    offset_vox : (P, 3) ndarray of float
+        From its place [voxels].
+    share : (P,) ndarray of float
+        Of its moment; they sum to 1.
+    """
+
+    offset_vox: Floats
+    share: Floats
+
+    def reach_mm(self, radius_mm: float, spacing_mm: Floats) -> float:
+        """Return how far balls at the points, of `radius_mm` all together, reach [mm]."""
+        away = np.linalg.norm(self.offset_vox * spacing_mm, axis=1)
+        return float((away + radius_mm * np.cbrt(self.share)).max())
+
+
+POINT = Parts(offset_vox=np.zeros((1, 3)), share=np.ones(1))
+
+
 def fit_moments(
     field_ppm: npt.NDArray[np.floating],
     field_noise_ppm: npt.NDArray[np.floating] | None,
@@ -168,6 +192,7 @@ def fit_moments(
     field_mask: npt.NDArray[np.bool_] | None = None,
     tails: npt.NDArray[np.floating] | None = None,
     spread_ppm: float | None = None,
+    parts: Parts | None = None,
 ) -> list[MomentFit | None]:
     r"""Fit each source as a magnetised sphere seen from outside.
 
@@ -210,6 +235,8 @@ def fit_moments(
     spread_ppm : float, optional
         Robust standard deviation of the field of tissue and veins; that of `field_ppm` when
         None, which is too much before background removal [ppm].
+    parts : Parts, optional
+        Points that the first source is spread over; all others are one point each.
 
     Returns
     -------
@@ -250,13 +277,15 @@ def fit_moments(
     chosen = range(len(places)) if wanted is None else [int(n) for n in wanted]
 
     def fit(n: int) -> MomentFit | None:
-        reach = max(p.reach_radii * radii[n], radii[n] + p.reach_margin_mm)
+        points = POINT if parts is None or n else parts
+        extent = points.reach_mm(float(radii[n]), spacing)
+        reach = max(p.reach_radii * radii[n], extent + p.reach_margin_mm)
         # the nearest ring of voxels must be in reach on coarse grids, too
         reach = max(min(reach, p.reach_max_mm), 2.0 * float(spacing.max()))
         box = box_within(places[n], reach, grid)
         near = field[box]
         if around is not None and p.map_share > 0:
-            own = radii[n] + p.own_margin_mm
+            own = extent + p.own_margin_mm
             inside = 1.0 if edge_mm is None else 1 - float(np.exp(-edge_mm[n] / p.map_edge_mm))
             near = near - p.map_share * inside * around.field(box, places[n], own, reach)
         border = _gather(
@@ -268,7 +297,8 @@ def fit_moments(
         prior = np.hypot(p.shift_sd_mm, 0.2 * np.maximum(radii[n], spacing))
         edge = 0.0 if edge_mm is None else p.edge_error * float(np.exp(-edge_mm[n] / p.edge_mm))
         tail = 0.0 if tails is None else p.tail_error * float(tails[n])
-        return _fit_one(border, others, places[n], prior, float(np.hypot(edge, tail)), grid, p)
+        unseen = float(np.hypot(edge, tail))
+        return _fit_one(border, others, places[n], points, prior, unseen, grid, p)
 
     out: list[MomentFit | None] = [None] * len(places)
     for n, found in zip(chosen, together([partial(fit, n) for n in chosen]), strict=True):
@@ -355,6 +385,7 @@ def _fit_one(
     border: _Border,
     others_mm: Floats,
     place_vox: Floats,
+    points: Parts,
     prior_sd_mm: Floats,
     unseen_error: float,
     grid: Grid,
@@ -378,7 +409,10 @@ def _fit_one(
     design, residual, inverse = rest, value, np.zeros((1, 1))
     solution = np.zeros(rest.shape[1] + 4)
     for step in range(ROUNDS):
-        dipole = means_and_slopes(offset - shift, b0_dir, spacing_mm)
+        dipole = sum(
+            share * means_and_slopes(offset - shift - away, b0_dir, spacing_mm)
+            for away, share in zip(points.offset_vox * spacing_mm, points.share, strict=True)
+        )
         design = np.column_stack([dipole[:, 0], rest, -moment * dipole[:, 1:]])
         if step:
             change = np.linalg.norm(dipole[:, 1:] * spacing_mm, axis=1)

@@ -1,0 +1,126 @@
+"""The voids of a scan as sources of its field: each fitted with all others as its neighbours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.morphology import distance_inside_mm
+from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.moment import MomentFit, MomentParams, Parts, fit_moments, robust_spread
+from petechia.lesions.shape import Shape
+from petechia.lesions.void import Void
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Sources:
+    """What `fit_moments` is asked of a scan.
+
+    Attributes
+    ----------
+    near : LesionInputs
+        The inputs, cut to the brain: noise of the field, susceptibility, where both count.
+    field_ppm : (I, J, K) ndarray of float
+        Field that is read [ppm].
+    usable : (I, J, K) ndarray of bool
+        Where it is read.
+    places_vox, radii_mm : (N, 3), (N,) ndarray of float
+        Of all voids, the candidates first.
+    edge_mm : (N,) ndarray of float
+        Distance to the edge of the field [mm].
+    tails : (M,) ndarray of float
+        Share of each candidate's dark region that lies beyond the body.
+    spread_ppm : float
+        Of the filtered field in tissue [ppm].
+    params : MomentParams
+        Settings.
+    """
+
+    near: LesionInputs
+    field_ppm: npt.NDArray[np.floating]
+    usable: npt.NDArray[np.bool_]
+    places_vox: Floats
+    radii_mm: Floats
+    edge_mm: Floats
+    tails: Floats
+    spread_ppm: float
+    params: MomentParams
+
+    @classmethod
+    def of(
+        cls,
+        near: LesionInputs,
+        field_ppm: npt.NDArray[np.floating] | None,
+        voids: Sequence[Void],
+        shapes: Sequence[Shape],
+        every: tuple[Floats, Floats],
+        usable: npt.NDArray[np.bool_],
+        params: MomentParams,
+    ) -> Self | None:
+        """Return the sources of a field, or None without field or candidates.
+
+        Of a local field the one before background removal is read, where it is known. `every` is
+        centres and radii of all voids; those that are no candidates are neighbours only.
+        """
+        if field_ppm is None or not shapes:
+            return None
+        centres = np.array([s.centre_vox for s in shapes])
+        gap = np.abs(every[0][:, None] - centres[None]).max(axis=-1)
+        others = gap.min(axis=1) > 1e-6
+        places = np.concatenate([centres, every[0][others]])
+        whole = near.total_field_ppm if field_ppm is near.local_field_ppm else None
+        usable = near.trusted & usable
+        edge = distance_inside_mm(near.trusted, near.grid)
+        return cls(
+            near=near,
+            field_ppm=field_ppm if whole is None else whole,
+            usable=usable,
+            places_vox=places,
+            radii_mm=np.concatenate([np.array([s.radius_mm for s in shapes]), every[1][others]]),
+            edge_mm=edge[tuple(places.round().astype(int).T)],
+            tails=np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
+            spread_ppm=robust_spread(field_ppm[usable]),
+            params=params,
+        )
+
+    def fit(self, parts: Parts | None = None) -> list[MomentFit | None]:
+        """Fit every candidate; `parts` are the points of the first."""
+        return fit_moments(
+            self.field_ppm,
+            self.near.field_noise_ppm,
+            self.usable,
+            self.places_vox,
+            self.radii_mm,
+            self.near.grid,
+            self.params,
+            np.arange(len(self.tails)),
+            self.edge_mm,
+            self.near.chi_ppm,
+            self.near.trusted,
+            self.tails,
+            self.spread_ppm,
+            parts,
+        )[: len(self.tails)]
+
+    def fit_together(self, pieces: Sequence[int]) -> MomentFit | None:
+        """Fit candidates as one source, its moment spread over them by their volumes.
+
+        In static dephasing a void's volume goes with its moment.
+        """
+        some = np.asarray(pieces)
+        volumes = self.radii_mm[some] ** 3
+        share = volumes / volumes.sum()
+        centre = share @ self.places_vox[some]
+        others = np.setdiff1d(np.arange(len(self.places_vox)), some)
+        whole = replace(
+            self,
+            places_vox=np.concatenate([centre[None], self.places_vox[others]]),
+            radii_mm=np.concatenate([np.cbrt([volumes.sum()]), self.radii_mm[others]]),
+            edge_mm=np.concatenate([[share @ self.edge_mm[some]], self.edge_mm[others]]),
+            tails=np.array([share @ self.tails[some]]),
+        )
+        return whole.fit(Parts(offset_vox=self.places_vox[some] - centre, share=share))[0]

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from petechia.core.grid import Grid
+from petechia.lesions.wholes import WAIST, waist, wholes_of
+
+SHAPE = (40, 24, 20)
+
+
+def voxels(grid, *balls, wide=1.0):
+    """Return the voxels of balls (centre [mm], radius [mm]); `wide` stretches the first axis."""
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), -1)
+    at = index * grid.spacing_mm
+    good = np.zeros(grid.shape, dtype=bool)
+    for centre, radius in balls:
+        offset = (at - centre) / np.array([wide, 1, 1])
+        good |= (offset**2).sum(axis=-1) <= radius**2
+    return np.argwhere(good)
+
+
+def cut(body, *places, axis=0):
+    """Return a body in parts along an axis."""
+    return [body[np.digitize(body[:, axis], places) == n] for n in range(len(places) + 1)]
+
+
+@pytest.fixture
+def grid():
+    return Grid.from_spacing(SHAPE, 0.5)
+
+
+def test_halves_of_an_oval_are_one_and_two_balls_that_touch_are_two(grid):
+    middle = np.array([10.0, 6.0, 5.0])
+    halves = cut(voxels(grid, (middle, 1.8), wide=1.9), 20)
+    assert wholes_of(halves, grid) == [[0, 1]]
+    aside = np.array([1.8, 0, 0])
+    balls = cut(voxels(grid, (middle - aside, 1.8), (middle + aside, 1.8)), 20)
+    assert wholes_of(balls, grid) == [[0], [1]]
+
+
+@pytest.mark.parametrize("apart_mm", [2.0, 3.0, 3.6])
+def test_the_waist_of_two_equal_balls_that_overlap(apart_mm):
+    """Their common disc over the section of half their union, taken for a ball."""
+    grid = Grid.from_spacing((96, 56, 56), 0.2)
+    radius, middle, half = 2.0, np.array([9.5, 5.5, 5.5]), 0.5 * apart_mm
+    aside = np.array([half, 0, 0])
+    balls = [(middle - aside, radius), (middle + aside, radius)]
+    one, other = cut(voxels(grid, *balls), 48)
+    ball = np.cbrt(0.75 / np.pi * len(one) * grid.voxel_mm3)
+    disc = radius**2 - (half - 0.1) ** 2  # where the voxels beside it have their centres
+    assert waist(one, other, grid) == pytest.approx(disc / ball**2, rel=0.06)
+    assert waist(one, other, grid) == waist(other, one, grid)
+
+
+def test_a_chain_is_put_together_piece_by_piece_and_named_after_its_first(grid):
+    body = voxels(grid, (np.array([10.0, 6.0, 5.0]), 1.3), wide=2.6)
+    left, middle, right = cut(body, 17, 24)
+    assert wholes_of([right, left], grid) == [[0], [1]]  # they do not touch
+    assert wholes_of([right, left, middle], grid) == [[0, 2, 1]]
+    far = body + np.array([0, 8, 0])
+    assert wholes_of([left, far, middle, right], grid) == [[0, 2, 3], [1]]
+
+
+def test_what_is_not_likely_joins_but_is_no_lesion_of_its_own(grid):
+    left, middle, right = cut(voxels(grid, (np.array([10.0, 6.0, 5.0]), 1.3), wide=2.6), 17, 24)
+    assert wholes_of([left, right, middle], grid, 2) == [[0, 2, 1]]
+    assert wholes_of([left, right, middle], grid, 1) == [[0, 2, 1]]
+    assert wholes_of([left, middle + np.array([0, 9, 0]), right], grid, 1) == [[0]]
+    assert wholes_of([left, middle], grid, 0) == []
+
+
+def test_what_is_too_wide_for_a_microbleed_stays_in_pieces(grid):
+    body = voxels(grid, (np.array([10.0, 6.0, 5.0]), 2.2), wide=2.6)
+    assert np.ptp(body[:, 0]) * 0.5 > 10
+    assert wholes_of(cut(body, 20), grid) == [[0], [1]]
+
+
+@pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (0.5, 0.6, 1.0), (1.0, 0.5, 0.5)])
+def test_axes_and_order_do_not_matter(spacing):
+    grid = Grid.from_spacing((40, 40, 40), spacing)
+    middle = np.rint(np.array([20, 20, 20])) * grid.spacing_mm
+    parts = cut(voxels(grid, (middle, 1.9), wide=1.5), 20)
+    here = waist(*parts, grid)
+    assert here > WAIST
+    turned = Grid.from_spacing((40, 40, 40), np.roll(spacing, 1))
+    assert waist(*[np.roll(p, 1, axis=1) for p in parts], turned) == pytest.approx(here)
+    assert wholes_of(parts[::-1], grid) == [[0, 1]]
+
+
+def test_no_voids_no_wholes(grid):
+    assert wholes_of([], grid) == []
