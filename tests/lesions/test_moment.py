@@ -61,12 +61,13 @@ def test_neighbours_are_told_apart():
     assert abs(alone.moment_ppm_mm3 - 3.0) > 0.3  # what the joint fit is for
 
 
-def test_a_source_of_several_points_has_the_moment_of_all():
+@pytest.mark.parametrize("told", [(6.0, 2.0), (3.0, 3.0)], ids=["shares known", "shares wrong"])
+def test_a_source_of_several_points_has_the_moment_of_all(told):
     grid = Grid.from_spacing(SHAPE, (1.0, 0.9, 1.2), (0.1, 0.3, 0.95))
-    places, moments = np.array([[11.0, 14.0, 12.0], [14.0, 13.0, 13.0]]), np.array([6.0, 2.0])
-    field = field_of(grid, list(zip(places, moments, strict=True)))
+    places = np.array([[11.0, 14.0, 12.0], [14.0, 13.0, 13.0]])
+    field = field_of(grid, list(zip(places, (6.0, 2.0), strict=True)))
     good = outside(grid, places, 1.8)
-    share = moments / moments.sum()
+    share = np.array(told) / np.sum(told)
     centre = share @ places
     parts = Parts(offset_vox=places - centre, share=share)
     radius = np.array([1.8 * 2 ** (1 / 3)])

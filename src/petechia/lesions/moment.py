@@ -41,6 +41,8 @@ class MomentParams:
     model_error : float
         Share of the dipole's change across a voxel that the model may be wrong by: it
         makes the voxels nearest a strong source count less.
+    share_sd : float
+        Prior standard deviation of a point's share of a source of several, as a part of it.
     anatomy : float
         Noise that the fields of tissue and veins add, in robust standard deviations of the
         whole local field: without it, far voxels of low noise drown those near the source.
@@ -81,6 +83,7 @@ class MomentParams:
     background_degree: int = 2
     shift_sd_mm: float = 0.2
     model_error: float = 0.07
+    share_sd: float = 0.5
     anatomy: float = 0.5
     map_share: float = 0.6
     map_edge_mm: float = 10.0
@@ -104,6 +107,7 @@ class MomentParams:
                 self.model_error,
                 self.relative_error,
                 self.neighbours,
+                self.share_sd,
                 self.anatomy,
                 self.error_scale,
                 self.own_margin_mm,
@@ -201,8 +205,9 @@ def fit_moments(
 
     Weighted least squares over the usable voxels around the void: the field is averaged
     over each voxel, the centre is refined below the voxel under a prior, neighbouring
-    sources are fitted jointly with their centres held, the background is harmonic (solid
-    harmonics :math:`R_{lm}`), outliers are weighed down (Huber). The standard error takes the
+    sources are fitted jointly with their centres held, a source in pieces is a sum of points
+    whose shares give way under a prior, the background is harmonic (solid harmonics
+    :math:`R_{lm}`), outliers are weighed down (Huber). The standard error takes the
     spread and the lag-one correlation of the residuals, propagated through the actual estimator.
 
     Parameters
@@ -393,8 +398,8 @@ def _fit_one(
 ) -> MomentFit | None:
     """Fit one source by Gauss-Newton with Huber weights.
 
-    Unknowns: moment, neighbours' moments, constant and slopes, shift of the source; the
-    shift enters through the slopes of the dipole.
+    Unknowns: moment, neighbours' moments, the background, what the points of a source have
+    beyond their shares, shift of the source, which enters through the slopes of the dipole.
     """
     value, offset = border.value, border.offset
     spacing_mm, b0_dir = grid.spacing_mm, grid.b0_dir
@@ -408,20 +413,27 @@ def _fit_one(
     sd, weight = border.sigma, border.sigma**-2.0
     design, residual, inverse = rest, value, np.zeros((1, 1))
     solution = np.zeros(rest.shape[1] + 4)
+    places = points.offset_vox * spacing_mm
     for step in range(ROUNDS):
-        dipole = sum(
-            share * means_and_slopes(offset - shift - away, b0_dir, spacing_mm)
-            for away, share in zip(points.offset_vox * spacing_mm, points.share, strict=True)
+        each = np.stack(
+            [means_and_slopes(offset - shift - at, b0_dir, spacing_mm) for at in places]
         )
-        design = np.column_stack([dipole[:, 0], rest, -moment * dipole[:, 1:]])
+        dipole = np.tensordot(points.share, each, axes=1)
+        # what the points may have more or less than their shares: no moment in all
+        apart = (each[..., 0] - dipole[:, 0]).T[:, : len(places) * (len(places) > 1)]
+        design = np.column_stack([dipole[:, 0], rest, apart, -moment * dipole[:, 1:]])
         if step:
             change = np.linalg.norm(dipole[:, 1:] * spacing_mm, axis=1)
             sd = np.hypot(border.sigma, params.model_error * moment * change)
             size = np.abs(residual) / (sd * scale * params.huber)
             weight = sd**-2.0 / np.maximum(size, 1.0)
-        # before the first solution the shift cannot be told: hold it
-        stiff = np.full(3, 1e12) if step == 0 else (scale / prior_sd_mm) ** 2
-        solution, inverse = _solve(design, value, weight, stiff, -shift)
+        # before the first solution neither shift nor shares can be told: hold them
+        held = np.concatenate(
+            [params.share_sd * abs(moment) * points.share[: apart.shape[1]], prior_sd_mm]
+        )
+        stiff = np.full(len(held), 1e12) if step == 0 else (scale / np.maximum(held, 1e-6)) ** 2
+        target = np.concatenate([np.zeros(apart.shape[1]), -shift])
+        solution, inverse = _solve(design, value, weight, stiff, target)
         moment = float(solution[0])
         residual = value - design @ solution
         scale = max(1.4826 * float(np.median(np.abs(residual / sd))), 0.3)
@@ -439,7 +451,9 @@ def _fit_one(
     for_sign = float(np.hypot(np.sqrt(shared), 0.5 * params.anatomy_ppm_mm3))
     plain, _ = _solve(rest, value, weight, np.zeros(0), np.zeros(0))
     without = float((weight * (value - rest @ plain) ** 2).sum())
-    poles, equator = _poles_and_equator(value - rest @ solution[1:-3], offset - shift, b0_dir)
+    poles, equator = _poles_and_equator(
+        value - rest @ solution[1 : 1 + rest.shape[1]], offset - shift, b0_dir
+    )
     i, j, k = (place_vox + shift / spacing_mm).tolist()
     return MomentFit(
         moment_ppm_mm3=moment,
