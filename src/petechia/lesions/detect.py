@@ -140,6 +140,20 @@ def measure(
         Measured(void=_shift(void, seen.corner), features=f, verdict=name(f))
         for void, f, name in zip(seen.voids, seen.features, named, strict=True)
     ]
+    return _wholes(out, named, seen, inputs), says
+
+
+def _wholes(
+    measured: Sequence[Measured],
+    named: Sequence[Callable[[Features], Verdict]],
+    seen: Seen,
+    inputs: LesionInputs,
+) -> list[Measured]:
+    """Return the spots with the pieces of each lesion put together; the likeliest keeps its name.
+
+    What is no likely microbleed may be a piece of one, but for calcium and tubes.
+    """
+    out = list(measured)
     order = sorted(range(len(out)), key=lambda n: _by_probability(out[n]))
     likely = [n for n in order if out[n].verdict.class_ == "microbleed"]
     some = likely + [n for n in order if n not in likely and _may_be_a_piece(out[n])]
@@ -147,9 +161,9 @@ def measure(
     for whole in wholes_of([out[n].void.body for n in some], inputs.grid, len(likely)):
         first, *rest = (some[n] for n in whole)
         if rest:
-            out[first] = _put_together(out, (first, *rest), seen, inputs.grid, named[first])
+            out[first] = _put_together(out, (first, *rest), seen, inputs, named[first])
             gone.update(rest)
-    return [m for n, m in enumerate(out) if n not in gone], says
+    return [m for n, m in enumerate(out) if n not in gone]
 
 
 def _may_be_a_piece(spot: Measured) -> bool:
@@ -161,22 +175,32 @@ def _put_together(
     measured: Sequence[Measured],
     pieces: Sequence[int],
     seen: Seen,
-    grid: Grid,
+    inputs: LesionInputs,
     name: Callable[[Features], Verdict],
 ) -> Measured:
     """Return one spot instead of its pieces: the first, with the voxels and the moment of all."""
-    spot = measured[pieces[0]]
+    spot, grid = measured[pieces[0]], inputs.grid
     body = np.concatenate([measured[n].void.body for n in pieces])
     volume, old = len(body) * grid.voxel_mm3, spot.features.shape
     i, j, k = (body.mean(axis=0) - seen.corner).tolist()
+    at = tuple(np.rint(body.mean(axis=0)).astype(int).tolist())
     shape = replace(
         old, centre_vox=(i, j, k), n_voxels=len(body), volume_mm3=volume,
         diameter_mm=in_plane_diameter(body, grid),
         radius_mm=float((3 * volume / (4 * np.pi)) ** (1 / 3)), sphericity=sphericity(body, grid),
     )  # fmt: skip
     fit = seen.sources.fit_together(pieces) if seen.sources else None
-    features = replace(spot.features, shape=shape, fit=fit or spot.features.fit)
-    return Measured(void=replace(spot.void, body=body), features=features, verdict=name(features))
+    features = replace(
+        spot.features, shape=shape, fit=fit or spot.features.fit,
+        region=inputs.region_of(at) if inputs.region_of else None,
+    )  # fmt: skip
+    verdict = name(features)
+    evidence = f"{verdict.evidence}; {len(pieces)} voids without a waist between them, as one"
+    return Measured(
+        void=replace(spot.void, body=body),
+        features=features,
+        verdict=replace(verdict, evidence=evidence),
+    )
 
 
 def _without_sheets(
