@@ -34,8 +34,8 @@ class ChangeParams:
     """
 
     residual_share: float = 0.4
-    retest_share: float = 0.03
-    retest_ppm_mm3: float = 0.05
+    retest_share: float = 0.02
+    retest_ppm_mm3: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 <= self.residual_share <= 1 or min(self.retest_share, self.retest_ppm_mm3) < 0:

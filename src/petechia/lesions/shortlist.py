@@ -38,7 +38,7 @@ class ShortlistParams:
         What is worth so much becomes one all the same: a brain may hold 200 microbleeds.
     """
 
-    most_shaped: int = 1000
+    most_shaped: int = 2000
     most: int = 150
     sure: float = 2.0
 
