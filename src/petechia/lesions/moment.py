@@ -5,12 +5,19 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from petechia.core.grid import Grid
 from petechia.core.together import together
 from petechia.errors import InputError, ParameterError
 from petechia.lesions.around import Around, box_within
+from petechia.lesions.border import (
+    Border,
+    correlation,
+    gather,
+    harmonics,
+    poles_and_equator,
+    variance,
+)
 from petechia.lesions.dipole import means_and_slopes
 
 Floats = npt.NDArray[np.float64]
@@ -293,7 +300,7 @@ def fit_moments(
             own = extent + p.own_margin_mm
             inside = 1.0 if edge_mm is None else 1 - float(np.exp(-edge_mm[n] / p.map_edge_mm))
             near = near - p.map_share * inside * around.field(box, places[n], own, reach)
-        border = _gather(
+        border = gather(
             near, noise[box], usable[box], places[n] - [s.start for s in box], reach, spacing
         )
         others = _neighbours(n, places * spacing, radii, reach, p.neighbours)
@@ -350,44 +357,8 @@ def _neighbours(
     return np.ascontiguousarray(offset[keep])
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Border:
-    """Usable voxels around one void: offsets [mm], field, noise [ppm], place in a box."""
-
-    offset: Floats
-    value: Floats
-    sigma: Floats
-    index: tuple[npt.NDArray[np.intp], ...]
-    box: tuple[int, ...]
-
-
-def _gather(
-    field: npt.NDArray[np.float32],
-    noise: npt.NDArray[np.float32],
-    usable: npt.NDArray[np.bool_],
-    centre_vox: Floats,
-    reach_mm: float,
-    spacing_mm: Floats,
-) -> _Border:
-    """Return the usable voxels of a box that lie within reach."""
-    axes = [
-        (np.arange(n) - c) * d for n, c, d in zip(field.shape, centre_vox, spacing_mm, strict=True)
-    ]
-    x, y, z = (
-        a.reshape(f) for a, f in zip(axes, ((-1, 1, 1), (1, -1, 1), (1, 1, -1)), strict=True)
-    )
-    index = np.nonzero(usable & (x * x + y * y + z * z <= reach_mm**2))
-    return _Border(
-        offset=np.stack([a[n] for a, n in zip(axes, index, strict=True)], axis=1),
-        value=field[index].astype(np.float64),
-        sigma=noise[index].astype(np.float64),
-        index=index,
-        box=tuple(len(a) for a in axes),
-    )
-
-
 def _fit_one(
-    border: _Border,
+    border: Border,
     others_mm: Floats,
     place_vox: Floats,
     points: Parts,
@@ -406,7 +377,7 @@ def _fit_one(
     rest = np.column_stack(
         [
             *[means_and_slopes(offset - o, b0_dir, spacing_mm)[:, 0] for o in others_mm],
-            _harmonics(offset, params.background_degree),
+            harmonics(offset, params.background_degree),
         ]
     )
     shift, moment, scale = np.zeros(3), 0.0, 1.0
@@ -442,16 +413,16 @@ def _fit_one(
         if step > 3 and np.abs(moved).max() < 1e-3:
             break
     gain = (design @ inverse[0]) * weight * sd * scale
-    variance = _variance(gain, _correlation(residual / sd, border), border)
-    if not np.isfinite(moment) or not variance > 0:
+    spread = variance(gain, correlation(residual / sd, border), border)
+    if not np.isfinite(moment) or not spread > 0:
         return None
-    shared = params.error_scale**2 * variance + (params.relative_error * moment) ** 2
+    shared = params.error_scale**2 * spread + (params.relative_error * moment) ** 2
     error = float(np.hypot(np.sqrt(shared), params.anatomy_ppm_mm3))
     # three errors are asked of a sign: tissue adds to a source more often than it turns one
     for_sign = float(np.hypot(np.sqrt(shared), 0.5 * params.anatomy_ppm_mm3))
     plain, _ = _solve(rest, value, weight, np.zeros(0), np.zeros(0))
     without = float((weight * (value - rest @ plain) ** 2).sum())
-    poles, equator = _poles_and_equator(
+    poles, equator = poles_and_equator(
         value - rest @ solution[1 : 1 + rest.shape[1]], offset - shift, b0_dir
     )
     i, j, k = (place_vox + shift / spacing_mm).tolist()
@@ -467,15 +438,6 @@ def _fit_one(
     )
 
 
-def _harmonics(offset: Floats, degree: int) -> Floats:
-    """Return solid harmonics up to degree 1 or 2 at offsets (N, 3), each of size about 1."""
-    x, y, z = (offset / np.abs(offset).max()).T
-    out = [np.ones(len(offset)), x, y, z]
-    if degree > 1:
-        out += [x * y, y * z, x * z, x * x - y * y, 2 * z * z - x * x - y * y]
-    return np.column_stack(out)
-
-
 def _solve(
     design: Floats, value: Floats, weight: Floats, stiff: Floats, target: Floats
 ) -> tuple[Floats, Floats]:
@@ -489,36 +451,3 @@ def _solve(
     normal[np.diag_indices_from(normal)] += 1e-12
     inverse = np.asarray(np.linalg.inv(normal), dtype=np.float64)
     return inverse @ right, inverse
-
-
-def _correlation(scaled: Floats, border: _Border) -> Floats:
-    """Return the lag-one correlation of scaled residuals along each axis, 0 to 0.9."""
-    box = np.full(border.box, np.nan)
-    box[border.index] = scaled
-    rho = np.zeros(3)
-    for axis in range(3):
-        one, two = (np.take(box, range(a, box.shape[axis] - 1 + a), axis) for a in (0, 1))
-        both = np.isfinite(one) & np.isfinite(two)
-        power = 0.5 * float((one[both] ** 2 + two[both] ** 2).sum())
-        if both.sum() > 10 and power > 0:
-            rho[axis] = np.clip((one[both] * two[both]).sum() / power, 0.0, 0.9)
-    return rho
-
-
-def _variance(gain: Floats, rho: Floats, border: _Border) -> float:
-    """Return the sum over pairs of gain_i gain_j rho^lag, lags up to four voxels."""
-    box = np.zeros(border.box)
-    box[border.index] = gain
-    for axis in range(3):
-        reach = rho[axis] ** np.abs(np.arange(-4.0, 5.0))
-        box = ndimage.correlate1d(box, reach, axis=axis, mode="constant")
-    return max(float(gain @ box[border.index]), 0.0)
-
-
-def _poles_and_equator(cleaned: Floats, offset: Floats, b0_dir: Floats) -> tuple[float, float]:
-    cosine = np.abs(offset @ b0_dir) / np.maximum(np.linalg.norm(offset, axis=1), 1e-6)
-    poles, equator = cleaned[cosine > 0.866], cleaned[cosine < 0.5]
-    return (
-        float(poles.mean()) if len(poles) else float("nan"),
-        float(equator.mean()) if len(equator) else float("nan"),
-    )
