@@ -384,6 +384,8 @@ def cross_validated(
             if not np.array_equal(last["label"], e.label):
                 raise SystemExit(f"{kept}: the last fit was on other examples")
             seen = last["evidence"][:, 1]
+        if np.isnan(seen).any():
+            raise SystemExit(f"{kept}: the last fit had no network")
     elif network:
         from network import answers, train_network
 
@@ -448,7 +450,7 @@ def main() -> None:
     for name, line in table.items():
         print(name, line, flush=True)
     out.mkdir(exist_ok=True)
-    last = json.loads((out / "card.json").read_text()) if args.keep_network else None
+    trained = json.loads((out / "card.json").read_text())["trained_on"] if kept else None
     bleed, other = (
         fit_bleed(e.table, known, weights(e), args.seed),
         fit_other(e.table, e.label, args.seed),
@@ -489,11 +491,9 @@ def main() -> None:
             "classes": {c: int((e.label == n).sum()) for n, c in enumerate(CLASSES)},
             "microbleeds_visible": int(sum(len(e.facts[s]["visible_moment"]) for s in real)),
             "seed": args.seed,
-            "epochs": 0 if best == "trees" else args.epochs,
+            "epochs": 0 if best == "trees" else trained["epochs"] if trained else args.epochs,
             # of a whole fit: that which made the network that is kept
-            "minutes": last["trained_on"]["minutes"]
-            if last
-            else round((time.time() - begin) / 60, 1),
+            "minutes": trained["minutes"] if trained else round((time.time() - begin) / 60, 1),
         },
         "out_of_fold": table,
         "licence": "Apache-2.0",

@@ -51,7 +51,7 @@ def errors(raw: Path, out: Path, scans: tuple[str, str], same: bool) -> list[tup
     """Return true moment, error of the change, its stated error and that of both moments."""
     first, second = (session(raw, out, scan) for scan in scans)
     rows = []
-    for index in first.keys() & second.keys():
+    for index in sorted(first.keys() & second.keys()):
         (true, a), (later, b) = first[index], second[index]
         own, both = change_of(a, b, same_protocol=same), change_of(a, b)
         if own is not None and both is not None:

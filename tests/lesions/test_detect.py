@@ -367,7 +367,7 @@ class TestPieces:
         assert (labels == one.index).sum() == sum(len(v.body) for v in cut)
         assert np.allclose((one.x_mm, one.y_mm, one.z_mm), (23, 24, 22), atol=0.5)
         assert f"moment {one.moment_ppm_mm3:.2f}" in one.evidence
-        assert one.evidence.endswith("; 2 voids without a waist between them, as one")
+        assert one.evidence.endswith("; 2 voids that touch, as one")
 
     def test_two_lesions_side_by_side_are_two_with_a_moment_each(self, make):
         spheres, _, bleeds, _ = self.bleeds(make, gap_mm=6.0)

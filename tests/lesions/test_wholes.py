@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
-from petechia.lesions.wholes import WAIST, waist, wholes_of
+from petechia.lesions.wholes import WAIST, extent_mm, waist, wholes_of
 
 SHAPE = (40, 24, 20)
 
@@ -68,10 +68,28 @@ def test_what_is_not_likely_joins_but_is_no_lesion_of_its_own(grid):
     assert wholes_of([left, middle], grid, 0) == []
 
 
-def test_what_is_too_wide_for_a_microbleed_stays_in_pieces(grid):
-    body = voxels(grid, (np.array([10.0, 6.0, 5.0]), 2.2), wide=2.6)
-    assert np.ptp(body[:, 0]) * 0.5 > 10
-    assert wholes_of(cut(body, 20), grid) == [[0], [1]]
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_what_is_too_long_for_a_microbleed_stays_in_pieces_whatever_its_way(axis):
+    grid = Grid.from_spacing((40, 40, 40), 0.5)
+    body = voxels(grid, (np.array([10.0, 10.0, 10.0]), 2.2), wide=2.6)
+    assert extent_mm(body, grid) > 10
+    body = np.roll(body, axis, axis=1)
+    assert wholes_of(cut(body, 20, axis=axis), grid) == [[0], [1]]
+    # a vessel is not taken up piece by piece
+    rod = np.argwhere(np.ones((3, 3, 36), dtype=bool)) + np.array([18, 18, 2])
+    rod = np.roll(rod, axis + 1, axis=1)
+    (whole,) = wholes_of(cut(rod, 8, 14, 20, 26, 32, axis=axis), grid, 1)
+    assert len(whole) < 5
+
+
+@pytest.mark.parametrize("way", [(1, 0, 0), (1, 1, 0), (1, 1, 1)])
+def test_a_waist_is_as_wide_whatever_way_it_lies(way):
+    grid = Grid.from_spacing((72, 72, 72), 0.25)
+    middle, half = np.array([9.0, 9.0, 9.0]), 1.5 * np.array(way) / np.linalg.norm(way)
+    body = voxels(grid, (middle - half, 2.0), (middle + half, 2.0))
+    side = (body * grid.spacing_mm - middle) @ np.array(way) > 0
+    radius = np.cbrt(0.75 / np.pi * min(side.sum(), (~side).sum()) * grid.voxel_mm3)
+    assert waist(body[side], body[~side], grid) == pytest.approx(1.75 / radius**2, rel=0.15)
 
 
 @pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (0.5, 0.6, 1.0), (1.0, 0.5, 0.5)])

@@ -15,7 +15,7 @@ from petechia.lesions.look import Seen, look
 from petechia.lesions.model import Model
 from petechia.lesions.params import DetectParams
 from petechia.lesions.rows import Measured, findings, siderosis_row
-from petechia.lesions.shape import in_plane_diameter, sphericity
+from petechia.lesions.shape import measure_shape
 from petechia.lesions.siderosis import Sheet, find_siderosis
 from petechia.lesions.void import Void
 from petechia.lesions.wholes import wholes_of
@@ -160,8 +160,14 @@ def _wholes(
     gone = set()
     for whole in wholes_of([out[n].void.body for n in some], inputs.grid, len(likely)):
         first, *rest = (some[n] for n in whole)
-        if rest:
-            out[first] = _put_together(out, (first, *rest), seen, inputs, named[first])
+        together = _together(out, (first, *rest), seen, inputs) if rest else None
+        if together is not None:
+            spot = out[first]
+            verdict = named[first](together.features)
+            if verdict.sign != "diamagnetic" and verdict.class_ != "microbleed":
+                verdict = replace(spot.verdict, sign=verdict.sign, evidence=verdict.evidence)
+            evidence = f"{verdict.evidence}; {1 + len(rest)} voids that touch, as one"
+            out[first] = replace(together, verdict=replace(verdict, evidence=evidence))
             gone.update(rest)
     return [m for n, m in enumerate(out) if n not in gone]
 
@@ -171,36 +177,30 @@ def _may_be_a_piece(spot: Measured) -> bool:
     return spot.verdict.sign != "diamagnetic" and spot.features.through < A_TUBE
 
 
-def _put_together(
-    measured: Sequence[Measured],
-    pieces: Sequence[int],
-    seen: Seen,
-    inputs: LesionInputs,
-    name: Callable[[Features], Verdict],
-) -> Measured:
-    """Return one spot instead of its pieces: the first, with the voxels and the moment of all."""
-    spot, grid = measured[pieces[0]], inputs.grid
-    body = np.concatenate([measured[n].void.body for n in pieces])
-    volume, old = len(body) * grid.voxel_mm3, spot.features.shape
-    i, j, k = (body.mean(axis=0) - seen.corner).tolist()
-    at = tuple(np.rint(body.mean(axis=0)).astype(int).tolist())
-    shape = replace(
-        old, centre_vox=(i, j, k), n_voxels=len(body), volume_mm3=volume,
-        diameter_mm=in_plane_diameter(body, grid),
-        radius_mm=float((3 * volume / (4 * np.pi)) ** (1 / 3)), sphericity=sphericity(body, grid),
-    )  # fmt: skip
-    fit = seen.sources.fit_together(pieces) if seen.sources else None
+def _together(
+    measured: Sequence[Measured], pieces: Sequence[int], seen: Seen, inputs: LesionInputs
+) -> Measured | None:
+    """Return one spot instead of its pieces, measured anew; None when its field cannot be."""
+    spot, near = measured[pieces[0]], seen.near
+    fits = [
+        sources.fit_together(pieces) if sources else None
+        for sources in (seen.sources, seen.filtered)
+    ]
+    if fits[0] is None and any(measured[n].features.fit for n in pieces):
+        return None
+    body = np.concatenate([seen.voids[n].body for n in pieces])
+    tail = np.concatenate([seen.voids[n].tail for n in pieces])
+    void = replace(seen.voids[pieces[0]], body=body, tail=tail)
+    shape = measure_shape(void, seen.signal, near.brain_mask, seen.dark, near.grid, near.csf)
+    at = tuple(np.rint(body.mean(axis=0) + seen.corner).astype(int).tolist())
+    chi = spot.features.chi_ppm
+    if chi is not None and near.chi_ppm is not None:
+        chi = float(near.chi_ppm[tuple(body.T)].mean())
     features = replace(
-        spot.features, shape=shape, fit=fit or spot.features.fit,
+        spot.features, shape=shape, fit=fits[0], filtered_fit=fits[1], chi_ppm=chi,
         region=inputs.region_of(at) if inputs.region_of else None,
     )  # fmt: skip
-    verdict = name(features)
-    evidence = f"{verdict.evidence}; {len(pieces)} voids without a waist between them, as one"
-    return Measured(
-        void=replace(spot.void, body=body),
-        features=features,
-        verdict=replace(verdict, evidence=evidence),
-    )
+    return replace(spot, void=_shift(void, seen.corner), features=features)
 
 
 def _without_sheets(

@@ -54,8 +54,10 @@ class Seen:
         Centres of all voids, also of those that are not on the shortlist.
     says : tuple of str
         What the inputs cannot answer.
-    sources : Sources or None
-        The voids as sources of the field; None without one.
+    sources, filtered : Sources or None
+        The voids as sources of the field, and of high-pass filtered phase; None without.
+    dark : (I, J, K) ndarray of bool
+        All voids and tails, also of those that are not on the shortlist.
     """
 
     near: LesionInputs
@@ -68,6 +70,8 @@ class Seen:
     centres_vox: npt.NDArray[np.float64]
     says: tuple[str, ...]
     sources: Sources | None
+    filtered: Sources | None
+    dark: npt.NDArray[np.bool_]
 
     def describe(self) -> Described:
         """Return what the model is told of the voids."""
@@ -126,7 +130,7 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     return Seen(
         near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
         voids=tuple(voids), features=tuple(told), centres_vox=every[0],
-        says=tuple(says), sources=sources,
+        says=tuple(says), sources=sources, filtered=filtered, dark=dark,
     )  # fmt: skip
 
 

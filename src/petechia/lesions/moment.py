@@ -204,6 +204,7 @@ def fit_moments(
     tails: npt.NDArray[np.floating] | None = None,
     spread_ppm: float | None = None,
     parts: Parts | None = None,
+    around: Around | None = None,
 ) -> list[MomentFit | None]:
     r"""Fit each source as a magnetised sphere seen from outside.
 
@@ -249,6 +250,8 @@ def fit_moments(
         None, which is too much before background removal [ppm].
     parts : Parts, optional
         Points that the first source is spread over; all others are one point each.
+    around : Around, optional
+        Made of `chi_ppm` and `field_mask` beforehand, when they are asked more than once.
 
     Returns
     -------
@@ -285,7 +288,8 @@ def fit_moments(
     spread = robust_spread(field[usable]) if spread_ppm is None else spread_ppm
     noise = _noise_floor(field_noise_ppm, spread, usable, grid, p.anatomy)
     spacing = grid.spacing_mm
-    around = None if chi_ppm is None else Around.of(chi_ppm, field_mask, grid)
+    if around is None and chi_ppm is not None:
+        around = Around.of(chi_ppm, field_mask, grid)
     chosen = range(len(places)) if wanted is None else [int(n) for n in wanted]
 
     def fit(n: int) -> MomentFit | None:
@@ -304,7 +308,8 @@ def fit_moments(
             near, noise[box], usable[box], places[n] - [s.start for s in box], reach, spacing
         )
         others = _neighbours(n, places * spacing, radii, reach, p.neighbours)
-        if len(border.value) < max(FEWEST_VOXELS, len(others) + 18):
+        unknown = len(others) + 14 + len(points.share)
+        if len(border.value) < max(FEWEST_VOXELS, unknown + 3):
             return None
         prior = np.hypot(p.shift_sd_mm, 0.2 * np.maximum(radii[n], spacing))
         edge = 0.0 if edge_mm is None else p.edge_error * float(np.exp(-edge_mm[n] / p.edge_mm))
@@ -382,8 +387,7 @@ def _fit_one(
     )
     shift, moment, scale = np.zeros(3), 0.0, 1.0
     sd, weight = border.sigma, border.sigma**-2.0
-    design, residual, inverse = rest, value, np.zeros((1, 1))
-    solution = np.zeros(rest.shape[1] + 4)
+    design, residual, solution, inverse = rest, value, np.zeros(4), np.zeros((1, 1))
     places = points.offset_vox * spacing_mm
     for step in range(ROUNDS):
         each = np.stack(

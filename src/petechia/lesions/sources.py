@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.morphology import distance_inside_mm
+from petechia.lesions.around import Around
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.moment import MomentFit, MomentParams, Parts, fit_moments, robust_spread
 from petechia.lesions.shape import Shape
@@ -38,6 +39,8 @@ class Sources:
         Of the filtered field in tissue [ppm].
     params : MomentParams
         Settings.
+    around : Around or None
+        The susceptibility map and its field.
     """
 
     near: LesionInputs
@@ -49,6 +52,7 @@ class Sources:
     tails: Floats
     spread_ppm: float
     params: MomentParams
+    around: Around | None
 
     @classmethod
     def of(
@@ -85,6 +89,9 @@ class Sources:
             tails=np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
             spread_ppm=robust_spread(field_ppm[usable]),
             params=params,
+            around=None
+            if near.chi_ppm is None
+            else Around.of(near.chi_ppm, near.trusted, near.grid),
         )
 
     def fit(self, parts: Parts | None = None) -> list[MomentFit | None]:
@@ -99,17 +106,17 @@ class Sources:
             self.params,
             np.arange(len(self.tails)),
             self.edge_mm,
-            self.near.chi_ppm,
-            self.near.trusted,
-            self.tails,
-            self.spread_ppm,
-            parts,
+            tails=self.tails,
+            spread_ppm=self.spread_ppm,
+            parts=parts,
+            around=self.around,
         )[: len(self.tails)]
 
     def fit_together(self, pieces: Sequence[int]) -> MomentFit | None:
-        """Fit candidates as one source, its moment spread over them by their volumes.
+        """Fit candidates as one source, its moment spread over them about as their volumes.
 
-        In static dephasing a void's volume goes with its moment.
+        In static dephasing a void's volume goes with its moment; the shares may give way to what
+        the field says.
         """
         some = np.asarray(pieces)
         volumes = self.radii_mm[some] ** 3

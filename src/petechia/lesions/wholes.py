@@ -16,12 +16,13 @@ from petechia.lesions.shape import in_plane_diameter, sphericity
 
 Body = npt.NDArray[np.int64]
 STEPS = np.argwhere(np.ones((3, 3, 3))) - 1
-SIDES = np.concatenate([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)])
+LINES = STEPS[len(STEPS) // 2 + 1 :].astype(np.float64)
+"""Half of the directions to a voxel's neighbours."""
 ROUND_TOGETHER = 0.7
 """Pieces of one void: their union is at least so compact. Two touching balls of one size: 0.6."""
-WAIST = 0.6
+WAIST = 0.4
 """Or the face they share has at least so much of the cross-section of the smaller, taken for a
-ball: a waist of less than three quarters of its diameter parts two."""
+ball: a waist of less than 0.63 of its diameter parts two."""
 
 
 def wholes_of(bodies: Sequence[Body], grid: Grid, n_likely: int | None = None) -> list[list[int]]:
@@ -63,21 +64,30 @@ def wholes_of(bodies: Sequence[Body], grid: Grid, n_likely: int | None = None) -
 def one_lesion(one: Body, other: Body, grid: Grid) -> bool:
     """Return whether two voids that touch are pieces of one lesion."""
     both = np.concatenate([one, other])
-    if round(in_plane_diameter(both, grid), 1) > LARGEST_MM:
+    if extent_mm(both, grid) > LARGEST_MM or round(in_plane_diameter(both, grid), 1) > LARGEST_MM:
         return False
     return sphericity(both, grid) >= ROUND_TOGETHER or waist(one, other, grid) >= WAIST
 
 
+def extent_mm(body: Body, grid: Grid) -> float:
+    """Return the greatest distance of voxels along 13 directions, in slices and across [mm]."""
+    along = LINES / np.linalg.norm(LINES, axis=1, keepdims=True)
+    return float(np.ptp(body * grid.spacing_mm @ along.T, axis=0).max())
+
+
 def waist(one: Body, other: Body, grid: Grid) -> float:
-    """Return the area of the faces two voids share over the smaller's cross-section as a ball."""
+    """Return the area of the face two voids share over the smaller's cross-section as a ball.
+
+    The area is that of the face as a plane, whatever way it lies through the voxels.
+    """
     volume = min(len(one), len(other)) * grid.voxel_mm3
     section = np.pi * np.cbrt(0.75 / np.pi * volume) ** 2
     there = set(map(tuple, other.tolist()))
-    area = 0.0
-    for side in SIDES:
-        axis = int(np.flatnonzero(side)[0])
-        shared = sum(at in there for at in map(tuple, (one + side).tolist()))
-        area += shared * grid.voxel_mm3 / float(grid.spacing_mm[axis])
+    shared = [
+        sum(at in there for way in (-1, 1) for at in map(tuple, (one + way * step).tolist()))
+        for step in np.eye(3, dtype=np.int64)
+    ]
+    area = np.linalg.norm(np.array(shared) * grid.voxel_mm3 / grid.spacing_mm)
     return float(area / section)
 
 
