@@ -374,3 +374,14 @@ class TestPieces:
         assert [f.moment_ppm_mm3 for f in bleeds] == pytest.approx(
             [s.moment for s in spheres], rel=0.06
         )
+
+    @pytest.mark.parametrize(
+        ("gap_mm", "other_chi"), [(4.0, 1.0), (3.4, -1.0)], ids=["blood", "calcium"]
+    )
+    def test_what_is_unlikely_joins_a_lesion_and_calcium_does_not(self, make, gap_mm, other_chi):
+        one = make.Sphere((23.0, 24.0, 22.0 - gap_mm / 2), 1.4, 1.0)
+        other = make.Sphere((23.0, 24.0, 22.0 + gap_mm / 2), 1.4, other_chi)
+        found = detect(make.build([one, other], seed=3).inputs()).findings
+        told = [f.moment_ppm_mm3 for f in found if f.class_ in ("microbleed", "calcification")]
+        true = [one.moment + other.moment] if other_chi > 0 else [one.moment, other.moment]
+        assert told == pytest.approx(true, rel=0.06)
