@@ -13,6 +13,7 @@ from petechia.errors import FileError, InputError
 from petechia.files.contract import contract, follow_path
 from petechia.files.scan import ScanName
 from petechia.lesions.findings import Finding
+from petechia.lesions.follow import FollowParams
 from petechia.lesions.forced import Maps
 from petechia.pipeline import comparison, follow
 from petechia.pipeline.review.queue import Listed
@@ -249,6 +250,43 @@ def test_a_session_that_is_missing_is_said(tmp_path, three):
     ]
     with pytest.raises(InputError, match="no two finished sessions of 02"):
         follow.follow_all(tmp_path, subjects=["sub-02"])
+
+
+def test_a_scan_without_images_is_left_out_and_the_others_are_compared(
+    tmp_path, three, monkeypatch
+):
+    reads = follow.read_visit
+
+    def without_second(folder, scan):
+        if scan.endswith("2"):
+            raise FileError("no image in which bleeds are dark", where=scan, mend="Give --images.")
+        return reads(folder, scan)
+
+    monkeypatch.setattr(follow, "read_visit", without_second)
+    (outcome,) = follow.follow_all(tmp_path)
+    assert outcome.status == "done"
+    assert "sub-01_ses-2 is left out: " in outcome.says
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
+    assert [(c["against"][-1], c["scan"][-1]) for c in told["comparisons"]] == [("1", "3")]
+    assert "no image in which bleeds are dark" in told["notes"][0]
+    # what was left out is looked at again, without being asked
+    monkeypatch.setattr(follow, "read_visit", reads)
+    assert follow.follow_all(tmp_path)[0].status == "done"
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
+    assert len(told["comparisons"]) == 3
+    # of one scan alone nothing can be told, and an older page is not written over
+    monkeypatch.setattr(follow, "read_visit", without_second)
+    three.scans.pop("sub-01_ses-3")
+    (outcome,) = follow.follow_all(tmp_path)
+    assert outcome.status == "failed"
+    assert json.loads(follow_path(tmp_path, "summary", "sub-01").read_text()) == told
+
+
+def test_other_settings_are_a_reason_to_compare_again(tmp_path, three, monkeypatch):
+    follow.follow_all(tmp_path)
+    assert follow.follow_all(tmp_path)[0].status == "skipped"
+    monkeypatch.setattr(follow, "FollowParams", lambda: FollowParams(base_mm=1.5))
+    assert follow.follow_all(tmp_path)[0].status == "done"
 
 
 def test_intervals_come_from_the_raw_tables_and_dates_stay_there(tmp_path):

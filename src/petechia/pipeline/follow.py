@@ -14,6 +14,7 @@ import numpy as np
 from petechia import __version__
 from petechia.errors import InputError, PetechiaError
 from petechia.files.contract import contract, follow_path, place
+from petechia.files.scan import ScanName
 from petechia.files.writing import without_places, write_json, write_table, write_text
 from petechia.lesions.criteria.aria import aria_h
 from petechia.lesions.criteria.clinical import read_facts
@@ -182,32 +183,59 @@ def compared_pairs(sessions: Sequence[Sequence[Listed]]) -> list[tuple[str, str,
 def _one(
     folder: ReviewFolder, subject: str, person: Person, language: str, force: bool
 ) -> FollowOutcome:
+    """Compare what can be compared; what cannot is left out, and said."""
     name = f"sub-{subject}"
-    pairs = compared_pairs(person.sessions)
     names = {one.scan: one.name for some in person.sessions for one in some}
-    days = [interval_days(folder.images, names[a], names[b]) for a, b, _ in pairs]
-    made_from = {
+    made_from: dict[str, Any] = {
         "version": __version__,
         "language": language,
         "images": folder.images is not None,
-        "days": days,
+        "days": _days(folder, names, compared_pairs(person.sessions)),
         "notes": list(person.notes),
+        "settings": asdict(FollowParams()),
         "scans": {scan: _stamp(folder, scan) for scan in names},
     }
     if not force and _unchanged(follow_path(folder.root, "summary", name), made_from):
         return FollowOutcome(subject=name, status="skipped", says="not changed since")
-    visits: dict[str, Visit] = {}
+    visits, left_out = _visits(folder, names)
+    sessions = [some for s in person.sessions if (some := [o for o in s if o.scan in visits])]
+    notes = [*person.notes, *left_out]
+    if len(sessions) < 2:
+        return FollowOutcome(subject=name, status="failed", says="; ".join(left_out))
+    if left_out:  # looked at again every time: what is wrong may be mended outside
+        made_from["left_out"] = left_out
+    pairs = compared_pairs(sessions)
     try:
-        comparisons = []
-        for (earlier, later, word), apart in zip(pairs, days, strict=True):
-            for scan in (earlier, later):
-                if scan not in visits:
-                    visits[scan] = read_visit(folder, scan)
-            comparisons.append(compare(visits[earlier], visits[later], word, apart))
-        says = write_follow_up(folder.root, name, comparisons, language, made_from, person.notes)
+        comparisons = [
+            compare(visits[earlier], visits[later], word, apart)
+            for (earlier, later, word), apart in zip(
+                pairs, _days(folder, names, pairs), strict=True
+            )
+        ]
+        says = write_follow_up(folder.root, name, comparisons, language, made_from, notes)
     except PetechiaError as error:
         return FollowOutcome(subject=name, status="failed", says=without_places(str(error)))
-    return FollowOutcome(subject=name, status="done", says=says)
+    return FollowOutcome(subject=name, status="done", says="; ".join([says, *left_out]))
+
+
+def _days(
+    folder: ReviewFolder, names: Mapping[str, ScanName], pairs: Sequence[tuple[str, str, str]]
+) -> list[float | None]:
+    """Return the time between the scans of each pair, where it is told."""
+    return [interval_days(folder.images, names[a], names[b]) for a, b, _ in pairs]
+
+
+def _visits(
+    folder: ReviewFolder, names: Mapping[str, ScanName]
+) -> tuple[dict[str, Visit], list[str]]:
+    """Return the scans that can be compared, and why others cannot."""
+    visits, left_out = {}, []
+    for scan in names:
+        try:
+            visits[scan] = read_visit(folder, scan)
+        except PetechiaError as error:
+            left_out.append(f"{scan} is left out: {without_places(str(error))}")
+    return visits, left_out
 
 
 def _stamp(folder: ReviewFolder, scan: str) -> str:
