@@ -11,6 +11,7 @@ import numpy as np
 from petechia.errors import ParameterError
 from petechia.lesions.context import Context
 from petechia.lesions.criteria import LARGEST_MM
+from petechia.lesions.dephasing import Dephasing, both
 from petechia.lesions.inputs import RegionLike
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.shape import Shape
@@ -43,6 +44,8 @@ class Features:
         Mean likeness to a vein over the void, 0 to 1.
     fit : MomentFit or None
         What the field around says.
+    dephasing : Dephasing or None
+        What the void itself says of the moment, where the field told that it is blood.
     filtered_fit : MomentFit or None
         What phase says that was high-pass filtered: of its sign only.
     phase : str
@@ -65,6 +68,7 @@ class Features:
     tube_chi: Tube | None = None
     vessel: float | None = None
     fit: MomentFit | None = None
+    dephasing: Dephasing | None = None
     filtered_fit: MomentFit | None = None
     phase: str = "none"
     chi_ppm: float | None = None
@@ -85,6 +89,15 @@ class Features:
         phase_volume = abs(self.fit.moment_ppm_mm3) * self.radians_per_ppm
         expected = float(np.clip(0.064 * phase_volume / self.voxel_mm3, 0.05, 1.0))
         return self.shape.depth / expected
+
+    @property
+    def moment(self) -> tuple[float, float] | None:
+        """Moment and standard error by field and void [ppm mm^3]; None without a field."""
+        if self.fit is None:
+            return None
+        by_field = self.fit.moment_ppm_mm3, self.fit.se_ppm_mm3
+        void = self.dephasing
+        return both(by_field, (void.moment_ppm_mm3, void.se_ppm_mm3)) if void else by_field
 
     @property
     def through(self) -> float:
@@ -309,7 +322,11 @@ def _field_words(f: Features, sign: str) -> str:
     size = f"{abs(fit.moment_ppm_mm3):.2f} +- {fit.se_ppm_mm3:.2f} ppm mm3"
     if f.phase == "unsigned":
         return f"moment of size {size}, sign not assessed: handedness of the phase unknown"
-    size = f"{fit.moment_ppm_mm3:.2f} +- {fit.se_ppm_mm3:.2f} ppm mm3"
+    moment, error = f.moment or (fit.moment_ppm_mm3, fit.se_ppm_mm3)
+    size = f"{moment:.2f} +- {error:.2f} ppm mm3"
+    if f.dephasing is not None:
+        by_void = f.dephasing.moment_ppm_mm3
+        size += f" ({fit.moment_ppm_mm3:.2f} by its field, {by_void:.2f} by its void)"
     word = sign.replace("_", " ")
     return f"{_seen(fit)} over {fit.n_border} border voxels, moment {size}: {word}"
 

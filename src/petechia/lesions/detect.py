@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
+from petechia.core.together import together
 from petechia.lesions.classify import A_TUBE, Features, Verdict, classify, name_void
+from petechia.lesions.dephasing import fit_dephasing
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import Seen, look
@@ -140,7 +142,47 @@ def measure(
         Measured(void=_shift(void, seen.corner), features=f, verdict=name(f))
         for void, f, name in zip(seen.voids, seen.features, named, strict=True)
     ]
-    return _wholes(out, named, seen, inputs), says
+    return _wholes(_by_void(out, named, seen, params), named, seen, inputs), says
+
+
+def _by_void(
+    measured: Sequence[Measured],
+    named: Sequence[Callable[[Features], Verdict]],
+    seen: Seen,
+    params: DetectParams,
+) -> list[Measured]:
+    """Return the spots with the moments of what is blood, or likely so, read from the void, too.
+
+    No class and no probability depends on it.
+    """
+    near = seen.near
+    clear = near.brain_mask & ~seen.dark
+
+    def read(n: int) -> Measured:
+        spot, void, f = measured[n], seen.voids[n], measured[n].features
+        if f.fit is None or f.phase != "signed" or not _is_blood(spot):
+            return spot
+        own = np.concatenate([void.body, void.tail])
+        told = fit_dephasing(
+            seen.signal, clear, own, np.asarray(f.fit.place_vox), f.shape.radius_mm, near.grid,
+            f.radians_per_ppm, f.fit.moment_ppm_mm3, seen.texture, void.background,
+            params.dephasing,
+        )  # fmt: skip
+        if told is None:
+            return spot
+        features = replace(f, dephasing=told)
+        return replace(spot, features=features, verdict=named[n](features))
+
+    return together([partial(read, n) for n in range(len(measured))])
+
+
+def _is_blood(spot: Measured) -> bool:
+    """Return whether a spot with a field is, or may be, blood and no tube."""
+    fit, verdict = spot.features.fit, spot.verdict
+    if fit is None or fit.moment_ppm_mm3 <= 0:
+        return False
+    told = verdict.class_ == "undetermined" and verdict.sign == "paramagnetic"
+    return verdict.class_ == "microbleed" or told
 
 
 def _wholes(
@@ -160,14 +202,14 @@ def _wholes(
     gone = set()
     for whole in wholes_of([out[n].void.body for n in some], inputs.grid, len(likely)):
         first, *rest = (some[n] for n in whole)
-        together = _together(out, (first, *rest), seen, inputs) if rest else None
-        if together is not None:
+        joined = _together(out, (first, *rest), seen, inputs) if rest else None
+        if joined is not None:
             spot = out[first]
-            verdict = named[first](together.features)
+            verdict = named[first](joined.features)
             if verdict.sign != "diamagnetic" and verdict.class_ != "microbleed":
                 verdict = replace(spot.verdict, sign=verdict.sign, evidence=verdict.evidence)
             evidence = f"{verdict.evidence}; {1 + len(rest)} voids that touch, as one"
-            out[first] = replace(together, verdict=replace(verdict, evidence=evidence))
+            out[first] = replace(joined, verdict=replace(verdict, evidence=evidence))
             gone.update(rest)
     return [m for n, m in enumerate(out) if n not in gone]
 
@@ -197,7 +239,7 @@ def _together(
     if chi is not None and near.chi_ppm is not None:
         chi = float(near.chi_ppm[tuple(body.T)].mean())
     features = replace(
-        spot.features, shape=shape, fit=fits[0], filtered_fit=fits[1], chi_ppm=chi,
+        spot.features, shape=shape, fit=fits[0], dephasing=None, filtered_fit=fits[1], chi_ppm=chi,
         region=inputs.region_of(at) if inputs.region_of else None,
     )  # fmt: skip
     return replace(spot, void=_shift(void, seen.corner), features=features)

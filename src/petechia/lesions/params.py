@@ -7,6 +7,7 @@ from petechia.errors import ParameterError
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.classify import ClassifyParams
 from petechia.lesions.criteria import CriteriaParams
+from petechia.lesions.dephasing import DephasingParams
 from petechia.lesions.moment import MomentParams
 from petechia.lesions.shortlist import ShortlistParams
 from petechia.lesions.siderosis import SiderosisParams
@@ -31,7 +32,7 @@ class DetectParams:
     most_findings : int
         At most so many findings stay in the table: every named lesion and mimic first, then
         veins, edges and what is undetermined, the most probable first.
-    signal, void, shortlist, tube, moment, classify, criteria
+    signal, void, shortlist, tube, moment, dephasing, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
         Settings of the search for superficial siderosis; None: no search.
@@ -46,6 +47,7 @@ class DetectParams:
     shortlist: ShortlistParams = field(default_factory=ShortlistParams)
     tube: TubeParams = field(default_factory=TubeParams)
     moment: MomentParams = field(default_factory=MomentParams)
+    dephasing: DephasingParams = field(default_factory=DephasingParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
     siderosis: SiderosisParams | None = field(default_factory=SiderosisParams)

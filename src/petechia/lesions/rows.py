@@ -48,6 +48,7 @@ def _finding(
         s.parenchyma_fraction, params.criteria,
     )  # fmt: skip
     told = f.fit if f.phase == "signed" else None
+    moment, error = f.moment if told is not None and f.moment else (None, None)
     source = None
     if told is not None:
         corner = np.rint(m.void.body.mean(axis=0) - np.asarray(s.centre_vox))
@@ -67,8 +68,8 @@ def _finding(
         z_mm=z,
         volume_mm3=s.volume_mm3,
         diameter_mm=s.diameter_mm,
-        moment_ppm_mm3=told.moment_ppm_mm3 if told else None,
-        moment_se_ppm_mm3=told.se_ppm_mm3 if told else None,
+        moment_ppm_mm3=moment,
+        moment_se_ppm_mm3=error,
         chi_mean_ppm=f.chi_ppm if f.phase == "signed" else None,
         side=f.region.side if f.region else "n/a",
         site=f.region.site if f.region else "n/a",
