@@ -19,6 +19,7 @@ from petechia.lesions.params import DetectParams
 from petechia.lesions.rows import Measured, findings, siderosis_row
 from petechia.lesions.shape import measure_shape
 from petechia.lesions.siderosis import Sheet, find_siderosis
+from petechia.lesions.thread import thread_of
 from petechia.lesions.void import Void
 from petechia.lesions.wholes import wholes_of
 
@@ -142,7 +143,31 @@ def measure(
         Measured(void=_shift(void, seen.corner), features=f, verdict=name(f))
         for void, f, name in zip(seen.voids, seen.features, named, strict=True)
     ]
-    return _wholes(_by_void(out, named, seen, params), named, seen, inputs), says
+    least = params.classify.least_probability if model is None else model.least_probability
+    whole = _wholes(_by_void(out, named, seen, params), named, seen, inputs)
+    return [_as_thread(spot, seen, params, least) for spot in whole], says
+
+
+def _as_thread(spot: Measured, seen: Seen, params: DetectParams, least: float) -> Measured:
+    """Return a likely microbleed as less likely, or a vessel, where it is a piece of a thread.
+
+    What was put together from pieces is long without being a vein: it stays.
+    """
+    verdict = spot.verdict
+    if verdict.class_ != "microbleed" or spot.joined:
+        return spot
+    near, p = seen.near, params.thread
+    void = _shift(spot.void, -seen.corner)
+    thread = thread_of(void, seen.signal, seen.texture, near.brain_mask, near.grid, p)
+    if thread.likeness == 0:
+        return spot
+    sure = float(np.clip(verdict.probability, 5e-4, 1 - 5e-4))
+    odds = sure / (1 - sure) * float(np.exp(-p.log_odds * thread.likeness))
+    probability = min(verdict.probability, odds / (1 + odds))
+    class_ = "microbleed" if probability >= least else "vessel"
+    evidence = f"{verdict.evidence}; part of a dark thread, {thread.reach_mm:.0f} mm to its end"
+    told = replace(verdict, probability=probability, class_=class_, evidence=evidence)
+    return replace(spot, verdict=told)
 
 
 def _by_void(
@@ -209,7 +234,8 @@ def _wholes(
             if verdict.sign != "diamagnetic" and verdict.class_ != "microbleed":
                 verdict = replace(spot.verdict, sign=verdict.sign, evidence=verdict.evidence)
             evidence = f"{verdict.evidence}; {1 + len(rest)} voids that touch, as one"
-            out[first] = replace(joined, verdict=replace(verdict, evidence=evidence))
+            verdict = replace(verdict, evidence=evidence)
+            out[first] = replace(joined, verdict=verdict, joined=True)
             gone.update(rest)
     return [m for n, m in enumerate(out) if n not in gone]
 

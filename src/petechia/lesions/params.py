@@ -12,6 +12,7 @@ from petechia.lesions.moment import MomentParams
 from petechia.lesions.shortlist import ShortlistParams
 from petechia.lesions.siderosis import SiderosisParams
 from petechia.lesions.signal import SignalParams
+from petechia.lesions.thread import ThreadParams
 from petechia.lesions.tube import TubeParams
 from petechia.lesions.void import VoidParams
 
@@ -32,7 +33,7 @@ class DetectParams:
     most_findings : int
         At most so many findings stay in the table: every named lesion and mimic first, then
         veins, edges and what is undetermined, the most probable first.
-    signal, void, shortlist, tube, moment, dephasing, classify, criteria
+    signal, void, shortlist, tube, moment, dephasing, thread, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
         Settings of the search for superficial siderosis; None: no search.
@@ -48,6 +49,7 @@ class DetectParams:
     tube: TubeParams = field(default_factory=TubeParams)
     moment: MomentParams = field(default_factory=MomentParams)
     dephasing: DephasingParams = field(default_factory=DephasingParams)
+    thread: ThreadParams = field(default_factory=ThreadParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
     siderosis: SiderosisParams | None = field(default_factory=SiderosisParams)

@@ -17,11 +17,15 @@ from petechia.lesions.void import Void
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Measured:
-    """One void with everything measured on it: what the classifier saw."""
+    """One void with everything measured on it: what the classifier saw.
+
+    `joined` tells that it was put together from several.
+    """
 
     void: Void
     features: Features
     verdict: Verdict
+    joined: bool = False
 
 
 def findings(

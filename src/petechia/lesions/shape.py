@@ -190,6 +190,11 @@ def _covariance(
     return np.asarray(out, dtype=np.float64)
 
 
+def longest_over_middle(voxels: npt.NDArray[np.int64], grid: Grid) -> float:
+    """Return the longest principal axis of voxels over the middle one; slices allowed for."""
+    return _axes(voxels, grid)[0]
+
+
 def _axes(voxels: npt.NDArray[np.int64], grid: Grid) -> tuple[float, float]:
     """Return longest/middle and middle/shortest principal axis; slices allowed for."""
     covariance, _ = _fair_covariance(voxels, grid)
