@@ -10,9 +10,9 @@ from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions.around import box_within
 from petechia.lesions.border import harmonics
+from petechia.lesions.moment import FEWEST_VOXELS
 
 Floats = npt.NDArray[np.float64]
-FEWEST_VOXELS = 20
 ROUNDS = 12
 TOLERANCE = 2.0
 SHARED = 0.4
@@ -222,8 +222,8 @@ def fit_dephasing(
     ----------
     .. [1] Yablonskiy & Haacke (1994), Magn. Reson. Med. 32, 749-763,
        doi:10.1002/mrm.1910320610.
-    .. [2] Cheng et al. (2009), Magn. Reson. Imaging 27, 1287-1297 (complex sums around small
-       objects), doi:10.1016/j.mri.2009.05.032.
+    .. [2] Cheng et al. (2015), Magn. Reson. Imaging 33, 829-839,
+       doi:10.1016/j.mri.2014.11.003 (the complex signal summed over small spheres).
     """
     p = params or DephasingParams()
     moment, found = start_ppm_mm3, None
