@@ -91,7 +91,8 @@ def measure_shape(
     low, box = _around(body, grid)
     inside = np.zeros([s.stop - s.start for s in box], dtype=bool)
     inside[tuple((body - low).T)] = True
-    layer = _layer(inside, spacing)
+    grown = ndimage.binary_dilation(inside, structure=np.ones((3, 3, 3)))
+    layer = _layer(inside, grown, spacing)
     near, brain = signal[box], mask[box]
     fluid = near >= 1.4 * void.background if csf is None else csf[box] > 0.5
     undisturbed = brain & ~dark[box] & (near > 0.7 * void.background) & ~fluid
@@ -112,7 +113,8 @@ def measure_shape(
         margin_sharpness=_sharpness(inside, near, brain, depth_signal, spacing),
         homogeneity=float(np.clip(1 - 2 * spread / depth_signal, 0, 1)),
         parenchyma_fraction=float((layer & undisturbed).sum() / n_layer),
-        outside_fraction=_outside(body, mask, grid),
+        # of the 26-neighbours in the volume: its edge is not the brain's
+        outside_fraction=float((grown & ~brain).sum() / max(int(grown.sum()) - len(body), 1)),
         depth=float(np.clip(void.depth, 0, 1)),
     )
 
@@ -214,20 +216,10 @@ def _around(
     return low, (i, j, k)
 
 
-def _layer(inside: Mask, spacing_mm: npt.NDArray[np.float64]) -> Mask:
-    """Return what lies within 1.5 mm, but at least one voxel, of `inside`."""
+def _layer(inside: Mask, grown: Mask, spacing_mm: npt.NDArray[np.float64]) -> Mask:
+    """Return what lies within 1.5 mm of `inside`, or is one of its neighbours in `grown`."""
     away = distance_to_outside(~inside, spacing_mm)
-    grown = ndimage.binary_dilation(inside, structure=np.ones((3, 3, 3)))
     return np.asarray((grown | (away <= 1.5)) & ~inside, dtype=bool)
-
-
-def _outside(body: npt.NDArray[np.int64], mask: Mask, grid: Grid) -> float:
-    """Return the share of 26-neighbours of `body` outside the mask; the volume's edge is not."""
-    steps = np.argwhere(np.ones((3, 3, 3))) - 1
-    near = np.unique((body[:, None] + steps[None]).reshape(-1, 3), axis=0)
-    fits = ((near >= 0) & (near < np.asarray(grid.shape))).all(axis=1)
-    near = near[fits]
-    return float((~mask[tuple(near.T)]).sum() / max(len(near) - len(body), 1))
 
 
 def _sharpness(
