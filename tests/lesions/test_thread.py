@@ -6,6 +6,7 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions import detect
+from petechia.lesions.params import DetectParams
 from petechia.lesions.thread import Thread, ThreadParams, thread_of
 from petechia.lesions.void import grow_voids
 
@@ -58,20 +59,21 @@ def test_thick_slices_tell_nothing():
 
 
 def test_a_thread_takes_from_the_odds_and_becomes_a_vessel(phantom, monkeypatch):
-    before = detect.detect(phantom.inputs())
+    params = DetectParams(thread=ThreadParams(log_odds=9.0))
+    before = detect.detect(phantom.inputs(), params)
     one = next(f for f in before.findings if f.counted)
     for likeness in (0.4, 1.0):
         monkeypatch.setattr(
             detect, "thread_of", lambda *_, s=likeness: Thread(likeness=s, reach_mm=6)
         )
-        after = detect.detect(phantom.inputs())
+        after = detect.detect(phantom.inputs(), params)
         same = next(f for f in after.findings if f.x_mm == one.x_mm and f.y_mm == one.y_mm)
         sure = min(one.probability, 1 - 5e-4)
-        odds = sure / (1 - sure) * np.exp(-ThreadParams().log_odds * likeness)
+        odds = sure / (1 - sure) * np.exp(-params.thread.log_odds * likeness)
         # the table's probability, from which the odds are taken here, is rounded
         assert same.probability == pytest.approx(odds / (1 + odds), abs=0.02)
         assert same.probability < one.probability
-        assert same.class_ == ("microbleed" if same.probability >= 0.3 else "vessel")
+        assert same.class_ == ("microbleed" if likeness < 1 else "vessel")
         assert "part of a dark thread, 6 mm to its end" in same.evidence
         assert same.moment_ppm_mm3 == one.moment_ppm_mm3
     assert not any(f.counted for f in after.findings if f.class_ == "vessel")

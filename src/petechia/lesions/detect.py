@@ -11,6 +11,7 @@ from petechia.core.grid import Grid
 from petechia.core.together import together
 from petechia.lesions.classify import A_TUBE, Features, Verdict, classify, name_void
 from petechia.lesions.dephasing import fit_dephasing
+from petechia.lesions.diffuse import diffuseness
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import Seen, look
@@ -145,29 +146,44 @@ def measure(
     ]
     least = params.classify.least_probability if model is None else model.least_probability
     whole = _wholes(_by_void(out, named, seen, params), named, seen, inputs)
-    return [_as_thread(spot, seen, params, least) for spot in whole], says
+    return [_less_likely(spot, seen, params, least) for spot in whole], says
 
 
-def _as_thread(spot: Measured, seen: Seen, params: DetectParams, least: float) -> Measured:
-    """Return a likely microbleed as less likely, or a vessel, where it is a piece of a thread.
+def _less_likely(spot: Measured, seen: Seen, params: DetectParams, least: float) -> Measured:
+    """Return a likely microbleed as less likely where it is a piece of a thread or spread out.
 
-    What was put together from pieces is long without being a vein: it stays.
+    What was put together from pieces is long without being a vein, and its void was not read: it
+    stays.
     """
-    verdict = spot.verdict
-    if verdict.class_ != "microbleed" or spot.joined:
+    if spot.verdict.class_ != "microbleed" or spot.joined:
         return spot
-    near, p = seen.near, params.thread
+    near, features = seen.near, spot.features
     void = _shift(spot.void, -seen.corner)
-    thread = thread_of(void, seen.signal, seen.texture, near.brain_mask, near.grid, p)
-    if thread.likeness == 0:
-        return spot
+    thread = thread_of(void, seen.signal, seen.texture, near.brain_mask, near.grid, params.thread)
+    spread = diffuseness(features, params.diffuse)
+    verdict = spot.verdict
+    if thread.likeness > 0:
+        why = f"part of a dark thread, {thread.reach_mm:.0f} mm to its end"
+        verdict = _against(verdict, params.thread.log_odds * thread.likeness, "vessel", why, least)
+    if spread > 0 and features.fit and features.dephasing:
+        more = features.dephasing.moment_ppm_mm3 / features.fit.moment_ppm_mm3
+        why = f"its void asks for {more:.1f} times the moment of its field, as iron spread out"
+        verdict = _against(verdict, params.diffuse.log_odds * spread, "iron", why, least)
+    return replace(spot, verdict=verdict)
+
+
+def _against(verdict: Verdict, log_odds: float, class_: str, why: str, least: float) -> Verdict:
+    """Return a verdict with log-odds taken from it, and the reason; unlikely, it is `class_`."""
     sure = float(np.clip(verdict.probability, 5e-4, 1 - 5e-4))
-    odds = sure / (1 - sure) * float(np.exp(-p.log_odds * thread.likeness))
+    odds = sure / (1 - sure) * float(np.exp(-log_odds))
     probability = min(verdict.probability, odds / (1 + odds))
-    class_ = "microbleed" if probability >= least else "vessel"
-    evidence = f"{verdict.evidence}; part of a dark thread, {thread.reach_mm:.0f} mm to its end"
-    told = replace(verdict, probability=probability, class_=class_, evidence=evidence)
-    return replace(spot, verdict=told)
+    stays = verdict.class_ != "microbleed" or probability >= least
+    return replace(
+        verdict,
+        probability=probability,
+        class_=verdict.class_ if stays else class_,
+        evidence=f"{verdict.evidence}; {why}",
+    )
 
 
 def _by_void(

@@ -8,6 +8,7 @@ from petechia.lesions.candidates import METHODS
 from petechia.lesions.classify import ClassifyParams
 from petechia.lesions.criteria import CriteriaParams
 from petechia.lesions.dephasing import DephasingParams
+from petechia.lesions.diffuse import DiffuseParams
 from petechia.lesions.moment import MomentParams
 from petechia.lesions.shortlist import ShortlistParams
 from petechia.lesions.siderosis import SiderosisParams
@@ -33,7 +34,7 @@ class DetectParams:
     most_findings : int
         At most so many findings stay in the table: every named lesion and mimic first, then
         veins, edges and what is undetermined, the most probable first.
-    signal, void, shortlist, tube, moment, dephasing, thread, classify, criteria
+    signal, void, shortlist, tube, moment, dephasing, thread, diffuse, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
         Settings of the search for superficial siderosis; None: no search.
@@ -50,6 +51,7 @@ class DetectParams:
     moment: MomentParams = field(default_factory=MomentParams)
     dephasing: DephasingParams = field(default_factory=DephasingParams)
     thread: ThreadParams = field(default_factory=ThreadParams)
+    diffuse: DiffuseParams = field(default_factory=DiffuseParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
     siderosis: SiderosisParams | None = field(default_factory=SiderosisParams)

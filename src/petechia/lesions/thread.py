@@ -42,7 +42,7 @@ class ThreadParams:
     long: tuple[float, float] = (1.6, 2.4)
     far: tuple[float, float] = (1.7, 3.0)
     thickest_mm: float = 3.0
-    log_odds: float = 5.0
+    log_odds: float = 2.0
 
     def __post_init__(self) -> None:
         if (
