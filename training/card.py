@@ -42,6 +42,15 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
     classes = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in told["classes"].items())
     yield f"| of which | {classes} |"
     yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"
+    if "counted_on" in card:
+        doubt, on = card["count_doubt"], card["counted_on"]
+        yield (
+            f"| interval of the count | usual rate {doubt['usual_rate']:g}, its spread "
+            f"{doubt['rate_spread']:g}, shared error {doubt['shared_error']:g} (log-odds); by the "
+            f"other scans it held {on['by_others']['held']} of {on['scans']} people never "
+            f"trained on, median width {on['by_others']['width']:g}; as if findings were "
+            f"independent {on['independent']['held']}, {on['independent']['width']:g} |"
+        )
     yield "\n## Out of fold\n"
     yield (
         "People kept out of training, threshold of `balanced`. Found: visible microbleeds "
@@ -72,7 +81,8 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
         "- The brain masks of training are true ones with a disturbed edge, and its regions are "
         "the true ones: errors of the mask and of registration are underrepresented.\n"
         "- Probabilities hold for the mix of lesions in training (half of the people have 40 to 65 "
-        "microbleeds); where hardly anybody has any, fewer of the undecided findings are real."
+        "microbleeds); where hardly anybody has any, fewer of the undecided findings are real. The "
+        "interval of the count reads each scan's own rate from its findings."
     )
 
 

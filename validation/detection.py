@@ -1,14 +1,18 @@
 """Measure detection alone, on simulated scans whose imaging is kept.
 
 usage: python validation/detection.py WORK [--people 1] [--seed 9600] [--protocol NAME ...]
-       [--light] [--microbleeds 30] [--calcifications 10] [--again] [--table FILE]
+       [--light] [--microbleeds 30] [--calcifications 10] [--own-people] [--lean] [--again]
+       [--table FILE]
        python validation/detection.py WORK --datasets RAW:OUT ... [--again] [--table FILE]
+       python validation/detection.py WORK --heads HEADS [--again] [--table FILE]
 
 Each scan is simulated and goes down the road up to the detector once; what the detector is given
 is kept in WORK/inputs, so that a change of the detector is measured in half a minute a scan
-(--again). With --datasets the inputs come from datasets that are there: RAW with its truth, OUT
-made by `petechia run --save-intermediates`. With --light voxels are twice as large along every
-encoded axis. Seeds from 9600 were never used to set anything.
+(--again); with --lean it is deleted once measured. With --own-people no person is scanned under two
+protocols. With --datasets the inputs come from datasets that are there: RAW with its truth, OUT
+made by `petechia run --save-intermediates`. With --heads they are the scans that
+`training/heads.py HEADS` made, of people that the detector was never trained on. With --light
+voxels are twice as large along every encoded axis. Seeds from 9600 were never used to set anything.
 
 How lesions are counted. Only visible ones (a void in the truth) are asked for. A microbleed has a
 candidate when a measured void overlaps its own or lies within 2 mm of its centre. Moment and size
@@ -19,6 +23,8 @@ microbleed counts neither way. Probabilities are judged over all findings.
 
 import argparse
 import json
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -38,10 +44,11 @@ from petechia.core.morphology import bounding_box, distance_inside_mm
 from petechia.evaluate.calibration import brier_score, calibration_error
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_nifti
+from petechia.lesions.criteria import count_interval
 from petechia.lesions.detect import detect
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.params import DetectParams
-from petechia.pipeline.detector import detector, threshold
+from petechia.pipeline.detector import count_doubt, detector, threshold
 from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.evaluation_read import read_table
 from petechia.pipeline.provenance import threads
@@ -52,6 +59,9 @@ from petechia.pipeline.work import Work
 from petechia.simulate.patient import SimulationParams
 from petechia.simulate.protocols import PROTOCOLS
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+from examples import inputs_of, read_kept
+
 STRUCTURE = "structure_"
 MARGIN_MM = 15.0
 STRATA = ((0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, np.inf))
@@ -59,6 +69,8 @@ COUNTED_WITHIN_MM, CANDIDATE_WITHIN_MM = 5.0, 2.0
 CLEAR = 5.0
 """A sign must be told when the moment is at least so many times its error."""
 ALL = 1_000_000
+THICK_MM = 3.0
+"""From here on slices are thick [mm]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -195,6 +207,22 @@ def from_datasets(work: Path, raw: Path, out: Path) -> Path:
     labels, lesions = truth_of(raw)
     keep(path, Case(inputs=inputs, labels=labels, lesions=lesions), read_nifti(regions).only)
     return path
+
+
+def family_of(path: Path) -> str:
+    """Return the family of protocols of a scan of `training/heads.py`."""
+    with np.load(path) as kept:
+        facts = json.loads(str(kept["facts"]))
+    if Grid((1, 1, 1), np.array(facts["affine"])).spacing_mm.max() >= THICK_MM:
+        return "thick slices"
+    return "multi-echo" if len(facts["te_s"]) > 1 else "single-echo"
+
+
+def of_head(path: Path) -> Case:
+    """Return a scan of `training/heads.py` with its truth."""
+    kept = read_kept(path)
+    lesions = [{k: str(v) for k, v in row.items()} for row in kept.facts["lesions"]]
+    return Case(inputs=inputs_of(kept), labels=kept.arrays["truth_labels"], lesions=lesions)
 
 
 def measured(case: Case, params: DetectParams | None = None) -> dict[str, Any]:
@@ -340,6 +368,17 @@ def lines(scans: dict[str, dict[str, Any]]) -> Iterator[str]:
             (*_names(), "false a scan", "of these calcium", "ECE, 0.05 < p < 0.95", "Brier", "n"),
             detection_cells,
         ),
+        (
+            "The number of visible microbleeds against its interval",
+            (
+                "interval of 95 % holds it",
+                "as if independent",
+                "median width",
+                "seen by all",
+                "expected by all",
+            ),
+            count_cells,
+        ),
     )
     yield from steadiness(scans)
     for title, columns, cells in tables:
@@ -483,6 +522,22 @@ def detection_cells(group: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def count_cells(group: list[dict[str, Any]]) -> list[str]:
+    """Return how often the interval of the count holds the number of visible microbleeds."""
+    holds, alone, width = 0, 0, []
+    true = [len(_lesions([scan])) for scan in group]
+    for scan, n in zip(group, true, strict=True):
+        low, high = count_interval(scan["p"], doubt=count_doubt())
+        holds += low <= n <= high
+        width.append(high - low)
+        low, high = count_interval(scan["p"])
+        alone += low <= n <= high
+    return [
+        f"{holds}/{len(group)}", f"{alone}/{len(group)}", f"{np.median(width):.0f}",
+        str(sum(true)), f"{sum(sum(scan['p']) for scan in group):.0f}",
+    ]  # fmt: skip
+
+
 def main() -> None:
     """Simulate or read, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -494,6 +549,9 @@ def main() -> None:
     parser.add_argument("--calcifications", type=int, default=10)
     parser.add_argument("--light", action="store_true")
     parser.add_argument("--datasets", action="append", default=[], metavar="RAW:OUT")
+    parser.add_argument("--own-people", action="store_true", help="other people a protocol")
+    parser.add_argument("--lean", action="store_true", help="keep results only, no inputs")
+    parser.add_argument("--heads", type=Path, help="scans of training/heads.py, never trained on")
     parser.add_argument("--again", action="store_true", help="measure once more")
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
@@ -501,11 +559,15 @@ def main() -> None:
     for name, make in _cases(args):
         kept = args.work / "detection" / f"{name}.json"
         if args.again or not kept.exists():
-            case = load(make())
+            made = make()
+            case = load(made) if isinstance(made, Path) else made
             with threads(cores()):
                 told = measured(case)
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_text(json.dumps(told), encoding="utf-8")
+            if args.lean and not (args.datasets or args.heads):
+                (args.work / "inputs" / f"{name}.npz").unlink()
+                shutil.rmtree(args.work / "raw" / name, ignore_errors=True)
         scans[name] = json.loads(kept.read_text(encoding="utf-8"))
     text = [f"{datetime.now(UTC):%Y-%m-%d}, {len(scans)} scans.", *lines(scans)]
     print("\n".join(text))
@@ -513,8 +575,13 @@ def main() -> None:
         args.table.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
-def _cases(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Path]]]:
+def _cases(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Path | Case]]]:
     """Yield the name of each scan and how its inputs are had."""
+    if args.heads:
+        for path in sorted((args.heads / "scans").glob("*.npz")):
+            if ".part" not in path.name:
+                yield f"{family_of(path)}_{path.stem.replace('_', '-')}", lambda p=path: of_head(p)
+        return
     for pair in args.datasets:
         raw, _, out = pair.partition(":")
         yield Path(raw).name, lambda r=raw, o=out: from_datasets(args.work, Path(r), Path(o))
@@ -522,12 +589,13 @@ def _cases(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Path]]]
         return
     counts = (args.microbleeds, args.calcifications)
     ending = ("-light" if args.light else "") + ("" if counts[0] else "-clean")
-    for protocol in args.protocol or ["demo_light"]:
-        for person in range(args.people):
-            name = f"{protocol}{ending}_{args.seed + person}"
+    for number, protocol in enumerate(args.protocol or ["demo_light"]):
+        first = args.seed + (number * args.people if args.own_people else 0)
+        for seed in range(first, first + args.people):
+            name = f"{protocol}{ending}_{seed}"
             yield (
                 name,
-                lambda n=name, p=protocol, s=args.seed + person: simulated(
+                lambda n=name, p=protocol, s=seed: simulated(
                     args.work, n, p, s, counts, light=args.light
                 ),
             )

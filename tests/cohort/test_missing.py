@@ -6,7 +6,6 @@ import pytest
 from petechia.cohort.counts import count_regression
 from petechia.cohort.design_matrix import build_design
 from petechia.cohort.detection import (
-    count_distribution,
     draw_counts,
     fit_uncertain,
     uncertain_prevalence,
@@ -14,6 +13,7 @@ from petechia.cohort.detection import (
 from petechia.cohort.logistic import logistic_regression
 from petechia.cohort.missing import fit_imputed, impute, missingness, pooled_fit, rubin
 from petechia.cohort.prevalence import prevalence
+from petechia.core.counts import CountDoubt, count_distribution
 from petechia.errors import ParameterError
 
 
@@ -120,22 +120,20 @@ def test_sets_that_fail_are_said():
 # -- detection
 
 
-def test_the_distribution_of_a_count():
-    assert count_distribution([]) == pytest.approx([1.0])
-    assert count_distribution([0.5, 0.5]) == pytest.approx([0.25, 0.5, 0.25])
+def test_drawn_counts_have_the_law_of_the_count():
     p = np.random.default_rng(4).random(9)
-    law = count_distribution(p)
-    k = np.arange(10)
-    assert law.sum() == pytest.approx(1)
-    assert law @ k == pytest.approx(p.sum())
-    assert law @ k**2 - (law @ k) ** 2 == pytest.approx((p * (1 - p)).sum())
-    drawn = draw_counts([p], np.random.default_rng(5), 20000)[:, 0]
-    assert np.bincount(drawn, minlength=10) / 20000 == pytest.approx(law, abs=0.015)
+    for doubt in (None, CountDoubt(usual_rate=0.5, rate_spread=0.0, shared_error=1.2)):
+        drawn = draw_counts([p], np.random.default_rng(5), 20000, [doubt])[:, 0]
+        law = count_distribution(p, doubt)
+        assert np.bincount(drawn, minlength=10) / 20000 == pytest.approx(law, abs=0.015)
 
 
-def test_probabilities_beyond_one_are_refused():
-    with pytest.raises(ParameterError, match="outside 0 to 1"):
-        count_distribution([0.5, 1.2])
+def test_findings_that_share_an_error_make_fewer_people_have_any():
+    chances = [np.full(3, 0.3)] * 40
+    doubt = CountDoubt(usual_rate=0.5, rate_spread=0.0, shared_error=2.0)
+    alone, shared = (uncertain_prevalence(chances, doubts=d) for d in (None, [doubt] * 40))
+    assert alone.value == pytest.approx(1 - 0.7**3)
+    assert shared.value < alone.value - 0.05
 
 
 def test_a_sure_detector_changes_nothing():

@@ -14,51 +14,40 @@ import numpy.typing as npt
 from scipy import stats
 
 from petechia.cohort.design_matrix import Design
-from petechia.cohort.estimates import Columns, Estimate, Fit, Floats
+from petechia.cohort.estimates import Columns, Estimate, Fit
 from petechia.cohort.missing import impute, pooled_fit
+from petechia.core.counts import CountDoubt, chance_of_any, draw_count
 from petechia.errors import ParameterError
 
-
-def count_distribution(probabilities: npt.ArrayLike) -> Floats:
-    """Return the Poisson-binomial distribution of a scan's count (0 .. number of findings).
-
-    References
-    ----------
-    .. [1] Chen & Liu (1997), Stat. Sin. 7, 875-892.
-    """
-    told = np.array([1.0])
-    for p in _checked(probabilities):
-        told = np.convolve(told, [1 - p, p])
-    return told
-
-
-def _checked(probabilities: npt.ArrayLike) -> Floats:
-    p = np.asarray(probabilities, dtype=np.float64).ravel()
-    if ((p < 0) | (p > 1) | ~np.isfinite(p)).any():
-        raise ParameterError(
-            "probabilities outside 0 to 1", where="detection", mend="Give calibrated ones."
-        )
-    return p
+Doubts = Sequence[CountDoubt | None] | None
+"""Of each scan, what its findings have in common; None: nothing."""
 
 
 def draw_counts(
-    probabilities: Sequence[npt.ArrayLike], rng: np.random.Generator, n_draws: int = 50
+    probabilities: Sequence[npt.ArrayLike],
+    rng: np.random.Generator,
+    n_draws: int = 50,
+    doubts: Doubts = None,
 ) -> npt.NDArray[np.int64]:
-    """Return (n_draws, N) counts, each finding there with its probability, on its own."""
+    """Return (n_draws, N) counts, each of the law of its scan (`core.counts`)."""
+    each = doubts if doubts is not None else [None] * len(probabilities)
     counts = np.zeros((n_draws, len(probabilities)), dtype=np.int64)
-    for n, of_scan in enumerate(probabilities):
-        p = _checked(of_scan)
-        counts[:, n] = (rng.random((n_draws, len(p))) < p).sum(axis=1)
+    for n, (p, doubt) in enumerate(zip(probabilities, each, strict=True)):
+        counts[:, n] = draw_count(p, rng, n_draws, doubt)
     return counts
 
 
-def uncertain_prevalence(probabilities: Sequence[npt.ArrayLike], level: float = 0.95) -> Estimate:
+def uncertain_prevalence(
+    probabilities: Sequence[npt.ArrayLike], level: float = 0.95, doubts: Doubts = None
+) -> Estimate:
     r"""Return the prevalence of any, with sampling and detection both in the interval.
 
     Parameters
     ----------
     probabilities : sequence of arrays
         Of all findings of each assessable scan (none: an empty array).
+    doubts : sequence of CountDoubt or None, optional
+        Of each scan.
 
     Notes
     -----
@@ -76,16 +65,17 @@ def uncertain_prevalence(probabilities: Sequence[npt.ArrayLike], level: float = 
     about = {"measure": "proportion", "method": "Wilson's, over the chances of any", "n": n}
     if not n:
         return Estimate(why="no scan", **about)  # type: ignore[arg-type]
-    chance = np.array([1 - float(np.prod(1 - _checked(p))) for p in probabilities])
+    each = doubts if doubts is not None else [None] * n
+    chance = np.array([chance_of_any(p, d) for p, d in zip(probabilities, each, strict=True)])
     value = float(chance.mean())
     between = float((chance * (1 - chance)).sum()) / n**2
     within = max(value * (1 - value) - between, 0.0) / n
     people = n * within / (within + between) if between else float(n)
     if not people:
         return Estimate(value=value, why="one scan that may be either", **about)  # type: ignore[arg-type]
-    spread = float(stats.norm.ppf(0.5 + level / 2)) ** 2 / people
-    centre = (value + spread / 2) / (1 + spread)
-    half = float(np.sqrt(spread * (value * (1 - value) + spread / 4))) / (1 + spread)
+    z2 = float(stats.norm.ppf(0.5 + level / 2)) ** 2 / people
+    centre = (value + z2 / 2) / (1 + z2)
+    half = float(np.sqrt(z2 * (value * (1 - value) + z2 / 4))) / (1 + z2)
     return Estimate(
         value=value, low=max(0.0, centre - half), high=min(1.0, centre + half),
         se=float(np.sqrt(within + between)), **about,  # type: ignore[arg-type]
@@ -115,6 +105,7 @@ def fit_uncertain(
     rng: np.random.Generator,
     n_draws: int = 50,
     level: float = 0.95,
+    doubts: Doubts = None,
 ) -> UncertainFit:
     """Draw counts, refit, pool by Rubin's rules.
 
@@ -127,6 +118,8 @@ def fit_uncertain(
         picks from it).
     fit : callable
         From a design whose outcome is drawn counts to a fit.
+    doubts : sequence of CountDoubt or None, optional
+        Of each scan.
 
     References
     ----------
@@ -139,7 +132,8 @@ def fit_uncertain(
             where="fit_uncertain", mend="Give those of every row of the table.",
         )  # fmt: skip
     own = [probabilities[int(row)] for row in design.rows]
-    drawn = draw_counts(own, rng, n_draws)
+    own_doubts = None if doubts is None else [doubts[int(row)] for row in design.rows]
+    drawn = draw_counts(own, rng, n_draws, own_doubts)
     fits = [fit(design.with_outcome(counts)) for counts in drawn]
     return UncertainFit(naive=fit(design), pooled=pooled_fit(fits, level))
 
@@ -154,6 +148,7 @@ def fit_uncertain_imputed(
     n_draws: int = 50,
     level: float = 0.95,
     person: npt.ArrayLike | None = None,
+    doubts: Doubts = None,
 ) -> Fit:
     """Draw counts, complete what is missing of people by them, refit, pool: both doubts at once.
 
@@ -171,10 +166,12 @@ def fit_uncertain_imputed(
         From a completed table, its outcome drawn, to a fit.
     person : (N,) array, optional
         Whose each row is: see `missing.impute`.
+    doubts : sequence of CountDoubt or None, optional
+        Of each scan.
     """
     whole = {str(name): table[name] for name in table}
     fits = []
-    for counts in draw_counts(probabilities, rng, n_draws):
+    for counts in draw_counts(probabilities, rng, n_draws, doubts):
         drawn = whole | {outcome: counts.astype(np.float64), "log_drawn": np.log1p(counts)}
         (completed,) = impute(drawn, [*names, "log_drawn"], rng, 1, person=person)
         fits.append(fit(drawn | completed))

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from petechia.assets.store import load_arrays, load_bytes, manifest
+from petechia.core.counts import CountDoubt
 from petechia.lesions.model import Model
 from petechia.pipeline.calibration import SLICES, SiteCalibration
 
@@ -41,6 +42,11 @@ def operating_points(
     """
     points = points_of_slices() if site is None else site.operating_points
     return dict(points[slices_of(slice_mm)])
+
+
+def count_doubt() -> CountDoubt:
+    """Return what the detector's findings of one scan have in common."""
+    return CountDoubt(**card()["count_doubt"])
 
 
 def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Model:

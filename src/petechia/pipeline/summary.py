@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from petechia.files.writing import without_places
 from petechia.lesions.criteria import CriteriaParams, summarise
 from petechia.lesions.criteria.clinical import with_read
 from petechia.pipeline.calibration import SiteCalibration, detector_sha256
-from petechia.pipeline.detector import card, operating_points, threshold
+from petechia.pipeline.detector import card, count_doubt, operating_points, threshold
 from petechia.pipeline.fitness import slice_gap_mm
 from petechia.pipeline.iron import iron_rows
 from petechia.pipeline.provenance import Meter
@@ -55,7 +56,9 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         no_search = work.detection.no_siderosis_search
     chosen = work.settings
     site = chosen.site()
-    params = CriteriaParams(cerebellum=chosen.cerebellum, pvs_above=chosen.pvs_above)
+    params = CriteriaParams(
+        cerebellum=chosen.cerebellum, pvs_above=chosen.pvs_above, count_doubt=count_doubt()
+    )
     signs = signs_told(work)
     facts = with_read(work.facts, signs["signs"])
     counted = summarise(findings, params, no_search, facts, assessable=not why_not)
@@ -114,6 +117,7 @@ def model(
         "features": told["features"],
         "sha256": detector_sha256(),
         "operating_points": operating_points(site, slice_mm),
+        "count_doubt": asdict(count_doubt()),
         "calibrated": True,
         "says": CALIBRATED.format(ece=measured["ece"]),
         "site_calibration": None if site is None else _site(site),

@@ -1,15 +1,13 @@
 from dataclasses import replace
-from itertools import product
 
-import numpy as np
 import pytest
 
+from petechia.core.counts import CountDoubt
 from petechia.errors import ParameterError
 from petechia.lesions.criteria import (
     CriteriaParams,
     count_bin,
     count_bins,
-    count_distribution,
     count_interval,
     lesion_criteria,
     mars_grade,
@@ -31,16 +29,6 @@ def at(site, compartment, **more):
     return replace(ONE, site=site, compartment=compartment, **more)
 
 
-def test_poisson_binomial_is_the_sum_over_all_outcomes():
-    p = [0.9, 0.35, 0.6, 0.05]
-    law = np.zeros(5)
-    for outcome in product((0, 1), repeat=4):
-        law[sum(outcome)] += np.prod(
-            [q if hit else 1 - q for q, hit in zip(p, outcome, strict=True)]
-        )
-    assert np.allclose(count_distribution(p), law)
-
-
 @pytest.mark.parametrize(
     ("probabilities", "expected"),
     [
@@ -53,6 +41,17 @@ def test_poisson_binomial_is_the_sum_over_all_outcomes():
 )
 def test_count_interval(probabilities, expected):
     assert count_interval(probabilities) == expected
+
+
+def test_what_findings_have_in_common_moves_the_interval():
+    doubtful = [0.95] * 10 + [0.3] * 10
+    doubt = CountDoubt(usual_rate=0.5, rate_spread=0.0, shared_error=1.4)
+    alone, shared = count_interval(doubtful), count_interval(doubtful, doubt=doubt)
+    assert shared[0] < alone[0] < alone[1] < shared[1]
+    few = [replace(ONE, probability=p) for p in doubtful]
+    for told, expected in ((None, alone), (doubt, shared)):
+        summary = summarise(few, CriteriaParams(count_doubt=told))
+        assert tuple(summary["count_interval_95"]) == expected
 
 
 def test_a_probability_above_one_is_refused():

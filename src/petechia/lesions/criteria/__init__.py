@@ -8,7 +8,6 @@ that an answer is claimed exactly when nothing unknown could change it.
 from petechia.lesions.criteria.counts import (
     count_bin,
     count_bins,
-    count_distribution,
     count_interval,
     extent,
     patient_category,
@@ -30,7 +29,6 @@ __all__ = [
     "CriteriaParams",
     "count_bin",
     "count_bins",
-    "count_distribution",
     "count_interval",
     "extent",
     "lesion_criteria",

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from petechia.core.counts import CountDoubt, count_distribution
 from petechia.errors import ParameterError
 from petechia.lesions.criteria.definition import CriteriaParams
 
@@ -79,23 +79,14 @@ def extent(n_sulci: int) -> str:
     return "none" if n_sulci == 0 else "focal" if n_sulci <= FOCAL_SULCI else "disseminated"
 
 
-def count_distribution(probabilities: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Return P(count = 0 .. n) of independent findings: the Poisson-binomial law, exact."""
-    law = np.ones(1)
-    for p in probabilities:
-        if not 0 <= p <= 1:
-            raise ParameterError(
-                f"probability {p}",
-                where="count_distribution",
-                mend="Probabilities lie between 0 and 1.",
-            )
-        law = np.convolve(law, [1 - p, p])
-    return law
+def count_interval(
+    probabilities: Sequence[float], level: float = 0.95, doubt: CountDoubt | None = None
+) -> tuple[int, int]:
+    """Return the central interval of the count, given each finding's probability.
 
-
-def count_interval(probabilities: Sequence[float], level: float = 0.95) -> tuple[int, int]:
-    """Return the central interval of the count, given each finding's probability."""
-    summed = np.cumsum(count_distribution(probabilities))
+    `doubt` is what the findings of a scan have in common: see `core.counts.count_distribution`.
+    """
+    summed = np.cumsum(count_distribution(probabilities, doubt))
     tail = (1 - level) / 2
     # 1e-12: rounding of the sums must not move a certain count
     low = int(np.searchsorted(summed, tail + 1e-12))

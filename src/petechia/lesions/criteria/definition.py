@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from petechia.core.counts import CountDoubt
 from petechia.errors import ParameterError
 
 LARGEST_MM = 10.0
@@ -32,6 +33,8 @@ class CriteriaParams:
     pvs_above : int
         Perivascular spaces of the basal ganglia give a point of the total small-vessel score
         above this number; sources have 10 or 20.
+    count_doubt : CountDoubt, optional
+        What the detector's findings have in common: for the interval of the count.
     """
 
     smallest_mm: float = 2.0
@@ -41,6 +44,7 @@ class CriteriaParams:
     parenchyma_from: float = 0.5
     cerebellum: str = "infratentorial"
     pvs_above: int = 10
+    count_doubt: CountDoubt | None = None
 
     def __post_init__(self) -> None:
         if self.cerebellum not in ("infratentorial", "ignored"):

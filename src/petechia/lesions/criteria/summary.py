@@ -50,6 +50,7 @@ def summarise(
     counted = [f for f in findings if f.counted]
     # what a CT shows to be calcium is no microbleed, however likely the MRI makes it
     probabilities = [0.0 if f.ct_calcified else round(f.probability, 3) for f in findings]
+    doubt = (params or CriteriaParams()).count_doubt
     return {
         "counts": {
             "total": len(counted),
@@ -64,7 +65,7 @@ def summarise(
         },
         "category": patient_category(counted, params),
         "count_bin": count_bin(len(counted)),
-        "count_interval_95": list(count_interval(probabilities)),
+        "count_interval_95": list(count_interval(probabilities, doubt=doubt)),
         "criteria": _of_the_scan(findings, no_siderosis_search)
         | _of_the_patient(findings, params or CriteriaParams(), facts, assessable),
     }

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from petechia.cohort.detection import uncertain_prevalence
 from petechia.cohort.prevalence import prevalence
+from petechia.core.counts import chance_of_any
 from petechia.pipeline.group.factors import Column
 from petechia.pipeline.group.frame import BINS, PATTERNS, Frame, grouped
 from petechia.pipeline.group.plan import Plan
@@ -94,7 +95,10 @@ def prevalence_table(frame: Frame, plan: Plan) -> Table:
 def _chances(frame: Frame) -> Floats:
     """Return each scan's probability of any microbleed; NaN where it was not assessed."""
     return np.array(
-        [1 - np.prod(1 - np.array(s.probabilities)) if s.assessed else np.nan for s in frame.scans]
+        [
+            chance_of_any(s.probabilities, s.count_doubt) if s.assessed else np.nan
+            for s in frame.scans
+        ]
     )
 
 

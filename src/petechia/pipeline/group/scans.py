@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from petechia.core.counts import CountDoubt
 from petechia.errors import FileError
 from petechia.files.bids_names import parse_name
 from petechia.files.contract import contract
@@ -71,6 +72,12 @@ class ScanRow:
     lesions: tuple[Lesion, ...] = ()
     probabilities: tuple[float, ...] = ()
     folder: Path = Path()
+
+    @property
+    def count_doubt(self) -> CountDoubt | None:
+        """What its findings have in common, as its detector told; None in older results."""
+        told = (self.summary.get("model") or {}).get("count_doubt")
+        return CountDoubt(**told) if told else None
 
     @property
     def subject(self) -> str:

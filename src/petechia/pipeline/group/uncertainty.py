@@ -63,17 +63,17 @@ def _drawn(q: Question, models: Table) -> Fit:
 
     try:
         scans = [row.probabilities for row in q.data.frame.scans]
+        doubts = [row.count_doubt for row in q.data.frame.scans]
         if plan.missing != "impute" or not q.lacking():
             return fit_uncertain(
-                q.design(q.table), scans, fit, q.rng(), plan.draws, plan.level
+                q.design(q.table), scans, fit, q.rng(), plan.draws, plan.level, doubts
             ).pooled
         rows = q.assessed()
-        sure = np.isfinite(np.asarray(q.table[OUTCOME], dtype=np.float64))
+        sure = np.flatnonzero(np.isfinite(np.asarray(q.table[OUTCOME], dtype=np.float64)))
         return fit_uncertain_imputed(
-            rows, q.complete_with(), OUTCOME,
-            [chances for chances, there in zip(scans, sure, strict=True) if there],
+            rows, q.complete_with(), OUTCOME, [scans[n] for n in sure],
             lambda columns: fit(q.design(columns)),
-            q.rng(), plan.draws, plan.level, q.person(rows),
+            q.rng(), plan.draws, plan.level, q.person(rows), [doubts[n] for n in sure],
         )  # fmt: skip
     except PetechiaError as error:
         return q.unfitted(error)

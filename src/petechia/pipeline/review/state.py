@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from petechia.core.counts import CountDoubt
 from petechia.lesions.criteria import CriteriaParams
 from petechia.lesions.criteria.clinical import ClinicalFacts, read_facts, with_read
 from petechia.pipeline.review.events import Runs, joined_runs
@@ -95,6 +96,8 @@ def basis_of(
     """Return the basis of a scan from its summary and its table as they lie on the disk."""
     settings, criteria = summary.get("settings") or {}, summary.get("criteria") or {}
     known = {name: settings[name] for name in ("cerebellum", "pvs_above") if name in settings}
+    doubt = (summary.get("model") or {}).get("count_doubt")
+    known["count_doubt"] = CountDoubt(**doubt) if doubt else None
     protocol = summary.get("protocol") or {}
     scan = str((summary.get("source") or {}).get("name", ""))
     return Basis(

@@ -44,7 +44,7 @@ def _interval(state: ScanState) -> list[int] | None:
         certain[item.counted] if item.decided else round(finding.probability, 3)
         for item, finding in zip(state.findings, findings_of(state), strict=True)
     ]
-    return list(count_interval(chances))
+    return list(count_interval(chances, doubt=state.basis.params.count_doubt))
 
 
 def _review(

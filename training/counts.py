@@ -1,0 +1,88 @@
+"""Find what all findings of a scan have in common, and put it into the model's card.
+
+usage: python validation/detection.py WORK --heads HEADS
+       python training/counts.py WORK [--install]
+
+WORK holds what detection made of whole scans of people that the model was never trained on. How
+many of a scan's findings are real has a likelihood under the law of `core.counts`; the usual rate
+and the shared error are those that make the numbers of all scans likeliest. How often intervals
+hold is told of each scan by what the others give.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from package import ASSETS, CARD, put_card
+
+from petechia.core.counts import CountDoubt, count_distribution
+from petechia.lesions.criteria import count_interval
+
+RATES = (0.1, 0.2, 0.3, 0.4, 0.5)
+RATE_SPREAD = 3.0
+"""Wide: from one in a hundred findings to nine in ten."""
+ERRORS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5)
+SOURCE = "training/fit.py and training/counts.py on simulated scans (training/README.md)"
+Scans = Sequence[tuple[list[float], int]]
+
+
+def read(work: Path) -> Scans:
+    """Return the probabilities of each scan's findings, and how many are microbleeds."""
+    out = []
+    for path in sorted((work / "detection").glob("*.json")):
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        out.append((told["p"], sum(told["y"])))
+    if not out:
+        raise SystemExit(f"{work}: no scans. Run validation/detection.py WORK --heads HEADS first.")
+    return out
+
+
+def doubts() -> list[CountDoubt]:
+    """Return what is tried."""
+    return [
+        CountDoubt(usual_rate=rate, rate_spread=RATE_SPREAD, shared_error=error)
+        for rate, error in product(RATES, ERRORS)
+    ]
+
+
+def likelihoods(scans: Scans, tried: Sequence[CountDoubt]) -> npt.NDArray[np.float64]:
+    """Return the log-likelihood (scans, tried) of each number."""
+    laws = [[count_distribution(p, doubt)[n] for doubt in tried] for p, n in scans]
+    return np.log(np.maximum(laws, 1e-12))
+
+
+def held(scans: Scans, chosen: Sequence[CountDoubt | None]) -> dict[str, Any]:
+    """Return how many intervals hold, and their median width."""
+    bounds = [count_interval(p, doubt=doubt) for (p, _), doubt in zip(scans, chosen, strict=True)]
+    inside = [low <= n <= high for (low, high), (_, n) in zip(bounds, scans, strict=True)]
+    return {"held": sum(inside), "width": float(np.median([b - a for a, b in bounds]))}
+
+
+def main() -> None:
+    """Fit, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--install", action="store_true", help="write it into the package's card")
+    args = parser.parse_args()
+    scans, tried = read(args.work), doubts()
+    each = likelihoods(scans, tried)
+    best = tried[int(each.sum(axis=0).argmax())]
+    by_others = [
+        tried[int(np.delete(each, n, axis=0).sum(axis=0).argmax())] for n in range(len(scans))
+    ]
+    told = {"scans": len(scans), "by_others": held(scans, by_others),
+            "independent": held(scans, [None] * len(scans))}  # fmt: skip
+    print(best, told)
+    if args.install:
+        card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
+        put_card(card | {"count_doubt": asdict(best), "counted_on": told}, SOURCE)
+
+
+if __name__ == "__main__":
+    main()
