@@ -12,4 +12,7 @@ Each module imports only from those before it::
     veins, lesions
     body, signals, truth
     person, scan, writing
+
+Kernels are cached by the file they stand in, and `body` compiles those of `channels` into its own:
+after a change there, delete `__pycache__`.
 """
