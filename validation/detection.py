@@ -41,9 +41,10 @@ from petechia.apps.cli.run import cores
 from petechia.core.grid import Grid
 from petechia.core.matching import distances_mm, one_to_one
 from petechia.core.morphology import bounding_box, distance_inside_mm
-from petechia.evaluate.calibration import brier_score, calibration_error
+from petechia.evaluate.calibration import brier_score, calibration_error, error_by_chance
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_nifti
+from petechia.files.scan import ScanRef
 from petechia.lesions.criteria import count_interval
 from petechia.lesions.detect import detect
 from petechia.lesions.inputs import ARRAYS, LesionInputs
@@ -167,25 +168,29 @@ def simulated(
     return path
 
 
-def truth_of(root: Path) -> tuple[np.ndarray, list[dict[str, str]]]:
-    """Return true labels and rows of the only scan of a dataset."""
-    side = next(s for s in find_sides(root / "derivatives" / "truth", None, truth=True))
+def truth_of(
+    root: Path, entities: frozenset[tuple[str, str]] = frozenset()
+) -> tuple[np.ndarray, list[dict[str, str]]]:
+    """Return true labels and rows of a scan of a dataset, of the only one when none is named."""
+    sides = find_sides(root / "derivatives" / "truth", None, truth=True)
+    side = sides[0] if len(sides) == 1 else next((s for s in sides if s.entities == entities), None)
+    if side is None:
+        raise SystemExit(f"{root}: no truth of {sorted(entities)}")
     if side.labels is None or side.table is None:
         raise SystemExit(f"{root}: no true lesions")
     return read_nifti(side.labels).only.round().astype(np.int16), read_table(side.table)
 
 
-def from_datasets(work: Path, raw: Path, out: Path) -> Path:
-    """Return the kept inputs of a dataset that was run, made when they are not there."""
-    path = work / "inputs" / f"{raw.name}.npz"
+def from_dataset(work: Path, name: str, ref: ScanRef, raw: Path, out: Path) -> Path:
+    """Return the kept inputs of a scan of a dataset that was run, made when they are not there."""
+    path, stem = work / "inputs" / f"{name}.npz", ref.name.prefix
     if path.exists():
         return path
-    scan = next(iter(find_scans(raw))).load()
-    (mask_file,) = out.rglob("*_desc-brain_mask.nii.gz")
-    stem = mask_file.name.removesuffix("_desc-brain_mask.nii.gz")
-    brain = read_nifti(mask_file).only > 0.5
-    work_on = Work(scan=scan, settings=Settings())
-    work_on.mask = brain
+    mask_file = next(out.rglob(f"{stem}_desc-brain_mask.nii.gz"), None)
+    if mask_file is None:
+        raise SystemExit(f"{out}: no results of {stem}. Run petechia run --save-intermediates.")
+    work_on = Work(scan=ref.load(), settings=Settings())
+    work_on.mask = read_nifti(mask_file).only > 0.5
     names = {
         "swi": "_swi", "r2star": "_R2starmap", "local_field_ppm": "_desc-local_fieldmap",
         "total_field_ppm": "_desc-totalfield", "field_noise_ppm": "_desc-fieldnoise",
@@ -196,7 +201,7 @@ def from_datasets(work: Path, raw: Path, out: Path) -> Path:
             setattr(work_on, attribute, read_nifti(file).only.astype(np.float32))
     if work_on.local_field_ppm is not None:
         work_on.local_mask = work_on.local_field_ppm != 0
-    (summary,) = out.rglob("*_desc-petechia_summary.json")
+    (summary,) = out.rglob(f"{stem}_desc-petechia_summary.json")
     checks = json.loads(summary.read_text(encoding="utf-8"))["fitness"]
     work_on.sign_trusted = any(
         c["check"].startswith("handedness") and c["status"] == "ok" for c in checks
@@ -204,7 +209,7 @@ def from_datasets(work: Path, raw: Path, out: Path) -> Path:
     tissue_stage(work_on)
     inputs = lesion_inputs(work_on)
     (regions,) = out.rglob(f"{stem}_desc-regions_dseg.nii.gz")
-    labels, lesions = truth_of(raw)
+    labels, lesions = truth_of(raw, frozenset(ref.name.entities))
     keep(path, Case(inputs=inputs, labels=labels, lesions=lesions), read_nifti(regions).only)
     return path
 
@@ -365,7 +370,14 @@ def lines(scans: dict[str, dict[str, Any]]) -> Iterator[str]:
         ),
         (
             "Detection: counted, by moment",
-            (*_names(), "false a scan", "of these calcium", "ECE, 0.05 < p < 0.95", "Brier", "n"),
+            (
+                *_names(),
+                "false a scan",
+                "of these calcium",
+                "ECE, 0.05 < p < 0.95 (of perfect probabilities)",
+                "Brier",
+                "n",
+            ),
             detection_cells,
         ),
         (
@@ -394,7 +406,7 @@ def steadiness(scans: dict[str, dict[str, Any]]) -> Iterator[str]:
     people: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for name, scan in scans.items():
         protocol, _, person = name.rpartition("_")
-        if not protocol.startswith("random"):
+        if not (protocol.startswith("random") or person.startswith("sub-")):
             people.setdefault(person, {})[protocol] = scan["lesions"]
     off: dict[tuple[float, float], list[float]] = {s: [] for s in STRATA}
     for told in people.values():
@@ -512,11 +524,13 @@ def detection_cells(group: list[dict[str, Any]]) -> list[str]:
     p = np.concatenate([s["p"] for s in group])
     y = np.concatenate([s["y"] for s in group])
     undecided = (p > 0.05) & (p < 0.95)
+    error = calibration_error(p[undecided], y[undecided])
+    chance = error_by_chance(p[undecided], np.random.default_rng(0))
     return [
         *[_share(_within(own, *s), "hit") for s in STRATA],
         f"{np.mean([s['false'] for s in group]):.2f}",
         f"{np.mean([s['false_calcification'] for s in group]):.2f}",
-        f"{calibration_error(p[undecided], y[undecided]):.3f}" if undecided.any() else "-",
+        f"{error:.3f} ({chance:.3f})" if undecided.any() else "-",
         f"{brier_score(p, y):.4f}",
         str(int(undecided.sum())),
     ]
@@ -583,8 +597,13 @@ def _cases(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Path | 
                 yield f"{family_of(path)}_{path.stem.replace('_', '-')}", lambda p=path: of_head(p)
         return
     for pair in args.datasets:
-        raw, _, out = pair.partition(":")
-        yield Path(raw).name, lambda r=raw, o=out: from_datasets(args.work, Path(r), Path(o))
+        raw, _, out = map(Path, pair.partition(":"))
+        for ref in find_scans(raw):
+            name = f"{raw.name}_{ref.name.prefix.replace('_', '-')}"
+            yield (
+                name,
+                lambda n=name, s=ref, r=raw, o=out: from_dataset(args.work, n, s, r, o),
+            )
     if args.datasets:
         return
     counts = (args.microbleeds, args.calcifications)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from petechia.errors import InputError, ParameterError
 from petechia.evaluate.calibration import (
@@ -9,9 +10,12 @@ from petechia.evaluate.calibration import (
     brier_skill,
     calibration,
     calibration_error,
+    error_by_chance,
     judged_findings,
     reliability,
 )
+
+RNG = np.random.default_rng(5)
 
 
 def test_frequencies_that_hold_have_no_error():
@@ -80,3 +84,19 @@ def test_bad_input_is_named():
         reliability(np.array([0.5]), np.array([0, 1]))
     with pytest.raises(ParameterError, match="0 bins"):
         reliability(np.array([0.5]), np.array([1]), 0)
+
+
+def test_even_perfect_probabilities_have_an_error_by_chance():
+    """One bin, n findings of one p: the mean of |count / n - p|, from the binomial law."""
+    n, p = 25, 0.35
+    k = np.arange(n + 1)
+    expected = (np.abs(k / n - p) * stats.binom.pmf(k, n, p)).sum()
+    assert error_by_chance(np.full(n, p), RNG, draws=4000) == pytest.approx(expected, rel=0.05)
+    assert error_by_chance(np.array([0.0, 1.0, 1.0]), RNG) == 0.0
+    assert np.isnan(error_by_chance(np.zeros(0), RNG))
+
+
+def test_it_falls_with_the_number_of_findings():
+    p = np.linspace(0.06, 0.94, 100)
+    few, many = error_by_chance(p, RNG), error_by_chance(np.tile(p, 25), RNG)
+    assert many == pytest.approx(few / 5, rel=0.15)

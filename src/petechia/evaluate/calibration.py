@@ -133,6 +133,35 @@ def calibration_error(probability: Floats, is_true: npt.ArrayLike, n_bins: int =
     return float(np.abs(apart).sum() / len(p))
 
 
+def error_by_chance(
+    probability: Floats, rng: np.random.Generator, n_bins: int = N_BINS, draws: int = 500
+) -> float:
+    """Return the calibration error that perfect probabilities would have; NaN without findings.
+
+    Few findings never agree with their probabilities to the letter: outcomes are drawn from the
+    probabilities themselves, and the mean of the errors is what an error must be held against.
+
+    Parameters
+    ----------
+    probability : (N,) ndarray of float
+        Of the findings.
+    rng : Generator
+        Draws the outcomes.
+    n_bins, draws : int
+        Bins of the curve, and how often outcomes are drawn.
+
+    References
+    ----------
+    .. [1] Broecker & Smith (2007), Weather Forecast. 22, 651-661, doi:10.1175/WAF993.1
+       (consistency resampling).
+    """
+    p = np.asarray(probability, float)
+    if not len(p):
+        return float("nan")
+    errors = [calibration_error(p, rng.random(len(p)) < p, n_bins) for _ in range(draws)]
+    return float(np.mean(errors))
+
+
 def brier_score(probability: Floats, is_true: npt.ArrayLike) -> float:
     """Return the mean of (p - y)^2; NaN without findings.
 
