@@ -55,7 +55,8 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
     yield (
         "People kept out of training, threshold of `balanced`. Found: visible microbleeds "
         "counted, of all in the brain mask, by moment [ppm mm3]. Without a sign, calcifications "
-        "count neither way. ECE: expected calibration error over 0.05 < p < 0.95.\n"
+        "count neither way. ECE: expected calibration error over 0.05 < p < 0.95, "
+        "in brackets that of as many perfect probabilities, and how many they are.\n"
     )
     yield (
         "| row, scans | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 "
@@ -68,7 +69,7 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
         cells = [
             name, str(m["scans"]), *found, f"{m['false_a_scan']:.2f}",
             "-" if clean is None else f"{clean:.2f} ({m['clean_scans']})", f"{m['f1']:.3f}",
-            f"{m['ece']:.3f} ({m['undecided']})",
+            f"{m['ece']:.3f} ({m['ece_by_chance']:.3f}, {m['undecided']})",
             "-" if m["brier_skill"] is None else f"{m['brier_skill']:.2f}",
         ]  # fmt: skip
         yield f"| {' | '.join(cells)} |"

@@ -1,12 +1,13 @@
 """Find what all findings of a scan have in common, and put it into the model's card.
 
-usage: python validation/detection.py WORK --heads HEADS
-       python training/counts.py WORK [--install]
+usage: python training/counts.py WORK [--install]
 
-WORK holds what detection made of whole scans of people that the model was never trained on. How
-many of a scan's findings are real has a likelihood under the law of `core.counts`; the usual rate
-and the shared error are those that make the numbers of all scans likeliest. How often intervals
-hold is told of each scan by what the others give.
+Reads what the last fit in WORK thought of whole heads on the whole road, each by classifiers
+trained on other people. How many of a scan's findings are real has a likelihood under the law of
+`core.counts`; the usual rate and the shared error are those that make the numbers of all scans
+likeliest. How often intervals hold is told of each scan by what the others give. Voids are looked
+at one by one: pieces are not put together, and second voids on a lesion and invisible lesions are
+left out.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from fit import WHOLE, allowed, read_examples
 from package import ASSETS, CARD, put_card
 
 from petechia.core.counts import CountDoubt, count_distribution
@@ -27,19 +29,30 @@ from petechia.lesions.criteria import count_interval
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5)
 RATE_SPREAD = 3.0
 """Wide: from one in a hundred findings to nine in ten."""
-ERRORS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5)
+ERRORS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.8, 2.1, 2.5)
 SOURCE = "training/fit.py and training/counts.py on simulated scans (training/README.md)"
 Scans = Sequence[tuple[list[float], int]]
 
 
 def read(work: Path) -> Scans:
     """Return the probabilities of each scan's findings, and how many are microbleeds."""
+    model = work / "model"
+    if not (model / "out_of_fold.npz").exists():
+        raise SystemExit(f"{model}: no fit. Run training/fit.py first.")
+    card = json.loads((model / "card.json").read_text(encoding="utf-8"))
+    with np.load(model / "out_of_fold.npz") as stored:
+        p, label = stored[f"p_{card['default']}"], stored["label"]
+    e = read_examples(work)
+    if not np.array_equal(label, e.label):
+        raise SystemExit(f"{work}: the last fit was on other examples. Run training/fit.py again.")
+    told = allowed(p, e)
     out = []
-    for path in sorted((work / "detection").glob("*.json")):
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        out.append((told["p"], sum(told["y"])))
+    for n, fact in enumerate(e.facts):
+        if fact["protocol"] in WHOLE and fact["variant"] == "whole":
+            rows = (e.scan == n) & (e.label >= 0)
+            out.append((told[rows].tolist(), int((e.label[rows] == 0).sum())))
     if not out:
-        raise SystemExit(f"{work}: no scans. Run validation/detection.py WORK --heads HEADS first.")
+        raise SystemExit(f"{work}: no whole heads. Run training/heads.py --whole first.")
     return out
 
 
@@ -81,6 +94,9 @@ def main() -> None:
     print(best, told)
     if args.install:
         card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
+        of_fit = json.loads((args.work / "model" / "card.json").read_text(encoding="utf-8"))
+        if card["out_of_fold"] != of_fit["out_of_fold"]:
+            raise SystemExit("The package holds another model. Run training/fit.py --install.")
         put_card(card | {"count_doubt": asdict(best), "counted_on": told}, SOURCE)
 
 

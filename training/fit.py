@@ -25,7 +25,8 @@ from package import CARD, put
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from petechia.evaluate.calibration import brier_skill, calibration_error
+from petechia.evaluate.calibration import brier_skill, calibration_error, error_by_chance
+from petechia.lesions.classify import FORBIDDEN
 from petechia.lesions.features import NAMES, PHASE_NAMES, SIGNED_NAMES, pipeline_hash
 from petechia.lesions.findings import CLASSES
 from petechia.lesions.model import KINDS, joined, kinds_of
@@ -46,6 +47,7 @@ SPEAK_FOR = (
 )  # fmt: skip
 SPEAK_AGAINST = (
     "form_outside", "tube_through", "tube_one_way", "tube_chi_through", "tube_chi_one_way",
+    "thread_elongation", "thread_reach",
 )  # fmt: skip
 TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES]
 """What anatomy and physics say of the direction, so that no simulator can teach the contrary."""
@@ -270,14 +272,26 @@ def calibrated(
     return out
 
 
+def allowed(p: np.ndarray, e: Examples) -> npt.NDArray[np.float64]:
+    """Return probabilities within what sign and size forbid, as the detector gives them."""
+    forbidden = (e.sign_z <= -3) | (e.diameter > 10.04)
+    return np.where(forbidden, np.minimum(p, FORBIDDEN), p)
+
+
 def metrics(
-    p: np.ndarray, e: Examples, scans: Sequence[int], threshold: npt.ArrayLike
+    p: np.ndarray,
+    e: Examples,
+    scans: Sequence[int],
+    threshold: npt.ArrayLike,
+    rng: np.random.Generator | None = None,
 ) -> dict[str, Any]:
     """Return how predictions did on some scans: counts that can be summed.
 
-    `threshold` is one for all, or one for each scan of `e`.
+    `threshold` is one for all, or one for each scan of `e`. With `rng` the calibration error of
+    perfect probabilities is told, too.
     """
     least = np.broadcast_to(threshold, len(e.facts))
+    limited = allowed(p, e)
     found, asked = np.zeros(len(STRATA)), np.zeros(len(STRATA))
     false = clean_false = clean = good = total = 0.0
     ps, ys = [], []
@@ -285,8 +299,7 @@ def metrics(
         rows = np.flatnonzero(e.scan == s)
         fact = e.facts[s]
         unsigned = not (e.table[rows, PHASE] > 1).all()
-        q = np.where(e.sign_z[rows] <= -3, np.minimum(p[rows], 0.02), p[rows])
-        q = np.where(e.diameter[rows] > 10.04, np.minimum(q, 0.02), q)
+        q = limited[rows]
         label = e.label[rows]
         forgiven = (label < 0) | (unsigned & (label == CALCIUM))
         counted = q >= least[s]
@@ -316,6 +329,7 @@ def metrics(
         "f1": round(float(2 * good / max(good + false + total, 1)), 3),
         "ece": round(calibration_error(p_all[undecided], y_all[undecided]), 3),
         "undecided": int(undecided.sum()),
+        **({"ece_by_chance": round(error_by_chance(p_all[undecided], rng), 3)} if rng else {}),
         "brier_skill": round(brier_skill(p_all, y_all), 3) if y_all.any() else None,
     }
 
@@ -342,13 +356,13 @@ def operating_points(
     over_all = [metrics(p, e, scans, t)["false_a_scan"] for t in grid]
     over_few = [metrics(p, e, few, t) for t in grid] if few else []
     out, least = {}, 0.1
-    for name, (allowed, clean) in may.items():
+    for name, (most, clean) in may.items():
         good = [
             float(t)
             for n, t in enumerate(grid)
             if t >= least
-            and over_all[n] <= allowed
-            and (not few or over_few[n]["false_a_scan"] <= allowed)
+            and over_all[n] <= most
+            and (not few or over_few[n]["false_a_scan"] <= most)
             and (not few or (over_few[n]["false_a_clean_scan"] or 0.0) <= clean)
         ]
         least = good[0] if good else 0.95
@@ -444,7 +458,9 @@ def main() -> None:
                 n for n, f in enumerate(e.facts) if family_of(f) == family
             ]  # fmt: skip
             if scans:
-                table[f"{name}, {family}"] = metrics(q, e, scans, balanced)
+                table[f"{name}, {family}"] = metrics(
+                    q, e, scans, balanced, np.random.default_rng(args.seed)
+                )
     for name, line in table.items():
         print(name, line, flush=True)
     out.mkdir(exist_ok=True)

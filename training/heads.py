@@ -1,14 +1,15 @@
 """Simulate scans to train the detector on, and keep what it is given, with the truth.
 
 usage: python training/heads.py WORK [--n 20] [--seed 20000]
-       python training/heads.py WORK --whole [--n 20] [--seed 21000] [--first 0]
+       python training/heads.py WORK --whole [--n 20] [--seed 21000] [--first 0] [--thin-at TESLA]
        python training/heads.py WORK --thick [--n 20] [--seed 22000] [--first 0]
        python training/heads.py WORK --adopt OUTPUT RAW
 
 Person n is drawn from (seed, n) and scanned three times: the whole head on a light grid, a
 slab at full resolution twice, each by a protocol drawn at random. With `--whole` each is scanned
 once, the whole head at full resolution, and goes the whole road: the brain mask, sites and tissue
-are those that are found; with `--thick` the same, by 2-D protocols of thick slices alone. What is
+are those that are found; with `--thick` the same, by 2-D protocols of thick slices alone; with
+`--thin-at 7` only of those people to whom a protocol of thin slices at 7 T falls. What is
 finished in WORK is not made again, so that it can be stopped and started. `--adopt` takes a scan
 that was run with `petechia run --save-intermediates` on a simulated dataset.
 
@@ -98,6 +99,16 @@ def drawn_protocol(rng: np.random.Generator, part: int) -> Protocol:
     )
 
 
+def protocol_of(person: int, part: int, seed: int) -> Protocol:
+    """Return the protocol of a person's scan."""
+    return drawn_protocol(np.random.default_rng([seed, person, part, 991]), part)
+
+
+def is_thin_at(protocol: Protocol, b0_t: float) -> bool:
+    """Return whether a protocol has thin slices and is of a field [T]."""
+    return protocol.b0_t == b0_t and protocol.acquisition_type != "2D"
+
+
 def rough_mask(
     brain: npt.NDArray[np.bool_], grid: Grid, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
@@ -161,7 +172,7 @@ def make(path: Path, person: int, part: int, seed: int, atlas: Atlas, heads: Hea
     """Simulate one scan, walk it to its maps, keep it."""
     kind, params = drawn_params(np.random.default_rng([seed, person, 990]))
     patient = heads_patient(params, seed, person, atlas)
-    protocol = drawn_protocol(np.random.default_rng([seed, person, part, 991]), part)
+    protocol = protocol_of(person, part, seed)
     rng = np.random.default_rng([seed, person, part, 992])
     scan = scan_patient(patient, protocol, atlas, rng, heads=heads)
     work = Work(
@@ -252,6 +263,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="20000, with --whole 21000, with --thick 22000")
     parser.add_argument("--whole", action="store_true", help="whole heads on the whole road")
     parser.add_argument("--thick", action="store_true", help="the same, in thick slices alone")
+    parser.add_argument("--thin-at", type=float, metavar="TESLA", help="thin slices at this field")
     parser.add_argument("--adopt", nargs=2, type=Path, metavar=("OUTPUT", "RAW"))
     args = parser.parse_args()
     kept = args.work / "scans"
@@ -268,7 +280,10 @@ def main() -> None:
         for person in range(args.first, args.first + args.n):
             for part in parts:
                 path = kept / f"{seed}_{person:03d}_{part}.npz"
-                if path.exists():
+                wanted = args.thin_at is None or is_thin_at(
+                    protocol_of(person, part, seed), args.thin_at
+                )
+                if path.exists() or not wanted:
                     continue
                 try:
                     make(path, person, part, seed, atlas, heads)

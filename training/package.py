@@ -16,6 +16,7 @@ def put(name: str, file: str, content: bytes | None, source: str) -> None:
     manifest = ASSETS / "MANIFEST.toml"
     text = manifest.read_text(encoding="utf-8")
     text = re.sub(rf"\n\[{name}\]\n(?:[^\[\n].*\n)*", "\n", text)
+    text = re.sub(r"\n{3,}", "\n\n", text)
     if content is not None:
         (ASSETS / file).write_bytes(content)
         text = text.rstrip("\n") + (

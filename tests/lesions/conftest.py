@@ -63,14 +63,11 @@ class Phantom:
         told = (
             {"local_field_ppm": self.field_ppm, "field_noise_ppm": self.noise_ppm} if phase else {}
         )
-        return LesionInputs(
-            grid=self.grid,
-            brain_mask=self.mask,
-            b0_t=3.0,
-            reading_te_s=self.te_s,
-            magnitude=self.magnitude,
-            **(told | more),
-        )
+        known = {
+            "grid": self.grid, "brain_mask": self.mask, "b0_t": 3.0, "reading_te_s": self.te_s,
+            "magnitude": self.magnitude,
+        }  # fmt: skip
+        return LesionInputs(**(known | told | more))
 
 
 def build(objects, shape=(47, 49, 45), spacing=1.0, b0_dir=(0, 0, 1), snr=50, te_s=0.02, seed=1):

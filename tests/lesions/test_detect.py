@@ -79,11 +79,13 @@ def test_microbleeds_are_found_with_their_moments(phantom, found):
         assert np.linalg.norm(source) < 0.5
 
 
-def test_the_void_says_more_of_a_moment_and_nothing_of_what_it_is(phantom, found, monkeypatch):
+def test_the_void_says_more_of_a_moment_and_to_the_rules_nothing_of_what_it_is(
+    phantom, found, monkeypatch
+):
     told = [f for f in found.findings if "by its void" in f.evidence]
     assert len(told) >= 3
     assert all(f.class_ in ("microbleed", "undetermined") for f in told)
-    monkeypatch.setattr("petechia.lesions.detect.fit_dephasing", lambda *_: None)
+    monkeypatch.setattr("petechia.lesions.look.fit_dephasing", lambda *_: None)
     without = detect(phantom.inputs())
     for a, b in zip(found.findings, without.findings, strict=True):
         assert (a.class_, a.sign, a.probability) == (b.class_, b.sign, b.probability)

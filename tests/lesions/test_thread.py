@@ -6,8 +6,9 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions import detect
+from petechia.lesions.classify import FAR, LONG
 from petechia.lesions.params import DetectParams
-from petechia.lesions.thread import Thread, ThreadParams, thread_of
+from petechia.lesions.thread import ThreadParams, thread_of
 from petechia.lesions.void import grow_voids
 
 TEXTURE = 0.03
@@ -39,47 +40,50 @@ def arc(length_mm, bend_mm=4.0, n=60):
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (0.6, 0.6, 1.2), (0.8, 0.8, 2.0)])
 @pytest.mark.parametrize("radius_mm", [1.2, 2.0, 3.0])
 def test_a_ball_is_no_thread(spacing, radius_mm):
-    assert drawn([CENTRE + 0.2], radius_mm, spacing).likeness == 0
+    told = drawn([CENTRE + 0.2], radius_mm, spacing)
+    assert told.elongation < 1.3
+    assert told.reach_radii < 1.5
 
 
 def test_an_oval_spot_is_no_thread():
     line = CENTRE + np.linspace(-1, 1, 9)[:, None] * [1.0, 0.0, 0.0]
-    assert drawn(line, 1.8).likeness == 0
+    told = drawn(line, 1.8)
+    assert told.elongation < 1.8
+    assert told.reach_radii < 1.7
 
 
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (0.6, 0.6, 1.2)])
 def test_a_vein_that_curves_is_a_thread(spacing):
     told = drawn(arc(11.0), 1.1, spacing)
-    assert told.likeness > 0.6
+    assert told.elongation > 2.0
+    assert told.reach_radii > 2.4
     assert 3.0 < told.reach_mm <= ThreadParams().reach_mm
 
 
-def test_thick_slices_tell_nothing():
-    assert drawn(arc(11.0), 1.1, (1.0, 1.0, 4.0)) == Thread(likeness=0.0, reach_mm=0.0)
+def test_a_void_in_two_thick_slices_is_no_thread():
+    told = drawn([CENTRE + np.array([0.2, 0.2, 2.0])], 3.0, (1.0, 1.0, 4.0))
+    assert told.reach_radii < 1.5
 
 
-def test_a_thread_takes_from_the_odds_and_becomes_a_vessel(phantom, monkeypatch):
-    params = DetectParams(thread=ThreadParams(log_odds=9.0))
-    before = detect.detect(phantom.inputs(), params)
-    one = next(f for f in before.findings if f.counted)
-    for likeness in (0.4, 1.0):
-        monkeypatch.setattr(
-            detect, "thread_of", lambda *_, s=likeness: Thread(likeness=s, reach_mm=6)
-        )
-        after = detect.detect(phantom.inputs(), params)
-        same = next(f for f in after.findings if f.x_mm == one.x_mm and f.y_mm == one.y_mm)
-        sure = min(one.probability, 1 - 5e-4)
-        odds = sure / (1 - sure) * np.exp(-params.thread.log_odds * likeness)
-        # the table's probability, from which the odds are taken here, is rounded
-        assert same.probability == pytest.approx(odds / (1 + odds), abs=0.02)
-        assert same.probability < one.probability
-        assert same.class_ == ("microbleed" if likeness < 1 else "vessel")
-        assert "part of a dark thread, 6 mm to its end" in same.evidence
-        assert same.moment_ppm_mm3 == one.moment_ppm_mm3
-    assert not any(f.counted for f in after.findings if f.class_ == "vessel")
+def test_a_thread_is_told_in_the_evidence_and_a_sphere_is_none(phantom):
+    measured, _ = detect.measure(phantom.inputs(), DetectParams())
+    spheres = [np.asarray(s.centre_vox) for s in phantom.objects[:4]]
+
+    def is_sphere(m):
+        middle = np.asarray(m.features.shape.centre_vox)
+        return any(np.linalg.norm(middle - s) < 2 for s in spheres)
+
+    round_ = [m for m in measured if is_sphere(m)]
+    threads = [m for m in measured if "part of a dark thread" in m.verdict.evidence]
+    assert len(round_) >= 4
+    assert threads
+    assert not any(is_sphere(m) for m in threads)
+    for m in threads:
+        assert m.features.thread.elongation > LONG
+        assert m.features.thread.reach_radii > FAR
 
 
-@pytest.mark.parametrize("wrong", [{"half": 1.0}, {"long": (2.0, 1.8)}, {"thickest_mm": 0.0}])
+@pytest.mark.parametrize("wrong", [{"half": 1.0}, {"least_sd": -1.0}, {"reach_mm": 0.0}])
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ParameterError, match=next(iter(wrong))):
         replace(ThreadParams(), **wrong)

@@ -15,12 +15,15 @@ from petechia.lesions.dephasing import Dephasing, both
 from petechia.lesions.inputs import RegionLike
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.shape import Shape
+from petechia.lesions.thread import Thread
 from petechia.lesions.tube import Tube
 
 CLEAR = 3.0
 """A sign is clear when the moment is at least so many times its error."""
 A_TUBE = 0.6
 """Strength of the continuation on two sides, over its own, from which a void is part of a tube."""
+LONG, FAR = 2.0, 2.4
+"""Elongation and reach, in radii of the void, from which a dark region is called a thread."""
 FORBIDDEN = 0.02
 """Probability at most of what the field or its size forbids."""
 IRON_NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "dentate", "basal_ganglia")
@@ -38,6 +41,8 @@ class Features:
         Spread of relative signal in undisturbed tissue.
     tube : Tube
         Continuation in the magnitude.
+    thread : Thread
+        The dark region that it is a part of; by default none was looked for.
     tube_chi : Tube or None
         Continuation in the susceptibility.
     vessel : float or None
@@ -65,6 +70,7 @@ class Features:
     shape: Shape
     noise: float
     tube: Tube
+    thread: Thread = field(default_factory=Thread)
     tube_chi: Tube | None = None
     vessel: float | None = None
     fit: MomentFit | None = None
@@ -284,6 +290,8 @@ def explain(f: Features, sign: str, why: str) -> str:
         parts.append(f"continues as a tube on two sides ({f.through:.2f} of its strength)")
     if f.through < 0.3 <= f.tube.one_way:
         parts[-1] = f"continues on one side ({f.tube.one_way:.2f} of its strength)"
+    if f.thread.elongation > LONG and f.thread.reach_radii > FAR:
+        parts.append(f"part of a dark thread, {f.thread.reach_mm:.0f} mm to its end")
     parts.append(f"{100 * s.parenchyma_fraction:.0f} % of its border in parenchyma")
     if s.outside_fraction > 0.1:
         parts.append(f"{100 * s.outside_fraction:.0f} % of its border outside the brain mask")

@@ -8,10 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
-from petechia.core.together import together
 from petechia.lesions.classify import A_TUBE, Features, Verdict, classify, name_void
-from petechia.lesions.dephasing import fit_dephasing
-from petechia.lesions.diffuse import diffuseness
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import Seen, look
@@ -144,84 +141,24 @@ def measure(
         Measured(void=_shift(void, seen.corner), features=f, verdict=name(f))
         for void, f, name in zip(seen.voids, seen.features, named, strict=True)
     ]
-    least = params.classify.least_probability if model is None else model.least_probability
-    whole = _wholes(_by_void(out, named, seen, params), named, seen, inputs)
-    return [_less_likely(spot, seen, params, least) for spot in whole], says
-
-
-def _less_likely(spot: Measured, seen: Seen, params: DetectParams, least: float) -> Measured:
-    """Return a likely microbleed as less likely where it is a piece of a thread or spread out.
-
-    What was put together from pieces is long without being a vein, and its void was not read: it
-    stays.
-    """
-    if spot.verdict.class_ != "microbleed" or spot.joined:
-        return spot
-    near, features = seen.near, spot.features
-    void = _shift(spot.void, -seen.corner)
-    thread = thread_of(void, seen.signal, seen.texture, near.brain_mask, near.grid, params.thread)
-    spread = diffuseness(features, params.diffuse)
-    verdict = spot.verdict
-    if thread.likeness > 0:
-        why = f"part of a dark thread, {thread.reach_mm:.0f} mm to its end"
-        verdict = _against(verdict, params.thread.log_odds * thread.likeness, "vessel", why, least)
-    if spread > 0 and features.fit and features.dephasing:
-        more = features.dephasing.moment_ppm_mm3 / features.fit.moment_ppm_mm3
-        why = f"its void asks for {more:.1f} times the moment of its field, as iron spread out"
-        verdict = _against(verdict, params.diffuse.log_odds * spread, "iron", why, least)
-    return replace(spot, verdict=verdict)
-
-
-def _against(verdict: Verdict, log_odds: float, class_: str, why: str, least: float) -> Verdict:
-    """Return a verdict with log-odds taken from it, and the reason; unlikely, it is `class_`."""
-    sure = float(np.clip(verdict.probability, 5e-4, 1 - 5e-4))
-    odds = sure / (1 - sure) * float(np.exp(-log_odds))
-    probability = min(verdict.probability, odds / (1 + odds))
-    stays = verdict.class_ != "microbleed" or probability >= least
-    return replace(
-        verdict,
-        probability=probability,
-        class_=verdict.class_ if stays else class_,
-        evidence=f"{verdict.evidence}; {why}",
-    )
+    return _wholes(_by_void(out, named, seen), named, seen, inputs, params), says
 
 
 def _by_void(
-    measured: Sequence[Measured],
-    named: Sequence[Callable[[Features], Verdict]],
-    seen: Seen,
-    params: DetectParams,
+    measured: Sequence[Measured], named: Sequence[Callable[[Features], Verdict]], seen: Seen
 ) -> list[Measured]:
-    """Return the spots with the moments of what is blood, or likely so, read from the void, too.
-
-    No class and no probability depends on it.
-    """
-    near = seen.near
-    clear = near.brain_mask & ~seen.dark
-
-    def read(n: int) -> Measured:
-        spot, void, f = measured[n], seen.voids[n], measured[n].features
-        if f.fit is None or f.phase != "signed" or not _is_blood(spot):
-            return spot
-        own = np.concatenate([void.body, void.tail])
-        told = fit_dephasing(
-            seen.signal, clear, own, np.asarray(f.fit.place_vox), f.shape.radius_mm, near.grid,
-            f.radians_per_ppm, f.fit.moment_ppm_mm3, seen.texture, void.background,
-            params.dephasing,
-        )  # fmt: skip
-        if told is None:
-            return spot
-        features = replace(f, dephasing=told)
-        return replace(spot, features=features, verdict=named[n](features))
-
-    return together([partial(read, n) for n in range(len(measured))])
+    """Return the spots with the moments of what is blood, or likely so, read from the void, too."""
+    out = list(measured)
+    for n, (spot, told) in enumerate(zip(measured, seen.by_void, strict=True)):
+        if told is not None and _is_blood(spot):
+            features = replace(spot.features, dephasing=told)
+            out[n] = replace(spot, features=features, verdict=named[n](features))
+    return out
 
 
 def _is_blood(spot: Measured) -> bool:
-    """Return whether a spot with a field is, or may be, blood and no tube."""
-    fit, verdict = spot.features.fit, spot.verdict
-    if fit is None or fit.moment_ppm_mm3 <= 0:
-        return False
+    """Return whether a spot with a positive moment is, or may be, blood and no tube."""
+    verdict = spot.verdict
     told = verdict.class_ == "undetermined" and verdict.sign == "paramagnetic"
     return verdict.class_ == "microbleed" or told
 
@@ -231,6 +168,7 @@ def _wholes(
     named: Sequence[Callable[[Features], Verdict]],
     seen: Seen,
     inputs: LesionInputs,
+    params: DetectParams,
 ) -> list[Measured]:
     """Return the spots with the pieces of each lesion put together; the likeliest keeps its name.
 
@@ -243,7 +181,7 @@ def _wholes(
     gone = set()
     for whole in wholes_of([out[n].void.body for n in some], inputs.grid, len(likely)):
         first, *rest = (some[n] for n in whole)
-        joined = _together(out, (first, *rest), seen, inputs) if rest else None
+        joined = _together(out, (first, *rest), seen, inputs, params) if rest else None
         if joined is not None:
             spot = out[first]
             verdict = named[first](joined.features)
@@ -262,7 +200,11 @@ def _may_be_a_piece(spot: Measured) -> bool:
 
 
 def _together(
-    measured: Sequence[Measured], pieces: Sequence[int], seen: Seen, inputs: LesionInputs
+    measured: Sequence[Measured],
+    pieces: Sequence[int],
+    seen: Seen,
+    inputs: LesionInputs,
+    params: DetectParams,
 ) -> Measured | None:
     """Return one spot instead of its pieces, measured anew; None when its field cannot be."""
     spot, near = measured[pieces[0]], seen.near
@@ -276,12 +218,14 @@ def _together(
     tail = np.concatenate([seen.voids[n].tail for n in pieces])
     void = replace(seen.voids[pieces[0]], body=body, tail=tail)
     shape = measure_shape(void, seen.signal, near.brain_mask, seen.dark, near.grid, near.csf)
+    thread = thread_of(void, seen.signal, seen.texture, near.brain_mask, near.grid, params.thread)
     at = tuple(np.rint(body.mean(axis=0) + seen.corner).astype(int).tolist())
     chi = spot.features.chi_ppm
     if chi is not None and near.chi_ppm is not None:
         chi = float(near.chi_ppm[tuple(body.T)].mean())
     features = replace(
-        spot.features, shape=shape, fit=fits[0], dephasing=None, filtered_fit=fits[1], chi_ppm=chi,
+        spot.features, shape=shape, fit=fits[0], dephasing=None, thread=thread,
+        filtered_fit=fits[1], chi_ppm=chi,
         region=inputs.region_of(at) if inputs.region_of else None,
     )  # fmt: skip
     return replace(spot, void=_shift(void, seen.corner), features=features)

@@ -17,14 +17,17 @@ from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
 from petechia.lesions.classify import Features
 from petechia.lesions.context import contexts
+from petechia.lesions.dephasing import Dephasing, fit_dephasing
 from petechia.lesions.features import Described, Spot, describe
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.params import DetectParams
+from petechia.lesions.rim import Rim
 from petechia.lesions.shape import Shape, measure_shape
 from petechia.lesions.shortlist import best, promise, strongest, symmetric_depth, worth
 from petechia.lesions.signal import RelativeSignal, relative_signal
 from petechia.lesions.sources import Sources
+from petechia.lesions.thread import thread_of
 from petechia.lesions.tube import Tube, TubeParams, continuation
 from petechia.lesions.void import Void, grow_voids
 
@@ -43,13 +46,16 @@ class Seen:
     corner : (3,) ndarray of int
         Where the cut begins.
     signal, signal_swi : (I, J, K) ndarray of float32
-        Magnitude and SWI relative to their surroundings; None without SWI.
+        Magnitude and SWI relative to their surroundings, the rim brought level; None without SWI.
     texture : float
-        Spread of `signal` in undisturbed tissue.
+        Spread of the signal in undisturbed tissue, before the rim was brought level.
     voids : tuple of Void
         In voxels of the cut.
     features : tuple of Features
         In step.
+    by_void : tuple of Dephasing or None
+        Their moments as the voids say, in step; None where the field says nothing with a sign, or
+        that it is no blood, or where too few voxels lie around.
     centres_vox : (M, 3) ndarray of float
         Centres of all voids, also of those that are not on the shortlist.
     says : tuple of str
@@ -67,6 +73,7 @@ class Seen:
     texture: float
     voids: tuple[Void, ...]
     features: tuple[Features, ...]
+    by_void: tuple[Dephasing | None, ...]
     centres_vox: npt.NDArray[np.float64]
     says: tuple[str, ...]
     sources: Sources | None
@@ -78,9 +85,9 @@ class Seen:
         spots = [
             Spot(
                 void=void, shape=f.shape, tube=f.tube, tube_chi=f.tube_chi, fit=f.fit,
-                region=f.region, context=f.context,
+                region=f.region, context=f.context, thread=f.thread, by_void=told,
             )
-            for void, f in zip(self.voids, self.features, strict=True)
+            for void, f, told in zip(self.voids, self.features, self.by_void, strict=True)
         ]  # fmt: skip
         return describe(
             self.near, self.signal, self.signal_swi, self.texture, spots, self.centres_vox
@@ -93,12 +100,13 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     says = _missing(inputs)
     images = {"magnitude": near.magnitude, "swi": near.swi, "decay": _decay(near)}
     there = {name: image for name, image in images.items() if image is not None}
-    each = together([partial(_relative, image, near, params) for image in there.values()])
+    rim = Rim.of(near.brain_mask, near.grid, params.rim)
+    each = together([partial(_relative, image, near, rim, params) for image in there.values()])
     relatives = dict(zip(there, each, strict=True))
-    relative = relatives["magnitude"]
+    as_it_is, relative = relatives["magnitude"]
     signal, texture = relative.value, relative.texture
-    signal_swi = relatives["swi"].value if "swi" in relatives else None
-    found = _propose(near, [one.value for one in each], params)
+    signal_swi = relatives["swi"][1].value if "swi" in relatives else None
+    found = _propose(near, [level.value for _, level in each], params)
     places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
     voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
     log.info("%d places proposed, %d voids grown", len(places), len(voids))
@@ -111,7 +119,7 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
             f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
             "the others continue as veins or lie at the surface."
         )
-    shapes, clear = [f.shape for f in features], ~dark & (signal > 0.5)
+    shapes, clear = [f.shape for f in features], ~dark & (as_it_is > 0.5)
     sources, filtered = (
         Sources.of(near, field, voids, shapes, every, clear, params.moment)
         for field in (
@@ -127,10 +135,15 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
         i, j, k = (int(n) for n in np.rint(f.shape.centre_vox) + corner)
         region = inputs.region_of((i, j, k)) if inputs.region_of else None
         told.append(replace(f, fit=fit, filtered_fit=sign, region=region, context=context))
+    tissue = near.brain_mask & ~dark
+    by_void = together([
+        partial(_read_void, v, f, signal, tissue, texture, near.grid, params)
+        for v, f in zip(voids, told, strict=True)
+    ])  # fmt: skip
     return Seen(
         near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
-        voids=tuple(voids), features=tuple(told), centres_vox=every[0],
-        says=tuple(says), sources=sources, filtered=filtered, dark=dark,
+        voids=tuple(voids), features=tuple(told), by_void=tuple(by_void),
+        centres_vox=every[0], says=tuple(says), sources=sources, filtered=filtered, dark=dark,
     )  # fmt: skip
 
 
@@ -162,7 +175,7 @@ def _shortlist(
     log.info("%d voids, %d shaped, %d on the shortlist", len(voids), len(some), len(kept))
     chosen = [some[n] for n in kept]
     shapes, tubes = [shapes[n] for n in kept], [tubes[n] for n in kept]
-    return chosen, _describe(inputs, chosen, shapes, tubes, relative.texture, params)
+    return chosen, _describe(inputs, chosen, shapes, tubes, relative, params)
 
 
 def _places_and_radii(
@@ -206,11 +219,31 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
 
 
 def _relative(
-    volume: npt.NDArray[np.floating], inputs: LesionInputs, params: DetectParams
-) -> RelativeSignal:
-    """Return an image relative to its surroundings; the magnitude with its texture."""
+    volume: npt.NDArray[np.floating], inputs: LesionInputs, rim: Rim, params: DetectParams
+) -> tuple[npt.NDArray[np.float32], RelativeSignal]:
+    """Return an image relative to its surroundings, its rim level; texture on magnitude."""
     own = volume is inputs.magnitude
-    return relative_signal(volume, inputs.brain_mask, inputs.grid, params.signal, with_texture=own)
+    told = relative_signal(volume, inputs.brain_mask, inputs.grid, params.signal, with_texture=own)
+    return told.value, replace(told, value=rim.level(told.value))
+
+
+def _read_void(
+    void: Void,
+    f: Features,
+    signal: npt.NDArray[np.float32],
+    tissue: npt.NDArray[np.bool_],
+    texture: float,
+    grid: Grid,
+    params: DetectParams,
+) -> Dephasing | None:
+    """Return the moment that a void has by its own signal, where its field says it is blood."""
+    if f.fit is None or f.phase != "signed" or f.fit.moment_ppm_mm3 <= 0:
+        return None
+    own = np.concatenate([void.body, void.tail])
+    return fit_dephasing(
+        signal, tissue, own, np.asarray(f.fit.place_vox), f.shape.radius_mm, grid,
+        f.radians_per_ppm, f.fit.moment_ppm_mm3, texture, void.background, params.dephasing,
+    )  # fmt: skip
 
 
 def _propose(
@@ -265,11 +298,11 @@ def _describe(
     voids: Sequence[Void],
     shapes: Sequence[Shape],
     tubes: Sequence[Tube],
-    texture: float,
+    relative: RelativeSignal,
     params: DetectParams,
 ) -> list[Features]:
     """Return what magnitude, susceptibility and vessel map say of each void."""
-    field_mask = inputs.trusted
+    field_mask, signal, texture = inputs.trusted, relative.value, relative.texture
     phase = "none" if not inputs.has_field else "signed" if inputs.sign_trusted else "unsigned"
     out = []
     for void, shape, tube in zip(voids, shapes, tubes, strict=True):
@@ -283,6 +316,9 @@ def _describe(
                 shape=shape,
                 noise=texture,
                 tube=tube,
+                thread=thread_of(
+                    void, signal, texture, inputs.brain_mask, inputs.grid, params.thread
+                ),
                 tube_chi=tube_chi,
                 vessel=None if inputs.vessel is None else float(inputs.vessel[at].mean()),
                 phase=phase,

@@ -208,6 +208,7 @@ FAMILY_WORDS = {
     "form": "form", "field": "fit of the field", "map": "field and susceptibility around",
     "dark_swi": "SWI", "dark": "magnitude", "chi": "susceptibility", "decay": "decay",
     "grey": "grey levels", "glcm": "texture", "glrlm": "texture", "tube": "continuation",
+    "void": "moment by the void", "thread": "dark region",
 }  # fmt: skip
 SCALE_WORDS = {
     r"uneven_([\d.]+)": "unevenness at {} mm",
@@ -234,6 +235,11 @@ NAME_WORDS = {
     "tube_through": "continuation on both sides", "tube_one_way": "continuation on one side",
     "tube_chi_through": "continuation in susceptibility on both sides",
     "tube_chi_one_way": "continuation in susceptibility on one side",
+    "thread_elongation": "elongation of the dark region",
+    "thread_reach": "reach of the dark region over the void's radius",
+    "void_log_moment": "moment by the void",
+    "void_log_over_field": "moment by the void over that by the field",
+    "void_errors_above": "moment by the void above that by the field in errors",
 }  # fmt: skip
 
 

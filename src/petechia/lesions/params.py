@@ -8,8 +8,8 @@ from petechia.lesions.candidates import METHODS
 from petechia.lesions.classify import ClassifyParams
 from petechia.lesions.criteria import CriteriaParams
 from petechia.lesions.dephasing import DephasingParams
-from petechia.lesions.diffuse import DiffuseParams
 from petechia.lesions.moment import MomentParams
+from petechia.lesions.rim import RimParams
 from petechia.lesions.shortlist import ShortlistParams
 from petechia.lesions.siderosis import SiderosisParams
 from petechia.lesions.signal import SignalParams
@@ -34,7 +34,7 @@ class DetectParams:
     most_findings : int
         At most so many findings stay in the table: every named lesion and mimic first, then
         veins, edges and what is undetermined, the most probable first.
-    signal, void, shortlist, tube, moment, dephasing, thread, diffuse, classify, criteria
+    signal, rim, void, shortlist, tube, moment, dephasing, thread, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
         Settings of the search for superficial siderosis; None: no search.
@@ -45,13 +45,13 @@ class DetectParams:
     finders: tuple[str, ...] = ("radial_symmetry", "blob", "dipole_match", "chi_peak")
     most_findings: int = 500
     signal: SignalParams = field(default_factory=SignalParams)
+    rim: RimParams = field(default_factory=RimParams)
     void: VoidParams = field(default_factory=VoidParams)
     shortlist: ShortlistParams = field(default_factory=ShortlistParams)
     tube: TubeParams = field(default_factory=TubeParams)
     moment: MomentParams = field(default_factory=MomentParams)
     dephasing: DephasingParams = field(default_factory=DephasingParams)
     thread: ThreadParams = field(default_factory=ThreadParams)
-    diffuse: DiffuseParams = field(default_factory=DiffuseParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     criteria: CriteriaParams = field(default_factory=CriteriaParams)
     siderosis: SiderosisParams | None = field(default_factory=SiderosisParams)

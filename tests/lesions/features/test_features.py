@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
+from petechia.core.units import radians_per_ppm
+from petechia.lesions.dephasing import fit_dephasing
 from petechia.lesions.dipole import dipole_mean
 from petechia.lesions.features import NAMES, PHASE_NAMES, SIGNED_NAMES, pipeline_hash
 from petechia.lesions.features.curvature import NAMES as CURVES
 from petechia.lesions.features.curvature import curvature_features
-from petechia.lesions.features.magnetic import MAP_NAMES, map_features
+from petechia.lesions.features.magnetic import MAP_NAMES, VOID_NAMES, map_features, void_features
 from petechia.lesions.features.patches import AXIS_MM, BALL, CHANNELS, SIDE, cut_cubes
 from petechia.lesions.features.radial import NAMES as RADIAL
 from petechia.lesions.features.radial import radial_features
@@ -67,6 +69,37 @@ def test_a_dipole_s_pattern_has_its_sign(moment):
     assert told["dipole_far"] * np.sign(moment) > 0.95
 
 
+def test_iron_that_is_spread_out_asks_for_more_by_its_void(told):
+    """A ball of 1.5 mm with 0.06 ppm and much decay: its void is deeper than its field says."""
+    grid = Grid((25, 25, 25), np.eye(4))
+    place = np.array([12.2, 11.9, 12.0])
+    away = np.linalg.norm(np.moveaxis(np.indices(grid.shape), 0, -1) - place, axis=-1)
+    moment, turn = 4 / 3 * np.pi * 1.5**3 * 0.06, radians_per_ppm(3.0, 0.02)
+    signal = (1 - 0.9 * np.exp(-0.5 * (away / 1.5) ** 2)).astype(np.float32)
+    void = np.argwhere(signal < 0.5)
+    by_void = fit_dephasing(signal, signal > 0.5, void, place, 1.7, grid, turn, moment, 0.02)
+    seen, _ = told
+    fit = next(f.fit for f in seen.features if f.fit)
+    fit = replace(fit, moment_ppm_mm3=moment, se_ppm_mm3=0.1 * moment)
+    row = of(VOID_NAMES, void_features(by_void, fit)[None])
+    assert row["log_over_field"] > np.log(2)
+    assert row["errors_above"] > 1
+    assert np.isnan(void_features(None, fit)).all()
+    assert np.isnan(void_features(by_void, replace(fit, moment_ppm_mm3=-moment))).all()
+
+
+def test_point_like_iron_asks_for_the_same_by_void_and_field(told):
+    seen, described = told
+    bleeds = [
+        n
+        for n, f in enumerate(seen.features)
+        if f.fit and f.fit.significance > 5 and f.tube.through < 0.3
+    ]
+    assert len(bleeds) >= 3
+    ratio = described.table[bleeds, NAMES.index("void_log_over_field")]
+    assert np.median(np.abs(ratio)) < 0.3
+
+
 def test_cubes_do_not_depend_on_how_the_volume_is_stored():
     rng = np.random.default_rng(4)
     volume = rng.normal(size=(31, 29, 27)).astype(np.float32)
@@ -120,7 +153,7 @@ def test_what_needs_phase_is_missing_without(phantom):
 
 def test_nothing_described_is_an_empty_table(told):
     seen, _ = told
-    empty = replace(seen, voids=(), features=()).describe()
+    empty = replace(seen, voids=(), features=(), by_void=()).describe()
     assert empty.table.shape == (0, len(NAMES))
     assert empty.cubes.shape == (0, len(CHANNELS), SIDE, SIDE, SIDE)
 

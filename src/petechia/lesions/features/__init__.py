@@ -17,16 +17,18 @@ from petechia.core.grid import Grid
 from petechia.core.morphology import distance_inside_mm
 from petechia.core.units import radians_per_ppm
 from petechia.lesions.context import Context
+from petechia.lesions.dephasing import Dephasing
 from petechia.lesions.features import curvature, form, intensity, magnetic, patches, radial, texture
 from petechia.lesions.features.patches import BALL, CHANNELS, PER_PPM, Cubes, cut_cubes
 from petechia.lesions.inputs import LesionInputs, RegionLike
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.shape import Shape
+from petechia.lesions.thread import Thread
 from petechia.lesions.tube import Tube
 from petechia.lesions.void import Void
 
 Floats = npt.NDArray[np.float64]
-VERSION = 2
+VERSION = 3
 """Raised with every change of what a number means."""
 N_LEVELS = 12
 LEVEL = 0.1
@@ -34,7 +36,7 @@ LEVEL = 0.1
 TEXTURE_MM = 4.0
 """Radius of the ball in which texture and intensities are read [mm]."""
 TUBE_NAMES = ("tube_through", "tube_one_way", "tube_chi_through", "tube_chi_one_way", "vessel_mean",
-              "vessel_near")  # fmt: skip
+              "vessel_near", "thread_elongation", "thread_reach")  # fmt: skip
 PLACE_NAMES = ("edge_mm", "deep", "infratentorial", "lobar", "nucleus", "neighbours",
                "nearest_mm")  # fmt: skip
 TISSUE_NAMES = (
@@ -50,6 +52,7 @@ SHAPED = ("dark", "dark_swi", "chi")
 NAMES: tuple[str, ...] = (
     *(f"form_{n}" for n in form.NAMES),
     *(f"field_{n}" for n in magnetic.FIT_NAMES),
+    *(f"void_{n}" for n in magnetic.VOID_NAMES),
     *(f"map_{n}" for n in magnetic.MAP_NAMES),
     *(f"{c}_{n}" for c in SHAPED for n in radial.NAMES),
     *(f"{c}_{n}" for c in ("dark", "chi") for n in curvature.NAMES),
@@ -66,11 +69,14 @@ NAMES: tuple[str, ...] = (
 SIGNED_NAMES = frozenset(
     [f"field_{n}" for n in magnetic.FIT_NAMES if n in magnetic.SIGNED]
     + [f"map_{n}" for n in magnetic.MAP_NAMES]
+    + [f"void_{n}" for n in magnetic.VOID_NAMES]
     + [n for n in NAMES if n.startswith("chi_")]
     + ["tube_chi_through", "tube_chi_one_way"]
 )
 """Columns that need the handedness of the phase."""
-PHASE_NAMES = frozenset(n for n in NAMES if n.startswith(("field_", "map_", "chi_", "tube_chi")))
+PHASE_NAMES = frozenset(
+    n for n in NAMES if n.startswith(("field_", "void_", "map_", "chi_", "tube_chi"))
+)
 """Columns that need a field."""
 
 
@@ -95,8 +101,12 @@ class Spot:
         It, and its size and form.
     tube, tube_chi : Tube, Tube or None
         Continuation in magnitude and susceptibility.
+    thread : Thread
+        The dark region that it is a part of.
     fit : MomentFit or None
         Of the field around.
+    by_void : Dephasing or None
+        What the void says of the moment.
     region, context : RegionLike, Context, or None
         Where it lies, and beside what.
     """
@@ -104,8 +114,10 @@ class Spot:
     void: Void
     shape: Shape
     tube: Tube
+    thread: Thread
     tube_chi: Tube | None = None
     fit: MomentFit | None = None
+    by_void: Dephasing | None = None
     region: RegionLike | None = None
     context: Context | None = None
 
@@ -159,6 +171,7 @@ def describe(
     blocks = [
         np.stack([form.form_features(s.void, s.shape, noise) for s in spots]),
         np.stack([_fit_row(s, grid, turn) for s in spots]),
+        np.stack([magnetic.void_features(s.by_void, s.fit) for s in spots]),
         magnetic.map_features(field, chi),
         radial.radial_features(dark),
         radial.radial_features(swi),
@@ -259,7 +272,8 @@ def _tubes(inputs: LesionInputs, spots: Sequence[Spot]) -> Floats:
         vessel = (np.nan, np.nan)
         if inputs.vessel is not None and near is not None:
             vessel = (float(inputs.vessel[at].mean()), float(near[at].mean()))
-        rows.append([s.tube.through, s.tube.one_way, *chi, *vessel])
+        thread = (min(s.thread.elongation, 10.0), min(s.thread.reach_radii, 10.0))
+        rows.append([s.tube.through, s.tube.one_way, *chi, *vessel, *thread])
     return np.asarray(rows, dtype=np.float64)
 
 
