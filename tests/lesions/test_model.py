@@ -163,6 +163,15 @@ def test_a_scan_unlike_training_is_warned_of():
     assert "8 (trained on" in says[0]
 
 
+def test_a_scan_at_the_border_of_training_is_not_unlike():
+    low = np.full(len(NAMES), -1e6, np.float32)
+    low[NAMES.index("thickness_ratio")] = 1.02
+    alike = told(0.8)
+    for ratio, warned in ((1.0, False), (0.95, True)):
+        alike.table[0, NAMES.index("thickness_ratio")] = ratio
+        assert bool(model(low=low).judge(alike, "trees").says) is warned
+
+
 def test_four_views_leave_a_dipole_as_it_is():
     z, r = BALL.offset_mm[:, 2], np.maximum(BALL.radius_mm, 0.5)
     dipole = ((3 * (z / r) ** 2 - 1) / r**3).reshape(1, 1, SIDE, SIDE, SIDE)

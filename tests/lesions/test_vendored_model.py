@@ -7,8 +7,10 @@ import pytest
 
 from petechia.core.grid import Grid
 from petechia.lesions.detect import detect
+from petechia.lesions.features import NAMES, Described
 from petechia.lesions.params import DetectParams
 from petechia.pipeline.detector import card, detector, operating_points, threshold
+from petechia.simulate.protocols import PROTOCOLS
 
 PARAMS = DetectParams(threshold=0.5)
 
@@ -111,6 +113,18 @@ def test_the_card_and_the_model_belong_together(model):
     assert set(model.joint) >= {"trees", card()["default"]}
     total = sum(len(v.tobytes()) for v in model.bleed.arrays().values())
     assert total < 8_000_000
+
+
+def test_named_protocols_are_like_what_it_was_trained_on_but_for_the_finest_and_coarsest():
+    trained, unlike = detector(), []
+    row = np.full((1, len(NAMES)), np.nan, np.float32)
+    for name, protocol in PROTOCOLS.items():
+        thick, thin = max(protocol.spacing_mm), min(protocol.spacing_mm)
+        row[0, [NAMES.index(n) for n in ("in_plane_mm", "thickness_ratio")]] = thin, thick / thin
+        row[0, NAMES.index("log_voxel")] = np.log(np.prod(protocol.spacing_mm))
+        if trained.unlike(Described(table=row, cubes=np.zeros((1, 6, 2, 2, 2)))):
+            unlike.append(name)
+    assert unlike == ["7t_swi", "3t_tiny"]  # 0.6 mm in plane, and cubes of 2.4 mm
 
 
 def test_thick_slices_have_thresholds_of_their_own():
