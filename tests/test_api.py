@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from petechia import api
 from petechia.anatomy.brainmask import brain_mask
@@ -108,9 +109,11 @@ def test_detect_refuses_what_cannot_show_microbleeds(arrays):
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("with_phase", [True, False], ids=["phase", "magnitude alone"])
-def test_detect_finds_a_dark_spot(with_phase):
-    """A bead of iron in 1 mm tissue: in the labels, in the table, at its place."""
+BEAD = {"te_s": 0.020, "b0_t": 3.0, "affine": np.eye(4), "phase_sign": "+1"}
+
+
+def bead() -> tuple[np.ndarray, np.ndarray]:
+    """A bead of iron in 1 mm tissue: magnitude and phase."""
     shape, te = (44, 43, 40), 0.020
     x, y, z = (axis - (n - 1) / 2 for axis, n in zip(np.indices(shape), shape, strict=True))
     r2 = np.maximum(x**2 + y**2 + z**2, 4)
@@ -119,11 +122,15 @@ def test_detect_finds_a_dark_spot(with_phase):
     size = 1000 * (1 - 0.98 * np.exp(-(x**2 + y**2 + z**2) / 5))
     signal = size * np.exp(2j * np.pi * 127.73 * field * te)
     signal = signal + rng.normal(0, 15, shape) + 1j * rng.normal(0, 15, shape)
-    result = api.detect(
-        np.abs(signal), np.angle(signal) if with_phase else None, te_s=te, b0_t=3.0,
-        affine=np.eye(4), mask=np.ones(shape, bool), phase_sign="+1",
-    )  # fmt: skip
-    middle = (np.array(shape) - 1) / 2
+    return np.abs(signal), np.angle(signal)
+
+
+@pytest.mark.parametrize("with_phase", [True, False], ids=["phase", "magnitude alone"])
+def test_detect_finds_a_dark_spot(with_phase):
+    """In the labels, in the table, at its place."""
+    size, phase = bead()
+    result = api.detect(size, phase if with_phase else None, **BEAD, mask=np.ones(size.shape, bool))
+    middle = (np.array(size.shape) - 1) / 2
     far = [
         np.linalg.norm([float(row[key]) for key in ("x_mm", "y_mm", "z_mm")] - middle)
         for row in result.findings
@@ -133,6 +140,78 @@ def test_detect_finds_a_dark_spot(with_phase):
     assert result["labels"][tuple(np.round(middle).astype(int))] == int(found["index"])
     assert found["sign"] == ("paramagnetic" if with_phase else "not_assessed")
     assert with_phase or found["class"] == "microbleed"
+    record = result.record
+    assert record["operating_point"]["name"] == "balanced"
+    assert record["counts"]["total"] == sum(int(row["counted"]) for row in result.findings)
+    low, high = record["count_interval_95"]
+    assert 0 <= low <= high
+
+
+def test_phase_that_is_noise_is_not_used():
+    size, _ = bead()
+    mask = np.ones(size.shape, bool)
+    noise = np.random.default_rng(1).uniform(-np.pi, np.pi, size.shape)
+    with_noise, without = (api.detect(size, p, **BEAD, mask=mask) for p in (noise, None))
+    assert with_noise.findings == without.findings
+    check = next(
+        c for c in with_noise.record["fitness"] if c["check"] == "phase" and c["status"] != "ok"
+    )
+    assert check["status"] == "refused"
+    assert "it is noise" in check["says"]
+
+
+def test_a_soft_mask_begins_at_one_half_as_masks_in_files_do():
+    size, _ = bead()
+    soft = ndimage.gaussian_filter(np.pad(np.ones((24, 23, 20)), 10), 2.0)
+    result = api.detect(size, None, **BEAD, mask=soft)
+    assert np.array_equal(result["mask"], soft > 0.5)
+
+
+def test_an_empty_table_says_why():
+    even = np.full((17, 23, 9), 7.0)
+    result = api.detect(even, None, **BEAD, mask=np.ones(even.shape))
+    assert result.findings == []
+    assert "No spot in the brain mask is darker" in " ".join(result.record["warnings"])
+    assert result.record["counts"]["total"] == 0
+
+
+def test_slices_that_were_lost_are_told_and_hold_nothing():
+    size, phase = bead()
+    size[:, :, 5:7] = 0
+    result = api.detect(size, phase, **BEAD, mask=np.ones(size.shape, bool))
+    coverage = next(c for c in result.record["fitness"] if c["check"] == "coverage")
+    assert coverage["status"] == "limited"
+    assert "no signal in slices 6, 7 of 40 (axis k)" in coverage["says"]
+    assert not result["mask"][:, :, 5:7].any()
+    assert result["mask"][:, :, :5].all()
+    assert not result["labels"][:, :, 5:7].any()
+
+
+def test_a_mask_of_another_head_is_told():
+    size, _ = bead()
+    size, mask = (np.pad(v, 14) for v in (size, np.ones(size.shape, bool)))
+    fits = api.detect(size, None, **BEAD, mask=mask)
+    assert not any(c["check"] == "brain mask" for c in fits.record["fitness"])
+    off = api.detect(size, None, **BEAD, mask=np.roll(mask, 10, 0))
+    check = next(c for c in off.record["fitness"] if c["check"] == "brain mask")
+    assert check["status"] == "limited"
+    with pytest.raises(UnfitError, match="% of the given mask lie outside the head"):
+        api.detect(size, None, **BEAD, mask=np.roll(mask, 20, 0))
+
+
+def test_susceptibility_does_not_depend_on_the_order_of_axes():
+    """The penalties of the default inversion are differences to one side."""
+    size, phase = bead()
+    words = {"te_s": 0.020, "b0_t": 3.0, "phase_sign": "+1"}
+    mask = np.ones(size.shape, bool)
+    one = api.qsm(phase, size, **words, mask=mask, spacing_mm=(1, 1, 1))["chi_ppm"]
+    order = (2, 0, 1)
+    turned = [v.transpose(order) for v in (phase, size, mask)]
+    b0_dir = np.array([0.0, 0.0, 1.0])[list(order)]
+    other = api.qsm(
+        turned[0], turned[1], **words, mask=turned[2], spacing_mm=(1, 1, 1), b0_dir=b0_dir
+    )["chi_ppm"]
+    assert np.abs(other - one.transpose(order)).max() < 0.02 * np.abs(one).max()
 
 
 @pytest.mark.parametrize(("handedness", "filtered"), [(-1, False), (1, True)])
@@ -172,6 +251,26 @@ def test_calcium_is_never_called_blood_in_either_handedness(handedness, filtered
         assert (row["sign"], row["class"], row["counted"]) == ("diamagnetic", "calcification", "0")
         assert (row["moment_ppm_mm3"] == "n/a") == filtered
     assert not any(int(row["counted"]) for row in result.findings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"te_s": None}, r"te_s: None is no number. Give echo times in seconds"),
+        ({"te_s": "20ms"}, r"te_s: '20ms' is no number"),
+        ({"te_s": (0.01, "x")}, r"te_s: 'x' is no number"),
+        ({"b0_t": None}, r"b0_t: None is no number. Give the main field in tesla"),
+        ({"affine": "x"}, r"affine: no matrix of numbers"),
+        ({"affine": [[1, 2], [3]]}, r"affine: no matrix of numbers"),
+        ({"affine": np.eye(3)}, r"affine: shape \(3, 3\)"),
+        ({"affine": np.eye(4) + np.eye(4)}, r"affine: its last row is \[0\.0, 0\.0, 0\.0, 2\.0\]"),
+        ({"n_threads": 1.5}, r"1\.5 threads"),
+        ({"n_threads": "2"}, r"'2' threads"),
+    ],
+)
+def test_words_that_cannot_be_right_are_told(change, message):
+    with pytest.raises(InputError, match=message):
+        api.detect(np.ones(SIZE), **(BEAD | {"mask": np.ones(SIZE)} | change))
 
 
 SIZE = (8, 9, 10)

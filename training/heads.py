@@ -3,14 +3,16 @@
 usage: python training/heads.py WORK [--n 20] [--seed 20000]
        python training/heads.py WORK --whole [--n 20] [--seed 21000] [--first 0] [--thin-at TESLA]
        python training/heads.py WORK --thick [--n 20] [--seed 22000] [--first 0]
+       python training/heads.py WORK --fine [--n 20] [--seed 23000] [--first 0]
        python training/heads.py WORK --adopt OUTPUT RAW
 
 Person n is drawn from (seed, n) and scanned three times: the whole head on a light grid, a
 slab at full resolution twice, each by a protocol drawn at random. With `--whole` each is scanned
 once, the whole head at full resolution, and goes the whole road: the brain mask, sites and tissue
-are those that are found; with `--thick` the same, by 2-D protocols of thick slices alone; with
-`--thin-at 7` only of those people to whom a protocol of thin slices at 7 T falls. What is
-finished in WORK is not made again, so that it can be stopped and started. `--adopt` takes a scan
+are those that are found; with `--thick` the same, by 2-D protocols of thick slices alone, with
+`--fine` by 3-D ones of 0.45 to 0.65 mm in plane, half of them interpolated; with `--thin-at 7`
+only of those people to whom a protocol of thin slices at 7 T falls. What is finished in WORK is
+not made again, so that it can be stopped and started. `--adopt` takes a scan
 that was run with `petechia run --save-intermediates` on a simulated dataset.
 
 A kept scan is one `.npz`: the arrays of `LesionInputs` before anything is looked for (others can
@@ -58,8 +60,13 @@ WHOLE = 3
 """The part that is a whole head at full resolution, on the whole road."""
 THICK = 4
 """The same, in thick slices."""
-ROAD = dict.fromkeys((WHOLE, THICK), ("invert", "r2star", "swi", "regions", "tissue"))
-SEEDS = {0: 20000, WHOLE: 21000, THICK: 22000}
+FINE = 5
+"""The same, in voxels finer in plane than `random_protocol` draws by itself."""
+FINE_MM, FINE_ASPECT = (0.45, 0.65), (1.6, 4.0)
+INTERPOLATED = (0.5, 1.0)
+"""Part of k-space recorded along each axis, in half of the fine scans."""
+ROAD = dict.fromkeys((WHOLE, THICK, FINE), ("invert", "r2star", "swi", "regions", "tissue"))
+SEEDS = {0: 20000, WHOLE: 21000, THICK: 22000, FINE: 23000}
 FOUND = ("csf", "ventricle_mask", "air_mask")
 """What the road tells of tissue besides its images."""
 
@@ -84,6 +91,8 @@ def drawn_params(rng: np.random.Generator) -> tuple[str, SimulationParams]:
 
 def drawn_protocol(rng: np.random.Generator, part: int) -> Protocol:
     """Draw a protocol: the whole head (light grid in part 0), or a slab at full resolution."""
+    if part == FINE:
+        return fine_protocol(rng)
     protocol = random_protocol(rng, light=part == 0)
     while part == THICK and protocol.acquisition_type != "2D":
         protocol = random_protocol(rng)
@@ -97,6 +106,17 @@ def drawn_protocol(rng: np.random.Generator, part: int) -> Protocol:
         centre_mm=(0.0, 0.0, float(rng.uniform(-45.0, 40.0))),
         head_mm=1.5,
     )
+
+
+def fine_protocol(rng: np.random.Generator) -> Protocol:
+    """Draw a 3-D protocol of fine voxels; many scanners store interpolated ones."""
+    while True:
+        protocol = random_protocol(rng, in_plane_mm=FINE_MM, aspect=FINE_ASPECT)
+        if protocol.acquisition_type == "3D":
+            break
+    if rng.random() < 0.5:
+        return replace(protocol, acquired=float(rng.uniform(*INTERPOLATED)))
+    return protocol
 
 
 def protocol_of(person: int, part: int, seed: int) -> Protocol:
@@ -260,9 +280,12 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--n", type=int, default=20, help="people")
     parser.add_argument("--first", type=int, default=0, help="number of the first person")
-    parser.add_argument("--seed", type=int, help="20000, with --whole 21000, with --thick 22000")
+    parser.add_argument(
+        "--seed", type=int, help="20000; --whole 21000, --thick 22000, --fine 23000"
+    )
     parser.add_argument("--whole", action="store_true", help="whole heads on the whole road")
     parser.add_argument("--thick", action="store_true", help="the same, in thick slices alone")
+    parser.add_argument("--fine", action="store_true", help="the same, in fine voxels alone")
     parser.add_argument("--thin-at", type=float, metavar="TESLA", help="thin slices at this field")
     parser.add_argument("--adopt", nargs=2, type=Path, metavar=("OUTPUT", "RAW"))
     args = parser.parse_args()
@@ -273,7 +296,8 @@ def main() -> None:
         if not path.exists():
             adopt(path, output, raw, raw.name)
         return
-    parts: Sequence[int] = (THICK,) if args.thick else (WHOLE,) if args.whole else range(WHOLE)
+    roads = {THICK: args.thick, FINE: args.fine, WHOLE: args.whole}
+    parts: Sequence[int] = [part for part, on in roads.items() if on][:1] or range(WHOLE)
     seed = args.seed if args.seed is not None else SEEDS[parts[0]]
     atlas, heads = atlas_from(load_arrays("template")), Heads(most=2)
     with threads(1):

@@ -4,6 +4,7 @@ Each call returns a `Result`: arrays by name, and a record of what was done and 
 data cannot answer. Nothing is read from or written to disk. Research use only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from petechia.pipeline.provenance import threads
 from petechia.pipeline.referenced import reference_note
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import walk
+from petechia.pipeline.summary import counted, warnings
 from petechia.pipeline.work import Work
 
 LARGEST_RAD = 100.0
@@ -258,19 +260,25 @@ def detect(
     Returns
     -------
     Result
-        Array `labels` and the rows of the findings table.
+        Array `labels` and the rows of the findings table. The record has, besides, the
+        `operating_point`, `counts`, the `count_interval_95`, `category`, `count_bin` and
+        `criteria` of the summary; its `warnings` say what the detector says of the scan, and
+        of an empty table why it is empty.
 
     Raises
     ------
+    InputError
+        If arrays, times or settings do not fit each other.
     UnfitError
         If microbleeds cannot be assessed in this scan.
     """
-    grid = Grid(_last_three(np.shape(magnitude)), np.asarray(affine, dtype=np.float64))
+    grid = Grid(_last_three(np.shape(magnitude)), _affine(affine))
     work = _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings)
     require_assessable(check_acquisition(work.echoes, work.scan.header), "detect")
     _run(work, "detect", n_threads)
     require_assessable(work.checks, "detect")
     result = _result(work, ("mask",))
+    result.record.update(counted(work))
     detection = work.need("detection")
     result.arrays["labels"] = detection.labels
     result.findings.extend(finding.row() for finding in detection.findings)
@@ -300,7 +308,7 @@ def _work_on(
     mask: npt.ArrayLike | None,
     settings: dict[str, Any],
 ) -> Work:
-    times = tuple(float(t) for t in np.atleast_1d(te_s))
+    times = _times(te_s)
     size = _stacked(magnitude, "magnitude")
     require_signal(size, "magnitude")
     if size.min() < 0:
@@ -313,7 +321,7 @@ def _work_on(
         magnitude=size,
         phase_rad=None if phase_rad is None else _phase(phase_rad),
         te_s=times,
-        b0_t=float(b0_t),
+        b0_t=_number(b0_t, "b0_t", "Give the main field in tesla, e.g. 1.5, 3 or 7."),
         grid=grid,
     )
     if echoes.phase_rad is not None:
@@ -326,10 +334,41 @@ def _work_on(
     return work
 
 
+def _number(value: Any, name: str, mend: str) -> float:
+    """Return one finite number, or raise what is wrong with it."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not np.isfinite(number):
+        raise InputError(f"{value!r} is no number", where=name, mend=mend)
+    return number
+
+
+def _times(te_s: Any) -> tuple[float, ...]:
+    mend = "Give echo times in seconds: 0.02, or (0.005, 0.010, 0.015)."
+    times = te_s if isinstance(te_s, Sequence | np.ndarray) and np.ndim(te_s) else [te_s]
+    return tuple(_number(t, "te_s", mend) for t in times)
+
+
+def _affine(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return a (4, 4) voxel-to-scanner matrix in mm, or raise what is wrong with it."""
+    mend = "Give the (4, 4) matrix from voxel indices to scanner RAS mm, its last row 0, 0, 0, 1."
+    try:
+        matrix = np.asarray(affine, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("no matrix of numbers", where="affine", mend=mend) from None
+    if matrix.shape != (4, 4):
+        raise InputError(f"shape {matrix.shape}", where="affine", mend=mend)
+    if matrix[3].tolist() != [0.0, 0.0, 0.0, 1.0]:
+        raise InputError(f"its last row is {matrix[3].tolist()}", where="affine", mend=mend)
+    return matrix
+
+
 def _require_threads(n_threads: int, step: str) -> None:
-    if n_threads < 1:
+    if not isinstance(n_threads, int | np.integer) or n_threads < 1:
         raise ParameterError(
-            f"{n_threads} threads", where=f"{step}.n_threads", mend="Give 1 or more."
+            f"{n_threads!r} threads", where=f"{step}.n_threads", mend="Give 1 or more."
         )
 
 
@@ -344,7 +383,7 @@ def _result(work: Work, names: tuple[str, ...]) -> Result:
         "methods": work.methods,
         "fitness": [check.as_dict() for check in work.checks],
         "phase_sign": work.phase_sign,
-        "warnings": work.warnings,
+        "warnings": warnings(work),
         "settings": work.settings.as_dict(),
     }
     return Result(arrays={name: work.need(name) for name in names}, record=record)
@@ -376,7 +415,8 @@ def _phase(volumes: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def _mask_of(mask: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[np.bool_]:
-    return _volume_of(mask, name, grid).astype(bool)
+    # as masks from files: what is interpolated or smoothed belongs in from one half on
+    return _volume_of(mask, name, grid) > 0.5
 
 
 def _volume_of(volume: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[Any]:

@@ -1,5 +1,6 @@
 """The single steps: NIfTI in, NIfTI out, on the input's grid."""
 
+import json
 import re
 from pathlib import Path
 
@@ -286,6 +287,36 @@ def test_detect_writes_labels_and_their_table(petechia, files):
     middle = GRID.to_mm((np.array(SHAPE) - 1) / 2)
     near = [np.linalg.norm([float(row.split("\t")[i]) for i in at] - middle) for row in rows]
     assert min(near) < 2.5  # the bead is among the findings
+    told = json.loads((files / "found.json").read_text())
+    assert told["operating_point"]["name"] == "balanced"
+    assert told["counts"]["total"] == sum(
+        r.split("\t")[columns.index("counted")] == "1" for r in rows
+    )
+    low, high = told["count_interval_95"]
+    assert f"interval {low} to {high}" in said.out
+    assert told["research_use_only"] in said.out
+
+
+def test_detect_counts_at_the_point_that_was_asked_for(petechia, files):
+    words = ["detect", "--mag", files / "m3.nii.gz", "--te", "0.02", "--b0", "3",
+             "--mask", files / "mask.nii.gz"]  # fmt: skip
+    points = []
+    for name in ("screening", "counting"):
+        said = petechia(*words, "--operating-point", name, files / f"{name}.nii.gz")
+        assert said.code == 0, said.err
+        points.append(json.loads((files / f"{name}.json").read_text())["operating_point"])
+    assert [p["name"] for p in points] == ["screening", "counting"]
+    assert points[0]["threshold"] < points[1]["threshold"]
+    assert petechia(*words, "--operating-point", "often", files / "o.nii.gz").code == 2
+
+
+def test_a_table_that_cannot_be_written_is_told_before_the_work(petechia, files):
+    (files / "x.tsv").mkdir()
+    said = petechia("detect", "--mag", files / "m3.nii.gz", "--te", "0.02", "--b0", "3",
+                    "--mask", files / "mask.nii.gz", files / "x.nii.gz")  # fmt: skip
+    assert said.code == 2
+    assert "x.tsv: is a folder. It is written beside x.nii.gz" in said.err
+    assert not (files / "x.nii.gz").exists()
 
 
 def test_regions_of_what_is_no_head_are_refused(petechia, files):

@@ -105,6 +105,17 @@ def test_what_a_scan_cannot_answer_has_a_reason():
         assert sheets == []
 
 
+def test_what_cannot_be_assessed_has_no_number():
+    told = summarise([], assessable=False)
+    assert told["category"] == "not_assessable"
+    for name in ("count_bin", "count_interval_95"):
+        assert told[name] is None
+    assert told["criteria"]["count_bins"] is None
+    assert told["criteria"]["mars"]["form"] is None
+    assert told["criteria"]["bombs"]["form"] is None
+    assert summarise([])["count_bin"] == "0"
+
+
 def test_the_summary_tells_none_from_not_assessed():
     told = summarise(())["criteria"]["superficial_siderosis"]
     assert told == {"sulci": 0, "extent": "none", "why_not": None}
@@ -138,6 +149,25 @@ def test_it_is_a_finding_for_the_reader_and_never_counted():
     assert not any(f.counted for f in found.findings)
     assert [f.index for f in found.findings] == list(range(1, len(found.findings) + 1))
     assert found.no_siderosis_search is None
+
+
+def test_a_round_spot_in_a_sheet_keeps_its_voxels_and_the_sheet_is_the_rest():
+    (sheet,) = sheets_of(scan(BANK))
+    ball = (X - 3) ** 2 + Y**2 + Z**2 < 4**2
+    rest = sheet.without(ball, GRID)
+    assert not ball[tuple(rest.body.T)].any()
+    assert len(rest.body) == (~ball[tuple(sheet.body.T)]).sum()
+    assert rest.volume_mm3 == pytest.approx(len(rest.body) * GRID.voxel_mm3)
+    assert sheet.without(np.ones(GRID.shape, bool), GRID) is None
+
+
+def test_rows_and_labels_say_the_same_volume_where_spots_lie_in_a_sheet():
+    ball = (X - 3) ** 2 + Y**2 + Z**2 < 2.5**2
+    found = detect(scan(BANK | ball))
+    assert any(f.class_ == "siderosis" for f in found.findings)
+    for finding in found.findings:
+        voxels = (found.labels == finding.index).sum()
+        assert finding.volume_mm3 == pytest.approx(voxels * GRID.voxel_mm3)
 
 
 def test_it_can_be_left_out():

@@ -3,8 +3,13 @@ import pytest
 from scipy import ndimage
 
 from petechia.core.grid import Grid
-from petechia.core.units import radians_per_ppm
-from petechia.phase.quality import highpass_evidence, phase_quality
+from petechia.core.units import radians_per_ppm, wrap
+from petechia.phase.quality import (
+    LEAST_COHERENCE,
+    highpass_evidence,
+    phase_coherence,
+    phase_quality,
+)
 
 
 def test_tissue_is_good_and_noise_is_bad(make_scan):
@@ -175,3 +180,16 @@ def test_a_source_in_an_even_field_is_no_filter(chi_ppm):
     noise = np.random.default_rng(0).normal(0, 0.02, grid.shape)
     phase = radians_per_ppm(3.0, 0.02) * np.where(r > 2, dipole, 0) + noise
     assert not highpass_evidence(phase.astype(np.float32), r < 34, grid).filtered
+
+
+def test_noise_has_no_coherence_and_a_slope_has_all():
+    shape = (24, 23, 22)
+    mask = np.ones(shape, bool)
+    noise = np.random.default_rng(0).uniform(-np.pi, np.pi, shape)
+    assert phase_coherence(noise, mask) < 0.05 < LEAST_COHERENCE
+    slope = wrap(1.3 * np.indices(shape)[0] - 2.0 * np.indices(shape)[2])
+    assert phase_coherence(slope, mask) == pytest.approx(1, abs=1e-5)
+    assert phase_coherence(np.stack([slope, noise]), mask) > 0.99  # of the first echo
+    lonely = np.zeros(shape, bool)
+    lonely[::2, ::2, ::2] = True
+    assert phase_coherence(noise, lonely) == 1

@@ -36,6 +36,20 @@ def test_drawn_protocols_cover_the_brain_and_are_simulated_finely(light):
     assert {s[1:] for s in seen} == {("2D", False), ("3D", False), ("3D", True)}
 
 
+def test_finer_voxels_can_be_drawn_of_the_same_scanners():
+    for seed in range(20):
+        usual, fine = (
+            random_protocol(np.random.default_rng(seed), **drawn)
+            for drawn in ({}, {"in_plane_mm": (0.45, 0.65), "aspect": (1.6, 4.0)})
+        )
+        assert 0.45 <= fine.spacing_mm[0] <= 0.65
+        assert (fine.b0_t, fine.te_s, fine.snr) == (usual.b0_t, usual.te_s, usual.snr)
+        assert fine.acquisition_type == "2D" or 1.0 <= fine.spacing_mm[2] <= 2.6
+        assert (np.asarray(fine.shape) * fine.spacing_mm >= (180, 215, 150)).all()
+        # as fine beneath as other scans, not finer
+        assert fine_grid(fine).spacing_mm[0] == pytest.approx(0.325, abs=0.006)
+
+
 def test_follow_up_keeps_grows_and_adds(atlas):
     params = SimulationParams(n_microbleeds=30, n_calcifications=2)
     first = sample_patient(params, atlas, np.random.default_rng(1))

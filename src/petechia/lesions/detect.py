@@ -104,9 +104,11 @@ def detect(
     rows = findings(kept, inputs, p)
     for n, m in enumerate(kept):
         labels[tuple(m.void.body.T)] = n + 1
+    sheets = [
+        left for sheet in sheets if (left := sheet.without(labels > 0, inputs.grid)) is not None
+    ]
     for n, sheet in enumerate(sheets, start=len(kept) + 1):
-        at = tuple(sheet.body.T)
-        labels[at] = np.where(labels[at] == 0, n, labels[at])
+        labels[tuple(sheet.body.T)] = n
     rows += tuple(
         siderosis_row(len(kept) + n, f"siderosis {n}", sheet, inputs)
         for n, sheet in enumerate(sheets, start=1)

@@ -1,7 +1,7 @@
 """Superficial siderosis: dark sheets along the cortex, for the reader; never microbleeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -114,6 +114,23 @@ class Sheet:
     volume_mm3: float
     chi_ppm: float | None
     loss: float
+
+    def without(self, taken: Mask, grid: Grid) -> "Sheet | None":
+        """Return what of the sheet is nothing else's, None when that is nothing.
+
+        A round finding within a sheet keeps its voxels; the sheet's own axes stay.
+
+        Parameters
+        ----------
+        taken : (I, J, K) ndarray of bool
+            Voxels of other findings.
+        grid : Grid
+            Geometry.
+        """
+        body = self.body[~taken[tuple(self.body.T)]]
+        if not len(body):
+            return None
+        return replace(self, body=body, volume_mm3=len(body) * grid.voxel_mm3)
 
     def evidence(self) -> str:
         """Return the reasons in words and numbers, one line."""

@@ -31,6 +31,8 @@ LEAST_FINE_RAD = 0.01
 FEW = 0.75
 """Where the typical smooth phase is more than this times the typical fine one, the fine phase comes
 from a few strong sources alone, and the smooth phase is theirs: nothing was filtered."""
+LEAST_COHERENCE = 0.25
+"""Phase of less than this is noise."""
 SMALL_MM = 60.0
 """A mask narrower than this along two axes is a crop, judged with caution [mm]."""
 
@@ -156,6 +158,37 @@ def _add_edges(
                     total[x, y, z] += sum_q / sum_w
                     edges[i, j, k] += 1
                     edges[x, y, z] += 1
+
+
+def phase_coherence(phase_rad: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> float:
+    r"""Return how much the phase of neighbours has in common.
+
+    The largest over axes of :math:`|\langle e^{i (\varphi_a - \varphi_b)} \rangle|` over
+    neighbours a, b in the mask; a slope of the phase does no harm.
+
+    Parameters
+    ----------
+    phase_rad : (I, J, K) or (E, I, J, K) ndarray of float
+        Of several echoes the first is judged: later ones turn faster [rad].
+    mask : (I, J, K) ndarray of bool
+        Brain.
+
+    Returns
+    -------
+    coherence : float
+        0: noise. Heads have 0.7 and more. 1 where no two neighbours are in the mask.
+    """
+    image = phase_rad[0] if phase_rad.ndim == 4 else phase_rad
+    found = []
+    for axis in range(3):
+        low, high = (
+            tuple(slice(*cut) if n == axis else slice(None) for n in range(3))
+            for cut in ((None, -1), (1, None))
+        )
+        both = mask[low] & mask[high]
+        if both.any():
+            found.append(float(np.abs(np.exp(1j * (image[high][both] - image[low][both])).mean())))
+    return max(found, default=1.0)
 
 
 def highpass_evidence(

@@ -20,6 +20,7 @@ SLICE_REFUSED_MM, SLICE_LIMITED_MM = 7.0, 3.0
 SNR_REFUSED, SNR_LIMITED = 4.0, 10.0
 BRAIN_ML_LIMITED = 2500.0
 GHOST_LIMITED, GHOST_REFUSED = 0.05, 0.15
+MASK_OUTSIDE_LIMITED, MASK_OUTSIDE_REFUSED = 0.01, 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,8 +346,32 @@ def check_ghosting(ratio: float) -> Check:
     return Check(check="motion ghosting", status="ok", value=value, says="No ghosts to speak of.")
 
 
-def check_coverage(extent_mm: tuple[float, float, float], brain_ml: float, cut: bool) -> Check:
-    """Return the check of how much brain lies in the field of view."""
+def check_given_mask(outside: float) -> list[Check]:
+    """Return the check of a given mask, by the share of it that lies outside the head.
+
+    None for one that fits.
+    """
+    if outside <= MASK_OUTSIDE_LIMITED:
+        return []
+    refused = outside > MASK_OUTSIDE_REFUSED
+    value = f"{100 * outside:.0f} % outside the head"
+    return [
+        Check(
+            check="brain mask",
+            status="refused" if refused else "limited",
+            value=value,
+            says=f"{100 * outside:.0f} % of the given mask lie outside the head: it may be of "
+            "another scan, or displaced. "
+            + ("Microbleeds not assessable." if refused else "Look at it over the magnitude."),
+            forbids=("microbleeds",) if refused else (),
+        )
+    ]
+
+
+def check_coverage(
+    extent_mm: tuple[float, float, float], brain_ml: float, cut: bool, empty: str = ""
+) -> Check:
+    """Return the check of how much brain lies in the field of view; `empty`: slices without."""
     value = "x".join(f"{e:.0f}" for e in extent_mm) + f" mm, {brain_ml:.0f} mL of brain"
     if brain_ml < 1:
         return Check(
@@ -364,6 +389,13 @@ def check_coverage(extent_mm: tuple[float, float, float], brain_ml: float, cut: 
             says=f"{brain_ml:.0f} mL is more than any brain: the mask holds other things too. "
             "Look at it, or give your own by --mask.",
         )
+    if empty:
+        return Check(
+            check="coverage",
+            status="limited",
+            value=value,
+            says=f"{empty}: counts are of the other slices.",
+        )
     if brain_ml < 600:
         return Check(
             check="coverage",
@@ -379,6 +411,19 @@ def check_coverage(extent_mm: tuple[float, float, float], brain_ml: float, cut: 
             says="The field of view cuts the brain: counts are of the imaged part.",
         )
     return Check(check="coverage", status="ok", value=value, says="The whole brain is covered.")
+
+
+def check_phase_noise(coherence: float) -> Check:
+    """Return the check of phase that has nothing in common between neighbours."""
+    return Check(
+        check="phase",
+        status="refused",
+        value=f"coherence {coherence:.2f}",
+        says=f"The phase of neighbouring voxels has nothing in common (coherence {coherence:.2f} "
+        "of 1): it is noise, or not in the scale that was told. It is not used: blood and calcium "
+        "cannot be told apart, and susceptibility and magnetic moments cannot be measured.",
+        forbids=("susceptibility", "sign"),
+    )
 
 
 def check_filtered(filtered: bool, says: str, *, signed: bool = False) -> Check:

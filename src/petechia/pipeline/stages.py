@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from petechia.anatomy.brainmask import BrainMask, brain_mask
+from petechia.anatomy.empty import empty_slices
 from petechia.anatomy.ghosting import ghosting
 from petechia.anatomy.head import head_mask, noise_level
 from petechia.anatomy.sites import VENTRICLE_LABELS
@@ -23,7 +24,9 @@ from petechia.contrast.projection import minimum_projection
 from petechia.contrast.relaxation import METHODS as RELAXATION
 from petechia.contrast.relaxation import t2star_from
 from petechia.contrast.weighting import METHODS as WEIGHTING
-from petechia.core.morphology import Mask
+from petechia.core.canonical import Canonical
+from petechia.core.grid import Grid
+from petechia.core.morphology import Mask, dilate_mm
 from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError, UnfitError
 from petechia.lesions.detect import detect
@@ -31,7 +34,7 @@ from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.params import DetectParams
 from petechia.phase.handedness import air_evidence
 from petechia.phase.offsets import remove_offsets
-from petechia.phase.quality import highpass_evidence
+from petechia.phase.quality import LEAST_COHERENCE, highpass_evidence, phase_coherence
 from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
 from petechia.pipeline.ct import read_densities
@@ -45,6 +48,8 @@ from petechia.qsm.handedness import susceptibility_evidence
 from petechia.qsm.noise import chi_noise
 
 LOG = logging.getLogger(__name__)
+HEAD_REACH_MM = 4.0
+"""A given mask that goes further beyond the head is not of this head [mm]."""
 DEAD_RIM = TrustParams(noise_ratio=10.0)
 """What an inversion of the total field leaves out: dead voxels only, since it weighs the rest."""
 
@@ -88,21 +93,40 @@ def mask_stage(work: Work) -> None:
             mask=work.given_mask, method="given", says=("The mask was given.",), registration=None
         )
     else:
-        work.brain = brain_mask(echoes.magnitude, grid, template())
+        work.brain = _found_brain(echoes.magnitude, grid)
         work.cite("brain mask", work.brain.method, "; ".join(work.brain.says), "")
-    work.mask = work.brain.mask
+    empty = empty_slices(echoes.magnitude)
+    work.mask = work.brain.mask & ~empty.mask(grid.shape)
     work.noise_sd = noise_level(echoes.magnitude[work.reading_echo], grid)
     magnitude = echoes.magnitude[work.reading_echo]
     signal = float(np.median(magnitude[work.mask])) if work.mask.any() else float("nan")
     work.checks.append(
         fitness.check_signal(signal / work.noise_sd if work.noise_sd > 0 else float("nan"))
     )
-    head = head_mask(magnitude, grid)
+    head = head_mask(empty.filled(magnitude), grid)
     work.checks.append(fitness.check_ghosting(ghosting(magnitude, head, work.mask, grid)))
+    if work.given_mask is not None and work.mask.any():
+        away = ~dilate_mm(head, grid, HEAD_REACH_MM)[work.mask]
+        work.checks += fitness.check_given_mask(float(away.mean()))
     extent = tuple(n * d for n, d in zip(grid.shape, grid.spacing_mm, strict=True))
     brain_ml = float(work.mask.sum()) * grid.voxel_mm3 / 1000
     work.checks.append(
-        fitness.check_coverage((extent[0], extent[1], extent[2]), brain_ml, _is_cut(work.mask))
+        fitness.check_coverage(
+            (extent[0], extent[1], extent[2]), brain_ml, _is_cut(work.mask), empty.says
+        )
+    )
+
+
+def _found_brain(magnitude: np.ndarray, grid: Grid) -> BrainMask:
+    """Return the brain, the same whatever the order of the axes; slices without signal bridged."""
+    order = Canonical.of(grid)
+    bridged = empty_slices(magnitude).filled(magnitude)
+    found = brain_mask(order.forth(bridged), order.grid, template())
+    fit = found.registration
+    return replace(
+        found,
+        mask=order.back(found.mask),
+        registration=None if fit is None else replace(fit, scan_grid=grid),
     )
 
 
@@ -125,6 +149,11 @@ def unwrap_stage(work: Work) -> None:
         return
     phase = work.echoes.phase_rad
     if phase is None:
+        return
+    coherence = phase_coherence(phase, mask)
+    if coherence < LEAST_COHERENCE:
+        work.checks.append(fitness.check_phase_noise(coherence))
+        work.leave_phase()
         return
     evidence = highpass_evidence(phase, mask, grid)
     work.checks.append(
@@ -199,6 +228,7 @@ def background_stage(work: Work) -> None:
 def invert_stage(work: Work) -> None:
     """Turn the field into referenced susceptibility, with its sign settled."""
     grid = work.grid
+    order = Canonical.of(grid)  # penalties of differences to one side
     row, params = work.used("dipole inversion", "inversion")
     params = _with_turn(work, params)
     # from the local field where there is one; from the total field all over the brain
@@ -212,12 +242,16 @@ def invert_stage(work: Work) -> None:
         "mask": mask,
     }
     try:
-        (chi,) = row(arrays, grid=grid, settings=params)
+        (chi,) = row(
+            {k: v if v is None else order.forth(v) for k, v in arrays.items()},
+            grid=order.grid,
+            settings=params,
+        )
     except UnfitError as error:  # the trusted part of a given mask is too thin
         work.methods.pop()
         work.checks.append(fitness.check_background(error.what))
         return
-    work.chi_ppm = referenced(work, chi, mask)
+    work.chi_ppm = referenced(work, order.back(chi), mask)
     work.chi_mask = mask
     if work.field_noise_ppm is not None:
         work.chi_noise_ppm = chi_noise(work.field_noise_ppm, mask, grid)

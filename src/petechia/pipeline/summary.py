@@ -50,20 +50,8 @@ def fingerprint(hashes: Sequence[str], settings: Settings, given: Sequence[str] 
 def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[str, Any]:
     """Return the summary as plain values, ready for JSON."""
     why_not = work.why_not("microbleeds")
-    findings = work.detection.findings if work.detection else ()
-    no_search: str | None = "no search for it was made"
-    if work.detection:
-        no_search = work.detection.no_siderosis_search
-    chosen = work.settings
-    site = chosen.site()
-    params = CriteriaParams(
-        cerebellum=chosen.cerebellum, pvs_above=chosen.pvs_above, count_doubt=count_doubt()
-    )
+    site = work.settings.site()
     signs = signs_told(work)
-    facts = with_read(work.facts, signs["signs"])
-    counted = summarise(findings, params, no_search, facts, assessable=not why_not)
-    if why_not:
-        counted |= {"category": "not_assessable", "count_interval_95": None}
     return {
         "version": __version__,
         "contract_version": contract().version,
@@ -77,11 +65,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         "protocol": protocol(work),
         "fitness": [check.as_dict() for check in work.checks],
         "reading_te_s": round(work.reading_te_s, 6),
-        "operating_point": {
-            "name": work.settings.operating_point,
-            "threshold": threshold(work.settings.operating_point, site, work.slice_mm),
-        },
-        **counted,
+        **counted(work, signs),
         "susceptibility_reference": work.chi_reference if work.chi_ppm is not None else None,
         "template": _template(work),
         "not_assessable": why_not + _not_assessable(work),
@@ -92,7 +76,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         "seconds": dict(meter.seconds),
         "peak_memory_mb": dict(meter.peak_memory_mb),
         "model": model(work.settings.classification, site, work.slice_mm),
-        "warnings": _warnings(work),
+        "warnings": warnings(work),
         "report": {
             "methods": list(work.methods),
             "says": list(work.detection.says) if work.detection else [],
@@ -103,6 +87,30 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         "research_use_only": RESEARCH_USE,
         **iron_rows(work),
     }
+
+
+def counted(work: Work, signs: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the operating point, and what was counted at it, with its interval and criteria.
+
+    `signs` is what `signs_told` says of the scan; it is asked when it is not given.
+    """
+    chosen, detection = work.settings, work.detection
+    read = (signs or signs_told(work))["signs"]
+    params = CriteriaParams(
+        cerebellum=chosen.cerebellum, pvs_above=chosen.pvs_above, count_doubt=count_doubt()
+    )
+    told = summarise(
+        detection.findings if detection else (),
+        params,
+        detection.no_siderosis_search if detection else "no search for it was made",
+        with_read(work.facts, read),
+        assessable=not work.why_not("microbleeds"),
+    )
+    point = {
+        "name": chosen.operating_point,
+        "threshold": threshold(chosen.operating_point, chosen.site(), work.slice_mm),
+    }
+    return {"operating_point": point, **told}
 
 
 def model(
@@ -178,7 +186,8 @@ def _not_assessable(work: Work) -> list[str]:
     return [f"{text}: not assessable" for key, text in names.items() if work.why_not(key)]
 
 
-def _warnings(work: Work) -> list[str]:
+def warnings(work: Work) -> list[str]:
+    """Return what is to be said beside the results, without places on disk."""
     said = list(work.warnings)
     if work.brain is not None:
         fit = work.brain.registration.says if work.brain.registration else ""

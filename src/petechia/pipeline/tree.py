@@ -110,7 +110,7 @@ def _done(summary: dict[str, Any]) -> IndexRow:
         message=" ".join([*summary["not_assessable"][: _refused(summary)], *_reviewed(summary)]),
         counts=summary["counts"],
         category=summary["category"],
-        count_bin=str(summary["count_bin"]),
+        count_bin=summary["count_bin"] or "",
         link=f"{prefix}.html",
     )
 

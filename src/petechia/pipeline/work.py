@@ -1,7 +1,7 @@
 """What is known about one scan while it goes down the road."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,10 @@ class Work:
     def why_not(self, answer: str) -> list[str]:
         """Return why an answer cannot be given; empty when it can."""
         return forbidden(self.checks, answer)
+
+    def leave_phase(self) -> None:
+        """Go on as if there were no phase."""
+        self.scan = replace(self.scan, echoes=replace(self.echoes, phase_rad=None))
 
     def used(self, stage: str, family: str) -> tuple[Any, Any]:
         """Note the method of `family` as used in `stage`; return its row and settings."""

@@ -266,11 +266,18 @@ PROTOCOLS = {
 
 FIELD_OF_VIEW_MM = (188.0, 226.0, 158.0)
 """Least that a drawn protocol covers."""
+FINEST_MM = 0.325
+"""The simulation's grid is no finer in plane where voxels are drawn."""
 RANDOM = "random"
 """The name that stands for a drawn protocol."""
 
 
-def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
+def random_protocol(
+    rng: np.random.Generator,
+    light: bool = False,
+    in_plane_mm: tuple[float, float] = (0.65, 1.1),
+    aspect: tuple[float, float] = (1.0, 2.2),
+) -> Protocol:
     """Draw an acquisition from the ranges in which scanners are used.
 
     Parameters
@@ -278,12 +285,17 @@ def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
     rng : Generator
         Source of randomness.
     light : bool
-        Whether voxels are kept large, so that the scan is made within seconds.
+        Whether voxels are kept large (1.3 to 2 mm in plane), so that the scan is made within
+        seconds.
+    in_plane_mm : tuple of float
+        Least and largest voxel in the plane of the slices [mm].
+    aspect : tuple of float
+        Least and largest thickness of 3D slices over it; none is below 1 mm.
     """
     b0 = float(rng.choice([1.5, 3.0, 7.0], p=[0.35, 0.5, 0.15]))
     kind = str(rng.choice(["swi", "megre", "2d"], p=[0.4, 0.4, 0.2]))
-    in_plane = float(rng.uniform(1.3, 2.0) if light else rng.uniform(0.65, 1.1))
-    thick = max(in_plane * float(rng.uniform(1.0, 2.2)), 1.0)
+    in_plane = float(rng.uniform(*((1.3, 2.0) if light else in_plane_mm)))
+    thick = max(in_plane * float(rng.uniform(*aspect)), 1.0)
     if kind == "2d":
         thick = float(rng.uniform(3.0, 6.0))
     longest = float(rng.uniform(0.050, 0.075)) / b0  # B0 x TE in T s
@@ -292,6 +304,7 @@ def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
     te_s = tuple(round(float(te), 5) for te in np.linspace(first, longest, n_echoes))
     slices = thick * (1.0 if kind != "2d" else float(rng.uniform(1.0, 1.25)))
     spacing = (in_plane, in_plane, slices)
+    points = min(2.0, in_plane / FINEST_MM)
     i, j, k = (int(np.ceil(f / d)) for f, d in zip(FIELD_OF_VIEW_MM, spacing, strict=True))
     return Protocol(
         b0_t=b0,
@@ -300,7 +313,7 @@ def random_protocol(rng: np.random.Generator, light: bool = False) -> Protocol:
         flip_deg=float(rng.uniform(10.0, 22.0)),
         shape=(i + i % 2, j + j % 2, k),
         spacing_mm=spacing,
-        fine=(2.0, 2.0, max(2.0, round(slices / 0.7))),
+        fine=(points, points, max(2.0, round(slices / 0.7))),
         acquisition_type="2D" if kind == "2d" else "3D",
         slice_thickness_mm=thick if kind == "2d" else None,
         tilt_deg=(float(rng.normal(0.0, 12.0)), float(rng.normal(0.0, 4.0))),

@@ -9,7 +9,10 @@ from petechia.apps.cli import steps
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the words of this command."""
     steps.echo_words(parser, phase=True)
-    parser.add_argument("out", type=Path, help="label image to write; its table beside it (.tsv)")
+    parser.add_argument(
+        "out", type=Path, help="label image to write; beside it its table (.tsv) and counts (.json)"
+    )
+    parser.add_argument("--operating-point", help="screening, balanced or counting (balanced)")
     steps.thread_words(parser)
 
 
@@ -19,13 +22,15 @@ def positionals(words: list[str]) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Detect and write labels and table."""
+    """Detect, write labels, table and counts, and say what was found."""
     from petechia.apps.cli.words import items
     from petechia.files.contract import contract
     from petechia.pipeline.fitness import check_acquisition, require_assessable
+    from petechia.pipeline.summary import counted, model, warnings
+    from petechia.report.data import RESEARCH_USE
 
     inputs = [*items(args.mag), *items(args.phase), args.mask]
-    steps.require_outputs([args.out], inputs)
+    steps.require_outputs([args.out], inputs, beside=(".tsv", ".json"))
     where = items(args.mag)[0] if items(args.mag) else "--mag"
     work = steps.begun(args)
     require_assessable(check_acquisition(work.echoes, work.scan.header), where)
@@ -35,6 +40,22 @@ def run(args: argparse.Namespace) -> int:
     steps.save(args.out, detection.labels, work.scan)
     rows = [finding.row() for finding in detection.findings]
     steps.save_table(args.out, rows, list(contract().finding_columns))
-    for line in detection.says:
+    told = counted(work)
+    facts = {
+        **told,
+        "fitness": [check.as_dict() for check in work.checks],
+        "model": model(work.settings.classification, work.settings.site(), work.slice_mm),
+        "settings": work.settings.as_dict(),
+        "warnings": warnings(work),
+        "research_use_only": RESEARCH_USE,
+    }
+    steps.save_facts(args.out, facts)
+    point, (low, high) = told["operating_point"], told["count_interval_95"]
+    print(
+        f"{told['counts']['total']} counted as microbleeds (probability {point['threshold']:g} "
+        f"and more, {point['name']}); 95 % interval {low} to {high}"
+    )
+    limits = [check.says for check in work.checks if check.status in ("limited", "refused")]
+    for line in [*limits, *warnings(work), RESEARCH_USE]:
         print(line)
     return 0

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from petechia.pipeline.stages import template
 
     given = [args.mask, args.t1w, args.t2w, args.segmentation]
-    steps.require_outputs([args.out], [*items([args.magnitude]), *given])
+    steps.require_outputs([args.out], [*items([args.magnitude]), *given], beside=(".tsv",))
     beside = Beside(t1w=args.t1w, t2w=args.t2w, segmentation=args.segmentation)
     for word, path in zip(("--t1w", "--t2w", "--segmentation"), given[1:], strict=True):
         require_files(word, [] if path is None else [str(path)])

@@ -1,7 +1,7 @@
 """What the single-step commands share: their words, their images, their method settings."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,8 @@ def begun(args: argparse.Namespace) -> "Work":
     require_files("--mag", items(args.mag))
     require_files("--phase", items(getattr(args, "phase", None)))
     scan = named_scan(args).load()
-    settings = Settings.build(phase_sign=getattr(args, "phase_sign", None))
+    named = {name: getattr(args, name, None) for name in ("phase_sign", "operating_point")}
+    settings = Settings.build(**named)
     work = Work(scan=scan, settings=settings)
     work.given_mask, work.given_field_ppm = given_volumes(args.mask, None, scan)
     return work
@@ -83,8 +84,15 @@ def walk_on(work: "Work", step: str, args: argparse.Namespace) -> None:
         walk(work, [step])
 
 
-def require_outputs(outputs: list[Path | None], inputs: list[str | Path | None]) -> None:
-    """Try, before the work, that every output can be written and is none of the inputs."""
+def require_outputs(
+    outputs: list[Path | None],
+    inputs: list[str | Path | None],
+    beside: Sequence[str] = (),
+) -> None:
+    """Try, before the work, that every output can be written and is none of the inputs.
+
+    `beside` are endings of what is written beside the first output.
+    """
     from petechia.files.nifti import is_nifti
     from petechia.files.writing import make_folder
 
@@ -108,6 +116,13 @@ def require_outputs(outputs: list[Path | None], inputs: list[str | Path | None])
                 "is a folder", where=str(path), mend="Name a file in it, ending .nii.gz."
             )
         make_folder(path.parent)
+    for path in (named_beside(asked[0], ending) for ending in beside):
+        if path.is_dir() or path.resolve() in read:
+            raise OutputError(
+                "is a folder" if path.is_dir() else "is read by this command already",
+                where=str(path),
+                mend=f"It is written beside {asked[0].name}: give that another name.",
+            )
 
 
 def main_field(b0_t: float | None) -> float | None:
@@ -193,9 +208,24 @@ def save(path: Path, array: "np.ndarray", like: "Volume | Scan") -> None:
 
 def save_table(image: Path, rows: list[dict[str, str]], columns: list[str]) -> None:
     """Write the table that goes beside a label image and say so."""
-    from petechia.files.nifti import stem_of
     from petechia.files.writing import write_table
 
-    path = image.with_name(stem_of(image.name) + ".tsv")
+    path = named_beside(image, ".tsv")
     write_table(path, rows, columns)
     print(path)
+
+
+def save_facts(image: Path, facts: dict[str, Any]) -> None:
+    """Write the JSON that goes beside an image and say so."""
+    from petechia.files.writing import write_json
+
+    path = named_beside(image, ".json")
+    write_json(path, facts)
+    print(path)
+
+
+def named_beside(image: Path, ending: str) -> Path:
+    """Return the name of what goes beside an image: its own with another ending."""
+    from petechia.files.nifti import stem_of
+
+    return image.with_name(stem_of(image.name) + ending)

@@ -39,7 +39,8 @@ def summarise(
     facts : ClinicalFacts, optional
         What is known of the patient besides the scan.
     assessable : bool
-        False when this scan cannot show microbleeds: their number is then unknown, not 0.
+        False when this scan cannot show microbleeds: their number is then unknown, not 0;
+        category 'not_assessable', and no bin, interval or form.
 
     Returns
     -------
@@ -63,15 +64,19 @@ def summarise(
             "by_compartment": _tally((f.compartment for f in counted), COMPARTMENTS),
             "by_class": _tally((f.class_ for f in findings), CLASSES),
         },
-        "category": patient_category(counted, params),
-        "count_bin": count_bin(len(counted)),
-        "count_interval_95": list(count_interval(probabilities, doubt=doubt)),
-        "criteria": _of_the_scan(findings, no_siderosis_search)
+        "category": patient_category(counted, params) if assessable else "not_assessable",
+        "count_bin": count_bin(len(counted)) if assessable else None,
+        "count_interval_95": (
+            list(count_interval(probabilities, doubt=doubt)) if assessable else None
+        ),
+        "criteria": _of_the_scan(findings, no_siderosis_search, assessable)
         | _of_the_patient(findings, params or CriteriaParams(), facts, assessable),
     }
 
 
-def _of_the_scan(findings: Sequence[Finding], no_siderosis_search: str | None) -> dict[str, Any]:
+def _of_the_scan(
+    findings: Sequence[Finding], no_siderosis_search: str | None, assessable: bool
+) -> dict[str, Any]:
     counted = [f for f in findings if f.counted]
     # as the table says them: whoever adds up its column comes to the same total
     moments = [round(f.moment_ppm_mm3, 2) for f in counted if f.moment_ppm_mm3 is not None]
@@ -81,10 +86,10 @@ def _of_the_scan(findings: Sequence[Finding], no_siderosis_search: str | None) -
         "mars": {
             "definite": sum(f.mars == "definite" for f in counted),
             "possible": sum(f.mars == "possible" for f in counted),
-            "form": mars_form(findings),
+            "form": mars_form(findings) if assessable else None,
         },
-        "bombs": {"form": bombs_form(findings), "note": BOMBS_NOTE},
-        "count_bins": count_bins(len(counted)),
+        "bombs": {"form": bombs_form(findings) if assessable else None, "note": BOMBS_NOTE},
+        "count_bins": count_bins(len(counted)) if assessable else None,
         "definition_met": {
             name: sum(c.get(name) == "met" for c in judged)
             for name in (judged[0] if judged else {})
