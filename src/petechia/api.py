@@ -4,7 +4,6 @@ Each call returns a `Result`: arrays by name, and a record of what was done and 
 data cannot answer. Nothing is read from or written to disk. Research use only.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,7 +167,7 @@ def combine_coils(
     _require_threads(n_threads, "combine_coils")
     stack = CoilStack(np.asanyarray(phase_rad), np.asanyarray(magnitude))
     grid = Grid.from_spacing(_last_three(np.shape(magnitude)[1:]), spacing_mm)
-    inside = None if mask is None else np.asarray(mask).astype(bool)
+    inside = None if mask is None else np.asarray(mask) > 0.5
     with threads(n_threads):
         found = combine(stack, te_s, grid, inside, McpcParams(bipolar=bipolar))
     record = {"alternation_rad": found.alternation_rad, "bipolar": found.bipolar_rad is not None}
@@ -198,11 +197,14 @@ def swi(
     ------
     InputError
         If there is no phase, or arrays, times or settings do not fit each other.
+    UnfitError
+        If the phase is noise.
     """
     if phase_rad is None:
         raise InputError("no phase", where="swi", mend="SWI needs magnitude and phase.")
     work = _work(phase_rad, magnitude, te_s, b0_t, spacing_mm, b0_dir, mask, settings)
     _run(work, "swi", n_threads)
+    work.require_swi("swi")
     return _result(work, ("swi", "mip", "highpass_rad", "mask"))
 
 
@@ -273,7 +275,7 @@ def detect(
         If microbleeds cannot be assessed in this scan.
     """
     grid = Grid(_last_three(np.shape(magnitude)), _affine(affine))
-    work = _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings)
+    work = _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings, oriented=True)
     require_assessable(check_acquisition(work.echoes, work.scan.header), "detect")
     _run(work, "detect", n_threads)
     require_assessable(work.checks, "detect")
@@ -296,7 +298,7 @@ def _work(
     settings: dict[str, Any],
 ) -> Work:
     grid = Grid.from_spacing(_last_three(np.shape(magnitude)), spacing_mm, b0_dir)
-    return _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings)
+    return _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings, oriented=False)
 
 
 def _work_on(
@@ -307,6 +309,8 @@ def _work_on(
     b0_t: float,
     mask: npt.ArrayLike | None,
     settings: dict[str, Any],
+    *,
+    oriented: bool,
 ) -> Work:
     times = _times(te_s)
     size = _stacked(magnitude, "magnitude")
@@ -328,7 +332,7 @@ def _work_on(
         require_signal(echoes.phase_rad, "phase_rad")
     name = ScanName((("sub", "01"),))
     scan = Scan(echoes=echoes, name=name, header=Header(), kind="arrays", sources=())
-    work = Work(scan=scan, settings=Settings.build(**settings))
+    work = Work(scan=scan, settings=Settings.build(**settings), oriented=oriented)
     if mask is not None:
         work.given_mask = _mask_of(mask, "mask", grid)
     return work
@@ -347,8 +351,7 @@ def _number(value: Any, name: str, mend: str) -> float:
 
 def _times(te_s: Any) -> tuple[float, ...]:
     mend = "Give echo times in seconds: 0.02, or (0.005, 0.010, 0.015)."
-    times = te_s if isinstance(te_s, Sequence | np.ndarray) and np.ndim(te_s) else [te_s]
-    return tuple(_number(t, "te_s", mend) for t in times)
+    return tuple(_number(t, "te_s", mend) for t in np.atleast_1d(np.asarray(te_s, dtype=object)))
 
 
 def _affine(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -34,6 +34,19 @@ def test_a_slice_lost_in_one_echo_is_lost():
     assert empty_slices(echoes).at == (4,)
 
 
+def test_a_late_echo_without_signal_at_the_ends_has_lost_nothing():
+    echoes = np.ones((2, *SHAPE))
+    echoes[1, :, :, :2] = echoes[1, :, :, 7:] = 0
+    assert empty_slices(echoes).at == ()
+
+
+def test_a_speck_beyond_the_head_makes_no_lost_slices():
+    image = np.zeros((20, 20, 30))
+    image[2:18, 2:18, 2:20] = 1
+    image[3, 3, 26] = 1
+    assert empty_slices(image).at == ()
+
+
 def test_what_was_lost_is_bridged_by_a_straight_line():
     whole = np.ones((2, *SHAPE)) * np.arange(1.0, 10.0)
     broken = whole.copy()

@@ -154,11 +154,13 @@ def test_it_is_a_finding_for_the_reader_and_never_counted():
 def test_a_round_spot_in_a_sheet_keeps_its_voxels_and_the_sheet_is_the_rest():
     (sheet,) = sheets_of(scan(BANK))
     ball = (X - 3) ** 2 + Y**2 + Z**2 < 4**2
-    rest = sheet.without(ball, GRID)
+    given = scan(BANK)
+    rest = sheet.without(ball, given)
     assert not ball[tuple(rest.body.T)].any()
     assert len(rest.body) == (~ball[tuple(sheet.body.T)]).sum()
     assert rest.volume_mm3 == pytest.approx(len(rest.body) * GRID.voxel_mm3)
-    assert sheet.without(np.ones(GRID.shape, bool), GRID) is None
+    assert rest.chi_ppm == pytest.approx(given.chi_ppm[tuple(rest.body.T)].mean())
+    assert sheet.without(np.ones(GRID.shape, bool), given) is None
 
 
 def test_rows_and_labels_say_the_same_volume_where_spots_lie_in_a_sheet():

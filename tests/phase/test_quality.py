@@ -186,10 +186,23 @@ def test_noise_has_no_coherence_and_a_slope_has_all():
     shape = (24, 23, 22)
     mask = np.ones(shape, bool)
     noise = np.random.default_rng(0).uniform(-np.pi, np.pi, shape)
-    assert phase_coherence(noise, mask) < 0.05 < LEAST_COHERENCE
+    even = np.ones(shape)
+    assert phase_coherence(noise, mask, even) < 0.05 < LEAST_COHERENCE
     slope = wrap(1.3 * np.indices(shape)[0] - 2.0 * np.indices(shape)[2])
-    assert phase_coherence(slope, mask) == pytest.approx(1, abs=1e-5)
-    assert phase_coherence(np.stack([slope, noise]), mask) > 0.99  # of the first echo
+    assert phase_coherence(slope, mask, even) == pytest.approx(1, abs=1e-5)
+    checkerboard = np.pi * (np.indices(shape).sum(axis=0) % 2)  # as some scanners store it
+    assert phase_coherence(wrap(slope + checkerboard), mask, even) == pytest.approx(1, abs=1e-5)
     lonely = np.zeros(shape, bool)
     lonely[::2, ::2, ::2] = True
-    assert phase_coherence(noise, lonely) == 1
+    assert phase_coherence(noise, lonely, even) == 1
+
+
+def test_air_in_the_mask_does_not_make_noise_of_good_phase():
+    shape = (30, 30, 30)
+    head = np.linalg.norm(np.indices(shape) - 14.5, axis=0) < 9  # an eighth of the view
+    rng = np.random.default_rng(2)
+    air = rng.uniform(-np.pi, np.pi, shape)
+    phase = np.where(head, 0.3 * np.indices(shape)[1], air)
+    magnitude = np.where(head, 1000.0, rng.rayleigh(10.0, shape))
+    assert phase_coherence(wrap(phase), np.ones(shape, bool), magnitude) > 0.9
+    assert phase_coherence(air, np.ones(shape, bool), magnitude) < LEAST_COHERENCE

@@ -26,6 +26,7 @@ from petechia.anatomy.head import air_fraction, head_mask, noise_level, smooth_t
 from petechia.anatomy.registration import Registration, flattened, register, whole
 from petechia.anatomy.resample import coarse_grid, to_grid
 from petechia.anatomy.template import Template
+from petechia.core.canonical import Canonical
 from petechia.core.checks import require_finite, require_signal
 from petechia.core.grid import Grid
 from petechia.core.morphology import (
@@ -164,6 +165,20 @@ def brain_mask(
     """
     chosen = params or BrainMaskParams()
     image = combined(magnitude, grid)
+    # blocks and coarser voxels are counted from a corner: the same one however it is stored
+    order = Canonical.of(grid)
+    found = _found(order.forth(image), order.grid, template, chosen)
+    fit = found.registration
+    return replace(
+        found,
+        mask=order.back(found.mask),
+        registration=None if fit is None else replace(fit, scan_grid=grid),
+    )
+
+
+def _found(
+    image: Volume, grid: Grid, template: Template | None, chosen: BrainMaskParams
+) -> BrainMask:
     crop = skull_free(image, grid)
     _require_tissue(image, grid, crop)
     if crop:

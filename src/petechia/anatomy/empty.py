@@ -1,5 +1,6 @@
 """Slices that hold no signal although their neighbours do: lost in storage or transfer."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.morphology import Mask
+
+LEAST_FILLED = 0.05
+"""A slice beside lost ones has so many voxels with signal, of those of the fullest slice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +66,25 @@ def empty_slices(magnitude: npt.NDArray[np.floating]) -> EmptySlices:
     Parameters
     ----------
     magnitude : (I, J, K) or (E, I, J, K) ndarray of float
-        One image or several; a slice is missing when it is 0 in any of them.
+        One image or several; a slice is lost when it is 0 in any of them, and the nearest ones
+        with signal, on both sides, are as well filled as slices of a head are.
     """
-    echoes = magnitude[None] if magnitude.ndim == 3 else magnitude
-    found = EmptySlices(2, (), echoes.shape[3])
+    lit = (magnitude[None] if magnitude.ndim == 3 else magnitude) > 0
+    found = EmptySlices(2, (), lit.shape[3])
     for axis in range(3):
-        signal = np.moveaxis(echoes, axis + 1, 1).reshape(len(echoes), echoes.shape[axis + 1], -1)
-        seen = (signal > 0).any(axis=2)
-        inside = np.flatnonzero(seen.any(axis=0))
-        if not inside.size:
-            continue
-        missing = np.flatnonzero(~seen.all(axis=0))
-        at = missing[(missing > inside[0]) & (missing < inside[-1])]
-        if len(at) > len(found.at):
-            found = EmptySlices(axis, tuple(at.tolist()), signal.shape[1])
+        others = tuple(n + 1 for n in range(3) if n != axis)
+        lost = sorted({k for filled in lit.sum(axis=others) for k in _between(filled)})
+        if len(lost) > len(found.at):
+            found = EmptySlices(axis, tuple(lost), lit.shape[axis + 1])
     return found
+
+
+def _between(filled: npt.NDArray[np.integer]) -> list[int]:
+    """Return the empty slices of one image, by the voxels with signal in each."""
+    there = np.flatnonzero(filled)
+    well = filled >= LEAST_FILLED * filled.max(initial=1)
+    lost: list[int] = []
+    for below, above in itertools.pairwise(there.tolist()):
+        if well[below] and well[above]:
+            lost += range(below + 1, above)
+    return lost

@@ -32,8 +32,16 @@ class Canonical:
     flipped: tuple[bool, bool, bool]
 
     @classmethod
+    def as_stored(cls, grid: Grid) -> Self:
+        """Return the order that changes nothing, for grids that tell no right and front."""
+        return cls(grid, (0, 1, 2), (False, False, False))
+
+    @classmethod
     def of(cls, grid: Grid) -> Self:
-        """Return the canonical order of a grid; axes nearest to R, A and S all together."""
+        """Return the canonical order of a grid; axes nearest to R, A and S all together.
+
+        At exactly 45 degrees two orders are as near, and the first as stored is taken.
+        """
         turn = grid.affine[:3, :3] / grid.spacing_mm
         order = max(
             permutations(range(3)),

@@ -104,9 +104,7 @@ def detect(
     rows = findings(kept, inputs, p)
     for n, m in enumerate(kept):
         labels[tuple(m.void.body.T)] = n + 1
-    sheets = [
-        left for sheet in sheets if (left := sheet.without(labels > 0, inputs.grid)) is not None
-    ]
+    sheets = [left for sheet in sheets if (left := sheet.without(labels > 0, inputs)) is not None]
     for n, sheet in enumerate(sheets, start=len(kept) + 1):
         labels[tuple(sheet.body.T)] = n
     rows += tuple(

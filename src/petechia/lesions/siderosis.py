@@ -115,22 +115,28 @@ class Sheet:
     chi_ppm: float | None
     loss: float
 
-    def without(self, taken: Mask, grid: Grid) -> "Sheet | None":
+    def without(self, taken: Mask, inputs: LesionInputs) -> "Sheet | None":
         """Return what of the sheet is nothing else's, None when that is nothing.
 
-        A round finding within a sheet keeps its voxels; the sheet's own axes stay.
+        A finding within a sheet keeps its voxels; the axes and the loss stay those of the whole.
 
         Parameters
         ----------
         taken : (I, J, K) ndarray of bool
             Voxels of other findings.
-        grid : Grid
-            Geometry.
+        inputs : LesionInputs
+            Of the scan.
         """
         body = self.body[~taken[tuple(self.body.T)]]
         if not len(body):
             return None
-        return replace(self, body=body, volume_mm3=len(body) * grid.voxel_mm3)
+        chi = inputs.chi_ppm
+        return replace(
+            self,
+            body=body,
+            volume_mm3=len(body) * inputs.grid.voxel_mm3,
+            chi_ppm=None if chi is None else float(chi[tuple(body.T)].mean()),
+        )
 
     def evidence(self) -> str:
         """Return the reasons in words and numbers, one line."""

@@ -160,25 +160,30 @@ def _add_edges(
                     edges[x, y, z] += 1
 
 
-def phase_coherence(phase_rad: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> float:
+def phase_coherence(
+    phase_rad: npt.NDArray[np.floating],
+    mask: npt.NDArray[np.bool_],
+    magnitude: npt.NDArray[np.floating],
+) -> float:
     r"""Return how much the phase of neighbours has in common.
 
-    The largest over axes of :math:`|\langle e^{i (\varphi_a - \varphi_b)} \rangle|` over
-    neighbours a, b in the mask; a slope of the phase does no harm.
+    The largest over axes of :math:`|\sum m_a m_b e^{i (\varphi_a - \varphi_b)}| / \sum m_a m_b`
+    over neighbours a, b in the mask. A slope of the phase does no harm, nor does air.
 
     Parameters
     ----------
-    phase_rad : (I, J, K) or (E, I, J, K) ndarray of float
-        Of several echoes the first is judged: later ones turn faster [rad].
+    phase_rad : (I, J, K) ndarray of float
+        Of one echo, the first of several: later ones turn faster [rad].
     mask : (I, J, K) ndarray of bool
         Brain.
+    magnitude : (I, J, K) ndarray of float
+        Of the same echo.
 
     Returns
     -------
     coherence : float
         0: noise. Heads have 0.7 and more. 1 where no two neighbours are in the mask.
     """
-    image = phase_rad[0] if phase_rad.ndim == 4 else phase_rad
     found = []
     for axis in range(3):
         low, high = (
@@ -186,8 +191,10 @@ def phase_coherence(phase_rad: npt.NDArray[np.floating], mask: npt.NDArray[np.bo
             for cut in ((None, -1), (1, None))
         )
         both = mask[low] & mask[high]
-        if both.any():
-            found.append(float(np.abs(np.exp(1j * (image[high][both] - image[low][both])).mean())))
+        weight = magnitude[low][both].astype(np.float64) * magnitude[high][both]
+        if weight.sum() > 0:
+            turned = np.exp(1j * (phase_rad[high][both] - phase_rad[low][both]))
+            found.append(float(np.abs((weight * turned).sum()) / weight.sum()))
     return max(found, default=1.0)
 
 

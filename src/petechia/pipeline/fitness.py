@@ -3,6 +3,7 @@
 Thresholds are engineering choices, written down with their reasons in `docs/concepts/fitness.md`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -349,7 +350,7 @@ def check_ghosting(ratio: float) -> Check:
 def check_given_mask(outside: float) -> list[Check]:
     """Return the check of a given mask, by the share of it that lies outside the head.
 
-    None for one that fits.
+    Empty for one that fits.
     """
     if outside <= MASK_OUTSIDE_LIMITED:
         return []
@@ -368,10 +369,22 @@ def check_given_mask(outside: float) -> list[Check]:
     ]
 
 
-def check_coverage(
-    extent_mm: tuple[float, float, float], brain_ml: float, cut: bool, empty: str = ""
-) -> Check:
-    """Return the check of how much brain lies in the field of view; `empty`: slices without."""
+def check_lost(slices: Sequence[int], says: str) -> list[Check]:
+    """Return the check of slices that hold no signal; empty when there are none."""
+    if not slices:
+        return []
+    return [
+        Check(
+            check="lost slices",
+            status="limited",
+            value=str(len(slices)),
+            says=f"{says}: counts are of the others.",
+        )
+    ]
+
+
+def check_coverage(extent_mm: tuple[float, float, float], brain_ml: float, cut: bool) -> Check:
+    """Return the check of how much brain lies in the field of view."""
     value = "x".join(f"{e:.0f}" for e in extent_mm) + f" mm, {brain_ml:.0f} mL of brain"
     if brain_ml < 1:
         return Check(
@@ -388,13 +401,6 @@ def check_coverage(
             value=value,
             says=f"{brain_ml:.0f} mL is more than any brain: the mask holds other things too. "
             "Look at it, or give your own by --mask.",
-        )
-    if empty:
-        return Check(
-            check="coverage",
-            status="limited",
-            value=value,
-            says=f"{empty}: counts are of the other slices.",
         )
     if brain_ml < 600:
         return Check(

@@ -24,8 +24,6 @@ from petechia.contrast.projection import minimum_projection
 from petechia.contrast.relaxation import METHODS as RELAXATION
 from petechia.contrast.relaxation import t2star_from
 from petechia.contrast.weighting import METHODS as WEIGHTING
-from petechia.core.canonical import Canonical
-from petechia.core.grid import Grid
 from petechia.core.morphology import Mask, dilate_mm
 from petechia.core.units import radians_per_ppm
 from petechia.errors import ParameterError, UnfitError
@@ -88,22 +86,23 @@ def mask_stage(work: Work) -> None:
     work.checks += fitness.check_acquisition(echoes, work.scan.header, given_field=given_field)
     if work.settings.phase_sign != "auto":
         work.phase_sign, work.sign_trusted = int(work.settings.phase_sign), True
+    work.empty = empty_slices(echoes.magnitude)
     if work.given_mask is not None:
         work.brain = BrainMask(
             mask=work.given_mask, method="given", says=("The mask was given.",), registration=None
         )
     else:
-        work.brain = _found_brain(echoes.magnitude, grid)
+        work.brain = brain_mask(work.bridged(echoes.magnitude), grid, template())
         work.cite("brain mask", work.brain.method, "; ".join(work.brain.says), "")
-    empty = empty_slices(echoes.magnitude)
-    work.mask = work.brain.mask & ~empty.mask(grid.shape)
-    work.noise_sd = noise_level(echoes.magnitude[work.reading_echo], grid)
+    work.mask = work.brain.mask & ~work.empty.mask(grid.shape)
+    work.checks += fitness.check_lost(work.empty.at, work.empty.says)
+    work.noise_sd = noise_level(work.bridged(echoes.magnitude[work.reading_echo]), grid)
     magnitude = echoes.magnitude[work.reading_echo]
     signal = float(np.median(magnitude[work.mask])) if work.mask.any() else float("nan")
     work.checks.append(
         fitness.check_signal(signal / work.noise_sd if work.noise_sd > 0 else float("nan"))
     )
-    head = head_mask(empty.filled(magnitude), grid)
+    head = head_mask(work.bridged(magnitude), grid)
     work.checks.append(fitness.check_ghosting(ghosting(magnitude, head, work.mask, grid)))
     if work.given_mask is not None and work.mask.any():
         away = ~dilate_mm(head, grid, HEAD_REACH_MM)[work.mask]
@@ -111,22 +110,7 @@ def mask_stage(work: Work) -> None:
     extent = tuple(n * d for n, d in zip(grid.shape, grid.spacing_mm, strict=True))
     brain_ml = float(work.mask.sum()) * grid.voxel_mm3 / 1000
     work.checks.append(
-        fitness.check_coverage(
-            (extent[0], extent[1], extent[2]), brain_ml, _is_cut(work.mask), empty.says
-        )
-    )
-
-
-def _found_brain(magnitude: np.ndarray, grid: Grid) -> BrainMask:
-    """Return the brain, the same whatever the order of the axes; slices without signal bridged."""
-    order = Canonical.of(grid)
-    bridged = empty_slices(magnitude).filled(magnitude)
-    found = brain_mask(order.forth(bridged), order.grid, template())
-    fit = found.registration
-    return replace(
-        found,
-        mask=order.back(found.mask),
-        registration=None if fit is None else replace(fit, scan_grid=grid),
+        fitness.check_coverage((extent[0], extent[1], extent[2]), brain_ml, _is_cut(work.mask))
     )
 
 
@@ -150,10 +134,10 @@ def unwrap_stage(work: Work) -> None:
     phase = work.echoes.phase_rad
     if phase is None:
         return
-    coherence = phase_coherence(phase, mask)
+    coherence = phase_coherence(phase[0], mask, echoes.magnitude[0])
     if coherence < LEAST_COHERENCE:
-        work.checks.append(fitness.check_phase_noise(coherence))
         work.leave_phase()
+        work.checks.append(fitness.check_phase_noise(coherence))
         return
     evidence = highpass_evidence(phase, mask, grid)
     work.checks.append(
@@ -228,7 +212,7 @@ def background_stage(work: Work) -> None:
 def invert_stage(work: Work) -> None:
     """Turn the field into referenced susceptibility, with its sign settled."""
     grid = work.grid
-    order = Canonical.of(grid)  # penalties of differences to one side
+    order = work.order  # penalties of differences to one side
     row, params = work.used("dipole inversion", "inversion")
     params = _with_turn(work, params)
     # from the local field where there is one; from the total field all over the brain
@@ -304,7 +288,7 @@ def _sign_by_evidence(work: Work) -> tuple[int, bool, str]:
     """Return sign, whether to trust it, and the words; two witnesses who must not disagree."""
     grid, echoes, mask = work.grid, work.echoes, work.need("mask")
     # all that gives signal: sinuses and ear canals, which make the field, stay air
-    first = echoes.magnitude[0]
+    first = work.bridged(echoes.magnitude[0])
     tissue = first > 0.1 * np.median(first[mask])
     dark = -echoes.magnitude[work.reading_echo]
     if echoes.n_echoes > 1:
@@ -430,7 +414,7 @@ def _highpass(work: Work) -> None:
 
 def regions_stage(work: Work) -> None:
     """Bring the atlas onto the scan."""
-    magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
+    magnitude = work.bridged(combine_magnitude(work.echoes.magnitude, work.echoes.te_s))
     there, mask = template(), work.need("mask")
     fit = work.brain.registration if work.brain else None
     found = find_sites(magnitude, mask, work.grid, there, work.beside, fit)
@@ -476,7 +460,7 @@ def tissue_stage(work: Work) -> None:
         "likeness to a tube at three widths, followed both ways",
         "10.1007/BFb0056195",
     )
-    work.air = air_cavities(echoes.magnitude[0], mask, grid)
+    work.air = air_cavities(work.bridged(echoes.magnitude[0]), mask, grid)
 
 
 def signs_stage(work: Work) -> None:

@@ -8,12 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.anatomy.brainmask import BrainMask
+from petechia.anatomy.empty import EmptySlices
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.registration import Registration
 from petechia.anatomy.tissue import Tissue
 from petechia.anatomy.tracking import Veins
+from petechia.core.canonical import Canonical
 from petechia.core.echoes import Echoes, reading_echo
 from petechia.core.grid import Grid
+from petechia.errors import UnfitError
 from petechia.files.scan import Beside, Scan
 from petechia.lesions.criteria.clinical import ClinicalFacts
 from petechia.lesions.detect import Detection
@@ -50,6 +53,8 @@ class Work:
     given_mask: Mask | None = None
     given_field_ppm: Volume | None = None
     given_reference: Mask | None = None
+    oriented: bool = True
+    """False when the affine was made of voxel sizes alone: right and front are then not known."""
     beside: Beside = field(default_factory=Beside)
     facts: ClinicalFacts = field(default_factory=ClinicalFacts)
     language: str = "en"
@@ -60,6 +65,7 @@ class Work:
 
     brain: BrainMask | None = None
     mask: Mask | None = None
+    empty: EmptySlices | None = None
     noise_sd: float = float("nan")
     unwrapped_rad: Volume | None = None
     total_field_ppm: Volume | None = None
@@ -105,6 +111,11 @@ class Work:
         return self.scan.echoes.grid
 
     @property
+    def order(self) -> Canonical:
+        """The order of axes in which nothing depends on how the scan is stored."""
+        return (Canonical.of if self.oriented else Canonical.as_stored)(self.grid)
+
+    @property
     def reading_echo(self) -> int:
         """Index of the echo that dark spots are read at."""
         return reading_echo(self.echoes.te_s, self.echoes.b0_t)
@@ -129,9 +140,23 @@ class Work:
         """Return why an answer cannot be given; empty when it can."""
         return forbidden(self.checks, answer)
 
+    def bridged(self, magnitude: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return a magnitude with lost slices interpolated, for what looks at the whole head."""
+        return magnitude if self.empty is None else self.empty.filled(magnitude)
+
     def leave_phase(self) -> None:
-        """Go on as if there were no phase."""
-        self.scan = replace(self.scan, echoes=replace(self.echoes, phase_rad=None))
+        """Go on as if there were no phase; what was said of it is taken back."""
+        echoes = replace(self.echoes, phase_rad=None, phase_te_s=())
+        self.scan = replace(self.scan, echoes=echoes, phase_note="noise, not used")
+        self.checks = [check for check in self.checks if check.check != "phase"]
+
+    def require_swi(self, where: str) -> None:
+        """Raise `UnfitError` when there is no SWI because the phase was of no use."""
+        if self.swi is None:
+            reason = [*self.why_not("sign"), "No SWI was made"][0]
+            raise UnfitError(
+                reason.rstrip("."), where=where, mend="Give the phase of this magnitude."
+            )
 
     def used(self, stage: str, family: str) -> tuple[Any, Any]:
         """Note the method of `family` as used in `stage`; return its row and settings."""

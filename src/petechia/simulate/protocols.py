@@ -288,7 +288,8 @@ def random_protocol(
         Whether voxels are kept large (1.3 to 2 mm in plane), so that the scan is made within
         seconds.
     in_plane_mm : tuple of float
-        Least and largest voxel in the plane of the slices [mm].
+        Least and largest voxel in the plane of the slices [mm]. Below 0.65 mm there are fewer
+        than two points of the simulation's grid to a voxel, which stays at `FINEST_MM`.
     aspect : tuple of float
         Least and largest thickness of 3D slices over it; none is below 1 mm.
     """

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from petechia import errors
+from petechia.lesions.criteria import summarise
 
 SCAN = "sub-02"
 
@@ -105,6 +106,16 @@ def test_a_scan_opens_with_its_findings_and_geometry(anna, make):
     assert told["prior"] is None
     assert told["next"] == "sub-01_ses-1"
     assert told["summary"]["counts"]["total"] == 3
+
+
+def test_a_scan_that_cannot_be_assessed_opens_without_a_number(anna, output):
+    path = next(output.rglob(f"{SCAN}*summary.json"))
+    summary = json.loads(path.read_text())
+    told = summarise([], assessable=False) | {"counts": summary["counts"]}
+    path.write_text(json.dumps(summary | told | {"not_assessable": ["Too coarse."]}))
+    state = anna.opened(SCAN)["state"]
+    assert (state["category"], state["count_bin"]) == ("not_assessable", None)
+    assert state["forms"]["mars"] == state["forms"]["bombs"] == {}
 
 
 def test_a_decision_changes_the_state_and_stands_in_the_log(anna):

@@ -116,6 +116,7 @@ def require_outputs(
                 "is a folder", where=str(path), mend="Name a file in it, ending .nii.gz."
             )
         make_folder(path.parent)
+    read += [named_beside(path, ".json") for path in read]  # the facts of what is read
     for path in (named_beside(asked[0], ending) for ending in beside):
         if path.is_dir() or path.resolve() in read:
             raise OutputError(

@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     work = steps.begun(args)
     work.settings = settings
     steps.walk_on(work, "swi", args)
+    work.require_swi("petechia swi")
     steps.save(args.out, work.need("swi"), work.scan)
     if args.mip is not None:
         steps.save(args.mip, work.need("mip"), work.scan)

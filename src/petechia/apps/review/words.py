@@ -195,7 +195,7 @@ class State(BaseModel):
     n_undecided: int
     counted: int
     category: str
-    count_bin: str
+    count_bin: str | None
     forms: dict[str, dict[str, Cell]]
     siderosis: Siderosis | None
     notes: list[Note]

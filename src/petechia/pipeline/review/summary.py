@@ -21,7 +21,7 @@ def reviewed(case: Case, state: ScanState, table: Table) -> dict[str, Any]:
     counted = summary_of(drawn)
     counted["count_interval_95"] = _interval(drawn)
     if not state.basis.assessable:
-        counted |= {"category": "not_assessable", "count_interval_95": None}
+        counted["count_interval_95"] = None
     out = dict(case.summary) | counted
     return out | {"review": _review(case, drawn, table, counted["criteria"])}
 

@@ -96,15 +96,17 @@ def summary_of(state: ScanState, *, only_decided: bool = False) -> dict[str, Any
 def forms_of(state: ScanState, criteria: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the cells of `mars`, `bombs` and `scale` that are not 0, or were overridden.
 
+    A scan that cannot be assessed has no form to fill.
+
     Each is `{"computed", "value", "override"}` with an override of `{"value", "reason",
     "reader", "event", "at"}` or None.
     """
     cells = {form: dict[str, Any]() for form in ("mars", "bombs")}
-    for row in criteria["mars"]["form"]:
+    for row in criteria["mars"]["form"] or ():
         for grade in ("definite", "possible"):
             for side, number in row[grade].items():
                 cells["mars"][f"{row['site']}/{grade}/{side}"] = number
-    for row in criteria["bombs"]["form"]:
+    for row in criteria["bombs"]["form"] or ():
         for name in (name for name in row if name != "place"):
             for side, number in row[name].items():
                 cells["bombs"][f"{row['place']}/{name}/{side}"] = number
