@@ -1,7 +1,7 @@
 """Train, calibrate and write the detector's model from examples.
 
 usage: python training/fit.py WORK [--seed 1] [--epochs 12] [--no-network | --keep-network]
-       [--install]
+       [--thickened SHARE] [--install]
 
 Examples are those of `examples.py`. People are kept apart: everything that is told of the model
 (joining, operating points, metrics) comes from predictions on people not trained on. Written to
@@ -53,7 +53,7 @@ TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES
 """What anatomy and physics say of the direction, so that no simulator can teach the contrary."""
 CALCIUM = CLASSES.index("calcification")
 MACRO = CLASSES.index("macrobleed")
-WHOLE, WHOLE_WEIGHT = ("random_3", "random_4"), 2.0
+WHOLE, WHOLE_WEIGHT = ("random_3", "random_4", "random_5"), 2.0
 """What a void counts of a whole head that went the whole road: it is what will be met."""
 THICK_WEIGHT = 0.5
 """And in a scan of thick slices, where every void is a coarse picture of one: half of the scans of
@@ -371,7 +371,13 @@ def operating_points(
 
 
 def cross_validated(
-    e: Examples, fold: np.ndarray, seed: int, epochs: int, network: bool, kept: Path | None
+    e: Examples,
+    fold: np.ndarray,
+    seed: int,
+    epochs: int,
+    network: bool,
+    kept: Path | None,
+    thick: float = 0.0,
 ) -> tuple[npt.NDArray[np.float64], list[Any]]:
     """Return the log-odds (N, 2) of trees and network out of fold, and the networks.
 
@@ -406,7 +412,7 @@ def cross_validated(
         for k in range(FOLDS):
             begin = time.time()
             rows = np.flatnonzero((row_fold != k) & (label >= 0))
-            net = train_network(e.cubes, label, hard, rows, seed * 10 + k, epochs)
+            net = train_network(e.cubes, label, hard, rows, seed * 10 + k, epochs, thick=thick)
             networks.append(net)
             held = np.flatnonzero(row_fold == k)
             seen[held] = answers(net, e.cubes[held])
@@ -422,6 +428,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--keep-network", action="store_true", help="that of the last fit in WORK")
+    parser.add_argument("--thickened", type=float, default=0.0, metavar="SHARE",
+                        help="of the network's batches, seen as in thick slices (0)")  # fmt: skip
     parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     begin = time.time()
@@ -435,7 +443,9 @@ def main() -> None:
     label = np.where(signless & (known == CALCIUM), -1, known)
     out = args.work / "model"
     kept = out / "out_of_fold.npz" if args.keep_network else None
-    evidence, networks = cross_validated(e, fold, args.seed, args.epochs, not args.no_network, kept)
+    evidence, networks = cross_validated(
+        e, fold, args.seed, args.epochs, not args.no_network, kept, args.thickened
+    )
     columns = {"trees": [0]}
     if networks or args.keep_network:
         columns |= {"network": [1], "combined": [0, 1]}

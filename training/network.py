@@ -8,12 +8,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from petechia.lesions.features.patches import CHANNELS, SIDE
+from petechia.lesions.features.patches import AXIS_MM, CHANNELS, SIDE, STEP_MM
 from petechia.lesions.findings import CLASSES
 
 PHASE = [CHANNELS.index(c) for c in ("dark_swi", "field", "chi")]
 N_CLASSES = len(CLASSES)
 WIDTH = 12
+SLICE_MM = (3.0, 6.5)
+LEAST_DARK = 0.12
+"""A void that is darker nowhere in the middle of its thick slices is not looked for there."""
 
 
 class Network(nn.Module):
@@ -57,11 +60,12 @@ class Mean(nn.Module):
 
 
 def varied(
-    cubes: torch.Tensor, label: torch.Tensor, rng: np.random.Generator
+    cubes: torch.Tensor, label: torch.Tensor, rng: np.random.Generator, thick: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a batch turned about the field, mirrored, shifted, scaled, and with images missing.
+    """Return a batch turned, mirrored, shifted, scaled, in thick slices, and with images missing.
 
-    Also returns the weight of each example: calcifications tell nothing without phase.
+    Also returns the weight of each example: calcifications tell nothing without phase. Of so many
+    batches as `thick` tells a picture in thick slices is made.
     """
     n = len(cubes)
     out = torch.rot90(cubes, int(rng.integers(4)), (2, 3))
@@ -69,6 +73,10 @@ def varied(
     out = torch.flip(out, flips) if flips else out.clone()
     shift = rng.integers(-1, 2, 3)
     out = torch.roll(out, shift.tolist(), (2, 3, 4))
+    weight = torch.ones(n)
+    sliced = thick > 0 and rng.random() < thick
+    if sliced:
+        out, weight = thickened(out, rng)
     gain = torch.as_tensor(rng.uniform(0.8, 1.25, (n, len(CHANNELS), 1, 1, 1)), dtype=out.dtype)
     gain[:, CHANNELS.index("brain")] = 1
     out = out * gain
@@ -76,14 +84,56 @@ def varied(
     here = (out.abs().amax(dim=(2, 3, 4), keepdim=True) > 0).to(out.dtype)  # not where missing
     out = out + noise * here * torch.randn(out.shape)
     gone = np.zeros((n, len(CHANNELS)), dtype=bool)
-    no_phase = rng.random(n) < 0.25
+    no_phase = rng.random(n) < (0.7 if sliced else 0.25)
     gone[np.ix_(no_phase, PHASE)] = True
     for channel, share in (("dark_swi", 0.15), ("chi", 0.1), ("field", 0.1), ("decay", 0.3)):
         gone[:, CHANNELS.index(channel)] |= rng.random(n) < share
     out[torch.as_tensor(gone)] = 0
     signless = torch.as_tensor(no_phase) | (out[:, PHASE[1:]].abs().amax(dim=(1, 2, 3, 4)) == 0)
-    weight = torch.where(signless & (label == CLASSES.index("calcification")), 0.0, 1.0)
-    return out, weight
+    return out, torch.where(signless & (label == CLASSES.index("calcification")), 0.0, weight)
+
+
+def in_slices(slice_mm: float, shift_mm: float) -> npt.NDArray[np.float32]:
+    """Return what cutting an axis of a cube into slices and interpolating them back does to it.
+
+    Parameters
+    ----------
+    slice_mm : float
+        Thickness, and distance from centre to centre [mm].
+    shift_mm : float
+        Of a slice's centre from the cube's.
+
+    Returns
+    -------
+    weights : (20, 20) ndarray of float32
+        Old points by new ones; each column sums to 1.
+    """
+    reach = int(np.ceil(AXIS_MM[-1] / slice_mm)) + 2
+    centres = shift_mm + slice_mm * np.arange(-reach, reach + 1)
+    wide = np.arange(-reach * slice_mm - slice_mm, reach * slice_mm + slice_mm, STEP_MM / 8)
+    # beyond the cube its edge is repeated
+    point = np.abs(wide[:, None] - AXIS_MM).argmin(axis=1)
+    inside = np.abs(wide[:, None] - centres) <= slice_mm / 2
+    mean = np.zeros((SIDE, len(centres)))
+    for n in range(len(centres)):
+        mean[:, n] = np.bincount(point[inside[:, n]], minlength=SIDE)
+    mean /= np.maximum(mean.sum(axis=0), 1)
+    back = np.maximum(1 - np.abs(AXIS_MM[None] - centres[:, None]) / slice_mm, 0)
+    return (mean @ (back / back.sum(axis=0))).astype(np.float32)
+
+
+def thickened(cubes: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cubes as slices of 3 to 6.5 mm across the field would show them, and their weights.
+
+    A void that is lost in its slices weighs nothing. Magnitudes are averaged, not the complex
+    signal: neighbouring parts of a slice do not cancel.
+    """
+    slice_mm = float(rng.uniform(*SLICE_MM))
+    across = in_slices(slice_mm, float(rng.uniform(-0.5, 0.5)) * slice_mm)
+    out = cubes @ torch.from_numpy(across)
+    middle = slice(SIDE // 2 - 3, SIDE // 2 + 3)
+    dark = out[:, CHANNELS.index("dark"), middle, middle, middle].amax(dim=(1, 2, 3))
+    return out, (dark > LEAST_DARK).to(out.dtype)
 
 
 def loss_of(answer: torch.Tensor, label: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -102,6 +152,7 @@ def train_network(
     seed: int,
     epochs: int,
     width: int = WIDTH,
+    thick: float = 0.0,
 ) -> Network:
     """Train one network on some rows.
 
@@ -119,6 +170,10 @@ def train_network(
         Of weights, order and variation.
     epochs : int
         How often the hard examples are seen.
+    width : int
+        Channels of the first map.
+    thick : float
+        Share of batches that are seen as thick slices would show them.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 7])
@@ -139,7 +194,7 @@ def train_network(
                 break
             at = np.sort(order[begin : begin + 64])
             x, y = torch.from_numpy(cubes[at].astype(np.float32)), torch.from_numpy(label[at])
-            x, weight = varied(x, y, rng)
+            x, weight = varied(x, y, rng, thick)
             optimiser.zero_grad()
             loss_of(net(x), y, weight).backward()
             optimiser.step()

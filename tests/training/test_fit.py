@@ -105,3 +105,34 @@ def test_a_tiny_network_is_made_again_and_is_the_same_as_onnx(network):
     assert len(content) < 1_000_000
     seen = run_network(_session(content), cubes[:20].astype(np.float32))
     assert np.allclose(seen, 0.5 * (a + b), atol=1e-3)
+
+
+def test_thick_slices_show_the_mean_of_what_lies_in_them(network):
+    from petechia.lesions.features.patches import AXIS_MM, SIDE
+
+    flat = np.ones((SIDE, SIDE), np.float32)
+    for slice_mm, shift in ((3.0, 0.0), (4.4, 1.3), (6.5, -3.2)):
+        across = network.in_slices(slice_mm, shift)
+        np.testing.assert_allclose(flat @ across, flat, atol=1e-5)
+        # something thin is spread over two slices at most, and none of it is lost or made
+        thin = (np.abs(AXIS_MM) < 0.5).astype(np.float32)
+        seen = thin @ across
+        # a slice's share of it, on both its sides down to nothing
+        assert seen.max() <= 1.6 / slice_mm + 0.08
+        assert seen.sum() == pytest.approx(thin.sum(), rel=0.1)
+        assert (seen[np.abs(AXIS_MM) > 2 * slice_mm] < 1e-6).all()
+
+
+def test_what_thick_slices_hide_teaches_nothing(network):
+    import torch
+
+    from petechia.lesions.features.patches import CHANNELS, SIDE
+
+    cubes = torch.zeros((2, len(CHANNELS), SIDE, SIDE, SIDE))
+    cubes[0, 0, 9:11, 9:11, 9:11] = 0.3
+    cubes[1, 0, 7:13, 7:13, 7:13] = 1.0
+    made, weight = network.thickened(cubes, np.random.default_rng(0))
+    assert weight.tolist() == [0.0, 1.0]
+    # along the slices nothing moves, across them the edge is no longer sharp
+    assert (made[1, 0, :7] == 0).all()
+    assert 0 < made[1, 0, 10, 10, 6] < 1
