@@ -1,6 +1,6 @@
 """Find what all findings of a scan have in common, and put it into the model's card.
 
-usage: python training/counts.py WORK [--install]
+usage: python training/counts.py WORK [--thick] [--install]
 
 Reads what the last fit in WORK thought of whole heads on the whole road, each by classifiers
 trained on other people. How many of a scan's findings are real has a likelihood under the law of
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from fit import WHOLE, allowed, read_examples
+from fit import THICK, WHOLE, allowed, family_of, of_thick_slices, read_examples
 from package import ASSETS, CARD, put_card
 
 from petechia.core.counts import CountDoubt, count_distribution
@@ -30,12 +30,14 @@ RATES = (0.1, 0.2, 0.3, 0.4, 0.5)
 RATE_SPREAD = 3.0
 """Wide: from one in a hundred findings to nine in ten."""
 ERRORS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.8, 2.1, 2.5)
-SOURCE = "training/fit.py and training/counts.py on simulated scans (training/README.md)"
 Scans = Sequence[tuple[list[float], int]]
 
 
-def read(work: Path) -> Scans:
-    """Return the probabilities of each scan's findings, and how many are microbleeds."""
+def read(work: Path, thick: bool = False) -> Scans:
+    """Return the probabilities of each scan's findings, and how many are microbleeds.
+
+    Of whole heads, or of those with thick slices.
+    """
     model = work / "model"
     if not (model / "out_of_fold.npz").exists():
         raise SystemExit(f"{model}: no fit. Run training/fit.py first.")
@@ -48,6 +50,8 @@ def read(work: Path) -> Scans:
     told = allowed(p, e)
     out = []
     for n, fact in enumerate(e.facts):
+        if thick and family_of(fact) != THICK:
+            continue
         if fact["protocol"] in WHOLE and fact["variant"] == "whole":
             rows = (e.scan == n) & (e.label >= 0)
             out.append((told[rows].tolist(), int((e.label[rows] == 0).sum())))
@@ -81,9 +85,10 @@ def main() -> None:
     """Fit, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
+    parser.add_argument("--thick", action="store_true", help="of the model for thick slices")
     parser.add_argument("--install", action="store_true", help="write it into the package's card")
     args = parser.parse_args()
-    scans, tried = read(args.work), doubts()
+    scans, tried = read(args.work, args.thick), doubts()
     each = likelihoods(scans, tried)
     best = tried[int(each.sum(axis=0).argmax())]
     by_others = [
@@ -95,9 +100,13 @@ def main() -> None:
     if args.install:
         card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
         of_fit = json.loads((args.work / "model" / "card.json").read_text(encoding="utf-8"))
-        if card["out_of_fold"] != of_fit["out_of_fold"]:
+        made = {"count_doubt": asdict(best), "counted_on": told}
+        own, fitted = (card, of_fit) if not args.thick else (
+            card["thick_slices"], of_thick_slices(of_fit)
+        )  # fmt: skip
+        if own["out_of_fold"] != fitted["out_of_fold"]:
             raise SystemExit("The package holds another model. Run training/fit.py --install.")
-        put_card(card | {"count_doubt": asdict(best), "counted_on": told}, SOURCE)
+        put_card(card | ({"thick_slices": own | made} if args.thick else made))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train, calibrate and write the detector's model from examples.
 
 usage: python training/fit.py WORK [--seed 1] [--epochs 12] [--no-network | --keep-network]
-       [--thickened SHARE] [--install]
+       [--thickened SHARE] [--width CHANNELS] [--install | --install-thick]
 
 Examples are those of `examples.py`. People are kept apart: everything that is told of the model
 (joining, operating points, metrics) comes from predictions on people not trained on. Written to
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from package import CARD, put
+from package import ASSETS, CARD, SOURCE, put, put_card
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -63,6 +63,7 @@ POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.
 without microbleeds."""
 THICK_MM = 3.0
 """From here on slices are thick [mm]: less is seen in them, and more false findings are allowed."""
+THICK = "thick slices"
 THICK_FALSE = {"screening": (3.0, 2.0), "balanced": (1.0, 0.6), "counting": (0.4, 0.3)}
 
 
@@ -339,7 +340,7 @@ def family_of(fact: dict[str, Any]) -> str:
     if fact["variant"] == "no_phase":
         return "phase dropped"
     if max(fact["spacing_mm"]) >= THICK_MM:
-        return "thick slices"
+        return THICK
     return "multi-echo" if len(fact["te_s"]) > 1 else "single-echo"
 
 
@@ -377,7 +378,7 @@ def cross_validated(
     epochs: int,
     network: bool,
     kept: Path | None,
-    thick: float = 0.0,
+    **of_network: Any,
 ) -> tuple[npt.NDArray[np.float64], list[Any]]:
     """Return the log-odds (N, 2) of trees and network out of fold, and the networks.
 
@@ -412,7 +413,7 @@ def cross_validated(
         for k in range(FOLDS):
             begin = time.time()
             rows = np.flatnonzero((row_fold != k) & (label >= 0))
-            net = train_network(e.cubes, label, hard, rows, seed * 10 + k, epochs, thick=thick)
+            net = train_network(e.cubes, label, hard, rows, seed * 10 + k, epochs, **of_network)
             networks.append(net)
             held = np.flatnonzero(row_fold == k)
             seen[held] = answers(net, e.cubes[held])
@@ -430,7 +431,10 @@ def main() -> None:
     parser.add_argument("--keep-network", action="store_true", help="that of the last fit in WORK")
     parser.add_argument("--thickened", type=float, default=0.0, metavar="SHARE",
                         help="of the network's batches, seen as in thick slices (0)")  # fmt: skip
+    parser.add_argument("--width", type=int, default=12, help="of the network's first map (12)")
     parser.add_argument("--install", action="store_true")
+    parser.add_argument("--install-thick", action="store_true",
+                        help="beside the model for thin slices, for thick ones alone")  # fmt: skip
     args = parser.parse_args()
     begin = time.time()
     e = read_examples(args.work)
@@ -444,8 +448,9 @@ def main() -> None:
     out = args.work / "model"
     kept = out / "out_of_fold.npz" if args.keep_network else None
     evidence, networks = cross_validated(
-        e, fold, args.seed, args.epochs, not args.no_network, kept, args.thickened
-    )
+        e, fold, args.seed, args.epochs, not args.no_network, kept,
+        thick=args.thickened, width=args.width,
+    )  # fmt: skip
     columns = {"trees": [0]}
     if networks or args.keep_network:
         columns |= {"network": [1], "combined": [0, 1]}
@@ -532,19 +537,31 @@ def main() -> None:
     )  # fmt: skip
     print(points, thick_points, f"{(time.time() - begin) / 60:.1f} minutes", flush=True)
     if args.install:
-        install(out)
+        install(out, "detector")
+        put_card(card, SOURCE)
+    if args.install_thick:
+        install(out, "detector_thick")
+        own = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
+        put_card(own | {"thick_slices": of_thick_slices(card)}, SOURCE)
 
 
-def install(out: Path) -> None:
-    """Put a model into the package."""
-    source = "training/fit.py on simulated scans (training/README.md)"
-    for name, file, target in (
-        ("detector", "detector.npz", "detector.npz"),
-        ("detector_network", "detector.onnx", "detector.onnx"),
-        ("detector_card", "card.json", CARD),
-    ):
-        made = out / file
-        put(name, target, made.read_bytes() if made.exists() else None, source)
+def install(out: Path, name: str) -> None:
+    """Put the arrays and the network of a model into the package."""
+    put(name, f"{name}.npz", (out / "detector.npz").read_bytes(), SOURCE)
+    network = out / "detector.onnx"
+    content = network.read_bytes() if network.exists() else None
+    if content is not None and name != "detector":
+        from network import halved
+
+        content = halved(content)
+    put(f"{name}_network", f"{name}.onnx", content, SOURCE)
+
+
+def of_thick_slices(card: dict[str, Any]) -> dict[str, Any]:
+    """Return what a card tells of thick slices, when its model looks at nothing else."""
+    rows = {k: v for k, v in card["out_of_fold"].items() if k.endswith(THICK)}
+    names = ("name", "features", "default", "count_doubt", "outside_limit", "trained_on")
+    return {**card["thick_slices"], **{k: card[k] for k in names}, "out_of_fold": rows}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 ASSETS = Path(__file__).parents[1] / "src" / "petechia" / "assets" / "data"
 CARD = "detector_card.json"
+SOURCE = "training/fit.py and training/counts.py on simulated scans (training/README.md)"
 
 
 def put(name: str, file: str, content: bytes | None, source: str) -> None:
@@ -27,7 +28,7 @@ def put(name: str, file: str, content: bytes | None, source: str) -> None:
     manifest.write_text(text, encoding="utf-8")
 
 
-def put_card(card: Mapping[str, Any], source: str) -> None:
+def put_card(card: Mapping[str, Any], source: str = SOURCE) -> None:
     """Write the model's card."""
     content = (json.dumps(card, indent=1) + "\n").encode()
     put("detector_card", CARD, content, source)

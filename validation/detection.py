@@ -277,6 +277,7 @@ def measured(case: Case, params: DetectParams | None = None) -> dict[str, Any]:
         lesions.append(told)
     return {
         "seconds": seconds,
+        "slice_mm": slice_mm,
         "candidates": len(found.findings),
         "lesions": lesions,
         **_detected(case, found.findings, true_mm, places),
@@ -541,7 +542,7 @@ def count_cells(group: list[dict[str, Any]]) -> list[str]:
     holds, alone, width = 0, 0, []
     true = [len(_lesions([scan])) for scan in group]
     for scan, n in zip(group, true, strict=True):
-        low, high = count_interval(scan["p"], doubt=count_doubt())
+        low, high = count_interval(scan["p"], doubt=count_doubt(scan["slice_mm"]))
         holds += low <= n <= high
         width.append(high - low)
         low, high = count_interval(scan["p"])

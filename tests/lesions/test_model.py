@@ -265,7 +265,11 @@ def test_the_vendored_card_is_complete():
         pytest.skip("no model is vendored")
     card = json.loads(load_bytes("detector_card"))
     assert card["features"] == pipeline_hash()
-    for points in (card["operating_points"], card["thick_slices"]["operating_points"]):
+    for own in (card, card["thick_slices"]):
+        points = own["operating_points"]
         assert 0 < points["screening"] <= points["balanced"] <= points["counting"] < 1
-    for key in ("trained_on", "out_of_fold", "limits", "licence", "classes"):
+        assert own["features"] == pipeline_hash()
+        for key in ("trained_on", "out_of_fold", "count_doubt", "counted_on", "outside_limit"):
+            assert own[key]
+    for key in ("limits", "licence", "classes"):
         assert card[key]

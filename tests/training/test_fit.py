@@ -105,6 +105,10 @@ def test_a_tiny_network_is_made_again_and_is_the_same_as_onnx(network):
     assert len(content) < 1_000_000
     seen = run_network(_session(content), cubes[:20].astype(np.float32))
     assert np.allclose(seen, 0.5 * (a + b), atol=1e-3)
+    half = network.halved(content)
+    assert len(half) < 0.7 * len(content)
+    again = run_network(_session(half), cubes[:20].astype(np.float32))
+    assert np.allclose(again, seen, atol=0.01)
 
 
 def test_thick_slices_show_the_mean_of_what_lies_in_them(network):

@@ -63,7 +63,7 @@ class SiteCalibration:
 
 def detector_sha256() -> dict[str, str]:
     """Return the hashes of the detector's files."""
-    names = ("detector", "detector_network")
+    names = [name for model in DETECTOR for name in model]
     return {name: str(manifest()[name]["sha256"]) for name in names if name in manifest()}
 
 
@@ -140,3 +140,7 @@ def _numbers(told: Mapping[str, Any]) -> bool:
     if not all(type(v) in (int, float) and math.isfinite(v) for v in every):
         return False
     return told["slope"] > 0 and all(0 < v < 1 for v in points)
+
+
+DETECTOR = (("detector", "detector_network"), ("detector_thick", "detector_thick_network"))
+"""Assets of the models for each of `SLICES`: arrays and network."""

@@ -1,4 +1,7 @@
-"""The detector's trained model, as it is vendored, and as it is calibrated at a site."""
+"""The detector's trained models, as they are vendored, and as they are calibrated at a site.
+
+One is for thin slices, one for thick ones: what serves the one harms the other.
+"""
 
 import json
 from dataclasses import replace
@@ -8,7 +11,7 @@ from typing import Any
 from petechia.assets.store import load_arrays, load_bytes, manifest
 from petechia.core.counts import CountDoubt
 from petechia.lesions.model import Model
-from petechia.pipeline.calibration import SLICES, SiteCalibration
+from petechia.pipeline.calibration import DETECTOR, SLICES, SiteCalibration
 
 
 @cache
@@ -21,6 +24,12 @@ def card() -> dict[str, Any]:
 def slices_of(slice_mm: float) -> str:
     """Return which of `SLICES` a scan is one of."""
     return SLICES[slice_mm >= card()["thick_slices"]["from_mm"]]
+
+
+def card_of(slice_mm: float) -> dict[str, Any]:
+    """Return the card of the model that looks at slices of this thickness [mm]."""
+    told = card()
+    return told if slices_of(slice_mm) == SLICES[0] else {**told, **told["thick_slices"]}
 
 
 def points_of_slices() -> dict[str, dict[str, float]]:
@@ -44,13 +53,13 @@ def operating_points(
     return dict(points[slices_of(slice_mm)])
 
 
-def count_doubt() -> CountDoubt:
+def count_doubt(slice_mm: float = 0.0) -> CountDoubt:
     """Return what the detector's findings of one scan have in common."""
-    return CountDoubt(**card()["count_doubt"])
+    return CountDoubt(**card_of(slice_mm)["count_doubt"])
 
 
 def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Model:
-    """Return the model, with the thresholds of thick slices, or all that a site has of its own.
+    """Return the model for slices of a thickness [mm], with all that a site has of its own.
 
     Raises
     ------
@@ -59,9 +68,13 @@ def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Mode
     InputError
         If the model belongs to another version of the features.
     """
-    network = load_bytes("detector_network") if "detector_network" in manifest() else None
+    arrays, network = DETECTOR[SLICES.index(slices_of(slice_mm))]
     points = {"operating_points": operating_points(site, slice_mm)}
-    model = Model.load({**card(), **points}, load_arrays("detector"), network)
+    model = Model.load(
+        {**card_of(slice_mm), **points},
+        load_arrays(arrays),
+        load_bytes(network) if network in manifest() else None,
+    )
     return model if site is None else replace(model, site=site.line)
 
 

@@ -13,8 +13,14 @@ from petechia.files.contract import contract
 from petechia.files.writing import without_places
 from petechia.lesions.criteria import CriteriaParams, summarise
 from petechia.lesions.criteria.clinical import with_read
-from petechia.pipeline.calibration import SiteCalibration, detector_sha256
-from petechia.pipeline.detector import card, count_doubt, operating_points, threshold
+from petechia.pipeline.calibration import SLICES, SiteCalibration, detector_sha256
+from petechia.pipeline.detector import (
+    card_of,
+    count_doubt,
+    operating_points,
+    slices_of,
+    threshold,
+)
 from petechia.pipeline.fitness import slice_gap_mm
 from petechia.pipeline.iron import iron_rows
 from petechia.pipeline.provenance import Meter
@@ -97,7 +103,9 @@ def counted(work: Work, signs: dict[str, Any] | None = None) -> dict[str, Any]:
     chosen, detection = work.settings, work.detection
     read = (signs or signs_told(work))["signs"]
     params = CriteriaParams(
-        cerebellum=chosen.cerebellum, pvs_above=chosen.pvs_above, count_doubt=count_doubt()
+        cerebellum=chosen.cerebellum,
+        pvs_above=chosen.pvs_above,
+        count_doubt=count_doubt(work.slice_mm),
     )
     told = summarise(
         detection.findings if detection else (),
@@ -117,15 +125,16 @@ def model(
     classification: str, site: SiteCalibration | None = None, slice_mm: float = 0.0
 ) -> dict[str, Any]:
     """Return what named the findings, and how far it can be believed."""
-    told = card()
-    measured = told["out_of_fold"][f"{classification}, all"]
+    told = card_of(slice_mm)
+    scans = "all" if slices_of(slice_mm) == SLICES[0] else "thick slices"
+    measured = told["out_of_fold"][f"{classification}, {scans}"]
     return {
         "name": told["name"],
         "classification": classification,
         "features": told["features"],
         "sha256": detector_sha256(),
         "operating_points": operating_points(site, slice_mm),
-        "count_doubt": asdict(count_doubt()),
+        "count_doubt": asdict(count_doubt(slice_mm)),
         "calibrated": True,
         "says": CALIBRATED.format(ece=measured["ece"]),
         "site_calibration": None if site is None else _site(site),
