@@ -33,6 +33,8 @@ FEW = 0.75
 from a few strong sources alone, and the smooth phase is theirs: nothing was filtered."""
 LEAST_COHERENCE = 0.25
 """Phase of less than this is noise."""
+ENOUGH = 20_000
+"""Voxels of a mask from which on that is said; a brain has more, in any voxel."""
 SMALL_MM = 60.0
 """A mask narrower than this along two axes is a crop, judged with caution [mm]."""
 

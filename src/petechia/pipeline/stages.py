@@ -32,7 +32,7 @@ from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.params import DetectParams
 from petechia.phase.handedness import air_evidence
 from petechia.phase.offsets import remove_offsets
-from petechia.phase.quality import LEAST_COHERENCE, highpass_evidence, phase_coherence
+from petechia.phase.quality import ENOUGH, LEAST_COHERENCE, highpass_evidence, phase_coherence
 from petechia.phase.trust import TrustParams, trusted_mask
 from petechia.pipeline import fitness
 from petechia.pipeline.ct import read_densities
@@ -135,7 +135,7 @@ def unwrap_stage(work: Work) -> None:
     if phase is None:
         return
     coherence = phase_coherence(phase[0], mask, echoes.magnitude[0])
-    if coherence < LEAST_COHERENCE:
+    if coherence < LEAST_COHERENCE and mask.sum() >= ENOUGH:
         work.leave_phase()
         work.checks.append(fitness.check_phase_noise(coherence))
         return
