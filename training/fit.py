@@ -536,13 +536,13 @@ def main() -> None:
         rules=e.rules, moment=e.moment, **{f"p_{k}": v for k, v in p.items()},
     )  # fmt: skip
     print(points, thick_points, f"{(time.time() - begin) / 60:.1f} minutes", flush=True)
+    there = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
     if args.install:
         install(out, "detector")
-        put_card(card, SOURCE)
-    if args.install_thick:
+        put_card(card | {"thick_slices": there["thick_slices"]})
+    elif args.install_thick:
         install(out, "detector_thick")
-        own = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
-        put_card(own | {"thick_slices": of_thick_slices(card)}, SOURCE)
+        put_card(there | {"thick_slices": of_thick_slices(card)})
 
 
 def install(out: Path, name: str) -> None:

@@ -20,6 +20,8 @@ from petechia.files.nifti import sha256_of
 FORM = "petechia site calibration 2"
 SLICES = ("thin", "thick")
 """A detector has operating points for each."""
+DETECTOR = (("detector", "detector_network"), ("detector_thick", "detector_thick_network"))
+"""Assets of the models for each of `SLICES`: arrays and network."""
 KEYS = ("form", "detector_sha256", "classification", "offset", "slope", "operating_points", "made")
 MADE = ("people", "scans", "decisions", "accepted", "rejected", "decided_by", "at", "version")
 MEND = "Make it again with `petechia calibrate` on results of this version."
@@ -140,7 +142,3 @@ def _numbers(told: Mapping[str, Any]) -> bool:
     if not all(type(v) in (int, float) and math.isfinite(v) for v in every):
         return False
     return told["slope"] > 0 and all(0 < v < 1 for v in points)
-
-
-DETECTOR = (("detector", "detector_network"), ("detector_thick", "detector_thick_network"))
-"""Assets of the models for each of `SLICES`: arrays and network."""
