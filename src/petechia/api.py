@@ -363,7 +363,7 @@ def _affine(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:
         raise InputError("no matrix of numbers", where="affine", mend=mend) from None
     if matrix.shape != (4, 4):
         raise InputError(f"shape {matrix.shape}", where="affine", mend=mend)
-    if matrix[3].tolist() != [0.0, 0.0, 0.0, 1.0]:
+    if not np.allclose(matrix[3], (0.0, 0.0, 0.0, 1.0), rtol=0, atol=1e-6):
         raise InputError(f"its last row is {matrix[3].tolist()}", where="affine", mend=mend)
     return matrix
 
