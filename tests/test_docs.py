@@ -11,7 +11,7 @@ from petechia.apps.cli.main import COMMANDS
 from petechia.core.echoes import READING_BLOOM_TS
 from petechia.files.contract import contract
 from petechia.lesions.criteria.clinical import FIELDS
-from petechia.pipeline import fitness
+from petechia.pipeline.fitness import acquisition, images
 from petechia.pipeline.settings import PRESETS, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -56,10 +56,10 @@ def test_every_command_is_shown_in_use():
 def test_fitness_thresholds_on_the_page_are_those_of_the_code():
     text = page("concepts/fitness.md")
     for value in (
-        fitness.BLOOM_LIMITED_TS, fitness.BLOOM_REFUSED_TS, fitness.IN_PLANE_LIMITED_MM,
-        fitness.IN_PLANE_REFUSED_MM, fitness.SLICE_LIMITED_MM, fitness.SLICE_REFUSED_MM,
-        fitness.SNR_LIMITED, fitness.SNR_REFUSED, READING_BLOOM_TS,
-        100 * fitness.GHOST_LIMITED, 100 * fitness.GHOST_REFUSED, fitness.BRAIN_ML_LIMITED,
+        acquisition.BLOOM_LIMITED_TS, acquisition.BLOOM_REFUSED_TS, acquisition.IN_PLANE_LIMITED_MM,
+        acquisition.IN_PLANE_REFUSED_MM, acquisition.SLICE_LIMITED_MM, acquisition.SLICE_REFUSED_MM,
+        images.SNR_LIMITED, images.SNR_REFUSED, READING_BLOOM_TS,
+        100 * images.GHOST_LIMITED, 100 * images.GHOST_REFUSED, images.BRAIN_ML_LIMITED,
     ):  # fmt: skip
         assert re.search(rf"\b{value:g}\b", text), f"{value:g} is not on the fitness page"
 

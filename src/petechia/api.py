@@ -18,7 +18,8 @@ from petechia.files.scan import Header, Scan, ScanName
 from petechia.phase.coils import CoilStack
 from petechia.phase.coils import combine_coils as combine
 from petechia.phase.evolution import McpcParams
-from petechia.pipeline.fitness import check_acquisition, require_assessable
+from petechia.pipeline.fitness.acquisition import check_acquisition
+from petechia.pipeline.fitness.check import require_assessable
 from petechia.pipeline.provenance import threads
 from petechia.pipeline.referenced import reference_note
 from petechia.pipeline.settings import Settings

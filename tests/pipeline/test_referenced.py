@@ -9,9 +9,9 @@ from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.files.scan import Header, Scan, ScanName
+from petechia.pipeline.field import settle_sign
 from petechia.pipeline.referenced import BRAIN, CSF, REGION, reference_note, referenced
 from petechia.pipeline.settings import Settings
-from petechia.pipeline.stages import settle_sign
 from petechia.pipeline.work import Work
 
 GRID = Grid.from_spacing((31, 33, 29), (2.0, 2.0, 2.0))

@@ -9,7 +9,8 @@ from petechia.core.checks import require_between
 from petechia.core.methods import Method
 from petechia.core.morphology import Mask
 from petechia.errors import UnfitError
-from petechia.pipeline.stages import field_weights, walk
+from petechia.pipeline.field import field_weights
+from petechia.pipeline.stages import walk
 from petechia.pipeline.work import Work
 from petechia.qsm.separation.rates import assumed_r2, decay_seen, r2prime_from
 

@@ -21,7 +21,7 @@ from petechia.pipeline.detector import (
     slices_of,
     threshold,
 )
-from petechia.pipeline.fitness import slice_gap_mm
+from petechia.pipeline.fitness.acquisition import slice_gap_mm
 from petechia.pipeline.iron import iron_rows
 from petechia.pipeline.provenance import Meter
 from petechia.pipeline.settings import Settings

@@ -21,7 +21,7 @@ from petechia.files.scan import Beside, Scan
 from petechia.lesions.criteria.clinical import ClinicalFacts
 from petechia.lesions.detect import Detection
 from petechia.lesions.hematoma import Size, Staging
-from petechia.pipeline.fitness import Check, forbidden
+from petechia.pipeline.fitness.check import Check, forbidden
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.signs import SessionSigns
 from petechia.qsm.iron import Nucleus

@@ -15,7 +15,7 @@ from petechia.files.output import OutputTree
 from petechia.files.scan import Header, Scan, ScanName
 from petechia.lesions.detect import Detection
 from petechia.lesions.findings import COLUMNS, EXTRA_COLUMNS, Finding
-from petechia.pipeline.fitness import Check
+from petechia.pipeline.fitness.check import Check
 from petechia.pipeline.provenance import Meter
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.summary import build_summary

@@ -25,7 +25,8 @@ def run(args: argparse.Namespace) -> int:
     """Detect, write labels, table and counts, and say what was found."""
     from petechia.apps.cli.words import items
     from petechia.files.contract import contract
-    from petechia.pipeline.fitness import check_acquisition, require_assessable
+    from petechia.pipeline.fitness.acquisition import check_acquisition
+    from petechia.pipeline.fitness.check import require_assessable
     from petechia.pipeline.summary import counted, model, warnings
     from petechia.report.data import RESEARCH_USE
 
