@@ -7,8 +7,11 @@ from petechia.lesions.detect import detect
 from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import measure_shape
 from petechia.lesions.shortlist import (
+    THICK,
+    THIN,
     ShortlistParams,
     best,
+    measured,
     promise,
     strongest,
     symmetric_depth,
@@ -34,7 +37,7 @@ def scene(spacing=(1.0, 1.0, 1.0), along=(0.0, 0.3, 1.0)):
     return signal, np.ones(SHAPE, dtype=bool), grid
 
 
-def judged(signal, mask, grid):
+def judged(signal, mask, grid, order=THIN):
     """Return symmetric depth and worth of the ball and of the rod."""
     voids = grow_voids(signal, 0.02, mask, np.array([BALL, ROD]), grid)
     assert len(voids) == 2
@@ -44,7 +47,8 @@ def judged(signal, mask, grid):
     for void, d in zip(voids, depth, strict=True):
         shape = measure_shape(void, signal, mask, dark, grid)
         tube = continuation(1 - signal, mask, shape, grid)
-        out.append((float(d), worth(void, shape, tube, float(d), 0.02, grid.voxel_mm3)))
+        told = measured(void, shape, tube, float(d), 0.02, grid.voxel_mm3)
+        out.append((float(d), worth(told, order)))
     return out
 
 
@@ -55,6 +59,28 @@ def test_a_spot_is_worth_more_than_a_vein(spacing, along):
     assert ball == pytest.approx(0.8, abs=0.05)
     assert rod < 0.65 * ball
     assert spot > vein + 3
+
+
+@pytest.mark.parametrize("along", [(0, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("across", [3.0, 4.5])
+def test_in_thick_slices_a_spot_comes_before_a_vein_that_lies_in_them(across, along):
+    signal, mask, grid = scene((0.8, 0.9, across), along)
+    (_, spot), (_, vein) = judged(signal, mask, grid, THICK)
+    assert spot > vein + 2
+
+
+def test_each_order_asks_for_what_is_measured():
+    signal, mask, grid = scene()
+    (void,) = grow_voids(signal, 0.02, mask, np.array([BALL]), grid)
+    shape = measure_shape(void, signal, mask, signal < 0.6, grid)
+    told = measured(void, shape, continuation(1 - signal, mask, shape, grid), 0.8, 0.02, 1.0)
+    for order in (THIN, THICK):
+        assert set(order) <= set(told)
+        for knots, values in order.values():
+            assert list(knots) == sorted(knots)
+            assert len(knots) == len(values)
+    assert worth(told | {"through": 0.8}, THICK) < worth(told, THICK) - 3
+    assert worth(told | {"through": 0.8}) < worth(told) - 3
 
 
 def test_the_order_does_not_depend_on_how_the_volume_is_stored():

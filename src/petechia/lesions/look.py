@@ -1,7 +1,7 @@
 """From arrays to voids that are worth it, measured, before they are named."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,29 +10,35 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
-from petechia.core.morphology import bounding_box
 from petechia.core.together import together
 from petechia.core.units import radians_per_ppm
-from petechia.lesions.candidates import METHODS
-from petechia.lesions.candidates.found import Candidates
 from petechia.lesions.classify import Features
 from petechia.lesions.context import contexts
 from petechia.lesions.dephasing import Dephasing, fit_dephasing
 from petechia.lesions.features import Described, Spot, describe
-from petechia.lesions.inputs import ARRAYS, LesionInputs
+from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.params import DetectParams
-from petechia.lesions.rim import Rim
+from petechia.lesions.search import search
 from petechia.lesions.shape import Shape, measure_shape
-from petechia.lesions.shortlist import best, promise, strongest, symmetric_depth, worth
-from petechia.lesions.signal import RelativeSignal, relative_signal
+from petechia.lesions.shortlist import (
+    THICK,
+    THICK_MM,
+    THIN,
+    best,
+    measured,
+    promise,
+    strongest,
+    symmetric_depth,
+    worth,
+)
+from petechia.lesions.signal import RelativeSignal
 from petechia.lesions.sources import Sources
 from petechia.lesions.thread import thread_of
 from petechia.lesions.tube import Tube, TubeParams, continuation
-from petechia.lesions.void import Void, grow_voids
+from petechia.lesions.void import Void
 
 log = logging.getLogger(__name__)
-CROP_MARGIN_MM = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -96,21 +102,11 @@ class Seen:
 
 def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     """Find every void and measure it: shape, continuation, moment, place."""
-    near, corner = _crop(inputs)
     says = _missing(inputs)
-    images = {"magnitude": near.magnitude, "swi": near.swi, "decay": _decay(near)}
-    there = {name: image for name, image in images.items() if image is not None}
-    rim = Rim.of(near.brain_mask, near.grid, params.rim)
-    each = together([partial(_relative, image, near, rim, params) for image in there.values()])
-    relatives = dict(zip(there, each, strict=True))
-    as_it_is, relative = relatives["magnitude"]
+    spots = search(inputs, params)
+    near, corner, relative, dark = spots.near, spots.corner, spots.relative, spots.dark
     signal, texture = relative.value, relative.texture
-    signal_swi = relatives["swi"][1].value if "swi" in relatives else None
-    found = _propose(near, [level.value for _, level in each], params)
-    places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
-    voids = grow_voids(signal, texture, near.brain_mask, places, near.grid, params.void)
-    log.info("%d places proposed, %d voids grown", len(places), len(voids))
-    dark = _covered(voids, near.grid)
+    voids = spots.voids
     every = _places_and_radii(voids, near.grid)
     seen = len(voids)
     voids, features = _shortlist(near, voids, dark, relative, params)
@@ -119,7 +115,7 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
             f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
             "the others continue as veins or lie at the surface."
         )
-    shapes, clear = [f.shape for f in features], ~dark & (as_it_is > 0.5)
+    shapes, clear = [f.shape for f in features], ~dark & (spots.as_it_is > 0.5)
     sources, filtered = (
         Sources.of(near, field, voids, shapes, every, clear, params.moment)
         for field in (
@@ -141,7 +137,7 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
         for v, f in zip(voids, told, strict=True)
     ])  # fmt: skip
     return Seen(
-        near=near, corner=corner, signal=signal, signal_swi=signal_swi, texture=texture,
+        near=near, corner=corner, signal=signal, signal_swi=spots.signal_swi, texture=texture,
         voids=tuple(voids), features=tuple(told), by_void=tuple(by_void),
         centres_vox=every[0], says=tuple(says), sources=sources, filtered=filtered, dark=dark,
     )  # fmt: skip
@@ -155,27 +151,46 @@ def _shortlist(
     params: DetectParams,
 ) -> tuple[list[Void], list[Features]]:
     """Return the voids that are worth measuring, and what the images say of each."""
-    p, signal, mask, grid = params.shortlist, relative.value, inputs.brain_mask, inputs.grid
-    symmetric = symmetric_depth(signal, mask, voids, grid)
-    chi = strongest(inputs.chi_ppm, inputs.trusted, voids)
-    likely = best(promise(symmetric, voids, chi), p.most_shaped)
-    some = [voids[n] for n in likely]
-    shapes = [measure_shape(v, signal, mask, dark, grid, inputs.csf) for v in some]
-    loss = np.clip(1 - signal, 0, 1)
-    tubes = [continuation(loss, mask, s, grid, params.tube) for s in shapes]
-    veins = inputs.vein_length_mm
-    scores = [
-        worth(
-            void, shape, tube, symmetric[n], relative.texture, grid.voxel_mm3, chi[n],
-            0.0 if veins is None else float(veins[tuple(void.body.T)].max()),
-        )
-        for n, void, shape, tube in zip(likely, some, shapes, tubes, strict=True)
-    ]  # fmt: skip
+    p = params.shortlist
+    some, shapes, tubes, told = shaped(inputs, voids, dark, relative, params)
+    order = THICK if float(inputs.grid.spacing_mm.max()) >= THICK_MM else THIN
+    scores = [worth(measures, order) for measures in told]
     kept = best(scores, p.most, p.sure)
     log.info("%d voids, %d shaped, %d on the shortlist", len(voids), len(some), len(kept))
     chosen = [some[n] for n in kept]
     shapes, tubes = [shapes[n] for n in kept], [tubes[n] for n in kept]
     return chosen, _describe(inputs, chosen, shapes, tubes, relative, params)
+
+
+def shaped(
+    inputs: LesionInputs,
+    voids: list[Void],
+    dark: npt.NDArray[np.bool_],
+    relative: RelativeSignal,
+    params: DetectParams,
+) -> tuple[list[Void], list[Shape], list[Tube], list[dict[str, float]]]:
+    """Return the most promising voids, their shapes and continuations, and `measured` of each."""
+    signal, mask, grid = relative.value, inputs.brain_mask, inputs.grid
+    symmetric = symmetric_depth(signal, mask, voids, grid)
+    chi = strongest(inputs.chi_ppm, inputs.trusted, voids)
+    likely = best(promise(symmetric, voids, chi), params.shortlist.most_shaped)
+    some = [voids[n] for n in likely]
+    shapes = [measure_shape(v, signal, mask, dark, grid, inputs.csf) for v in some]
+    loss = np.clip(1 - signal, 0, 1)
+    tubes = [continuation(loss, mask, s, grid, params.tube) for s in shapes]
+    told = [
+        measured(
+            void, shape, tube, symmetric[n], relative.texture, grid.voxel_mm3, chi[n],
+            _over(inputs.vein_length_mm, void, np.max), _over(inputs.vessel, void, np.mean),
+        )
+        for n, void, shape, tube in zip(likely, some, shapes, tubes, strict=True)
+    ]  # fmt: skip
+    return some, shapes, tubes, told
+
+
+def _over(volume: npt.NDArray[np.floating] | None, void: Void, of: Callable[[Any], Any]) -> float:
+    """Return `of` the values in a void, 0 without a volume."""
+    return 0.0 if volume is None else float(of(volume[tuple(void.body.T)]))
 
 
 def _places_and_radii(
@@ -201,32 +216,6 @@ def _missing(inputs: LesionInputs) -> list[str]:
     return says
 
 
-def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
-    """Return the inputs cut to the brain and a margin, and the corner of the cut."""
-    margin = np.ceil(CROP_MARGIN_MM / inputs.grid.spacing_mm).astype(np.int64)
-    box = bounding_box(inputs.brain_mask)
-    low = np.maximum(np.array([s.start for s in box]) - margin, 0)
-    high = np.minimum(np.array([s.stop for s in box]) + margin, inputs.grid.shape)
-    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    arrays: dict[str, Any] = {}
-    for name in ARRAYS:
-        array = getattr(inputs, name)
-        if array is None:
-            continue
-        kind = bool if name.endswith("mask") else np.float32
-        arrays[name] = np.ascontiguousarray(array[i, j, k], dtype=kind)
-    return replace(inputs, grid=inputs.grid.cut((i, j, k)), structures=None, **arrays), low
-
-
-def _relative(
-    volume: npt.NDArray[np.floating], inputs: LesionInputs, rim: Rim, params: DetectParams
-) -> tuple[npt.NDArray[np.float32], RelativeSignal]:
-    """Return an image relative to its surroundings, its rim level; texture on magnitude."""
-    own = volume is inputs.magnitude
-    told = relative_signal(volume, inputs.brain_mask, inputs.grid, params.signal, with_texture=own)
-    return told.value, replace(told, value=rim.level(told.value))
-
-
 def _read_void(
     void: Void,
     f: Features,
@@ -244,53 +233,6 @@ def _read_void(
         signal, tissue, own, np.asarray(f.fit.place_vox), f.shape.radius_mm, grid,
         f.radians_per_ppm, f.fit.moment_ppm_mm3, texture, void.background, params.dephasing,
     )  # fmt: skip
-
-
-def _propose(
-    inputs: LesionInputs,
-    signals: Sequence[npt.NDArray[np.float32]],
-    params: DetectParams,
-) -> list[Candidates]:
-    """Run every finder on every image it can take; the magnitude's is the first signal."""
-    images: list[dict[str, object]] = [
-        {"relative_signal": value, "mask": inputs.brain_mask} for value in signals
-    ]
-    field_images: dict[str, object] = {"mask": inputs.brain_mask & inputs.trusted}
-    if inputs.local_field_ppm is not None:
-        field_images["local_field_ppm"] = inputs.local_field_ppm
-        field_images["field_noise_ppm"] = inputs.field_noise_ppm
-    if inputs.chi_ppm is not None:
-        field_images["chi_ppm"] = inputs.chi_ppm
-    images.append(field_images)
-    runs = [
-        (name, image)
-        for name in params.finders
-        # votes of gradients are slow and add nothing on images that share the magnitude
-        for image in (images if name != "radial_symmetry" else images[:1])
-        if all(need in image for need in METHODS[name].needs)
-    ]
-    found: list[tuple[Candidates]] = together(
-        [partial(METHODS[name], image, grid=inputs.grid) for name, image in runs]
-    )
-    for (name, _), (places,) in zip(runs, found, strict=True):
-        log.info("%s: %d places", name, len(places))
-    return [places for (places,) in found]
-
-
-def _decay(inputs: LesionInputs) -> npt.NDArray[np.float32] | None:
-    """Return the signal that R2* alone would leave at the reading echo."""
-    if inputs.r2star is None:
-        return None
-    return np.asarray(np.exp(-inputs.r2star * inputs.reading_te_s), dtype=np.float32)
-
-
-def _covered(voids: Sequence[Void], grid: Grid) -> npt.NDArray[np.bool_]:
-    """Return where any void or tail lies."""
-    dark = np.zeros(grid.shape, dtype=bool)
-    for v in voids:
-        dark[tuple(v.body.T)] = True
-        dark[tuple(v.tail.T)] = True
-    return dark
 
 
 def _describe(

@@ -1,6 +1,6 @@
 """Which voids are worth measuring: a cheap order of all that was found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,50 @@ AXES = np.array(
     dtype=np.float64,
 )  # fmt: skip
 """Straight lines through a voxel, in voxel steps."""
+Order = Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
+THICK_MM = 3.0
+"""From here on slices are thick, and voids in them have an order of their own [mm]."""
+THIN: Order = {
+    "depth_of_full": ((0, 1), (0, 2.6)),
+    "depth_over_texture": ((3, 12), (0, 2.5)),
+    "symmetric": ((0, 0.5), (0, 0.6)),
+    "parenchyma": ((0.2, 0.9), (0, 0.9)),
+    "sphericity": ((0.3, 0.9), (0, 1.2)),
+    "log_voxels": ((0, 3.5), (0, 1.0)),
+    "inscribed_mm": ((0.5, 2.5), (0, 1.9)),
+    "margin_sharpness": ((0.1, 0.5), (0, 1.9)),
+    "chi_ppm": ((0.05, 0.4), (0, 2.7)),
+    "homogeneity": ((0, 0.6), (0, -2.0)),
+    "background": ((0.6, 1.1), (0, -2.4)),
+    "outside": ((0, 0.4), (0, -4.0)),
+    "elongation": ((1.3, 3), (0, -2.0)),
+    "through": ((0.1, 0.6), (0, -3.5)),
+    "one_way": ((0.1, 0.8), (0, -3.1)),
+    "vein_mm": ((5, 25), (0, -1.1)),
+}
+"""What each measure of a void adds to its worth: values of it, and worth at them, straight lines
+between. From a logistic fit to the voids of simulated scans."""
+THICK: Order = {
+    "depth": ((0.279, 0.6, 0.968), (-1.41, 0.29, 1.29)),
+    "depth_over_texture": ((4.972, 10.812, 20.227), (0.0, -1.02, -2.68)),
+    "parenchyma": ((0.313, 0.915, 1), (0.0, 0.88, 2.25)),
+    "sphericity": ((0.659, 0.838, 0.924), (0.0, -0.55, -0.42)),
+    "log_voxels": ((0.693, 1.946, 4.102), (0.0, 1.51, 1.20)),
+    "inscribed_mm": ((0.355, 0.658, 2.266), (0.0, 1.14, 1.68)),
+    "margin_sharpness": ((0.192, 0.548, 0.863), (0.0, 1.17, 0.75)),
+    "chi_ppm": ((0, 0.1, 0.4), (0.0, -0.46, 0.27)),
+    "homogeneity": ((0.551, 0.702, 0.923), (0.0, 0.12, -0.87)),
+    "background": ((0.73, 0.959, 1.11), (0.0, -0.62, -2.35)),
+    "outside": ((0, 0.357), (0.0, -2.94)),
+    "elongation": ((1, 1.21, 2.143), (0.0, -0.37, -1.08)),
+    "through": ((0.086, 0.242, 0.856), (0.0, -2.13, -4.36)),
+    "one_way": ((0.128, 0.346, 1), (0.0, -0.85, -1.62)),
+    "vein_mm": ((0, 7.703, 22.641), (0.0, 1.13, -0.90)),
+    "symmetric": ((0, 0.337, 0.787), (0.0, 0.37, 0.00)),
+    "vessel": ((0.033, 0.321, 0.687), (0.0, 2.97, 3.78)),
+}
+"""The same for thick slices, made by `training/shortlist.py`: together the log-odds of a microbleed
+among all voids, and 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +167,7 @@ def promise(symmetric: Floats, voids: Sequence[Void], chi_ppm: Floats) -> Floats
     return np.asarray(symmetric + 0.5 * wide + 0.5 * strong, dtype=np.float64)
 
 
-def worth(
+def measured(
     void: Void,
     shape: Shape,
     tube: Tube,
@@ -132,11 +176,9 @@ def worth(
     voxel_mm3: float,
     chi_ppm: float = 0.0,
     vein_length_mm: float = 0.0,
-) -> float:
-    """Return how much a void is like a spot: deep, with tissue all round, not continuing.
-
-    A sum of ramps whose weights come from a logistic fit to the voids of simulated scans. It
-    orders voids and says nothing of what they are: the sign of the field is not in it.
+    vessel: float = 0.0,
+) -> dict[str, float]:
+    """Return what the order of voids is made of, by name.
 
     Parameters
     ----------
@@ -152,27 +194,46 @@ def worth(
         From `strongest` [ppm].
     vein_length_mm : float
         Length of the longest tracked vein in it [mm].
+    vessel : float
+        Mean likeness to a vein, 0 to 1.
     """
     # a voxel much larger than a microbleed's void is never empty
     full = 0.7 * min(1.0, (2.0 / voxel_mm3) ** 0.5)
-    return (
-        2.6 * _ramp(shape.depth, min(0.2, 0.4 * full), full)
-        + 2.5 * _ramp(shape.depth / max(texture, 1e-3), 3, 12)
-        + 0.6 * _ramp(symmetric, 0, 0.5)
-        + 0.9 * _ramp(shape.parenchyma_fraction, 0.2, 0.9)
-        + 1.2 * _ramp(shape.sphericity, 0.3, 0.9)
-        + 1.0 * _ramp(np.log(shape.n_voxels), 0, 3.5)
-        + 1.9 * _ramp(void.inscribed_mm, 0.5, 2.5)
-        + 1.9 * _ramp(shape.margin_sharpness, 0.1, 0.5)
-        + 2.7 * _ramp(chi_ppm, 0.05, 0.4)
-        - 2.0 * _ramp(shape.homogeneity, 0, 0.6)
-        - 2.4 * _ramp(void.background, 0.6, 1.1)
-        - 4.0 * _ramp(shape.outside_fraction, 0, 0.4)
-        - 2.0 * _ramp(shape.elongation, 1.3, 3)
-        - 3.5 * _ramp(tube.through, 0.1, 0.6)
-        - 3.1 * _ramp(tube.one_way, 0.1, 0.8)
-        - 1.1 * _ramp(vein_length_mm, 5, 25)
-    )
+    return {
+        "depth": shape.depth,
+        "depth_of_full": _ramp(shape.depth, min(0.2, 0.4 * full), full),
+        "depth_over_texture": shape.depth / max(texture, 1e-3),
+        "symmetric": symmetric,
+        "parenchyma": shape.parenchyma_fraction,
+        "sphericity": shape.sphericity,
+        "log_voxels": float(np.log(shape.n_voxels)),
+        "inscribed_mm": void.inscribed_mm,
+        "margin_sharpness": shape.margin_sharpness,
+        "chi_ppm": chi_ppm,
+        "homogeneity": shape.homogeneity,
+        "background": void.background,
+        "outside": shape.outside_fraction,
+        "elongation": shape.elongation,
+        "through": tube.through,
+        "one_way": tube.one_way,
+        "vein_mm": vein_length_mm,
+        "vessel": vessel,
+    }
+
+
+def worth(told: Mapping[str, float], order: Order = THIN) -> float:
+    """Return how much a void is like a spot: deep, with tissue all round, not continuing.
+
+    It orders voids and says nothing of what they are: the sign of the field is not in it.
+
+    Parameters
+    ----------
+    told : mapping
+        From `measured`.
+    order : mapping
+        `THIN`, or `THICK` for slices of `THICK_MM` and more.
+    """
+    return sum(float(np.interp(told[name], *line)) for name, line in order.items())
 
 
 def best(scores: npt.ArrayLike, count: int, sure: float = np.inf) -> npt.NDArray[np.int64]:

@@ -1,0 +1,150 @@
+"""From arrays to dark spots: signals relative to their surroundings, places, grown voids."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from petechia.core.grid import Grid
+from petechia.core.morphology import bounding_box
+from petechia.core.together import together
+from petechia.lesions.candidates import METHODS
+from petechia.lesions.candidates.found import Candidates
+from petechia.lesions.inputs import ARRAYS, LesionInputs
+from petechia.lesions.params import DetectParams
+from petechia.lesions.rim import Rim
+from petechia.lesions.signal import RelativeSignal, relative_signal
+from petechia.lesions.void import Void, grow_voids
+
+log = logging.getLogger(__name__)
+CROP_MARGIN_MM = 6.0
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class DarkSpots:
+    """Every void of a scan.
+
+    Attributes
+    ----------
+    near : LesionInputs
+        The inputs, cut to the brain.
+    corner : (3,) ndarray of int
+        Where the cut begins.
+    as_it_is : (I, J, K) ndarray of float32
+        Magnitude relative to its surroundings.
+    relative : RelativeSignal
+        The same, the rim brought level, with its texture before.
+    signal_swi : (I, J, K) ndarray of float32 or None
+        Of the SWI, the rim brought level.
+    voids : list of Void
+        In voxels of the cut.
+    dark : (I, J, K) ndarray of bool
+        All voids and tails.
+    """
+
+    near: LesionInputs
+    corner: npt.NDArray[np.int64]
+    as_it_is: npt.NDArray[np.float32]
+    relative: RelativeSignal
+    signal_swi: npt.NDArray[np.float32] | None
+    voids: list[Void]
+    dark: npt.NDArray[np.bool_]
+
+
+def search(inputs: LesionInputs, params: DetectParams) -> DarkSpots:
+    """Find every void."""
+    near, corner = _crop(inputs)
+    images = {"magnitude": near.magnitude, "swi": near.swi, "decay": _decay(near)}
+    there = {name: image for name, image in images.items() if image is not None}
+    rim = Rim.of(near.brain_mask, near.grid, params.rim)
+    each = together([partial(_relative, image, near, rim, params) for image in there.values()])
+    relatives = dict(zip(there, each, strict=True))
+    as_it_is, relative = relatives["magnitude"]
+    found = _propose(near, [level.value for _, level in each], params)
+    places = np.concatenate([c.places_vox for c in found]) if found else np.zeros((0, 3))
+    voids = grow_voids(
+        relative.value, relative.texture, near.brain_mask, places, near.grid, params.void
+    )
+    log.info("%d places proposed, %d voids grown", len(places), len(voids))
+    return DarkSpots(
+        near=near, corner=corner, as_it_is=as_it_is, relative=relative,
+        signal_swi=relatives["swi"][1].value if "swi" in relatives else None,
+        voids=voids, dark=_covered(voids, near.grid),
+    )  # fmt: skip
+
+
+def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
+    """Return the inputs cut to the brain and a margin, and the corner of the cut."""
+    margin = np.ceil(CROP_MARGIN_MM / inputs.grid.spacing_mm).astype(np.int64)
+    box = bounding_box(inputs.brain_mask)
+    low = np.maximum(np.array([s.start for s in box]) - margin, 0)
+    high = np.minimum(np.array([s.stop for s in box]) + margin, inputs.grid.shape)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    arrays: dict[str, Any] = {}
+    for name in ARRAYS:
+        array = getattr(inputs, name)
+        if array is None:
+            continue
+        kind = bool if name.endswith("mask") else np.float32
+        arrays[name] = np.ascontiguousarray(array[i, j, k], dtype=kind)
+    return replace(inputs, grid=inputs.grid.cut((i, j, k)), structures=None, **arrays), low
+
+
+def _relative(
+    volume: npt.NDArray[np.floating], inputs: LesionInputs, rim: Rim, params: DetectParams
+) -> tuple[npt.NDArray[np.float32], RelativeSignal]:
+    """Return an image relative to its surroundings, its rim level; texture on magnitude."""
+    own = volume is inputs.magnitude
+    told = relative_signal(volume, inputs.brain_mask, inputs.grid, params.signal, with_texture=own)
+    return told.value, replace(told, value=rim.level(told.value))
+
+
+def _propose(
+    inputs: LesionInputs,
+    signals: Sequence[npt.NDArray[np.float32]],
+    params: DetectParams,
+) -> list[Candidates]:
+    """Run every finder on every image it can take; the magnitude's is the first signal."""
+    images: list[dict[str, object]] = [
+        {"relative_signal": value, "mask": inputs.brain_mask} for value in signals
+    ]
+    field_images: dict[str, object] = {"mask": inputs.brain_mask & inputs.trusted}
+    if inputs.local_field_ppm is not None:
+        field_images["local_field_ppm"] = inputs.local_field_ppm
+        field_images["field_noise_ppm"] = inputs.field_noise_ppm
+    if inputs.chi_ppm is not None:
+        field_images["chi_ppm"] = inputs.chi_ppm
+    images.append(field_images)
+    runs = [
+        (name, image)
+        for name in params.finders
+        # votes of gradients are slow and add nothing on images that share the magnitude
+        for image in (images if name != "radial_symmetry" else images[:1])
+        if all(need in image for need in METHODS[name].needs)
+    ]
+    found: list[tuple[Candidates]] = together(
+        [partial(METHODS[name], image, grid=inputs.grid) for name, image in runs]
+    )
+    for (name, _), (places,) in zip(runs, found, strict=True):
+        log.info("%s: %d places", name, len(places))
+    return [places for (places,) in found]
+
+
+def _decay(inputs: LesionInputs) -> npt.NDArray[np.float32] | None:
+    """Return the signal that R2* alone would leave at the reading echo."""
+    if inputs.r2star is None:
+        return None
+    return np.asarray(np.exp(-inputs.r2star * inputs.reading_te_s), dtype=np.float32)
+
+
+def _covered(voids: Sequence[Void], grid: Grid) -> npt.NDArray[np.bool_]:
+    """Return where any void or tail lies."""
+    dark = np.zeros(grid.shape, dtype=bool)
+    for v in voids:
+        dark[tuple(v.body.T)] = True
+        dark[tuple(v.tail.T)] = True
+    return dark
