@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from petechia.anatomy.brainmask import BrainMaskParams, brain_mask, combined, skull_free
+from petechia.anatomy.boundary import BrainMaskParams
+from petechia.anatomy.brainmask import brain_mask, combined, skull_free
 from petechia.core.grid import Grid
 from petechia.core.morphology import close_mm
 from petechia.errors import InputError, ParameterError
