@@ -299,6 +299,46 @@ def test_an_empty_or_negative_magnitude_is_named(tmp_path):
         only(tmp_path).load()
 
 
+def test_overflowed_voxels_are_named_and_ringing_is_not(tmp_path):
+    bad = magnitude()
+    bad[1, 2, 1] = -0.1 * bad.max()
+    put(tmp_path, "sub-01_MEGRE", bad, EchoTime=0.01, **B0)
+    assert only(tmp_path).load().echoes.magnitude.min() == 0
+    bad[1, 2, 1] = -bad.max()
+    put(tmp_path, "sub-01_MEGRE", bad, EchoTime=0.01, **B0)
+    with pytest.raises(InputError, match=r"runs from -9\d\d.* to 9\d\d.* overflowed .* wider type"):
+        only(tmp_path).load()
+
+
+def test_alternating_phase_of_slices_is_undone(tmp_path):
+    grid = Grid.from_spacing((5, 7, 6), (1, 1, 2))
+    smooth = (np.arange(5)[:, None, None] * 1.3 + np.zeros(grid.shape)).astype(np.float32)
+    smooth = np.angle(np.exp(1j * smooth)).astype(np.float32)
+    chopped = np.angle(np.exp(1j * (smooth + np.pi * np.arange(6)))).astype(np.float32)
+    for name, image in (("mag", np.ones(grid.shape)), ("phase", chopped)):
+        path = put(tmp_path, f"sub-01_part-{name}_MEGRE", EchoTime=0.01, Units="rad", **B0)
+        write_nifti(path, image.astype(np.float32), grid)
+    scan = only(tmp_path).load()
+    assert "alternating between slices undone" in scan.phase_note
+    off = np.exp(1j * (scan.echoes.phase_rad[0] - smooth))
+    assert np.allclose(off, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mag", "said"), [("Mag", "Mag"), ("magnitude", "magnitude")])
+def test_parts_spelt_otherwise_are_read_and_noted(tmp_path, mag, said):
+    put(tmp_path, f"sub-01_part-{mag}_MEGRE", EchoTime=0.01, **B0)
+    put(tmp_path, "sub-01_part-phase_MEGRE", EchoTime=0.01, Units="rad", **B0)
+    scan = only(tmp_path).load()
+    assert scan.echoes.phase_rad is not None
+    assert scan.notes == (f"part-{said} was read as part-mag",)
+
+
+def test_an_unknown_part_is_named(tmp_path):
+    put(tmp_path, "sub-01_part-odd_MEGRE", EchoTime=0.01, **B0)
+    with pytest.raises(FileError, match="MEGRE of unknown part-odd"):
+        find_bids_scans(tmp_path)
+
+
 def test_only_phase_is_no_scan(tmp_path):
     put(tmp_path, "sub-01_part-phase_T2starw", EchoTime=0.02, **B0)
     with pytest.raises(InputError, match="sub-01: only phase images"):

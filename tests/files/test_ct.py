@@ -1,5 +1,7 @@
 """A CT from NIfTI and from DICOM: Hounsfield units in their place."""
 
+import warnings
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -114,3 +116,14 @@ def test_nifti_is_taken_as_it_is(tmp_path):
 def test_nothing_to_read_is_said(tmp_path):
     with pytest.raises(FileError, match="no CT image in it"):
         read_ct(tmp_path)
+
+
+def test_an_unknown_character_set_is_no_warning(tmp_path):
+    def odd(d, n):
+        d.SpecificCharacterSet = "ISO_IR 999"
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the writer
+        slices(tmp_path, change=odd)
+    hu, _ = read_ct(tmp_path)  # a warning would be an error here
+    assert hu.shape == (4, 6, N)

@@ -62,3 +62,28 @@ def test_labels_belong_to_datasets_only(tmp_path):
     put(tmp_path / "gre.nii.gz")
     with pytest.raises(ParameterError, match=r"labels 01 for a NIfTI folder.*--subject"):
         find_scans(tmp_path, participants=["01"])
+
+
+def dicom_like(folder, n):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in range(n):
+        (folder / f"IM{name}").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 20)
+
+
+def test_a_stray_nifti_does_not_hide_dicom(tmp_path, monkeypatch):
+    dicom_like(tmp_path, 3)
+    put(tmp_path / "derived" / "mask.nii.gz")
+    assert kind_of(tmp_path) == "DICOM"
+    asked = {}
+    monkeypatch.setattr(
+        "petechia.files.dicom.find_dicom_scans", lambda place, **options: asked.update(options)
+    )
+    find_scans(tmp_path)
+    assert asked["notes"] == ("1 NIfTI files beside the DICOM left aside",)
+
+
+def test_as_much_nifti_as_dicom_may_be_either(tmp_path):
+    dicom_like(tmp_path, 1)
+    put(tmp_path / "gre_5.nii.gz")
+    with pytest.raises(FileError, match=r"holds 1 NIfTI and 1 DICOM files: which is the scan\?"):
+        kind_of(tmp_path)

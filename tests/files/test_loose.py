@@ -123,6 +123,18 @@ def test_series_on_other_grids_do_not_pair(tmp_path):
     assert ref.load().echoes.phase_rad is None
 
 
+def test_what_is_left_out_is_told_with_the_scan(tmp_path):
+    put(tmp_path / "a", "gre_5_e1", magnitude(), EchoTime=0.01, **GRE)
+    put(tmp_path / "b", "gre_6_e1_ph", phase(), EchoTime=0.01, **GRE)
+    for n in range(7):
+        put(tmp_path, f"loc_{n}", magnitude(), SeriesDescription="Localizer", **GRE)
+    (ref,) = find_nifti_scans(tmp_path)
+    localizers, lost = ref.load().notes
+    assert lost == "left aside: b/gre_6_e1_ph.nii.gz: no magnitude on its grid in its folder"
+    assert localizers.startswith("left aside: loc_0.nii.gz, loc_1.nii.gz")
+    assert localizers.endswith("loc_4.nii.gz and 2 more: a localizer")
+
+
 def test_real_and_imaginary_alone(tmp_path):
     signal = magnitude() * np.exp(1j * phase())
     for part in ("real", "imag"):

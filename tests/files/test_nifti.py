@@ -85,6 +85,32 @@ def test_a_missing_orientation_is_only_noted(tmp_path, volume):
     assert np.allclose(read.grid.b0_dir, (0, 0, 1))
 
 
+def test_forms_that_disagree_about_the_sides(tmp_path, volume):
+    image = nib.Nifti1Image(volume, AFFINE)
+    image.set_qform(AFFINE, 1)
+    image.set_sform(AFFINE @ np.diag([-1.0, -1.0, 1.0, 1.0]), 2)
+    nib.save(image, tmp_path / "turned.nii")
+    (note,) = read_nifti(tmp_path / "turned.nii").notes
+    assert "qform and sform of turned.nii disagree about left and right" in note
+    image.set_sform(AFFINE @ np.diag([-1.0, 1.0, 1.0, 1.0]), 2)
+    nib.save(image, tmp_path / "mirrored.nii")
+    with pytest.raises(
+        MetadataError, match=r"mirrored\.nii: its qform and sform are mirror images"
+    ):
+        read_nifti(tmp_path / "mirrored.nii")
+    image.set_sform(AFFINE + np.eye(4)[3] * 0.01, 4)
+    nib.save(image, tmp_path / "shifted.nii")
+    assert read_nifti(tmp_path / "shifted.nii").notes == ()
+
+
+def test_a_form_that_is_not_coded_says_nothing(tmp_path, volume):
+    image = nib.Nifti1Image(volume, AFFINE)
+    image.set_qform(AFFINE @ np.diag([-1.0, 1.0, 1.0, 1.0]), 0)
+    image.set_sform(AFFINE, 1)
+    nib.save(image, tmp_path / "a.nii")
+    assert read_nifti(tmp_path / "a.nii").notes == ()
+
+
 def test_every_cut_of_a_file_is_told(tmp_path, volume):
     whole = save(tmp_path / "a.nii.gz", volume).read_bytes()
     cut = tmp_path / "cut.nii.gz"

@@ -6,7 +6,13 @@ import pytest
 
 from petechia.core.units import wrap
 from petechia.errors import GridMismatchError, InputError, ParameterError
-from petechia.files.phase_scaling import complex_to_polar, filled_limit, phase_to_radians
+from petechia.files.phase_scaling import (
+    PhaseRadians,
+    complex_to_polar,
+    filled_limit,
+    phase_to_radians,
+    without_alternation,
+)
 
 SHAPE = (15, 16, 17)
 
@@ -165,6 +171,73 @@ def test_alternating_slices_are_undone(axis):
     _, phase = complex_to_polar(chopped.real, chopped.imag, slice_axis=axis)
     assert "alternating" in phase.note
     assert error_rad(phase.phase_rad, np.angle(signal)) < 1e-4
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("thick", [1, 5])
+@pytest.mark.parametrize("axis", [-3, -1])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_alternating_phase_is_undone_and_good_phase_left_alone(noise, thick, axis, sign):
+    """Two echoes in a field whose phase wraps between thick slices at the edges."""
+    rng = np.random.default_rng(3)
+    i, j, k = np.meshgrid(*[np.linspace(-1, 1, n) for n in (20, 22, 60)], indexing="ij")
+    field = sign * (3 * i + 2 * j + 3 * k + 5 * k**3 + 2 * i * k)
+    inside = i**2 + j**2 + k**2 < 0.9
+    echoes = np.stack([inside * np.exp(1j * t * field) for t in (0.5, 1.0)])
+    echoes = echoes.reshape(2, 20, 22, -1, thick).mean(axis=-1)
+    echoes += noise * (rng.standard_normal(echoes.shape) + 1j * rng.standard_normal(echoes.shape))
+    echoes = np.moveaxis(echoes, -1, axis)
+    signs = np.moveaxis((-1.0) ** np.arange(60 // thick)[None, None, None, :], -1, axis)
+    magnitude = np.abs(echoes).astype(np.float32)
+    good = PhaseRadians(np.angle(echoes).astype(np.float32), "radians")
+    chopped = PhaseRadians(np.angle(echoes * signs).astype(np.float32), "radians")
+    assert without_alternation(good, magnitude, axis) is good
+    mended = without_alternation(chopped, magnitude, axis)
+    assert "alternating between slices undone" in mended.note
+    assert error_rad(mended.phase_rad, good.phase_rad) < 1e-4
+    assert mended.phase_rad.shape == good.phase_rad.shape
+
+
+def test_noise_and_a_steep_field_do_not_alternate():
+    rng = np.random.default_rng(4)
+    flat = np.ones((2, 9, 11, 7), dtype=np.float32)
+    for _ in range(20):
+        noise = PhaseRadians(rng.uniform(-np.pi, np.pi, flat.shape).astype(np.float32), "radians")
+        assert without_alternation(noise, flat) is noise
+    # pi a slice in the second echo alone is a field, not alternation
+    ramp = np.stack([0.5 * np.pi * np.arange(7), np.pi * np.arange(7)])[:, None, None, :]
+    steep = PhaseRadians(wrap(ramp + 0 * flat).astype(np.float32), "radians")
+    assert without_alternation(steep, flat) is steep
+
+
+@pytest.mark.parametrize(
+    ("store", "named"),
+    [
+        (np.rad2deg, "echo 1 .*radians, -pi..pi.*degrees"),
+        (lambda p: p * 1000, "echo 1 .*radians, -pi..pi.*milliradians"),
+        (lambda p: stored_12_bit(p) * 2.0 - 4096, "echo 1 .*radians, -pi..pi.*-4096..4096"),
+    ],
+)
+def test_one_echo_in_another_unit_is_refused(phase_rad, store, named):
+    mixed = np.stack([phase_rad, store(phase_rad), phase_rad])
+    with pytest.raises(InputError, match=rf"the phase of {named}.* different units\. Convert"):
+        phase_to_radians(mixed, where="p.nii")
+
+
+def test_echoes_stored_at_twice_each_other_are_refused():
+    phase = np.random.default_rng(5).uniform(-np.pi, np.pi, (15, 16, 17))
+    mixed = np.stack([stored_12_bit(phase) * 2.0 - 4096, stored_12_bit(phase) * 1.0])
+    with pytest.raises(InputError, match=r"the phase of echo 2 runs from 0 to 409\d .*0\.\.4095"):
+        phase_to_radians(mixed)
+
+
+@pytest.mark.parametrize("small", [0.02, 0.1, 0.3, 0.6])
+def test_an_early_echo_with_little_phase_is_no_other_unit(phase_rad, small):
+    i, j, k = np.meshgrid(*[np.linspace(-1, 1, n) for n in SHAPE], indexing="ij")
+    early = small * np.pi * (i + j * k + 0.5 * k) / 2.5
+    for store in (lambda p: p, np.rad2deg, lambda p: stored_12_bit(p) * 2.0 - 4096):
+        got = phase_to_radians(np.stack([store(early), store(phase_rad)])).phase_rad
+        assert error_rad(got[0], early) < 1.5 * STEP
 
 
 def test_bad_complex_parts(phase_rad):

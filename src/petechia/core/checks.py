@@ -5,6 +5,9 @@ import numpy.typing as npt
 
 from petechia.errors import InputError, ParameterError
 
+DEEPEST_RINGING = 0.25
+"""How far below 0 interpolation may carry a magnitude (part of its maximum)."""
+
 
 def require_finite(array: npt.NDArray[np.generic], name: str) -> None:
     """Raise `InputError` that counts and places the first NaN or infinity."""
@@ -25,6 +28,22 @@ def require_signal(array: npt.NDArray[np.generic], name: str) -> None:
             "all voxels are 0",
             where=name,
             mend="The image is empty: check the conversion, or leave the file out.",
+        )
+
+
+def require_no_overflow(magnitude: npt.NDArray[np.generic], name: str) -> None:
+    """Raise `InputError` when values below 0 are deeper than interpolation can make them.
+
+    Interpolation rings below 0 beside an edge, by about a tenth of it; an integer type too
+    small for the brightest voxels turns them into its most negative values.
+    """
+    low, high = float(np.min(magnitude)), float(np.max(magnitude))
+    if low < -DEEPEST_RINGING * high:
+        raise InputError(
+            f"the magnitude runs from {low:g} to {high:g}: its brightest voxels overflowed the "
+            "number type, or it is no magnitude",
+            where=name,
+            mend="Convert the scan again with a wider type (int32 or float32).",
         )
 
 

@@ -48,6 +48,8 @@ FIELDMAP_ROLES = {
     "phasediff": (DIFFERENCE, None),
 }
 PART_ROLES = {"mag": MAGNITUDE, "phase": PHASE, "real": REAL, "imag": IMAGINARY}
+PART_WORDS = {"magnitude": "mag", "imaginary": "imag"}
+"""Spellings of parts outside BIDS that are understood, as are capitals."""
 FOLDERS = ("anat", "swi")
 _SHOWN_LABELS = 20
 
@@ -185,6 +187,8 @@ def _collect(
                 continue
             seen.add(named.suffix)
             image = to_image(named, entry.path.removeprefix(root), _inherited(named, sidecars))
+            if image is None and named.suffix in SUFFIXES:
+                seen.add(f"{named.suffix} of unknown part-{named.entities.get('part')}")
             if image is not None:
                 by_suffix = groups.setdefault(name_of(named.entities), {})
                 by_suffix.setdefault(named.suffix, []).append(image)
@@ -205,7 +209,7 @@ def _inherited(image: Named, sidecars: Iterable[Named]) -> tuple[str, ...]:
 def _in_anat(named: Named, shown: str, sidecars: tuple[str, ...]) -> Image | None:
     if named.suffix not in SUFFIXES + PAIR_SUFFIXES:
         return None
-    role = PART_ROLES.get(named.entities.get("part", "mag"))
+    role = PART_ROLES.get(_part_of(named))
     if role is None:
         log.warning("%s: unknown part-%s, left out", shown, named.entities["part"])
         return None
@@ -217,6 +221,19 @@ def _in_anat(named: Named, shown: str, sidecars: tuple[str, ...]) -> Image | Non
         echo=int(echo) if echo.isdecimal() else None,
         sidecars=sidecars,
     )
+
+
+def _part_of(named: Named) -> str:
+    """Return the part as BIDS spells it."""
+    part = named.entities.get("part", "mag").lower()
+    return PART_WORDS.get(part, part)
+
+
+def _misspelt(images: Iterable[Image]) -> tuple[str, ...]:
+    """Return notes on parts that are not spelt as BIDS has them."""
+    named = [parse_name(Path(image.path).name) for image in images]
+    odd = {(n.entities["part"], _part_of(n)) for n in named if n and "part" in n.entities}
+    return tuple(f"part-{said} was read as part-{is_}" for said, is_ in sorted(odd) if said != is_)
 
 
 def _in_fmap(named: Named, shown: str, sidecars: tuple[str, ...]) -> Image | None:
@@ -247,7 +264,8 @@ def _references(
             notes = (f"acq-{kept.get('acq')} tells the {suffix} images from another scan's",)
         if suffix == "swi" and _is_whole(images):
             notes += ("a weighted image (SWI), not a plain magnitude, if the scanner made it so",)
-        yield scan_ref(kept, "BIDS", images, phase_scale=phase_scale, notes=notes)
+        told = (*notes, *_misspelt(images))
+        yield scan_ref(kept, "BIDS", images, phase_scale=phase_scale, notes=told)
 
 
 def _fieldmaps(

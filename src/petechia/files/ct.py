@@ -46,7 +46,10 @@ def read_ct(path: Path) -> tuple[Volume, Grid]:
     if path.is_file() and is_nifti(path.name):
         image = read_nifti(path)
         return np.asarray(image.only, dtype=np.float32), image.grid
-    return ct_of(_read(path), path)
+    from petechia.files.dicom.headers import quietly  # its package needs this module
+
+    with quietly():
+        return ct_of(_read(path), path)
 
 
 def ct_of(images: Iterable[tuple[str, Any]], place: Path) -> tuple[Volume, Grid]:

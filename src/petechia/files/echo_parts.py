@@ -5,10 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_signal
+from petechia.core.checks import require_no_overflow, require_signal
 from petechia.errors import InputError
 from petechia.files.nifti import Volume
-from petechia.files.phase_scaling import complex_to_polar, phase_to_radians
+from petechia.files.phase_scaling import (
+    PhaseRadians,
+    complex_to_polar,
+    phase_to_radians,
+    without_alternation,
+)
 from petechia.files.scan import Header
 from petechia.files.sidecars import DIFFERENCE, IMAGINARY, MAGNITUDE, PHASE, REAL, Facts
 
@@ -82,12 +87,13 @@ def put_together(
     magnitude = _magnitude(frames[MAGNITUDE])
     if PHASE in frames:
         _require_partners(frames[MAGNITUDE], "magnitude", frames[PHASE], "phase")
-        phase, note = _radians(frames[PHASE], header, phase_scale)
-        return magnitude, phase, tuple(f.te_s for f in frames[MAGNITUDE]), note
+        axis = frames[PHASE][0].read.volume.grid.slice_axis - 3
+        phase = without_alternation(_radians(frames[PHASE], header, phase_scale), magnitude, axis)
+        return magnitude, phase.phase_rad, tuple(f.te_s for f in frames[MAGNITUDE]), phase.note
     if DIFFERENCE in frames:
-        phase, note = _radians(frames[DIFFERENCE], header, phase_scale)
+        phase = _radians(frames[DIFFERENCE], header, phase_scale)
         times = tuple(f.te_s for f in frames[DIFFERENCE])
-        return magnitude, phase, times, f"difference of two echoes; {note}"
+        return magnitude, phase.phase_rad, times, f"difference of two echoes; {phase.note}"
     return magnitude, None, (), "none"
 
 
@@ -140,11 +146,12 @@ def _magnitude(frames: list[Frame]) -> Floats:
                 where=frame.shown,
                 mend="Is this a phase or a real part? Magnitudes are 0 or more.",
             )
+        require_no_overflow(frame.data, frame.shown)
     stack = np.stack([frame.data for frame in frames])
     return np.maximum(stack, np.float32(0), out=stack)
 
 
-def _radians(frames: list[Frame], header: Header, phase_scale: float | None) -> tuple[Floats, str]:
+def _radians(frames: list[Frame], header: Header, phase_scale: float | None) -> PhaseRadians:
     """Return the phase of all echoes together, in radians, and how it came to be."""
     for frame in frames:
         require_signal(frame.data, frame.shown)
@@ -156,7 +163,7 @@ def _radians(frames: list[Frame], header: Header, phase_scale: float | None) -> 
         rescale = None
     else:
         raw = (raw - np.float32(rescale[1])) / np.float32(rescale[0])
-    out = phase_to_radians(
+    return phase_to_radians(
         raw,
         units_hint=first.facts.units,
         manufacturer=header.manufacturer,
@@ -165,4 +172,3 @@ def _radians(frames: list[Frame], header: Header, phase_scale: float | None) -> 
         scale=phase_scale,
         where=first.image.path,
     )
-    return out.phase_rad, out.note

@@ -65,11 +65,21 @@ def find_scans(
         return find_nifti_scans(place, subject=subject, phase_scale=phase_scale)
     from petechia.files.dicom import find_dicom_scans
 
-    return find_dicom_scans(place, subject=subject, phase_scale=phase_scale)
+    n_nifti = len(_nifti_in(place)) if place.is_dir() else 0
+    notes = (f"{n_nifti} NIfTI files beside the DICOM left aside",) if n_nifti else ()
+    return find_dicom_scans(place, subject=subject, phase_scale=phase_scale, notes=notes)
 
 
 def kind_of(place: Path) -> str:
-    """Return 'BIDS', 'NIfTI' or 'DICOM'; `FileError` when there is nothing to read."""
+    """Return 'BIDS', 'NIfTI' or 'DICOM'.
+
+    A few NIfTI files among more of DICOM are something made from them: DICOM it is.
+
+    Raises
+    ------
+    FileError
+        Nothing to read; or NIfTI and some DICOM, so that either may be meant.
+    """
     if not place.exists():
         raise FileError(
             f"no such file or folder; looked for {LOOKED_FOR}",
@@ -86,17 +96,46 @@ def kind_of(place: Path) -> str:
         return "DICOM"
     if is_bids(place):
         return "BIDS"
-    holds_files = False
-    for _, folders, files in os.walk(place):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        names = [name for name in files if not name.startswith(".")]
-        if any(is_nifti(name) for name in names):
-            return "NIfTI"
-        holds_files = holds_files or bool(names)
-    if not holds_files:
+    names = _files_in(place)
+    if not names:
         raise FileError(
             f"the folder holds no files; looked for {LOOKED_FOR}",
             where=str(place),
             mend="Give the folder that holds the images.",
         )
-    return "DICOM"
+    n_nifti = len(_nifti_in(place))
+    if n_nifti == 0:
+        return "DICOM"
+    n_dicom = sum(_begins_as_dicom(path) for path in names if not is_nifti(path.name))
+    if n_dicom == 0:
+        return "NIfTI"
+    if n_dicom > n_nifti:
+        return "DICOM"
+    raise FileError(
+        f"the folder holds {n_nifti} NIfTI and {n_dicom} DICOM files: which is the scan?",
+        where=str(place),
+        mend="Give a folder that holds only one of the two.",
+    )
+
+
+def _files_in(place: Path) -> list[Path]:
+    """Return the files of a folder, to its bottom, but hidden ones."""
+    out = []
+    for folder, folders, files in os.walk(place):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        out += [Path(folder, name) for name in files if not name.startswith(".")]
+    return out
+
+
+def _nifti_in(place: Path) -> list[Path]:
+    return [path for path in _files_in(place) if is_nifti(path.name)]
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    from petechia.files.dicom.headers import is_dicom
+
+    try:
+        with path.open("rb") as stream:
+            return is_dicom(stream.read(140))
+    except OSError:
+        return False

@@ -17,11 +17,11 @@ from typing import Any
 from petechia.core.checks import require_between
 from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
-from petechia.errors import FileError, InputError, ParameterError, PetechiaError
+from petechia.errors import FileError, InputError, PetechiaError
 from petechia.files.echo_parts import Image
 from petechia.files.images import load_scan, scan_ref
 from petechia.files.nifti import is_nifti, read_geometry, stem_of
-from petechia.files.scan import Scan, ScanName, ScanRef
+from petechia.files.scan import Scan, ScanRef, subject_name
 from petechia.files.series import Found, by_series, pair
 from petechia.files.sidecars import (
     DIFFERENCE,
@@ -39,6 +39,8 @@ from petechia.files.sidecars import (
 
 log = logging.getLogger(__name__)
 
+SHOWN = 5
+"""Files that are named of those left aside for one reason."""
 _ROLE_TOKENS = {
     "ph": PHASE, "pha": PHASE, "phase": PHASE, "phasediff": DIFFERENCE, "real": REAL, "re": REAL,
     "imaginary": IMAGINARY, "imag": IMAGINARY, "im": IMAGINARY, "mag": MAGNITUDE,
@@ -46,20 +48,6 @@ _ROLE_TOKENS = {
 }  # fmt: skip
 _ECHO_TOKEN = re.compile(r"(?:e|echo-?)0*(\d+)([a-z]?)")
 _LOCALIZER = re.compile(r"locali[sz]er|scout|survey", re.IGNORECASE)
-_LABEL = re.compile(r"[0-9A-Za-z]+")
-
-
-def subject_name(subject: str, run: int | None = None) -> ScanName:
-    """Return the name of a scan that has none of its own: `sub-01`, or `sub-01_run-2`."""
-    label = subject.removeprefix("sub-")
-    if not _LABEL.fullmatch(label):
-        raise ParameterError(
-            f"subject {subject!r}",
-            where="--subject",
-            mend="Use letters and digits only, e.g. 01 or patient3.",
-        )
-    runs = () if run is None else (("run", str(run)),)
-    return ScanName((("sub", label), *runs))
 
 
 def find_nifti_scans(
@@ -97,8 +85,9 @@ def find_nifti_scans(
     if not scans:
         raise _none_usable(folder, left_out)
     names = [subject_name(subject, n if len(scans) > 1 else None) for n in range(1, len(scans) + 1)]
+    notes = _left_out(left_out)
     return [
-        scan_ref(name, "NIfTI", [f.image for f in images], phase_scale=phase_scale)
+        scan_ref(name, "NIfTI", [f.image for f in images], phase_scale=phase_scale, notes=notes)
         for name, images in zip(names, scans, strict=True)
     ]
 
@@ -277,6 +266,19 @@ def _why_not(sidecar: Mapping[str, Any]) -> str | None:
     if _LOCALIZER.search(named):
         return "a localizer"
     return None
+
+
+def _left_out(left_out: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the notes on files that are part of no scan, those of one reason together."""
+    files: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        files.setdefault(why, []).append(name)
+    return tuple(f"left aside: {_some(names)}: {why}" for why, names in files.items())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _none_usable(folder: Path, left_out: Mapping[str, str]) -> FileError:

@@ -295,9 +295,34 @@ def _grid(shape: tuple[int, ...], affine: npt.NDArray[np.float64], path: Path) -
 
 
 def _orientation_notes(header: Any, path: Path) -> tuple[str, ...]:
+    """Return what is to be told of the orientation.
+
+    Raises
+    ------
+    MetadataError
+        qform and sform are mirror images of each other: left and right cannot be told.
+    """
     if int(header["qform_code"]) == 0 and int(header["sform_code"]) == 0:
         return (
             f"{path.name} has no orientation: the main field is taken along its third axis, "
             "coordinates are relative to the middle of the volume, and left and right are a guess",
+        )
+    with np.errstate(all="ignore"):
+        try:
+            forms = [header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]]
+        except _BROKEN:  # a broken one that is not used
+            return ()
+    if any(form is None or not np.isfinite(form).all() for form in forms):
+        return ()
+    q, s = (np.asarray(form)[:3, :3] for form in forms)
+    if np.linalg.det(q) * np.linalg.det(s) < 0:
+        raise MetadataError(
+            "its qform and sform are mirror images: left and right cannot be told",
+            where=str(path),
+            mend="Convert it again from the DICOM, or write the right one of the two into both.",
+        )
+    if q[0] @ s[0] < 0:
+        return (
+            f"the qform and sform of {path.name} disagree about left and right: the sform is used",
         )
     return ()

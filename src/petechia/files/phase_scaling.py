@@ -6,6 +6,7 @@ ends, or they fill a symmetric range evenly to both ends, as only wrapped phase 
 caller is asked for the scale. The *sign* of the phase is not settled here.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,12 @@ END_TOLERANCE = 0.03
 """How far from the end of a known range the extreme values may stay (part of the range)."""
 OVERSHOOT = 2e-3
 """How far interpolation or rounding may carry values past the end of a range (part of it)."""
+LEAST_CONTRAST, MUCH_SMALLER, FAR_SMALLER = 1.2, 8.0, 20.0
+"""How many times smaller than all echoes' range one echo's is to be looked at; when it fills
+another known range; when it fills no known one."""
+ANTIPHASE = -0.25
+"""Mean cosine between neighbouring slices, weighted by their signal, below which they alternate:
+simulated scans of any thickness and noise lie above +0.1, and at its opposite when chopped."""
 UNWRAPPED_LIMIT_RAD = 400.0
 """Phase said to be in radians may be unwrapped, but not further than this."""
 
@@ -134,7 +141,8 @@ def phase_to_radians(
     ------
     InputError
         Values not finite, all equal, or of a range that is not certain to be a turn: the
-        message tells the range and asks for --phase-scale.
+        message tells the range and asks for --phase-scale. An echo that fills the range of
+        another unit than the echoes together.
     ParameterError
         `scale` that cannot be right.
     """
@@ -165,6 +173,7 @@ def phase_to_radians(
         or _by_vendor(manufacturer, values)
     )
     if coding is not None:
+        _require_one_coding(x, coding, where)
         return PhaseRadians(coding.radians(x), coding.name)
     if _says_radians(units_hint) and max(-low, high) <= UNWRAPPED_LIMIT_RAD:
         return PhaseRadians(x, f"radians, unwrapped ({low:.4g}..{high:.4g})")
@@ -178,6 +187,34 @@ def phase_to_radians(
         mend="Give --phase-scale K, the factor from these values to radians "
         "(3.14159 divided by the value that stands for half a turn; 1 for radians).",
     )
+
+
+def _require_one_coding(x: npt.NDArray[np.float32], coding: Coding, where: str) -> None:
+    """Raise `InputError` for an echo that is stored in another unit than the others.
+
+    A short echo or a filtered one may use little of the range, so that alone tells nothing:
+    it must fill another known range to its ends, and that be much smaller or filled evenly;
+    or evenly fill a very small range.
+    """
+    if x.ndim < 4 or len(x) < 2:
+        return
+    for n, echo in enumerate(x, start=1):
+        low, high = float(echo.min()), float(echo.max())
+        smaller = (coding.high - coding.low) / max(high - low, 1e-30)
+        if smaller < LEAST_CONTRAST:
+            continue
+        own = Values(low, high, bool(np.array_equal(echo, np.rint(echo))))
+        other = next((c for c in CODINGS if c.fits(own, filled=True)), None)
+        even = filled_limit(echo - np.float32((low + high) / 2)) is not None
+        if (other and (even or smaller > MUCH_SMALLER)) or (even and smaller > FAR_SMALLER):
+            named = f" ({other.name})" if other else ""
+            raise InputError(
+                f"the phase of echo {n} runs from {low:.6g} to {high:.6g}{named}, that of the "
+                f"echoes together from {float(x.min()):.6g} to {float(x.max()):.6g} "
+                f"({coding.name}): they are stored in different units",
+                where=where,
+                mend="Convert the echoes again, all alike; or leave the odd one out.",
+            )
 
 
 def _by_scale(
@@ -314,10 +351,60 @@ def complex_to_polar(
 
 
 def slices_alternate(signal: npt.NDArray[np.complexfloating], slice_axis: int = -1) -> bool:
-    """Whether neighbouring slices of a complex image are in antiphase throughout."""
-    planes = np.moveaxis(signal, slice_axis, 0)
-    if len(planes) < 4:
-        return False
-    products = planes[1:] * planes[:-1].conj()
-    weight = float(np.abs(products).sum())
-    return bool(weight > 0 and float(products.real.sum()) < -0.5 * weight)
+    """Whether neighbouring slices of a complex image are in antiphase throughout.
+
+    Parameters
+    ----------
+    signal : (..., I, J, K) ndarray of complex
+        Every echo must alternate: the alternation does not grow with the echo time, as a
+        field's phase does.
+    slice_axis : int
+        Axis along which slices lie.
+    """
+    axis = slice_axis if slice_axis < 0 else slice_axis - signal.ndim
+    return _in_antiphase(signal.reshape(-1, *signal.shape[-3:]), axis)
+
+
+def _in_antiphase(echoes: Iterable[npt.NDArray[np.complexfloating]], axis: int) -> bool:
+    cosine, weight = 0.0, 0.0
+    for echo in echoes:
+        planes = np.moveaxis(echo, axis, 0)
+        if len(planes) < 4:
+            return False
+        products = planes[1:] * planes[:-1].conj()
+        along = float(products.real.sum(dtype=np.float64))
+        if along >= 0:
+            return False
+        cosine += along
+        weight += float(np.abs(products).sum(dtype=np.float64))
+    return weight > 0 and cosine < ANTIPHASE * weight
+
+
+def without_alternation(
+    phase: PhaseRadians,
+    magnitude: npt.NDArray[np.float32],
+    slice_axis: int = -1,
+) -> PhaseRadians:
+    """Return the phase with pi taken off every second slice, where slices are in antiphase.
+
+    Phase images of scanners that leave out the shift of the slice transform alternate as
+    their complex images do (see `complex_to_polar`). Pi on every second slice is a linear
+    phase along the slices, so that a field this would be taken for is a background field.
+
+    Parameters
+    ----------
+    phase : PhaseRadians
+        (E, I, J, K), wrapped or not; told in its note when it is changed.
+    magnitude : (E, I, J, K) ndarray of float32
+        Weights the voxels.
+    slice_axis : int
+        Axis along which slices lie, from the last: -3, -2 or -1.
+    """
+    pairs = zip(magnitude, phase.phase_rad, strict=True)
+    signals = (m * np.exp(np.complex64(1j) * p) for m, p in pairs)
+    if not _in_antiphase(signals, slice_axis):
+        return phase
+    turned = np.moveaxis(phase.phase_rad, slice_axis, -1).copy()
+    turned[..., 1::2] += np.float32(np.pi)
+    out = np.ascontiguousarray(np.moveaxis(wrap(turned), -1, slice_axis), dtype=np.float32)
+    return PhaseRadians(out, f"{phase.note}, pi alternating between slices undone")

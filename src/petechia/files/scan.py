@@ -1,5 +1,6 @@
 """One scan as it comes out of files: arrays, its name, and the facts of its header."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
+from petechia.errors import ParameterError
 
 if TYPE_CHECKING:
     from petechia.files.dicom.results.origin import Origin
@@ -20,6 +22,7 @@ ENTITY_ORDER = (
     "recording", "chunk", "seg", "res", "den", "label", "desc",
 )  # fmt: skip
 """BIDS's own order of entities in a file name."""
+_LABEL = re.compile(r"[0-9A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,25 @@ class ScanName:
     def get(self, key: str) -> str | None:
         """Return the value of an entity, or None."""
         return dict(self.entities).get(key)
+
+
+def subject_name(subject: str, run: int | None = None) -> ScanName:
+    """Return the name of a scan that has none of its own: `sub-01`, or `sub-01_run-2`.
+
+    Raises
+    ------
+    ParameterError
+        `subject`, with or without `sub-`, is not of letters and digits only.
+    """
+    label = subject.removeprefix("sub-")
+    if not _LABEL.fullmatch(label):
+        raise ParameterError(
+            f"subject {subject!r}",
+            where="--subject",
+            mend="Use letters and digits only, e.g. 01 or patient3.",
+        )
+    runs = () if run is None else (("run", str(run)),)
+    return ScanName((("sub", label), *runs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ def pair(series: Sequence[Series], left_out: dict[str, str]) -> list[list[Found]
         if best is not None:
             free = [s for s in free if s is not one and s is not best]
             scans.append((one, [best]))
-    _tell(free, "no magnitude on its grid", left_out)
+    _tell(free, "no magnitude on its grid in its folder", left_out)
     if plain:
         weighted = [s for s in magnitudes if is_processed_swi(s.first.sidecar)]
         _tell(weighted, "weighted by the scanner (SWI); the plain magnitude is used", left_out)

@@ -7,8 +7,16 @@ import numpy as np
 import pydicom
 import pytest
 
-from petechia.errors import DependencyError, FileError, InputError, MetadataError, PetechiaError
+from petechia.errors import (
+    DependencyError,
+    FileError,
+    InputError,
+    MetadataError,
+    ParameterError,
+    PetechiaError,
+)
 from petechia.files.dicom import archive, find_dicom_scans
+from petechia.files.dicom.headers import quietly
 
 
 def load(place):
@@ -398,3 +406,176 @@ def test_nothing_of_the_patient_gets_out(tmp_path, magnitude, phase, caplog):
     said = f"{ref.name} {scan.header} {scan.notes} {scan.phase_note} {scan.sources} {caplog.text}"
     for secret in ("SECRET", "1950", "2020030", "101010"):
         assert secret not in said
+
+
+@pytest.mark.parametrize("subject", ["../../../x", "a b/c", "sub-sub-07", "0_1-é", "", "01\n"])
+def test_a_subject_must_be_a_label(tmp_path, magnitude, subject):
+    magnitude.write(tmp_path)
+    with pytest.raises(ParameterError, match=r"--subject: subject .* letters and digits only"):
+        find_dicom_scans(tmp_path, subject=subject)
+
+
+def test_a_subject_may_carry_its_key(tmp_path, magnitude):
+    magnitude.write(tmp_path)
+    (ref,) = find_dicom_scans(tmp_path, subject="sub-07")
+    assert ref.name.prefix == "sub-07"
+
+
+@pytest.mark.parametrize("part", ["mag", "phase"])
+@pytest.mark.parametrize(
+    ("keyword", "n"),
+    [("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2)],
+)
+@pytest.mark.parametrize("bad", ["nan", "inf"])
+def test_a_place_that_is_no_number(tmp_path, magnitude, phase, part, keyword, n, bad):
+    """Slices sorted by NaN would be shuffled without a word."""
+
+    def edit(ds, echo, k):
+        if k == 2:
+            setattr(ds, keyword, [bad] * n)
+
+    with quietly():
+        magnitude.but(edit=edit if part == "mag" else None).write(tmp_path)
+        phase.but(edit=edit if part == "phase" else None).write(tmp_path)
+    error = refused(tmp_path, f"{keyword} is missing or holds no finite numbers", MetadataError)
+    assert error.where.endswith("_2.dcm")
+
+
+@pytest.mark.parametrize("slope", ["0", "nan"])
+def test_a_slope_that_makes_a_slice_vanish(tmp_path, magnitude, slope):
+    def edit(ds, echo, k):
+        ds.RescaleSlope, ds.RescaleIntercept = slope if k == 3 else "1", "0"
+
+    with quietly():
+        magnitude.but(edit=edit).write(tmp_path)
+    error = refused(tmp_path, f"the file states a RescaleSlope of {slope}.* belongs to series 2")
+    assert error.where.endswith("_3.dcm")
+
+
+@pytest.mark.parametrize("te_ms", [(0.02,), (0.006, 0.013, 0.02), (0.005, 0.03)])
+@pytest.mark.parametrize("separate", [False, True])
+def test_echo_times_in_seconds(tmp_path, magnitude, phase, te_ms, separate):
+    for series in (magnitude, phase):
+        if separate:
+            for n, te in enumerate(te_ms):
+                series.but(number=10 * n + series.number, te_ms=(te,)).write(tmp_path)
+        else:
+            series.but(te_ms=te_ms).write(tmp_path)
+    ref = find_dicom_scans(tmp_path)[0]
+    said = r"EchoTime is 0\.0.* in milliseconds \(20 ms is 20\), these look like seconds"
+    with pytest.raises(MetadataError, match=said):
+        ref.load()
+
+
+def test_overflow_of_the_brightest_voxels(tmp_path, magnitude):
+    """They are few, but would be black holes."""
+
+    def edit(ds, echo, k):
+        values = np.frombuffer(ds.PixelData, "<u2").astype("<i2")
+        if k == 2:
+            values[5] = -32768
+        ds.PixelData, ds.PixelRepresentation = values.tobytes(), 1
+
+    magnitude.but(shape=(12, 11, 7), edit=edit).write(tmp_path)
+    refused(tmp_path, r"runs from -32768 to .* overflowed the number type", InputError)
+
+
+def test_half_of_the_phase_is_there(tmp_path, magnitude, phase):
+    magnitude.but(shape=(7, 6, 8)).write(tmp_path)
+    for path in phase.but(shape=(7, 6, 8)).write(tmp_path):
+        if int(path.stem[-1]) > 3:
+            path.unlink()
+    refused(
+        tmp_path,
+        r"series 3 \(phase, echo 5 ms\): 4 slices, but series 2 .* has 8: 4 missing",
+        MetadataError,
+    )
+
+
+def test_half_of_one_echos_phase_is_there(tmp_path, magnitude, phase):
+    magnitude.but(shape=(7, 6, 8)).write(tmp_path)
+    for path in phase.but(shape=(7, 6, 8)).write(tmp_path):
+        if int(path.stem[-1]) > 3 and "_3_1_" in path.stem:
+            path.unlink()
+    refused(tmp_path, r"phase, echo 10 ms\): 4 slices, but .* has 8: 4 missing", MetadataError)
+
+
+def test_half_of_the_magnitude_is_there(tmp_path, magnitude, phase):
+    for path in magnitude.but(shape=(7, 6, 8)).write(tmp_path):
+        if int(path.stem[-1]) > 3:
+            path.unlink()
+    phase.but(shape=(7, 6, 8)).write(tmp_path)
+    refused(tmp_path, r"magnitude, echo 5 ms\): 4 slices, but .* has 8: 4 missing", MetadataError)
+
+
+@pytest.mark.parametrize(
+    "keyword", ["ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing"]
+)
+@pytest.mark.parametrize("part", ["mag", "phase"])
+def test_one_part_has_no_place(tmp_path, magnitude, phase, keyword, part):
+    magnitude.but(edit=without(keyword) if part == "mag" else None).write(tmp_path)
+    phase.but(edit=without(keyword) if part == "phase" else None).write(tmp_path)
+    refused(tmp_path, f"{keyword} is missing", MetadataError)
+
+
+def test_a_series_without_place_beside_a_whole_scan(tmp_path, magnitude, phase, true_to_place):
+    magnitude.write(tmp_path)
+    phase.write(tmp_path)
+    magnitude.but(number=9, edit=without("ImageOrientationPatient")).write(tmp_path)
+    scan = load(tmp_path)
+    true_to_place(scan)
+    assert any("series 9" in n and "do not say where they lie" in n for n in scan.notes)
+
+
+def test_echoes_of_other_units(tmp_path, magnitude, phase):
+    def edit(ds, echo, k):
+        if echo == 1:  # radians, where the other echo is stored in degrees
+            ds.RescaleSlope, ds.RescaleIntercept = 2 * np.pi / 4096, -np.pi
+        else:
+            ds.RescaleSlope, ds.RescaleIntercept = 360 / 4096, -180
+
+    big = {"shape": (21, 22, 9), "te_ms": (20.0, 25.0)}
+    magnitude.but(**big).write(tmp_path)
+    phase.but(manufacturer="Other", edit=edit, **big).write(tmp_path)
+    refused(tmp_path, r"phase of echo 2 .*radians.* \(degrees.* different units", InputError)
+
+
+# --- two persons under one number
+
+
+def person(name, born):
+    def edit(ds, echo, k):
+        ds.PatientName, ds.PatientBirthDate = name, born
+
+    return edit
+
+
+@pytest.mark.parametrize("other", [("SECRET^NAME", "19600203"), ("OTHER^NAME", "19500102")])
+def test_two_persons_of_one_number_never_pair(tmp_path, magnitude, phase, other):
+    magnitude.write(tmp_path / "a")
+    phase.but(edit=person(*other)).write(tmp_path / "b")
+    scan = load(tmp_path)
+    assert scan.echoes.phase_rad is None
+    assert "one PatientID holds images of 2 persons" in " ".join(scan.notes)
+    for secret in ("SECRET", "OTHER", "1950", "1960"):
+        assert secret not in " ".join(scan.notes)
+
+
+def test_two_persons_of_one_number_are_told_in_each_scan(tmp_path, magnitude, phase):
+    for number, who in ((2, ("SECRET^NAME", "19500102")), (12, ("OTHER^NAME", "19600203"))):
+        magnitude.but(number=number, edit=person(*who)).write(tmp_path)
+        phase.but(number=number + 1, edit=person(*who)).write(tmp_path)
+    scans = [ref.load() for ref in find_dicom_scans(tmp_path)]
+    assert len(scans) == 2
+    assert all("images of 2 persons" in " ".join(s.notes) for s in scans)
+    assert all(s.echoes.phase_rad is not None for s in scans)
+
+
+@pytest.mark.parametrize("same", ["secret name", "SECRET^NAME^^^", "SECRET^NAME=x", ""])
+def test_a_name_spelt_otherwise_is_the_same_person(tmp_path, magnitude, phase, same, true_to_place):
+    magnitude.write(tmp_path)
+    phase.but(edit=person(same, "")).write(tmp_path)
+    scan = load(tmp_path)
+    true_to_place(scan)
+    assert scan.echoes.phase_rad is not None
+    assert scan.notes == ()

@@ -407,3 +407,19 @@ def test_big_endian(tmp_path, magnitude, true_to_place):
 
     magnitude.but(syntax=ExplicitVRBigEndian, edit=swapped).write(tmp_path)
     true_to_place(only(tmp_path).load())
+
+
+def test_an_average_of_the_echoes_is_no_echo(tmp_path, magnitude, phase, true_to_place):
+    """It calls itself original, and has an echo time and series of its own but no phase."""
+    magnitude.write(tmp_path)
+    phase.write(tmp_path)
+    magnitude.but(number=9, te_ms=(7.5,)).write(tmp_path)
+    scan = only(tmp_path).load()
+    true_to_place(scan)
+    assert scan.echoes.phase_rad is not None
+    assert any("series 9 (magnitude, echo 7.5 ms) left aside: no phase" in n for n in scan.notes)
+
+
+def test_what_the_caller_left_aside_is_told(tmp_path, magnitude):
+    magnitude.write(tmp_path)
+    assert only(tmp_path, notes=("one thing",)).load().notes == ("one thing",)

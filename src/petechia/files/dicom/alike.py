@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from petechia.files.dicom.sort import Volume, n_orientations, n_places, normal_of
+from petechia.files.dicom.sort import Volume, n_orientations, n_places, normal_of, place_of
 
 SAME_ACQUISITION_S = 5.0
 """Echoes of one acquisition start within a repetition time of each other."""
@@ -14,13 +14,22 @@ SamePixels = Callable[[Volume, Volume], bool]
 
 
 def without_fragments(volumes: Sequence[Volume]) -> tuple[list[Volume], list[str]]:
-    """Leave aside single slices and small many-angled series, unless there is nothing else."""
+    """Leave aside single slices and small many-angled series, unless there is nothing else.
+
+    Slices that say no place are kept where they may be the only ones of their part: reading
+    them tells what is missing.
+    """
+    lost = [all(place_of(f) is None for f in v.frames) for v in volumes]
+    placed = {v.part for v, no_place in zip(volumes, lost, strict=True) if not no_place}
     kept, notes = [], []
-    for volume in volumes:
-        small = n_places(volume) < 3
+    for volume, no_place in zip(volumes, lost, strict=True):
+        needed = no_place and len(volume.frames) >= 3 and volume.part not in placed
+        small = n_places(volume) < 3 and not needed
         angled = n_orientations(volume) > 1 and len(volume.frames) <= 15
         if small or angled:
             why = "slices of several orientations" if angled else "fewer than 3 slices"
+            if no_place and not angled:
+                why = "its slices do not say where they lie"
             notes.append(f"{volume.label} left aside: {why}")
         else:
             kept.append(volume)
@@ -41,10 +50,12 @@ def same_grid(volumes: Iterable[Volume]) -> list[list[Volume]]:
 
 
 def _on_one_grid(a: Volume, b: Volume) -> bool:
-    """Whether two volumes share study, frame of reference, plane, matrix and most slices."""
+    """Whether two volumes share person, study, frame of reference, plane and most slices."""
     one, two = a.first, b.first
     frames = {one.frame_of_reference, two.frame_of_reference} - {""}
     if one.study != two.study or len(frames) > 1 or one.size != two.size:
+        return False
+    if one.person != two.person:
         return False
     stated = (one.position, one.orientation, one.pixel_mm, two.position, two.orientation)
     if None in stated or two.pixel_mm is None:

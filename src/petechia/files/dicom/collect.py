@@ -4,7 +4,7 @@ import hashlib
 import io
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -42,6 +42,8 @@ class Collected:
         Classic CT images, which may be of a CT of the same head.
     person : str
         A fingerprint of who is on the MR images, '' when no header says.
+    n_people : int
+        Persons on the MR images whose names or birth dates differ, though their ID does not.
     n_copies, n_junk, n_no_image : int
         Files that repeat an instance, are no DICOM, are DICOM but no MR image.
     """
@@ -51,9 +53,30 @@ class Collected:
     modalities: Counter[str] = field(default_factory=Counter)
     ct: list[tuple[str, str, Dataset]] = field(default_factory=list)
     person: str = ""
+    n_people: int = 0
     n_copies: int = 0
     n_junk: int = 0
     n_no_image: int = 0
+
+
+class Persons:
+    """Tells persons of one identifier apart by name and birth date; both may be unknown."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[str, str]] = []
+
+    def number(self, header: Dataset) -> int:
+        """Return the number of the person on an image, from 0."""
+        # accents and other scripts are left out: they differ with the character set alone
+        stated = str(header.get("PatientName") or "").partition("=")[0].casefold()
+        name = "".join(c for c in stated if c.isascii() and c.isalnum())
+        born = "".join(c for c in str(header.get("PatientBirthDate") or "") if c.isdigit())
+        for n, (known_name, known_born) in enumerate(self._known):
+            if name in ("", known_name or name) and born in ("", known_born or born):
+                self._known[n] = (known_name or name, known_born or born)
+                return n
+        self._known.append((name, born))
+        return len(self._known) - 1
 
 
 def collect(box: Box, found: Collected | None = None) -> Collected:
@@ -73,6 +96,7 @@ def collect(box: Box, found: Collected | None = None) -> Collected:
     """
     found = Collected() if found is None else found
     people: Counter[str] = Counter()
+    persons = Persons()
     seen: dict[str, str] = {}
     with box.opened() as opened, quietly():
         for name in box.names():
@@ -81,7 +105,8 @@ def collect(box: Box, found: Collected | None = None) -> Collected:
                 if header is None or not _is_wanted(header[0], name, found):
                     continue
                 person = _person(header[0])
-                frames = list(frames_of(header[0], name, header[1]))
+                who = persons.number(header[0])
+                frames = [replace(f, person=who) for f in frames_of(header[0], name, header[1])]
             except FileError as error:
                 found.broken[name] = error.what
             except Exception as error:  # a damaged file can fail in any way inside the parser
@@ -91,6 +116,7 @@ def collect(box: Box, found: Collected | None = None) -> Collected:
                 _add(frames, name, found, seen)
     _require_one_patient(people, box.place)
     found.person = next((who for who in people if who), "")
+    found.n_people = len({frame.person for frame in found.frames})
     if not found.frames:
         raise _nothing(found, box.place)
     log.info("%d frames in %d files", len(found.frames), len({f.file for f in found.frames}))

@@ -195,6 +195,8 @@ def _unfit(series: Series, scan: Frame) -> str:
     assert volume is not None
     if volume.first.study != scan.study:
         return "it is of another study"
+    if volume.first.person != scan.person:
+        return "it is of another person by name or birth date"
     if series.kind == "T1w" and series.agent:
         return "a T1w after contrast agent is no plain one"
     if any(f.fault for f in volume.frames):
@@ -253,6 +255,8 @@ def _tomograms(found: Collected, place: Path, left: list[str]) -> Iterator[Serie
     sharp: list[Series] = []
     for group in groups.values():
         series, why = _tomogram(group, found.person, place)
+        if not why and found.n_people > 1:
+            why = "its patient's number is that of several persons"
         if why:
             left.append(f"{series.name} was not taken: {why}.")
             continue

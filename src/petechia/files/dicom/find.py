@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -17,13 +18,17 @@ from petechia.files.dicom.pixels import Pixels, same_pixels
 from petechia.files.dicom.read import read_scan
 from petechia.files.dicom.results.origin import read_origin
 from petechia.files.dicom.sort import volumes_of
-from petechia.files.scan import ScanName, ScanRef
+from petechia.files.scan import ScanRef, subject_name
 
 log = logging.getLogger(__name__)
 
 
 def find_dicom_scans(
-    place: Path, *, subject: str = "01", phase_scale: float | None = None
+    place: Path,
+    *,
+    subject: str = "01",
+    phase_scale: float | None = None,
+    notes: Sequence[str] = (),
 ) -> list[ScanRef]:
     """Return the gradient-echo scans of one patient in `place`, by series number.
 
@@ -34,32 +39,43 @@ def find_dicom_scans(
     place : Path
         Folder (searched to its bottom), single file, or zip archive.
     subject : str
-        The `sub` entity of the scans' names; nothing of the patient goes into them.
+        The `sub` entity of the scans' names, with or without `sub-`; nothing of the patient
+        goes into them.
     phase_scale : float, optional
         Factor from rescaled phase values to radians, where they are not recognised.
+    notes : sequence of str
+        What else every scan is to tell.
 
     Raises
     ------
     FileError
         No such place, no gradient-echo MR image in it, several patients, or an archive
         that is damaged or not harmless.
+    ParameterError
+        `subject` is no label.
     """
     place = Path(place)
+    subject_name(subject)  # before much is read
     box = Box(place)
     found = collect(box)
-    frames, notes = _fit_for_scans(found, place), list[str]()
+    frames, told_of = _fit_for_scans(found, place), list(notes)
     kept = {(f.series, f.aside) for f in frames}
     with box.opened() as opened:
         pixels = Pixels(opened)
         plans, left = plans_of(volumes_of(frames), partial(same_pixels, pixels))
     if found.n_copies:
-        notes.append(f"{found.n_copies} copies of the same images dropped")
+        told_of.append(f"{found.n_copies} copies of the same images dropped")
+    if found.n_people > 1:
+        told_of.append(
+            f"one PatientID holds images of {found.n_people} persons, by name or birth date: see "
+            "whose this scan is"
+        )
     log.info("%d scans", len(plans))
     beside = [beside_scan(found, place, plan.volumes[0].first) for plan in plans]
     # what lies beside a scan is told there
     told = {source.number for one in beside for source in one.sources if isinstance(source, Series)}
-    notes += [*left, *_left_aside(found, kept, told)]
-    plans = [replace(plan, notes=(*plan.notes, *notes)) for plan in plans]
+    told_of += [*left, *_left_aside(found, kept, told)]
+    plans = [replace(plan, notes=(*plan.notes, *told_of)) for plan in plans]
     runs = [None] if len(plans) == 1 else range(1, len(plans) + 1)
     return [
         replace(_reference(place, plan, subject, run, found, phase_scale), beside=others)
@@ -76,10 +92,7 @@ def _reference(
     phase_scale: float | None,
 ) -> ScanRef:
     """Return the reference of one scan."""
-    entities = [("sub", subject)]
-    if run is not None:
-        entities.append(("run", str(run)))
-    name = ScanName(tuple(entities))
+    name = subject_name(subject, run)
     files = tuple(sorted({f.file for v in plan.volumes for f in v.frames}))
     folders = {PurePosixPath(f).parent for f in files}
     beside = tuple(

@@ -87,6 +87,8 @@ class Frame:
         'FLAIR', 'T2w' or 'T1w', when the header says that it is one of them.
     agent : bool
         Whether it was taken after a contrast agent.
+    person : int
+        Number of the person by name and birth date, from 0 where the input holds several.
     """
 
     file: str
@@ -121,6 +123,7 @@ class Frame:
     coil: str = ""
     contrast: str | None = None
     agent: bool = False
+    person: int = 0
 
 
 class Lookup:
@@ -170,11 +173,12 @@ class Lookup:
         return None if value is None else int(value)
 
     def vector(self, n: int, *keywords: str) -> Vector | None:
-        """Return n numbers."""
+        """Return n finite numbers; None when they are not."""
         value = self.value(*keywords)
         if value is None or isinstance(value, str) or len(value) != n:
             return None
-        return tuple(float(v) for v in value)
+        numbers = [number(v) for v in value]
+        return None if None in numbers else tuple(v for v in numbers if v is not None)
 
 
 def number(value: Any) -> float | None:
@@ -228,6 +232,7 @@ def _frame(look: Lookup, root: Dataset, file: str, index: int, fault: str | None
     part, difference = part_of(look, tokens)
     slope, intercept = look.number("RescaleSlope"), look.number("RescaleIntercept")
     rescale = (1.0 if slope is None else slope, intercept or 0.0)
+    fault = fault or _bad_slope(look)
     return Frame(
         file=file,
         index=index,
@@ -262,6 +267,14 @@ def _frame(look: Lookup, root: Dataset, file: str, index: int, fault: str | None
         contrast=contrast_of(look),
         agent=agent_of(look),
     )
+
+
+def _bad_slope(look: Lookup) -> str | None:
+    """Return what is wrong with a slope that would make every voxel 0 or no number."""
+    stated = look.value("RescaleSlope")
+    if stated is None or number(stated):
+        return None
+    return f"states a RescaleSlope of {stated}"
 
 
 def coil_of(look: Lookup) -> str:

@@ -18,6 +18,12 @@ from petechia.files.dicom.frames import Frame
 from petechia.files.dicom.sort import Volume, n_orientations, normal_of
 
 EXPORT = "Export the whole series again from the scanner or archive."
+PLACED_BY = {
+    "ImagePositionPatient": "position",
+    "ImageOrientationPatient": "orientation",
+    "PixelSpacing": "pixel_mm",
+}
+"""What a slice needs to have a place, and what `Frame` calls it."""
 SPACING_TOLERANCE = 0.05
 """How far a step between slices may be from the usual one (part of it)."""
 
@@ -116,17 +122,18 @@ def require_whole(volume: Volume) -> None:
             )
 
 
+def what_places(volume: Volume) -> str | None:
+    """Return the keyword that a slice of `volume` needs for its place and lacks, or None."""
+    lacking = (k for f in volume.frames for k, field in PLACED_BY.items() if not getattr(f, field))
+    return next(lacking, None)
+
+
 def _require_placed(volume: Volume) -> None:
-    needed = {
-        "ImagePositionPatient": "position",
-        "ImageOrientationPatient": "orientation",
-        "PixelSpacing": "pixel_mm",
-    }
     for frame in volume.frames:
-        for keyword, field in needed.items():
+        for keyword, field in PLACED_BY.items():
             if getattr(frame, field) is None:
                 raise MetadataError(
-                    f"{keyword} is missing",
+                    f"{keyword} is missing or holds no finite numbers",
                     where=frame.file,
                     mend="Export the original images: without it the slice has no place.",
                 )

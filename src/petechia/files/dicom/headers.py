@@ -26,6 +26,7 @@ KEYWORDS = (
     "RepetitionTime", "FlipAngle", "PixelBandwidth", "SequenceName", "PulseSequenceName",
     "ScanningSequence", "EchoPulseSequence", "EchoPlanarPulseSequence", "InversionRecovery",
     "TimeOfFlightContrast", "AngioFlag", "PhaseContrast", "PatientID", "PatientName",
+    "PatientBirthDate",
     "ReceiveCoilName", "MultiCoilElementName", "AcquisitionContrast", "InversionTime",
     "InversionTimes", "SequenceVariant", "ContrastBolusAgent", "ContrastBolusAgentSequence",
     "BodyPartExamined", "ConvolutionKernel",

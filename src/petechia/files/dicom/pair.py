@@ -20,7 +20,8 @@ from petechia.files.dicom.alike import (
     without_fragments,
     without_variants,
 )
-from petechia.files.dicom.sort import SAME_ECHO_MS, Volume
+from petechia.files.dicom.geometry import what_places
+from petechia.files.dicom.sort import SAME_ECHO_MS, Volume, n_places, place_of
 
 JOIN_WITHIN_S = 120.0
 FORBIDDEN = 1e12
@@ -116,7 +117,7 @@ def plans_of(volumes: Sequence[Volume], same_pixels: SamePixels) -> tuple[list[P
         found, left = _plans_on_one_grid(alike)
         plans += found
         notes += left
-    plans, left = _without_weak(_without_coils(plans))
+    plans, left = _without_weak(_with_lost_parts(_without_coils(plans)))
     return sorted(plans, key=lambda p: p.series_number), notes + left
 
 
@@ -131,7 +132,8 @@ def _without_coils(plans: list[Plan]) -> list[Plan]:
         lead = plan.volumes[0]
         if plan.magnitude and lead.acquired_s is not None:
             corner = min(f.position or () for f in lead.frames)
-            place = (lead.first.study, corner, lead.first.orientation, len(lead.frames))
+            who = (lead.first.study, lead.first.person)
+            place = (who, corner, lead.first.orientation, len(lead.frames))
             alike[(place, lead.acquired_s, plan.te_ms, lead.first.tokens)].append(n)
     out = list(plans)
     for together in alike.values():
@@ -232,14 +234,21 @@ def _plans_on_one_grid(volumes: Sequence[Volume]) -> tuple[list[Plan], list[str]
 
     phase_of = assign(magnitude, phase, fits)
     complex_of = assign(magnitude, whole, lambda m, c: m.te_ms == c.te_ms and _same_sequence(m, c))
-    plans = []
+    plans, notes = [], []
     for n, group in enumerate(magnitude):
         plan = Plan(magnitude=group.volumes)
         if n in complex_of:
             half = whole[complex_of[n]]
             plan = replace(plan, real=half.volumes, imaginary=other[id(half)].volumes)
         elif n in phase_of:
-            plan = replace(plan, phase=phase[phase_of[n]].volumes)
+            own = phase[phase_of[n]]
+            whole_pair, others = _without_strangers(group, own)
+            plan = Plan(magnitude=whole_pair, phase=own.volumes)
+            notes += [
+                f"{other.label} left aside: no phase, which all echoes of series "
+                f"{plan.series_number} have"
+                for other in others
+            ]
         plans.append(plan)
     plans += [
         Plan(real=half.volumes, imaginary=other[id(half)].volumes)
@@ -249,7 +258,25 @@ def _plans_on_one_grid(volumes: Sequence[Volume]) -> tuple[list[Plan], list[str]
     orphans = [p for m, p in enumerate(phase) if m not in phase_of.values()]
     orphans += [r for n, r in enumerate(real) if n not in halves]
     orphans += [i for m, i in enumerate(imaginary) if m not in halves.values()]
-    return _with_orphans(plans, orphans)
+    plans, left = _with_orphans(plans, orphans)
+    return plans, notes + left
+
+
+def _without_strangers(
+    magnitude: Group, phase: Group
+) -> tuple[tuple[Volume, ...], tuple[Volume, ...]]:
+    """Return the magnitudes that belong to a phase, and those that came otherwise.
+
+    An average of the echoes has a series and an echo time of its own, and no phase. It can be
+    told from an echo that lost its phase only where the echoes share one series.
+    """
+    with_phase = tuple(v for v in magnitude.volumes if v.te_ms in phase.te_ms)
+    others = tuple(v for v in magnitude.volumes if v.te_ms not in phase.te_ms)
+    series = {v.first.series for v in with_phase}
+    strangers = all(v.first.series not in series for v in others)
+    if len(with_phase) > 1 and len(series) == 1 and strangers:
+        return with_phase, others
+    return magnitude.volumes, ()
 
 
 def _with_orphans(plans: list[Plan], orphans: list[Group]) -> tuple[list[Plan], list[str]]:
@@ -292,6 +319,42 @@ def _unpaired(orphan: Group) -> Plan:
     if orphan.lead.part == "real":
         return Plan(problem=problem, real=orphan.volumes)
     return Plan(problem=problem, imaginary=orphan.volumes)
+
+
+def _with_lost_parts(plans: list[Plan]) -> list[Plan]:
+    """Say of a phase that has no grid, or half of one, what it lacks, at its magnitude."""
+    out = list(plans)
+    for orphan in (p for p in plans if p.phase and not p.magnitude):
+        for n, plan in enumerate(out):
+            have = {v.te_ms for v in plan.phase}
+            lacks = plan.magnitude and any(v.te_ms not in have for v in orphan.phase)
+            fault = _fault_between(plan, orphan) if lacks and plan.problem is None else None
+            if fault is not None:
+                mend = "Export the whole series again; or leave the phase out."
+                out[n] = replace(plan, problem=(fault, mend))
+                out.remove(orphan)
+                break
+    return out
+
+
+def _fault_between(plan: Plan, orphan: Plan) -> str | None:
+    """Return what keeps a phase from its magnitude's grid; None when they are strangers."""
+    magnitude, phase = Group(volumes=plan.magnitude), Group(volumes=orphan.phase)
+    one, other = magnitude.lead, phase.lead
+    if (one.first.study, one.first.person) != (other.first.study, other.first.person):
+        return None
+    if not (_same_sequence(magnitude, phase) and _te_within(magnitude, phase)):
+        return None
+    if None in (one.first.position, one.first.orientation, one.first.pixel_mm):
+        return None  # told when it is read
+    if missing := what_places(other):
+        return f"{other.label}: {missing} is missing or holds no finite numbers"
+    ours, theirs = ({place_of(f) for f in v.frames} for v in (one, other))
+    if one.first.size != other.first.size or not (ours < theirs or theirs < ours):
+        return None
+    few, many = sorted((one, other), key=n_places)
+    have, need = n_places(few), n_places(many)
+    return f"{few.label}: {have} slices, but {many.label} has {need}: {need - have} missing"
 
 
 def _without_weak(plans: list[Plan]) -> tuple[list[Plan], list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_signal
+from petechia.core.checks import require_no_overflow, require_signal
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.errors import FileError, InputError, MetadataError
@@ -16,10 +16,17 @@ from petechia.files.dicom.kinds import FIELD_MAP, WEIGHTED
 from petechia.files.dicom.pair import Plan
 from petechia.files.dicom.pixels import Pixels, without_copies
 from petechia.files.dicom.sort import Volume
-from petechia.files.phase_scaling import PhaseRadians, complex_to_polar, phase_to_radians
+from petechia.files.phase_scaling import (
+    PhaseRadians,
+    complex_to_polar,
+    phase_to_radians,
+    without_alternation,
+)
 from petechia.files.scan import Header, Scan, ScanName, Source
 
 Volume4 = npt.NDArray[np.float32]
+SHORTEST_TE_MS = 0.5
+"""A gradient echo whose echo times are all below this has them in seconds [ms]."""
 
 
 @dataclass(slots=True)
@@ -58,6 +65,7 @@ def read_scan(
     FileError, MetadataError, InputError
         The scan cannot be used; the message names file or series.
     """
+    _require_milliseconds(plan)
     if plan.problem:
         raise MetadataError(plan.problem[0], where=plan.volumes[0].label, mend=plan.problem[1])
     for volume in plan.volumes:
@@ -97,6 +105,23 @@ def read_scan(
         phase_note=phase_note,
         notes=tuple(reading.notes),
     )
+
+
+def _require_milliseconds(plan: Plan) -> None:
+    """Raise `MetadataError` when all echo times are too short to be milliseconds.
+
+    Echo times in seconds lie so near to each other that they count as one: that must be
+    said before anything that follows from it.
+    """
+    frames = [frame for volume in plan.volumes for frame in volume.frames]
+    stated = sorted({frame.te_ms for frame in frames if frame.te_ms is not None})
+    if stated and stated[-1] < SHORTEST_TE_MS:
+        raise MetadataError(
+            f"EchoTime is {', '.join(f'{te:g}' for te in stated)}",
+            where=plan.volumes[0].first.file,
+            mend="DICOM's echo times are in milliseconds (20 ms is 20), these look like seconds: "
+            "correct EchoTime; or convert the scan to NIfTI and give --te.",
+        )
 
 
 def _echo_times_ms(plan: Plan) -> tuple[float, ...]:
@@ -178,6 +203,8 @@ def _images(
     for volume, image in zip(plan.magnitude or plan.real, magnitude, strict=True):
         require_signal(image, volume.label)
         _require_not_negative(image, volume.label)
+    if plan.phase and phase is not None and len(plan.phase) == len(magnitude):
+        phase = without_alternation(phase, magnitude)
     return magnitude, phase
 
 
@@ -190,6 +217,7 @@ def _require_not_negative(image: Volume4, where: str) -> None:
             where=where,
             mend="This looks like a phase or real image that calls itself magnitude.",
         )
+    require_no_overflow(image, where)
     image[negative] = 0
 
 

@@ -73,7 +73,8 @@ def volumes_of(frames: Iterable[Frame]) -> list[Volume]:
     groups: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
         te_ms = None if frame.te_ms is None else echo[frame.te_ms]
-        groups[(frame.study, frame.series, frame.part, te_ms, frame.size)].append(frame)
+        who = (frame.study, frame.person)
+        groups[(who, frame.series, frame.part, te_ms, frame.size)].append(frame)
     volumes = [
         Volume(frames=tuple(part), te_ms=key[3], repeat=repeat)  # type: ignore[arg-type]
         for key, group in groups.items()
