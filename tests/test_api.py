@@ -1,13 +1,15 @@
 """The road on plain arrays."""
 
 import re
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from petechia import api
-from petechia.anatomy.brainmask import brain_mask
+from petechia.anatomy.brainmask import BrainMask, brain_mask
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.core.units import radians_per_ppm
@@ -331,6 +333,51 @@ def test_arrays_that_do_not_fit_are_told(change, message):
     with pytest.raises(InputError) as caught:
         api.qsm(words.pop("phase_rad"), words.pop("magnitude"), **words)
     assert re.search(message, str(caught.value)), caught.value
+
+
+@pytest.mark.parametrize("top", [1000.0, 1.0, 40.0])
+@pytest.mark.parametrize("call", [api.qsm, api.swi])
+def test_a_phase_and_a_magnitude_in_each_others_place_are_told(call, top):
+    rng = np.random.default_rng(0)
+    size, phase = rng.uniform(0, top, SIZE), rng.uniform(0, 2 * np.pi, SIZE)
+    with pytest.raises(InputError, match=r"as a phase does.*Are they in each other's place\?"):
+        call(size, phase, **GOOD)
+    with pytest.raises(InputError, match=r"is this a phase\? qsm and swi take phase_rad first"):
+        call(size, phase - np.pi, **GOOD)
+    with pytest.raises(InputError, match="give both by name"):
+        api.detect(phase, size, **BEAD)
+
+
+def test_a_magnitude_that_ends_near_a_turn_is_one():
+    size, phase = bead()
+    size *= 2 * np.pi / size.max()
+    words = GOOD | {"te_s": 0.020, "mask": np.ones(size.shape)}
+    for one in (phase, phase % (2 * np.pi)):
+        assert api.swi(one, size, **words)["swi"].any()
+
+
+def test_every_snippet_on_the_page_works_as_written(monkeypatch):
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "python.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 5
+    echoes = [bead() for _ in range(3)]
+    size, phase = (np.stack([echo[n] for echo in echoes]) for n in (0, 1))
+    turn = np.array([0.25, 0.5, 0.75])[:, None, None, None]
+    size, phase = size * np.exp(-turn), phase * turn  # of 0.020 s; nothing in it is wrapped
+    names = {
+        "magnitude": size, "phase_rad": phase, "affine": np.eye(4), "mask": np.ones(size.shape[1:]),
+        "coil_magnitude": size[:2, None], "coil_phase_rad": phase[:2, None],
+    }  # fmt: skip
+    # no template fits a ball: the brain is all of it
+    everything = partial(_all_of_it, page_mask=np.ones(size.shape[1:], bool))
+    monkeypatch.setattr("petechia.pipeline.stages.brain_mask", everything)
+    for block in blocks:
+        exec(block, names)
+    assert names["r2star"].shape == names["image"].shape == names["labels"].shape == size.shape[1:]
+
+
+def _all_of_it(*_, page_mask):
+    return BrainMask(mask=page_mask, method="all", says=(), registration=None)
 
 
 def test_coils_are_combined():

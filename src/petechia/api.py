@@ -29,6 +29,10 @@ from petechia.pipeline.work import Work
 
 LARGEST_RAD = 100.0
 """No phase, wrapped or not, comes near this; stored whole numbers and degrees go beyond [rad]."""
+ORDER = (
+    "qsm and swi take phase_rad first, r2star and detect the magnitude: give both by name, "
+    "magnitude=..., phase_rad=..."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -320,8 +324,10 @@ def _work_on(
         raise InputError(
             f"magnitude goes down to {float(size.min()):g}",
             where="magnitude",
-            mend="Magnitudes are 0 or more: is this a phase?",
+            mend=f"Magnitudes are 0 or more: is this a phase? {ORDER}",
         )
+    if phase_rad is not None:
+        _require_not_swapped(size, _stacked(phase_rad, "phase_rad"))
     echoes = Echoes(
         magnitude=size,
         phase_rad=None if phase_rad is None else _phase(phase_rad),
@@ -337,6 +343,24 @@ def _work_on(
     if mask is not None:
         work.given_mask = _mask_of(mask, "mask", grid)
     return work
+
+
+def _require_not_swapped(
+    magnitude: npt.NDArray[np.float32], phase: npt.NDArray[np.float32]
+) -> None:
+    """Raise when the magnitude fills 0..2 pi as a phase does, and the phase is like no phase.
+
+    A phase without a value below 0 goes from 0 to 2 pi.
+    """
+    turn = 2 * np.pi
+    top, other = float(magnitude.max()), float(phase.max())
+    if 0.98 * turn < top < 1.001 * turn and phase.min() >= 0 and not 0.98 * turn < other < 7:
+        raise InputError(
+            f"the magnitude goes from 0 to {top:.3f} as a phase does, the phase from "
+            f"{float(phase.min()):g} to {other:g}",
+            where="magnitude",
+            mend=f"Are they in each other's place? {ORDER}",
+        )
 
 
 def _number(value: Any, name: str, mend: str) -> float:

@@ -89,7 +89,7 @@ def test_one_corrupt_scan_among_a_hundred(noise_dataset, tmp_path, monkeypatch):
         name = work.scan.name
         told = {
             "counts": {"total": 0}, "not_assessable": [], "fingerprint": provenance["fingerprint"],
-            "input_sha256": dict(enumerate(run._hashes(work.scan))),
+            "input_sha256": {source.path: source.sha256 for source in work.scan.sources},
         }  # fmt: skip
         tree.path("report", name).write_text("<p>")
         tree.write_json("summary", name, told)
@@ -129,6 +129,90 @@ def test_what_is_finished_is_skipped_unless_bytes_or_settings_change(
     fact.write_bytes(other.read_bytes())
     again = petechia("run", raw, out, "--preset", "fast").out
     assert "sub-01: skipped\nsub-02: done" in again
+
+
+def edited(sidecars, **words) -> None:
+    for path in sidecars:
+        path.write_text(json.dumps(json.loads(path.read_text()) | words))
+
+
+def test_facts_of_sidecars_make_another_run(petechia, noise_dataset, tmp_path):
+    raw, out = noise_dataset(), tmp_path / "out"
+    summary = out / "sub-01" / "anat" / "sub-01_desc-petechia_summary.json"
+    assert petechia("run", raw, out).code == 0
+    again = petechia("run", raw, out).out
+    assert again.startswith("sub-01: skipped: finished before (--force redoes it)\n")
+    sidecars = sorted(raw.glob("sub-01/anat/*.json"))
+    edited(sidecars, Comment="of no account")
+    raw = raw.rename(tmp_path / "moved")
+    assert "skipped: finished" in petechia("run", raw, out).out
+    sidecars = sorted(raw.glob("sub-01/anat/*.json"))
+    edited(sidecars, MagneticFieldStrength=1.5)
+    assert "skipped" not in petechia("run", raw, out).out
+    assert json.loads(summary.read_text())["protocol"]["b0_t"] == 1.5
+    edited([path for path in sidecars if "echo-2" in path.name], EchoTime=0.024)
+    assert "skipped" not in petechia("run", raw, out).out
+    assert json.loads(summary.read_text())["protocol"]["te_s"] == [0.01, 0.024]
+    edited(sidecars, MRAcquisitionType="2D")
+    assert "skipped" not in petechia("run", raw, out).out
+    assert "skipped" in petechia("run", raw, out).out
+
+
+def test_words_about_named_files_make_another_run(petechia, noise_dataset, tmp_path):
+    anat, out = noise_dataset() / "sub-01" / "anat", tmp_path / "out"
+    words = ["run", "--out", out]
+    for part in ("mag", "phase"):
+        files = sorted(str(path) for path in anat.glob(f"*part-{part}_*.nii.gz"))
+        words += [f"--{part}", ",".join(files)]
+
+    def redone(te="0.01,0.02", b0="3", *more) -> bool:
+        said = petechia(*words, "--te", te, "--b0", b0, *more)
+        assert said.code == 0, said.err
+        return "skipped: finished before" not in said.out
+
+    assert redone()
+    assert not redone()
+    assert redone(b0="1.5")
+    assert redone(te="0.01,0.021")
+    assert redone("0.01,0.02", "3", "--phase-scale", "0.5")
+    assert not redone("0.01,0.02", "3", "--phase-scale", "0.5")
+
+
+def test_two_echoes_that_change_places_make_another_run(petechia, noise_dataset, tmp_path):
+    raw, out = noise_dataset(), tmp_path / "out"
+    assert petechia("run", raw, out).code == 0
+    one, other = sorted(raw.glob("sub-01/anat/*part-mag*.nii.gz"))
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    assert "skipped" not in petechia("run", raw, out).out
+
+
+def test_single_steps_never_mix_with_other_results(petechia, noise_dataset, tmp_path):
+    raw, out = noise_dataset(), tmp_path / "out"
+    (tmp_path / "tswi.toml").write_text('weighting = "tswi"\n')
+    other = ["--steps", "swi", "--config", tmp_path / "tswi.toml"]
+    assert petechia("run", raw, out).code == 0
+    before = digests(out)
+    said = petechia("run", raw, out, *other)
+    assert said.code == 2
+    assert "summary.json: --steps would mix with results of other input, settings" in said.err
+    assert "Name another output folder; or add --force" in said.err
+    assert digests(out) == before
+    assert petechia("run", raw, out, "--steps", "swi").code == 0  # the same settings
+    assert "skipped" in petechia("run", raw, out).out
+    assert petechia("run", raw, out, *other, "--force").code == 0
+    assert not list(out.rglob("*_summary.json"))
+    assert "skipped" not in petechia("run", raw, out).out
+
+
+def test_the_summary_of_a_single_step_is_no_finished_run(petechia, noise_dataset, tmp_path):
+    raw, out = noise_dataset(), tmp_path / "out"
+    for step in ("detect", "detect", "swi"):
+        assert petechia("run", raw, out, "--steps", step).code == 0
+    assert not list(out.rglob("*_R2starmap.nii.gz"))
+    assert "skipped" not in petechia("run", raw, out).out
+    assert list(out.rglob("*_R2starmap.nii.gz"))
 
 
 def test_two_processes_write_the_same_bytes_as_one(petechia, noise_dataset, tmp_path):

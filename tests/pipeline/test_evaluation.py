@@ -9,6 +9,7 @@ from petechia.apps.cli.main import main
 from petechia.core.grid import Grid
 from petechia.errors import FileError, InputError, ParameterError
 from petechia.evaluate.detection import outcome_of
+from petechia.files.output import OutputTree
 from petechia.files.raw_bids import write_dataset, write_truth
 from petechia.files.scan import ScanName
 from petechia.files.writing import write_nifti, write_table
@@ -105,6 +106,23 @@ def test_the_command_writes_page_numbers_and_tables(folders, tmp_path, capsys):
     assert "https://" not in page
     assert page.count("<svg") == 1  # counts only: no probabilities, no moments
     assert "sub-03" in page
+
+
+def test_what_is_written_into_an_output_folder_is_in_its_bidsignore(folders, tmp_path):
+    output = tmp_path / "out"
+    OutputTree(output).write_dataset_description()
+    before = (output / ".bidsignore").read_text().splitlines()
+    evaluation = evaluate(*folders, FAST)
+    written = write_evaluation(evaluation, output)
+    names = [path.name for path in written]
+    assert {"evaluation.json", "lesions.tsv", "evaluation.html"} <= set(names)
+    assert (output / ".bidsignore").read_text().splitlines() == [*before, *names]
+    write_evaluation(evaluation, output / "compared" / "again")
+    write_evaluation(evaluation, output / "sub-01")
+    lines = (output / ".bidsignore").read_text().splitlines()
+    assert lines[len(before) + len(names) :] == ["compared", *(f"sub-01/{n}" for n in names)]
+    write_evaluation(evaluation, tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere" / ".bidsignore").exists()
 
 
 def test_unfit_places_are_mendable(folders, tmp_path, capsys):

@@ -39,6 +39,7 @@ from petechia.files import writing
 from petechia.files.contract import contract
 from petechia.pipeline.evaluation_files import Pairing, pair_up
 from petechia.pipeline.evaluation_scan import ReadScan, empty_scan, read_scan
+from petechia.pipeline.tree import ignore_written
 from petechia.report.evaluation import render_evaluation
 
 JSON, PAGE = "evaluation.json", "evaluation.html"
@@ -423,7 +424,10 @@ def _map_row(scan: ReadScan) -> dict[str, Any]:
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> list[Path]:
-    """Write the JSON, a TSV for each table with rows, and the page; return their paths."""
+    """Write the JSON, a TSV for each table with rows, and the page; return their paths.
+
+    In an output folder of `petechia run` they are added to its .bidsignore.
+    """
     writing.make_folder(out)
     result = writing.plain(evaluation.result)
     written = [out / JSON]
@@ -436,4 +440,6 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> list[Path]:
         else:
             path.unlink(missing_ok=True)
     writing.write_text(out / PAGE, render_evaluation(result))
-    return [*written, out / PAGE]
+    written.append(out / PAGE)
+    ignore_written(written)
+    return written

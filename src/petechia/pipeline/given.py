@@ -12,6 +12,9 @@ from petechia.files.scan import Scan
 from petechia.files.sidecars import read_json
 from petechia.pipeline.work import Mask, Volume
 
+TURNS = {"ppm": None, "hz": 1.0, "rad/s": 2 * np.pi}
+"""Units of a field map, and how many of them a hertz makes; None for those of the results."""
+
 
 def given_volumes(
     mask: Path | None, field: Path | None, scan: Scan
@@ -40,16 +43,8 @@ def field_in_ppm(path: Path, grid: Grid, b0_t: float | None) -> Volume:
         If the units need the main field and it was not given, or are not known.
     """
     field = np.asarray(read_on_grid(path, grid), dtype=np.float32)
-    beside = path.with_name(stem_of(path.name) + ".json")
-    units = str(read_json(beside).get("Units", "ppm")) if beside.exists() else "ppm"
-    turns = {"ppm": None, "hz": 1.0, "rad/s": 2 * np.pi}
-    if units.lower() not in turns:
-        raise ParameterError(
-            f"units {units!r}",
-            where=str(beside),
-            mend="A field map is in ppm, Hz or rad/s: correct Units in this file.",
-        )
-    turn = turns[units.lower()]
+    units = field_units(path)
+    turn = TURNS[units.lower()]
     if turn is None:
         return field
     if b0_t is None:
@@ -57,3 +52,22 @@ def field_in_ppm(path: Path, grid: Grid, b0_t: float | None) -> Volume:
             f"the field is in {units}", where=str(path), mend="Give --b0 to turn it to ppm."
         )
     return field / np.float32(turn * hz_per_ppm(b0_t))
+
+
+def field_units(path: Path) -> str:
+    """Return the units of a field map by the JSON beside it: 'ppm' where it does not say.
+
+    Raises
+    ------
+    ParameterError
+        If they are none that a field map has.
+    """
+    beside = path.with_name(stem_of(path.name) + ".json")
+    units = str(read_json(beside).get("Units", "ppm")) if beside.exists() else "ppm"
+    if units.lower() not in TURNS:
+        raise ParameterError(
+            f"units {units!r}",
+            where=str(beside),
+            mend="A field map is in ppm, Hz or rad/s: correct Units in this file.",
+        )
+    return units

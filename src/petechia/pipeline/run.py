@@ -1,6 +1,5 @@
 """One scan down the road, and many of them."""
 
-import json
 import logging
 import shutil
 import threading
@@ -16,19 +15,21 @@ from petechia import __version__
 from petechia.errors import FileError, OutputError, PetechiaError
 from petechia.files.nifti import sha256_of
 from petechia.files.output import OutputTree
-from petechia.files.scan import Scan, ScanName, ScanRef, SeriesImage
+from petechia.files.scan import ScanName, ScanRef, SeriesImage
 from petechia.files.writing import make_folder, output_error, without_places
 from petechia.pipeline.clinical import NOTHING_TOLD, ClinicalTable
 from petechia.pipeline.dicom_export import export_dicom, export_folder
 from petechia.pipeline.engines import METHODS as ENGINES
 from petechia.pipeline.engines.ledger import Again, Care
 from petechia.pipeline.faults import again
-from petechia.pipeline.given import given_volumes
+from petechia.pipeline.given import field_units, given_volumes
 from petechia.pipeline.memory import available_mb, need_mb
 from petechia.pipeline.provenance import Meter, software, threads
+from petechia.pipeline.reading import told_beside
 from petechia.pipeline.results import write_results
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import STAGES, walk
+from petechia.pipeline.standing import finished, mark_of_steps, named_hashes
 from petechia.pipeline.summary import fingerprint
 from petechia.pipeline.work import Work
 
@@ -140,7 +141,9 @@ def run_scan(
 def _down_the_road(
     ref: ScanRef, tree: OutputTree, settings: Settings, options: Options, meter: Meter, tell: Tell
 ) -> Outcome:
-    before = None if options.force or options.steps else _finished(ref, tree, settings, options)
+    given = _given_hashes(options, ref)
+    marked = partial(fingerprint, settings=settings, given=given, told=told_beside(ref))
+    before = None if options.force or options.steps else finished(ref, tree, marked)
     if before is not None:
         return Outcome(
             prefix=ref.name.prefix,
@@ -152,6 +155,9 @@ def _down_the_road(
     tell("read")
     with meter.stage("read"):
         scan = ref.load()
+    mark = marked(named_hashes(scan))
+    if options.steps:
+        mark = mark_of_steps(mark, tree, ref.name, force=options.force)
     for note in scan.notes:
         LOG.info("read: %s", note)
     for kind, which in ref.beside.chosen:
@@ -172,12 +178,12 @@ def _down_the_road(
 
     walk(work, options.steps, around)
     tell("write")
-    if not options.steps:  # from here until the new one stands, nothing says "finished"
+    if options.force or not options.steps:  # until the new one stands, nothing says "finished"
         _forget(tree.path("summary", ref.name))
         shutil.rmtree(export_folder(tree.root, ref.name), ignore_errors=True)
     keys = {key for name in options.steps or STAGES for key in STAGES[name].writes}
     provenance = {
-        "fingerprint": fingerprint(_hashes(scan), settings, _given_hashes(options, ref)),
+        "fingerprint": mark,
         "software": software(),
     }
     with meter.stage("write"):
@@ -223,15 +229,16 @@ def _told(error: OSError, stage: str) -> FileError:
     return told.with_traceback(error.__traceback__)
 
 
-def _hashes(scan: Scan) -> list[str]:
-    return [source.sha256 for source in scan.sources]
-
-
 def _given_hashes(options: Options, ref: ScanRef) -> list[str]:
-    given = (options.mask, options.field, *ref.beside.sources)
-    told = [f"{k}: {v}" for k, v in options.clinical.of(ref.name).as_dict().items()]
-    told += [f"report: {options.language}"] if options.language != "en" else []
-    return [_hash_of(source) for source in given if source is not None] + told
+    beside = ref.beside
+    given = {
+        "mask": options.mask, "field": options.field, "T1w": beside.t1w, "T2w": beside.t2w,
+        "segmentation": beside.segmentation, "CT": beside.ct, "FLAIR": beside.flair,
+    }  # fmt: skip
+    told = [f"{name}: {_hash_of(path)}" for name, path in given.items() if path is not None]
+    told += [] if options.field is None else [f"field in {field_units(options.field)}"]
+    told += [f"{k}: {v}" for k, v in options.clinical.of(ref.name).as_dict().items()]
+    return told + ([f"report: {options.language}"] if options.language != "en" else [])
 
 
 def _hash_of(path: Path | SeriesImage) -> str:
@@ -245,33 +252,6 @@ def _hash_of(path: Path | SeriesImage) -> str:
 
 def _report_name(tree: OutputTree, name: ScanName) -> str:
     return tree.path("report", name).relative_to(tree.root).as_posix()
-
-
-def _finished(
-    ref: ScanRef, tree: OutputTree, settings: Settings, options: Options
-) -> dict[str, Any] | None:
-    """Return the summary of an earlier run of the same bytes, settings and version."""
-    try:
-        summary = json.loads(tree.path("summary", ref.name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(summary, dict) or not tree.path("report", ref.name).exists():
-        return None
-    try:
-        then = list(summary["input_sha256"].values())
-        whole = summary["counts"]["total"] >= 0 and isinstance(summary["not_assessable"], list)
-    except (KeyError, TypeError, AttributeError):
-        return None
-    if not whole:
-        return None
-    try:
-        now = [sha256_of(Path(path)) for path in ref.paths]
-    except (OSError, FileError):  # DICOM and archives: names relative to the input
-        now = []
-    if set(now) != set(then):  # changed files, or names that only reading can find
-        now = _hashes(ref.load())
-    same = summary.get("fingerprint") == fingerprint(now, settings, _given_hashes(options, ref))
-    return summary if same else None
 
 
 def _failed(

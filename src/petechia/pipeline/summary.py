@@ -41,16 +41,33 @@ RECALIBRATED = (
 """Said beside `CALIBRATED` where a calibration of the site was used."""
 
 
-def fingerprint(hashes: Sequence[str], settings: Settings, given: Sequence[str] = ()) -> str:
-    """Return one hash of input bytes, settings, version and detector: equal means same results."""
+def fingerprint(
+    hashes: Sequence[str],
+    settings: Settings,
+    given: Sequence[str] = (),
+    told: Sequence[Any] = (),
+) -> str:
+    """Return one hash of all that results depend on: equal means same results.
+
+    Parameters
+    ----------
+    hashes : sequence of str
+        Of the input images, in any order.
+    settings : Settings
+        With the site's calibration, if there is one.
+    given : sequence of str
+        Hashes of further files, and facts about the person.
+    told : sequence
+        Echo times, field and other words and sidecars about the images (`told_beside`).
+    """
     facts: list[Any] = [
-        sorted(hashes), settings.as_dict(), list(given), __version__, detector_sha256()
+        sorted(hashes), settings.as_dict(), list(given), list(told), __version__, detector_sha256()
     ]  # fmt: skip
     site = settings.site()
     if site is not None:
         facts.append(site.sha256)
-    told = json.dumps(facts, sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+    said = json.dumps(facts, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[str, Any]:

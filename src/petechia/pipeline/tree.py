@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from petechia.files.contract import follow_path
 from petechia.files.dicom.results.write import FOLDER
-from petechia.files.output import OutputTree
+from petechia.files.output import DATASET_NAME, OutputTree
 from petechia.files.writing import write_text
 from petechia.pipeline.results import INTERMEDIATE
 from petechia.report.data import IndexRow
@@ -54,6 +54,30 @@ def ignore(root: Path, line: str) -> None:
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     if line not in lines:
         write_text(path, "\n".join([*lines, line]) + "\n")
+
+
+def is_output(root: Path) -> bool:
+    """Return whether a folder says that it is an output folder of ours."""
+    try:
+        text = (root / "dataset_description.json").read_text(encoding="utf-8")
+        return bool(json.loads(text).get("Name") == DATASET_NAME)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def ignore_written(paths: Iterable[Path]) -> None:
+    """Add files that BIDS does not know to .bidsignore of the output folder that they lie in.
+
+    By their own names in the folder itself or among the results of a person, else by the name
+    of the folder in it.
+    """
+    for path in paths:
+        place = path.resolve()
+        root = next((above for above in place.parents if is_output(above)), None)
+        if root is not None:
+            inside = place.relative_to(root)
+            of_a_person = inside.parts[0].startswith("sub-")
+            ignore(root, inside.as_posix() if of_a_person else inside.parts[0])
 
 
 def finish_tree(root: Path) -> None:

@@ -2,12 +2,15 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
 from petechia import errors
+from petechia.files.output import OutputTree
 from petechia.lesions.criteria import summarise
+from petechia.pipeline.review.apply import apply_review
 
 SCAN = "sub-02"
 
@@ -405,3 +408,30 @@ def test_the_api_page_needs_nothing_from_elsewhere(anna):
     assert "/api/scans/{scan}/events" in page.text
     assert "http" not in page.text.replace("https://", "http://").split("<h2>Models")[0]
     assert anna.get("/openapi.json").json()["info"]["title"] == "Petechia review"
+
+
+def test_edits_that_make_no_sense_are_refused_in_words(anna):
+    """An outline in the corner of the volume, and two findings far apart."""
+    for kind, finding, payload, said in (
+        ("outline", "s1", {"runs": [[0, 1]]}, "has no voxel in the brain nor within 10 mm"),
+        ("merge", "s1", {"with": ["s7"]}, "s7 lies 24 mm from what it would be merged with"),
+    ):
+        answer = anna.post(SCAN, kind, finding, payload)
+        assert answer.status_code == 400, answer.text
+        assert said in answer.text
+    assert anna.get(f"/api/scans/{SCAN}/events").json()["events"] == []
+
+
+@pytest.mark.parametrize("subject", ["é1", "0-1", "a b"])
+def test_every_name_that_run_takes_can_be_reviewed(serve, reader, output, make, subject):
+    name = make.name(subject)
+    make.scan(OutputTree(output), name)
+    app, access = serve()
+    anna = reader(app, access, "anna")
+    scan = quote(name.prefix)
+    assert name.prefix in [row["scan"] for row in anna.get("/api/scans").json()["scans"]]
+    taken = anna.decide(scan, "s1")
+    assert taken["event"]["scan"] == name.prefix
+    assert anna.opened(scan)["state"]["n_undecided"] > 0
+    (outcome,) = apply_review(output)
+    assert (outcome.scan, outcome.status) == (name.prefix, "applied")

@@ -110,6 +110,19 @@ def test_people_without_scan_and_scans_without_row_are_told(tmp_path, make):
         frame_of(out, nobody)
 
 
+def test_an_age_told_as_a_least_one_is_noted(tmp_path, make):
+    out = make.write(tmp_path / "out", [make.scan(make.name(n)) for n in ("01", "02", "03")])
+    people = make.people(
+        tmp_path / "participants.tsv",
+        [{"participant_id": "01", "age": 64}, {"participant_id": "02", "age": "60+"},
+         {"participant_id": "03", "age": "89+"}],
+    )  # fmt: skip
+    frame = frame_of(out, people)
+    assert frame.people["age"].values.tolist() == [64, 60, 89]
+    (note,) = [note for note in frame.notes if "ages" in note]
+    assert note.startswith("2 ages are told as 60+, 89+ (the first: participants.tsv line 3): each")
+
+
 def test_an_unknown_column_is_told_with_those_there_are(tmp_path, make):
     out = make.write(tmp_path / "out", [make.scan(make.name("01")), make.scan(make.name("02"))])
     people = make.people(

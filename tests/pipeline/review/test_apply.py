@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from petechia.anatomy.sites import REGIONS, label_of
 from petechia.errors import FileError, InUseError
 from petechia.files.finished import read_rows
 from petechia.files.output import OutputTree
@@ -81,6 +82,61 @@ def test_an_applied_review_keeps_the_contract(output, ann, scan_of, departures):
     assert "a tube &lt;b&gt;" in page
     assert "Reviewed by ann b" in (output / "index.html").read_text("utf-8")
     assert "review" in (output / ".bidsignore").read_text().splitlines()
+
+
+def with_regions(root, scan_of):
+    """Give the scan regions: lobes above, thalamus below, each side by its x."""
+    i, j, k = np.indices(scan_of.grid.shape)
+    at = scan_of.grid.to_mm(np.stack([i, j, k], axis=-1).reshape(-1, 3))
+    at = at - np.median(at, axis=0) * (0, 0, 1)
+    right, low = at[:, 0].reshape(i.shape) > 0, at[:, 2].reshape(i.shape) <= 0
+    labels = np.where(low, np.where(right, label_of("thalamus", "right"), label_of("thalamus", "left")),
+                      np.where(right, label_of("frontal", "right"), label_of("frontal", "left")))  # fmt: skip
+    tree = OutputTree(root)
+    tree.write_volume("regions", scan_of.name, labels.astype(np.int16), scan_of.grid, {})
+    tree.write_table("regions", scan_of.name, [{
+        "index": r.index, "name": r.name, "site": r.site, "side": r.side,
+        "compartment": r.compartment,
+    } for r in REGIONS])  # fmt: skip
+    return labels
+
+
+def test_the_place_of_what_was_drawn_or_merged_is_that_of_its_own_voxels(output, ann, scan_of):
+    labels = with_regions(output, scan_of)
+    grid = scan_of.grid
+    spots = {}
+    for site, side in (("thalamus", "right"), ("thalamus", "left"), ("frontal", "right")):
+        inside = np.argwhere(labels == label_of(site, side))
+        spots[site, side] = inside[np.argmin(((inside - inside.mean(axis=0)) ** 2).sum(axis=1))]
+
+    def runs(spot):
+        return [[int(np.ravel_multi_index(tuple(spot), grid.shape)), 1]]
+
+    ann("outline", "s1", runs=runs(spots["thalamus", "right"]))
+    ann("outline", "s2", runs=runs(spots["frontal", "right"]))
+    ann("site", "s3", site="insula", side="left")
+    ann("outline", "s3", runs=runs(spots["thalamus", "right"] + 1))
+    ann("outline", "s4", runs=runs(spots["thalamus", "left"]))
+    ann("merge", "s5", with_=["s6"])
+    apply_review(output)
+    rows = {row["index"]: row for row in scan_of.table(output)}
+
+    def told(index):
+        return tuple(rows[index][word] for word in ("site", "side", "compartment"))
+
+    assert told("1") == ("thalamus", "right", "deep")
+    assert told("2") == ("frontal", "right", "lobar")
+    assert told("3") == ("insula", "left", "lobar")  # the reader's own word
+    assert told("4") == ("thalamus", "left", "deep")
+    for row in rows.values():
+        if row["index"] != "3":
+            assert (float(row["x_mm"]) > 0) == (row["side"] == "right")
+    summary = scan_of.summary(output)
+    assert summary["counts"]["right"] == 2
+    ann("undo", event=ann.events[0].id)
+    apply_review(output)
+    first = scan_of.table(output)[0]
+    assert (first["site"], first["side"]) == ("frontal", "left")  # the software's again
 
 
 def test_twice_is_once_and_undone_is_nothing(output, ann, written):

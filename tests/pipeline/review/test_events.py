@@ -180,7 +180,10 @@ def test_names_of_readers_become_different_safe_labels():
 
 def test_a_prefix_is_never_a_path():
     assert scan_prefix("sub-01_ses-2_acq-x_run-1") == "sub-01_ses-2_acq-x_run-1"
-    for text in ("sub-01/..", "sub-01_", "/sub-01", "ses-1", "sub-01\n", None):
+    strange = ("sub-é1", "sub-0-1", "sub-01_acq-a.b+c", "sub-1 2_ses-Ünï_run-1", "sub-漢")
+    assert [scan_prefix(text) for text in strange] == list(strange)  # as `run` takes them
+    for text in ("sub-01/..", "sub-01_", "/sub-01", "ses-1", "sub-01\n", None, "sub-a\\b",
+                 "sub-a\x00", "sub-a_b", "sub-a_-b", "sub-\u202ea", "sub-\udc80", "sub-" + 250 * "a"):  # fmt: skip
         with pytest.raises(ParameterError):
             scan_prefix(text)
 

@@ -1,4 +1,4 @@
-"""`petechia unwrap`: phase without wraps, and the field of all echoes."""
+"""`petechia unwrap`: phase without offset and wraps, and the field of all echoes."""
 
 import argparse
 from pathlib import Path
@@ -29,12 +29,13 @@ def positionals(words: list[str]) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Unwrap; fit the field when it is asked for."""
+    """Remove what all echoes share, unwrap, and fit the field when it is asked for."""
     import numpy as np
 
     from petechia.apps.cli.words import items, numbers
     from petechia.core.echoes import check_echo_times
     from petechia.phase.fieldmap import METHODS as FIELDMAP
+    from petechia.phase.offsets import remove_offsets
     from petechia.phase.unwrap import METHODS
     from petechia.pipeline.provenance import threads
 
@@ -60,14 +61,15 @@ def run(args: argparse.Namespace) -> int:
                 mend="Give as many magnitude echoes as phase echoes, on one grid.",
             )
     mask = steps.mask_or_everything(args.mask, image.grid)
-    arrays = {"phase_rad": phase, "magnitude": magnitude, "te_s": te_s, "mask": mask}
     with threads(steps.n_threads(args)):
+        if len(phase) > 1:  # else echoes are unwrapped by what does not grow with their times
+            phase = remove_offsets(phase, magnitude, te_s, mask, image.grid).phase_rad
+        arrays = {"phase_rad": phase, "magnitude": magnitude, "te_s": te_s, "mask": mask}
         (unwrapped,) = row(arrays, grid=image.grid, settings=params)
         steps.save(args.out, unwrapped, image)
         if args.field is not None and b0_t is not None:
             fit = FIELDMAP["weighted"]
             arrays |= {"unwrapped_rad": unwrapped, "b0_t": b0_t}
-            settings = fit.settings(fit_offset=True)  # nothing has removed it
-            field_ppm, _noise, _residual = fit(arrays, grid=image.grid, settings=settings)
+            field_ppm, _noise, _residual = fit(arrays, grid=image.grid, settings=fit.settings())
             steps.save(args.field, field_ppm, image)
     return 0

@@ -33,7 +33,7 @@ SHOWN_OF_SUMMARY = ("fitness", "not_assessable", "reading_te_s", "operating_poin
 OPINION_OF_SUMMARY = ("counts", "category", "count_bin", "count_interval_95")
 """Hidden from a blind reader."""
 
-Scan = Annotated[str, Path(max_length=200, description="prefix, as in the queue")]
+Scan = Annotated[str, Path(max_length=events.PREFIX_LONGEST, description="prefix, as in the queue")]
 Slab = Annotated[int, Path(ge=0, le=10_000)]
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": words.Fault, "description": text}

@@ -154,6 +154,7 @@ def build_frame(scans: Sequence[ScanRow], people: People, plan: Plan) -> Frame:
             f"sub-{kept[0].subject}; the table has sub-{min(people.subjects)}.",
         )
     columns = people.columns([(s.subject, s.session) for s in kept])
+    notes += people.notes
     frame = Frame(
         scans=list(kept),
         people=_derived(columns, notes),

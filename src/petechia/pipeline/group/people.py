@@ -16,6 +16,7 @@ from petechia.pipeline.group.factors import (
 )
 
 OPTION = "--participants"
+MOST_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +31,6 @@ class People:
         Columns, in the order of the files.
     own : mapping
         The dataset's own dictionary.
-    notes : tuple of str
-        What a reader should know.
     """
 
     rows: Mapping[tuple[str, str | None], ClinicalRow]
@@ -42,6 +41,19 @@ class People:
     def subjects(self) -> set[str]:
         """Everybody who has a row."""
         return {subject for subject, _ in self.rows}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know: ages that are told as a least one, as BIDS does from 89 on."""
+        ages = [(str(row.values.get("age", "")).strip(), row.where) for row in self.rows.values()]
+        over = [(text, where) for text, where in ages if text.endswith("+")]
+        if not over:
+            return []
+        told = ", ".join(sorted({text for text, _ in over})[:MOST_TOLD])
+        return [
+            f"{len(over)} ages are told as {told} (the first: {over[0][1]}): each enters as that "
+            "number, the least that it can be."
+        ]
 
     def cell(self, name: str, subject: str, session: str | None) -> tuple[str, str]:
         """Return a cell and where it stands: the session's before the participant's."""

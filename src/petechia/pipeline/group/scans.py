@@ -13,7 +13,6 @@ from petechia.core.counts import CountDoubt
 from petechia.errors import FileError
 from petechia.files.bids_names import parse_name
 from petechia.files.contract import contract
-from petechia.files.output import DATASET_NAME
 
 SUMMARY = "_desc-petechia_summary.json"
 TABLE = "_desc-findings_dseg.tsv"
@@ -142,15 +141,6 @@ def read_scans(output: Path) -> list[ScanRow]:
             f"*{SUMMARY}. A raw dataset is run first.",
         )
     return [rows[name] for name in sorted(rows)]
-
-
-def is_output(output: Path) -> bool:
-    """Return whether a folder says that it is one of ours."""
-    try:
-        text = (output / "dataset_description.json").read_text(encoding="utf-8")
-        return bool(json.loads(text).get("Name") == DATASET_NAME)
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def _summaries(output: Path) -> Iterator[Path]:

@@ -21,13 +21,12 @@ from petechia.pipeline.group.scans import (
     FAILED,
     REFUSED,
     UNREADABLE,
-    is_output,
     read_scans,
 )
 from petechia.pipeline.group.sequences import sequences_tables
 from petechia.pipeline.group.tables import Table, write_tables
 from petechia.pipeline.group.uncertainty import dispersion_table, uncertainty_table
-from petechia.pipeline.tree import ignore
+from petechia.pipeline.tree import ignore, is_output
 from petechia.report.data import RESEARCH_USE
 from petechia.report.group import GroupPage, Map, render_group
 

@@ -23,9 +23,8 @@ from petechia.pipeline.review.consensus import consensus
 from petechia.pipeline.review.events import Event
 from petechia.pipeline.review.log import FOLDER, ReviewLog, log_path
 from petechia.pipeline.review.originals import header_of, keep, kept_folder, places_of, restore
-from petechia.pipeline.review.outline import Canvas
 from petechia.pipeline.review.page import report_data
-from petechia.pipeline.review.state import ScanState, basis_of
+from petechia.pipeline.review.state import ScanState
 from petechia.pipeline.review.summary import disagreements_of, reviewed
 from petechia.pipeline.review.tables import columns_of, sidecar_of, table_of
 from petechia.pipeline.tree import finish_tree, ignore
@@ -160,9 +159,7 @@ def state_of(
 
     Without a round it is the newest that has events (of that reader).
     """
-    case = folder.case(scan)
-    canvas = Canvas(case.labels, case.grid)
-    basis = basis_of(case.summary, case.rows, canvas.measure)
+    basis = folder.case(scan).basis
     rounds = [e.round for e in events if reader is None or e.reader == reader]
     number = round if round is not None else max(rounds, default=1)
     only = None if reader is None else [reader]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from petechia.anatomy.regions import Regions
+from petechia.anatomy.sites import REGIONS
 from petechia.core.grid import Grid
 from petechia.errors import FileError, PetechiaError
 from petechia.files.contract import contract, place
@@ -22,7 +24,7 @@ from petechia.files.output import DATASET_NAME, RAW_LINK
 from petechia.files.scan import ScanName, ScanRef
 from petechia.files.sidecars import read_json
 from petechia.files.writing import without_places
-from petechia.pipeline.review.fold import base_findings
+from petechia.pipeline.review.fold import PLACE, base_findings
 from petechia.pipeline.review.outline import Canvas
 from petechia.pipeline.review.queue import (
     SOFTWARE,
@@ -116,11 +118,45 @@ class Case:
     @cached_property
     def regions(self) -> tuple[npt.NDArray[np.integer[Any]], list[dict[str, str]]] | None:
         """Region labels and their table; None when the run found none."""
-        table = self.root / place(str(contract().file("regions").table), self.name)
-        if not self.path("regions").is_file() or not table.is_file():
+        return _regions_of(self.root, self.name, self.grid)
+
+
+@dataclass(frozen=True, eq=False)
+class Sites:
+    """Site, side and compartment of a voxel by the run's own regions, read when first asked."""
+
+    root: Path
+    name: ScanName
+    grid: Grid
+
+    @cached_property
+    def regions(self) -> Regions | None:
+        """The region map; None when the run found none."""
+        found = _regions_of(self.root, self.name, self.grid)
+        if found is None:
             return None
-        labels, grid = read_volume(self.path("regions"))
-        return (labels, read_rows(table)) if grid.shape == self.grid.shape else None
+        return Regions(
+            labels=found[0].astype(np.int16), table=REGIONS, grid=self.grid, ok=True, says=""
+        )
+
+    def __call__(self, voxel: tuple[int, int, int]) -> dict[str, str]:
+        """Return the place, as the software names it; {} when there are no regions."""
+        if self.regions is None:
+            return {}
+        at = self.regions.at(voxel)
+        return {word: getattr(at, word) if at else "n/a" for word in PLACE}
+
+
+def _regions_of(
+    root: Path, name: ScanName, grid: Grid
+) -> tuple[npt.NDArray[np.integer[Any]], list[dict[str, str]]] | None:
+    """Return region labels and their table, when a run found them on this grid."""
+    image = root / contract().relative_path("regions", name)
+    table = root / place(str(contract().file("regions").table), name)
+    if not image.is_file() or not table.is_file():
+        return None
+    labels, own = read_volume(image)
+    return (labels, read_rows(table)) if own.shape == grid.shape else None
 
 
 class ReviewFolder:
@@ -244,7 +280,7 @@ class ReviewFolder:
         labels, grid = read_volume(labels_at)
         if labels.dtype.kind == "f":
             labels = np.rint(labels).astype(np.int32)
-        canvas = Canvas(labels, grid)
+        canvas = Canvas(labels, grid, Sites(self.root, name, grid))
         mask = _mask(mask_at, grid)
         layout = Layout.of(grid)
         extent = brain_extent(layout, None if mask is None else layout.lay(mask))

@@ -24,6 +24,7 @@ from petechia.pipeline.review.readings import (
     reading_of,
     slice_mm,
 )
+from petechia.pipeline.review.sense import require_sense
 from petechia.pipeline.review.state import Basis, Outline, ScanState
 from petechia.pipeline.review.told import ordered, summary_of
 
@@ -208,7 +209,8 @@ class Desk:
         Raises
         ------
         ParameterError
-            The event is not what it may be, or finds nothing to change.
+            The event is not what it may be, makes no sense (`sense`), or finds nothing to
+            change.
         StaleError
             The results are not those that were seen, or another window of the same reader
             changed the same finding after event `after`.
@@ -237,7 +239,9 @@ class Desk:
         else:
             before = fold(case.basis, events, reader=event.reader, round=self.rules.round)
             require(before, event)
-            event = complete(event, before, self._around(case))
+            around = self._around(case)
+            event = complete(event, before, around)
+            require_sense(event, before, around)
             event = anchored(event, before, case.grid.shape)
         stored = self.log.append(event, after=after)
         return stored, self.state(case, event.reader)

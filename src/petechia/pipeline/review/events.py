@@ -61,7 +61,12 @@ PAYLOAD_LONGEST = 2_000_000
 """Characters of a payload as JSON."""
 ANCHOR_FIELDS = ("x_mm", "y_mm", "z_mm", "class", "moment", "shape", "with")
 _READER = re.compile(r"[\w.@-](?:[\w.@ -]*[\w.@-])?", re.ASCII)
-_SCAN = re.compile(r"sub-[A-Za-z0-9+]+(?:_[a-z]+-[A-Za-z0-9+]+)*")
+_LETTER = r"[^_/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+PREFIX = re.compile(f"sub-{_LETTER}+(?:_(?!-){_LETTER}+?-{_LETTER}+)*")
+"""A scan's prefix, as wide as names of files that `run` takes, and never a path: no separators,
+nothing that a screen would not show."""
+PREFIX_LONGEST = 240
+"""A name of a file has at most 255 bytes, and ends with more than the prefix."""
 _FINDING = re.compile(r"(?:s[0-9]{1,6}|a[0-9a-f]{8})(?:\.[12]){0,8}")
 
 
@@ -224,7 +229,7 @@ def reader_label(name: str) -> str:
 
 def scan_prefix(text: Any) -> str:
     """Return a scan's prefix; `ParameterError` when it is none (a path, say)."""
-    if not isinstance(text, str) or len(text) > 200 or not _SCAN.fullmatch(text):
+    if not isinstance(text, str) or len(text) > PREFIX_LONGEST or not PREFIX.fullmatch(text):
         raise refused("scan", text, "Give the prefix of a scan, as sub-01_ses-2_run-1.")
     return text
 

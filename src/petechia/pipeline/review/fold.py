@@ -25,6 +25,8 @@ from petechia.pipeline.review.state import (
     as_number,
 )
 
+PLACE = ("site", "side", "compartment")
+
 
 def fold(basis: Basis, events: Iterable[Event], *, reader: str, round: int = 1) -> ScanState:
     """Return the scan as it stands for one reader in one round.
@@ -148,14 +150,16 @@ class _Desk:
         return self._change(event, **self._measured(self.items[event.finding], drawn))
 
     def _measured(self, item: FindingState, outline: Outline) -> dict[str, Any]:
-        """Return what changes of a finding with its outline."""
+        """Return what changes of a finding with its outline; a reader's word on its site stays."""
         if item.index is not None and outline == Outline(labels=(item.index,)):
             own = _of_software(item.software)
-            names = ("x_mm", "y_mm", "z_mm", "volume_mm3", "diameter_mm", "outline")
-            return {name: getattr(own, name) for name in names} | {"outline_changed": False}
-        found = self.basis.measure(outline) if self.basis.measure and outline else None
-        sizes: Mapping[str, Any] = found or {"volume_mm3": None, "diameter_mm": None}
-        return {**sizes, "outline": outline, "outline_changed": True}
+            names = ("x_mm", "y_mm", "z_mm", "volume_mm3", "diameter_mm", "outline", *PLACE)
+            told = {name: getattr(own, name) for name in names} | {"outline_changed": False}
+        else:
+            found = self.basis.measure(outline) if self.basis.measure and outline else None
+            told = dict(found or {"volume_mm3": None, "diameter_mm": None})
+            told |= {"outline": outline, "outline_changed": True}
+        return {k: v for k, v in told.items() if not (k in PLACE and item.place_changed)}
 
     def _add(self, event: Event) -> bool:
         told = event.payload

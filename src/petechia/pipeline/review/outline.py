@@ -26,6 +26,7 @@ from petechia.pipeline.review.state import Outline, ScanState
 Voxels = npt.NDArray[np.int64]
 """(N,) flat voxel numbers, C order, ascending, each once."""
 Labels = npt.NDArray[np.integer[Any]]
+Place = Callable[[tuple[int, int, int]], Mapping[str, str]]
 CLICK = VoidParams(reach_mm=5.0, least_depth=0.05, least_depth_sd=1.0)
 """A reader says that something is there: less contrast is asked for, and 10 mm is the most."""
 CLICK_MM = 3.0
@@ -60,12 +61,14 @@ class Canvas:
         Of the software: voxel value = index of the finding.
     grid : Grid
         Its geometry.
+    place : callable, optional
+        Voxel (i, j, k) to `site`, `side` and `compartment`; {} where there are no regions.
     """
 
-    def __init__(self, labels: Labels, grid: Grid) -> None:
+    def __init__(self, labels: Labels, grid: Grid, place: Place | None = None) -> None:
         grid.require(labels, "labels")
-        self.labels, self.grid = labels, grid
-        self._measured: dict[Outline, Mapping[str, float] | None] = {}
+        self.labels, self.grid, self.place = labels, grid, place
+        self._measured: dict[Outline, Mapping[str, Any] | None] = {}
 
     @cached_property
     def _boxes(self) -> list[tuple[slice, slice, slice] | None]:
@@ -82,15 +85,26 @@ class Canvas:
                 found.append(np.ravel_multi_index(tuple(place.T), self.grid.shape))
         return np.unique(np.concatenate(found))
 
-    def measure(self, outline: Outline) -> Mapping[str, float] | None:
-        """Return centre, volume and diameter of an outline, by the software's own rules.
+    def measure(self, outline: Outline) -> Mapping[str, Any] | None:
+        """Return centre, volume, diameter and place of an outline, by the software's own rules.
 
-        The diameter is the longest extent within one slice. None for an outline without a
-        voxel. Answers are kept.
+        The diameter is the longest extent within one slice; site, side and compartment are
+        those of its voxel nearest the centre, where there are regions. None for an outline
+        without a voxel. Answers are kept.
         """
         if outline not in self._measured:
-            self._measured[outline] = measured(self.voxels(outline), self.grid)
+            self._measured[outline] = self.told(self.voxels(outline))
         return self._measured[outline]
+
+    def told(self, flat: Voxels) -> Mapping[str, Any] | None:
+        """Return what `measure` does, of voxels."""
+        sizes = measured(flat, self.grid)
+        if sizes is None or self.place is None:
+            return sizes
+        index = np.stack(np.unravel_index(flat, self.grid.shape), axis=1)
+        away = (index - index.mean(axis=0)) * self.grid.spacing_mm
+        i, j, k = index[np.argmin((away**2).sum(axis=1))].tolist()
+        return {**sizes, **self.place((i, j, k))}
 
     def paint(self, outlines: Sequence[Outline]) -> tuple[npt.NDArray[np.int32], list[int]]:
         """Return the outlines as labels 1, 2, ... and how many voxels each was left.

@@ -13,6 +13,7 @@ from petechia.files.contract import contract, place
 from petechia.files.finished import read_summary
 from petechia.files.scan import ScanName
 from petechia.files.writing import write_text
+from petechia.pipeline.review.events import PREFIX
 from petechia.pipeline.review.state import ASKED_FROM
 
 SUMMARY = "_desc-petechia_summary.json"
@@ -21,7 +22,6 @@ SOFTWARE = "software"
 """Below the review's folder: what the software said of a scan whose decisions were applied."""
 CACHE = "index.json"
 CACHE_VERSION = 1
-_SCAN = re.compile(r"sub-[A-Za-z0-9+]+(?:_[a-z]+-[A-Za-z0-9+]+)*")
 _LINES = (
     re.compile(rb'\n  "fingerprint": "([0-9A-Za-z]*)"'),
     re.compile(rb'\n  "category": "([a-z_]*)"'),
@@ -223,7 +223,7 @@ def _places(root: Path) -> Iterator[tuple[str, Path, Path]]:
             anat = os.path.join(level, "anat")  # noqa: PTH118 - ten thousand times
             for file in _files(anat, SUMMARY):
                 scan = file.removesuffix(SUMMARY)
-                if _SCAN.fullmatch(scan):
+                if PREFIX.fullmatch(scan):
                     table = place(str(contract().file("findings").table), scan_name(scan))
                     yield scan, Path(anat, file), root / table
 
@@ -243,7 +243,7 @@ def _files(place: str, end: str) -> list[str]:
 def _crashes(root: Path) -> Iterator[tuple[str, Path]]:
     for file in _files(str(root / "logs"), CRASH):
         scan = file.removesuffix(CRASH)
-        if _SCAN.fullmatch(scan):
+        if PREFIX.fullmatch(scan):
             yield scan, root / "logs" / file
 
 

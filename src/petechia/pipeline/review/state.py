@@ -46,8 +46,9 @@ class Outline:
 HIT_MM = 5.0
 """The rule that detection is evaluated by (`evaluate.detection.MAIN_RULE`), with a slice where
 that is more: consensus, agreement and evaluation pair the same things."""
-Measure = Callable[[Outline], Mapping[str, float] | None]
-"""An outline to `x_mm`, `y_mm`, `z_mm`, `volume_mm3`, `diameter_mm`; None: it cannot be."""
+Measure = Callable[[Outline], Mapping[str, Any] | None]
+"""An outline to `x_mm`, `y_mm`, `z_mm`, `volume_mm3`, `diameter_mm`, and `site`, `side` and
+`compartment` where there are regions; None: it cannot be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,9 @@ from petechia.files.output import OutputTree
 from petechia.files.scan import ScanName
 from petechia.files.writing import cell
 from petechia.pipeline.review.cases import Case
+from petechia.pipeline.review.fold import PLACE
 from petechia.pipeline.review.originals import kept_folder
-from petechia.pipeline.review.outline import Canvas, measured, runs_of
+from petechia.pipeline.review.outline import runs_of
 from petechia.pipeline.review.state import FindingState, Outline, ScanState
 from petechia.pipeline.review.told import table_row
 
@@ -34,7 +35,7 @@ class Table:
 
 def table_of(case: Case, state: ScanState) -> Table:
     """Return the table: the software's indices stay, what readers made follows."""
-    canvas = Canvas(case.labels, case.grid)
+    canvas = case.canvas
     items = [_with_voxels(item, case) for item in state.findings]
     painted, left = canvas.paint([item.outline for item in items])
     free = max((int(row["index"]) for row in case.rows), default=0)
@@ -86,8 +87,10 @@ def _with_voxels(item: FindingState, case: Case) -> FindingState:
 
 
 def _remeasured(item: FindingState, flat: npt.NDArray[Any], case: Case) -> FindingState:
-    sizes: dict[str, Any] = measured(flat, case.grid) or {}
-    return replace(item, outline_changed=True, **sizes)
+    told: dict[str, Any] = dict(case.canvas.told(flat) or {})
+    if item.place_changed:
+        told = {name: value for name, value in told.items() if name not in PLACE}
+    return replace(item, outline_changed=True, **told)
 
 
 def _review_cells(item: FindingState) -> dict[str, str]:
