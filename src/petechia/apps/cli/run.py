@@ -394,10 +394,10 @@ def conclude(outcomes: Iterable["Outcome"], root: Path) -> int:
         if failed:
             print(f"error: {only.message}", file=sys.stderr)
             return 2 if only.mendable else 1
-        if only.status == "skipped":
-            print(f"{only.prefix}: skipped: finished before (--force redoes it)")
         if only.summary:
             print(headline(only.summary))
+        if only.status == "skipped":
+            print(f"{only.prefix}: skipped: finished before (--force redoes it)")
         print(f"report: {root / only.report}" if only.report else f"results: {root}")
         return 0
     for outcome in failed:
