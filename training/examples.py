@@ -10,7 +10,7 @@ their hash, and examples of another hash are made again.
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from petechia.lesions.findings import CLASSES
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import Seen, look
 from petechia.lesions.params import DetectParams
+from petechia.lesions.void import Void
 from petechia.pipeline.provenance import threads
 
 IGNORED = -1
@@ -125,25 +126,22 @@ def _told_of_tissue(
     }
 
 
-def labels_of(seen: Seen, kept: Kept) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return each void's class, as an index of `CLASSES` or `IGNORED`, and its lesion (0: none).
+def owners_of(
+    voids: Sequence[Void], corner: npt.NDArray[np.int64], kept: Kept
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the lesion that each void is of (0: none), and how many voxels they share.
 
-    A void is the lesion whose true void it shares most voxels with, or whose centre lies within
-    1.5 mm or half a voxel of it; of several on one lesion the one with most counts and the others
-    are ignored. The rest is a vein where the voxels are venous blood, air and tissue at the edge
-    of the brain, and undetermined elsewhere.
+    The one whose true void it shares most voxels with; else the one whose centre lies within
+    1.5 mm or half a voxel of its own, as half a voxel.
     """
-    a, grid, corner = kept.arrays, kept.grid, seen.corner
-    rows = {int(r["index"]): r for r in kept.facts["lesions"]}
-    true, veins = a["truth_labels"], a["truth_veins"]
-    edge = distance_inside_mm(a["truth_brain"] > 0, grid)
+    grid, true = kept.grid, kept.arrays["truth_labels"]
     centres = {
-        n: grid.to_index([float(r[k]) for k in ("x_mm", "y_mm", "z_mm")]) for n, r in rows.items()
+        int(r["index"]): grid.to_index([float(r[k]) for k in ("x_mm", "y_mm", "z_mm")])
+        for r in kept.facts["lesions"]
     }
-    label = np.full(len(seen.voids), IGNORED, dtype=np.int64)
-    owner = np.zeros(len(seen.voids), dtype=np.int64)
-    share = np.zeros(len(seen.voids))
-    for n, void in enumerate(seen.voids):
+    reach = max(1.5, 0.5 * float(grid.spacing_mm.max()))
+    owner, share = np.zeros(len(voids), dtype=np.int64), np.zeros(len(voids))
+    for n, void in enumerate(voids):
         at = void.body + corner
         met = true[tuple(at.T)]
         counts = np.bincount(met[met > 0].astype(np.int64)) if (met > 0).any() else np.zeros(1)
@@ -152,11 +150,41 @@ def labels_of(seen: Seen, kept: Kept) -> tuple[npt.NDArray[np.int64], npt.NDArra
         else:
             middle = at.mean(axis=0)
             for index, place in centres.items():
-                reach = max(1.5, 0.5 * float(grid.spacing_mm.max()))
                 if np.linalg.norm((place - middle) * grid.spacing_mm) < reach:
                     owner[n], share[n] = index, 0.5
+    return owner, share
+
+
+def visible_of(kept: Kept) -> list[int]:
+    """Return the visible microbleeds within the brain mask."""
+    inside, shape = kept.arrays["brain_mask"] > 0, np.asarray(kept.grid.shape)
+    listed = []
+    for row in kept.facts["lesions"]:
+        if row["class"] == "microbleed" and int(row["visible"]):
+            place = [float(row[k]) for k in ("x_mm", "y_mm", "z_mm")]
+            at = np.rint(kept.grid.to_index(place)).astype(int)
+            if (at >= 0).all() and (at < shape).all() and inside[tuple(at)]:
+                listed.append(int(row["index"]))
+    return listed
+
+
+def labels_of(seen: Seen, kept: Kept) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return each void's class, as an index of `CLASSES` or `IGNORED`, and its lesion (0: none).
+
+    Of several voids on one lesion (`owners_of`) the one with most voxels counts and the others
+    are ignored. The rest is a vein where the voxels are venous blood, air and tissue at the edge
+    of the brain, and undetermined elsewhere.
+    """
+    a, grid, corner = kept.arrays, kept.grid, seen.corner
+    rows = {int(r["index"]): r for r in kept.facts["lesions"]}
+    veins = a["truth_veins"]
+    edge = distance_inside_mm(a["truth_brain"] > 0, grid)
+    label = np.full(len(seen.voids), IGNORED, dtype=np.int64)
+    owner, share = owners_of(seen.voids, corner, kept)
+    for n, void in enumerate(seen.voids):
         if owner[n]:
             continue
+        at = void.body + corner
         middle = tuple(np.rint(at.mean(axis=0)).astype(int))
         if veins[tuple(at.T)].mean() > VEIN_SHARE:
             label[n] = CLASSES.index("vessel")
@@ -184,17 +212,9 @@ def examples_of(kept: Kept, variant: str, params: DetectParams) -> dict[str, npt
     told = seen.describe()
     bleed = CLASSES.index("microbleed")
     rows = {int(r["index"]): r for r in kept.facts["lesions"]}
-    visible = [n for n, r in rows.items() if r["class"] == "microbleed" and int(r["visible"])]
-    inside = kept.arrays["brain_mask"] > 0
     reached = set(owner[label == bleed].tolist())
-    shape = np.asarray(kept.grid.shape)
-    listed, moments = [], []
-    for n in visible:
-        place = [float(rows[n][k]) for k in ("x_mm", "y_mm", "z_mm")]
-        at = np.rint(kept.grid.to_index(place)).astype(int)
-        if (at >= 0).all() and (at < shape).all() and inside[tuple(at)]:
-            listed.append(n)
-            moments.append(float(rows[n]["moment_ppm_mm3"]))
+    listed = visible_of(kept)
+    moments = [float(rows[n]["moment_ppm_mm3"]) for n in listed]
     return {
         "table": told.table,
         "cubes": told.cubes.astype(np.float16),

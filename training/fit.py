@@ -30,6 +30,7 @@ from petechia.lesions.classify import FORBIDDEN
 from petechia.lesions.features import NAMES, PHASE_NAMES, SIGNED_NAMES, pipeline_hash
 from petechia.lesions.findings import CLASSES
 from petechia.lesions.model import KINDS, joined, kinds_of
+from petechia.lesions.shortlist import THICK_MM
 from petechia.lesions.trees import Trees
 
 FOLDS = 3
@@ -61,10 +62,9 @@ training are such, and at full weight the trees find less in thin ones."""
 POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
 """False findings that each operating point may make, out of fold: a scan, and a scan of somebody
 without microbleeds."""
-THICK_MM = 3.0
-"""From here on slices are thick [mm]: less is seen in them, and more false findings are allowed."""
 THICK = "thick slices"
 THICK_FALSE = {"screening": (3.0, 2.0), "balanced": (1.0, 0.6), "counting": (0.4, 0.3)}
+"""The same for slices of `THICK_MM` and more: less is seen in them, and more may be false."""
 
 
 @dataclass(frozen=True, eq=False)

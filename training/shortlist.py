@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from examples import Kept, inputs_of, read_kept
+from examples import Kept, inputs_of, owners_of, read_kept, visible_of
 from sklearn.linear_model import LogisticRegression
 
 from petechia.lesions.look import shaped
@@ -55,22 +55,8 @@ class Voids:
 
 def real_of(kept: Kept, voids: list[Void], corner: np.ndarray) -> npt.NDArray[np.int64]:
     """Return 1 for the largest void of each visible microbleed, -1 for neither, 0 for the rest."""
-    a, grid = kept.arrays, kept.grid
     rows = {int(r["index"]): r for r in kept.facts["lesions"]}
-    places = np.array([[float(r[k]) for k in ("x_mm", "y_mm", "z_mm")] for r in rows.values()])
-    centres = np.array([grid.to_index(p) for p in places]).reshape(-1, 3)
-    reach = max(1.5, 0.5 * float(grid.spacing_mm.max()))
-    owner, share = np.zeros(len(voids), dtype=np.int64), np.full(len(voids), 0.5)
-    for n, void in enumerate(voids):
-        met = a["truth_labels"][tuple((void.body + corner).T)]
-        counts = np.bincount(met[met > 0].astype(np.int64), minlength=1)
-        if counts.any():
-            owner[n], share[n] = int(counts.argmax()), float(counts.max())
-        elif len(centres):
-            middle = (void.body + corner).mean(axis=0)
-            away = np.linalg.norm((centres - middle) * grid.spacing_mm, axis=1)
-            if away.min() < reach:
-                owner[n] = list(rows)[int(away.argmin())]
+    owner, share = owners_of(voids, corner, kept)
     real = np.zeros(len(voids), dtype=np.int64)
     for index in np.unique(owner[owner > 0]):
         mine, row = np.flatnonzero(owner == index), rows.get(int(index))
@@ -80,18 +66,6 @@ def real_of(kept: Kept, voids: list[Void], corner: np.ndarray) -> npt.NDArray[np
             real[mine] = -1
             real[mine[np.argmax(share[mine])]] = 1
     return real
-
-
-def visible_in(kept: Kept) -> int:
-    """Return the number of visible microbleeds within the brain mask."""
-    inside, shape = kept.arrays["brain_mask"] > 0, np.asarray(kept.grid.shape)
-    count = 0
-    for row in kept.facts["lesions"]:
-        if row["class"] == "microbleed" and int(row["visible"]):
-            place = [float(row[k]) for k in ("x_mm", "y_mm", "z_mm")]
-            at = np.rint(kept.grid.to_index(place)).astype(int)
-            count += bool((at >= 0).all() and (at < shape).all() and inside[tuple(at)])
-    return count
 
 
 def read_voids(work: Path, match: str) -> Voids:
@@ -108,10 +82,10 @@ def read_voids(work: Path, match: str) -> Voids:
             if not kept.thick:
                 continue
             spots = search(inputs_of(kept), params)
-            some, _, _, told = shaped(spots.near, spots.voids, spots.dark, spots.relative, params)
+            some, _, _, told = shaped(spots, params)
             part = out.with_suffix(".part.npz")
             np.savez(
-                part, real=real_of(kept, some, spots.corner), visible=visible_in(kept),
+                part, real=real_of(kept, some, spots.corner), visible=len(visible_of(kept)),
                 person=kept.facts["person"], **{k: [t[k] for t in told] for k in MEASURES},
             )  # fmt: skip
             part.rename(out)

@@ -49,6 +49,7 @@ from petechia.lesions.criteria import count_interval
 from petechia.lesions.detect import detect
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.params import DetectParams
+from petechia.lesions.shortlist import THICK_MM
 from petechia.pipeline.detector import count_doubt, detector, threshold
 from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.evaluation_read import read_table
@@ -70,8 +71,6 @@ COUNTED_WITHIN_MM, CANDIDATE_WITHIN_MM = 5.0, 2.0
 CLEAR = 5.0
 """A sign must be told when the moment is at least so many times its error."""
 ALL = 1_000_000
-THICK_MM = 3.0
-"""From here on slices are thick [mm]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

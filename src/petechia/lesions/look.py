@@ -19,7 +19,7 @@ from petechia.lesions.features import Described, Spot, describe
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.params import DetectParams
-from petechia.lesions.search import search
+from petechia.lesions.search import DarkSpots, search
 from petechia.lesions.shape import Shape, measure_shape
 from petechia.lesions.shortlist import (
     THICK,
@@ -109,7 +109,7 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     voids = spots.voids
     every = _places_and_radii(voids, near.grid)
     seen = len(voids)
-    voids, features = _shortlist(near, voids, dark, relative, params)
+    voids, features = _shortlist(spots, params)
     if len(voids) < seen:
         says.append(
             f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
@@ -143,44 +143,35 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     )  # fmt: skip
 
 
-def _shortlist(
-    inputs: LesionInputs,
-    voids: list[Void],
-    dark: npt.NDArray[np.bool_],
-    relative: RelativeSignal,
-    params: DetectParams,
-) -> tuple[list[Void], list[Features]]:
+def _shortlist(spots: DarkSpots, params: DetectParams) -> tuple[list[Void], list[Features]]:
     """Return the voids that are worth measuring, and what the images say of each."""
     p = params.shortlist
-    some, shapes, tubes, told = shaped(inputs, voids, dark, relative, params)
-    order = THICK if float(inputs.grid.spacing_mm.max()) >= THICK_MM else THIN
+    some, shapes, tubes, told = shaped(spots, params)
+    order = THICK if float(spots.near.grid.spacing_mm.max()) >= THICK_MM else THIN
     scores = [worth(measures, order) for measures in told]
     kept = best(scores, p.most, p.sure)
-    log.info("%d voids, %d shaped, %d on the shortlist", len(voids), len(some), len(kept))
+    log.info("%d voids, %d shaped, %d on the shortlist", len(spots.voids), len(some), len(kept))
     chosen = [some[n] for n in kept]
     shapes, tubes = [shapes[n] for n in kept], [tubes[n] for n in kept]
-    return chosen, _describe(inputs, chosen, shapes, tubes, relative, params)
+    return chosen, _describe(spots.near, chosen, shapes, tubes, spots.relative, params)
 
 
 def shaped(
-    inputs: LesionInputs,
-    voids: list[Void],
-    dark: npt.NDArray[np.bool_],
-    relative: RelativeSignal,
-    params: DetectParams,
+    spots: DarkSpots, params: DetectParams
 ) -> tuple[list[Void], list[Shape], list[Tube], list[dict[str, float]]]:
     """Return the most promising voids, their shapes and continuations, and `measured` of each."""
-    signal, mask, grid = relative.value, inputs.brain_mask, inputs.grid
+    inputs, voids, signal = spots.near, spots.voids, spots.relative.value
+    mask, grid = inputs.brain_mask, inputs.grid
     symmetric = symmetric_depth(signal, mask, voids, grid)
     chi = strongest(inputs.chi_ppm, inputs.trusted, voids)
     likely = best(promise(symmetric, voids, chi), params.shortlist.most_shaped)
     some = [voids[n] for n in likely]
-    shapes = [measure_shape(v, signal, mask, dark, grid, inputs.csf) for v in some]
+    shapes = [measure_shape(v, signal, mask, spots.dark, grid, inputs.csf) for v in some]
     loss = np.clip(1 - signal, 0, 1)
     tubes = [continuation(loss, mask, s, grid, params.tube) for s in shapes]
     told = [
         measured(
-            void, shape, tube, symmetric[n], relative.texture, grid.voxel_mm3, chi[n],
+            void, shape, tube, symmetric[n], spots.relative.texture, grid.voxel_mm3, chi[n],
             _over(inputs.vein_length_mm, void, np.max), _over(inputs.vessel, void, np.mean),
         )
         for n, void, shape, tube in zip(likely, some, shapes, tubes, strict=True)
