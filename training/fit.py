@@ -54,7 +54,7 @@ TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES
 """What anatomy and physics say of the direction, so that no simulator can teach the contrary."""
 CALCIUM = CLASSES.index("calcification")
 MACRO = CLASSES.index("macrobleed")
-WHOLE, WHOLE_WEIGHT = ("random_3", "random_4", "random_5"), 2.0
+WHOLE, WHOLE_WEIGHT = ("random_3", "random_4", "random_5", "random_6"), 2.0
 """What a void counts of a whole head that went the whole road: it is what will be met."""
 THICK_WEIGHT = 0.5
 """And in a scan of thick slices, where every void is a coarse picture of one: half of the scans of

@@ -4,13 +4,15 @@ usage: python training/heads.py WORK [--n 20] [--seed 20000]
        python training/heads.py WORK --whole [--n 20] [--seed 21000] [--first 0] [--thin-at TESLA]
        python training/heads.py WORK --thick [--n 20] [--seed 22000] [--first 0]
        python training/heads.py WORK --fine [--n 20] [--seed 23000] [--first 0]
+       python training/heads.py WORK --veins [--n 20] [--seed 25000] [--first 0]
        python training/heads.py WORK --adopt OUTPUT RAW
 
 Person n is drawn from (seed, n) and scanned three times: the whole head on a light grid, a
 slab at full resolution twice, each by a protocol drawn at random. With `--whole` each is scanned
 once, the whole head at full resolution, and goes the whole road: the brain mask, sites and tissue
 are those that are found; with `--thick` the same, by 2-D protocols of thick slices alone, with
-`--fine` by 3-D ones of 0.45 to 0.65 mm in plane, half of them interpolated; with `--thin-at 7`
+`--fine` by 3-D ones of 0.45 to 0.65 mm in plane, half of them interpolated; with `--veins` by 3-D
+ones, of people whose veins are drawn too: few or many, straight or winding; with `--thin-at 7`
 only of those people to whom a protocol of thin slices at 7 T falls. What is finished in WORK is
 not made again, so that it can be stopped and started. `--adopt` takes a scan
 that was run with `petechia run --save-intermediates` on a simulated dataset.
@@ -48,7 +50,7 @@ from petechia.simulate.atlas import Atlas, atlas_from
 from petechia.simulate.heads import Heads
 from petechia.simulate.patient import SimulationParams, sample_patient, scan_patient
 from petechia.simulate.protocols import Protocol, random_protocol
-from petechia.simulate.variety import varied_params
+from petechia.simulate.variety import varied_params, varied_vessels
 
 MARGIN_MM = 12.0
 SLAB_MM = 52.0
@@ -62,11 +64,14 @@ THICK = 4
 """The same, in thick slices."""
 FINE = 5
 """The same, in voxels finer in plane than `random_protocol` draws by itself."""
+VEINS = 6
+"""In thin slices again, of people with other veins than most."""
 FINE_MM, FINE_ASPECT = (0.45, 0.65), (1.6, 4.0)
 INTERPOLATED = (0.5, 1.0)
 """Part of k-space recorded along each axis, in half of the fine scans."""
-ROAD = dict.fromkeys((WHOLE, THICK, FINE), ("invert", "r2star", "swi", "regions", "tissue"))
-SEEDS = {0: 20000, WHOLE: 21000, THICK: 22000, FINE: 23000}
+ROAD = dict.fromkeys((WHOLE, THICK, FINE, VEINS), ("invert", "r2star", "swi", "regions", "tissue"))
+SEEDS = {0: 20000, WHOLE: 21000, THICK: 22000, FINE: 23000, VEINS: 25000}
+ONLY = {THICK: "2D", VEINS: "3D"}
 FOUND = ("csf", "ventricle_mask", "air_mask")
 """What the road tells of tissue besides its images."""
 
@@ -94,7 +99,7 @@ def drawn_protocol(rng: np.random.Generator, part: int) -> Protocol:
     if part == FINE:
         return fine_protocol(rng)
     protocol = random_protocol(rng, light=part == 0)
-    while part == THICK and protocol.acquisition_type != "2D":
+    while protocol.acquisition_type != ONLY.get(part, protocol.acquisition_type):
         protocol = random_protocol(rng)
     if part in (0, *ROAD) or protocol.acquisition_type == "2D":
         return protocol
@@ -190,7 +195,10 @@ def save(path: Path, arrays: dict[str, Any], grid: Grid, facts: dict[str, Any]) 
 
 def make(path: Path, person: int, part: int, seed: int, atlas: Atlas, heads: Heads) -> None:
     """Simulate one scan, walk it to its maps, keep it."""
-    kind, params = drawn_params(np.random.default_rng([seed, person, 990]))
+    of_person = np.random.default_rng([seed, person, 990])
+    kind, params = drawn_params(of_person)
+    if part == VEINS:
+        params = replace(params, vessels=varied_vessels(of_person))
     patient = heads_patient(params, seed, person, atlas)
     protocol = protocol_of(person, part, seed)
     rng = np.random.default_rng([seed, person, part, 992])
@@ -281,11 +289,12 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=20, help="people")
     parser.add_argument("--first", type=int, default=0, help="number of the first person")
     parser.add_argument(
-        "--seed", type=int, help="20000; --whole 21000, --thick 22000, --fine 23000"
+        "--seed", type=int, help="20000; --whole 21000, --thick 22000, --fine 23000, --veins 25000"
     )
     parser.add_argument("--whole", action="store_true", help="whole heads on the whole road")
     parser.add_argument("--thick", action="store_true", help="the same, in thick slices alone")
     parser.add_argument("--fine", action="store_true", help="the same, in fine voxels alone")
+    parser.add_argument("--veins", action="store_true", help="the same, with veins drawn at random")
     parser.add_argument("--thin-at", type=float, metavar="TESLA", help="thin slices at this field")
     parser.add_argument("--adopt", nargs=2, type=Path, metavar=("OUTPUT", "RAW"))
     args = parser.parse_args()
@@ -296,7 +305,7 @@ def main() -> None:
         if not path.exists():
             adopt(path, output, raw, raw.name)
         return
-    roads = {THICK: args.thick, FINE: args.fine, WHOLE: args.whole}
+    roads = {THICK: args.thick, FINE: args.fine, VEINS: args.veins, WHOLE: args.whole}
     parts: Sequence[int] = [part for part, on in roads.items() if on][:1] or range(WHOLE)
     seed = args.seed if args.seed is not None else SEEDS[parts[0]]
     atlas, heads = atlas_from(load_arrays("template")), Heads(most=2)

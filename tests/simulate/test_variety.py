@@ -6,7 +6,7 @@ import pytest
 from petechia.simulate.patient import SimulationParams, sample_patient
 from petechia.simulate.protocols import random_protocol
 from petechia.simulate.render import fine_grid
-from petechia.simulate.variety import follow_up, varied_params
+from petechia.simulate.variety import follow_up, varied_params, varied_vessels
 
 
 def test_drawn_patients_differ_and_some_are_heavy():
@@ -17,6 +17,18 @@ def test_drawn_patients_differ_and_some_are_heavy():
     assert {p.pattern for p in drawn} == {"mixed", "lobar", "deep"}
     assert any(p.n_siderosis for p in drawn)
     assert any(p.n_macrobleeds for p in drawn)
+
+
+def test_drawn_veins_are_few_and_many_straight_and_winding():
+    drawn = [varied_vessels(np.random.default_rng(n)) for n in range(80)]
+    for name, least, most in (
+        ("n_pial", 80, 340), ("n_small_medullary", 90, 700), ("winding_per_mm", 0.07, 0.35),
+        ("fork_per_mm", 0.03, 0.07), ("smallest_mm", 0.11, 0.19),
+    ):  # fmt: skip
+        values = np.array([getattr(p, name) for p in drawn])
+        assert values.min() < least
+        assert values.max() > most
+        assert np.median(values) == pytest.approx(np.sqrt(least * most), rel=0.35)
 
 
 @pytest.mark.parametrize("light", [False, True])

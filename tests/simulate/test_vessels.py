@@ -72,3 +72,25 @@ def test_no_veins_can_be_asked_for(atlas):
 def test_bad_numbers_are_refused():
     with pytest.raises(ParameterError, match="n_pial=-1"):
         VesselParams(n_pial=-1)
+
+
+def test_trees_wind_as_told(atlas):
+    turns = []
+    for winding in (0.02, 0.10, 0.30):
+        params = VesselParams(
+            n_bridging=0, n_small_pial=0, n_medullary=0, n_small_medullary=60, n_pial=60,
+            n_intracortical=0, fork_per_mm=0.0, winding_per_mm=winding,
+        )  # fmt: skip
+        rng = np.random.default_rng(3)
+        veins = sample_vessels(atlas, sample_head(atlas, rng), rng, params).segments
+        way = veins[:, 3:6] - veins[:, :3]
+        way /= np.linalg.norm(way, axis=1, keepdims=True)
+        # what leaves where another one ends goes on from it
+        after = {tuple(np.round(start, 6)): n for n, start in enumerate(veins[:, :3])}
+        pairs = [(n, after.get(tuple(np.round(end, 6)))) for n, end in enumerate(veins[:, 3:6])]
+        before, then = np.array([pair for pair in pairs if pair[1] is not None]).T
+        turns.append(np.median(np.arccos(np.clip((way[before] * way[then]).sum(1), -1, 1))))
+    assert turns[0] < 0.7 * turns[1]
+    assert turns[2] > 2.2 * turns[1]
+    with pytest.raises(ParameterError, match="winding"):
+        VesselParams(winding_per_mm=1.5)

@@ -9,6 +9,7 @@ from petechia.errors import ParameterError
 from petechia.simulate.atlas import Atlas
 from petechia.simulate.patient import Patient, SimulationParams
 from petechia.simulate.sources import Source, Sphere, sample_microbleeds
+from petechia.simulate.vessels import VesselParams
 
 GROWN = 0.15
 """Part of the microbleeds whose moment grows between two sessions."""
@@ -34,6 +35,27 @@ def varied_params(rng: np.random.Generator, protocol: str = "3t_megre_1mm") -> S
         n_siderosis=int(rng.integers(1, 4)) if rng.random() < 0.12 else 0,
         n_iron=int(rng.poisson(0.8)),
         n_air_specks=int(rng.poisson(2.0)),
+    )
+
+
+def varied_vessels(rng: np.random.Generator) -> VesselParams:
+    """Draw what veins are like: few or many, straight or winding, how thin they end."""
+    usual = VesselParams()
+
+    def about(middle: float, spread: float) -> float:
+        return float(middle * np.exp(rng.normal(0.0, spread)))
+
+    return VesselParams(
+        n_bridging=round(about(usual.n_bridging, 0.3)),
+        n_pial=round(about(usual.n_pial, 0.5)),
+        n_medullary=round(about(usual.n_medullary, 0.5)),
+        n_small_pial=round(about(usual.n_small_pial, 0.7)),
+        n_small_medullary=round(about(usual.n_small_medullary, 0.7)),
+        n_intracortical=round(about(usual.n_intracortical, 0.4)),
+        smallest_mm=float(rng.uniform(0.10, 0.20)),
+        fork_per_mm=about(usual.fork_per_mm, 0.4),
+        winding_per_mm=min(about(1.5 * usual.winding_per_mm, 0.6), 0.5),
+        saturation=(0.5, 0.78),
     )
 
 

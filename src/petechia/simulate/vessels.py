@@ -24,6 +24,8 @@ from petechia.simulate.tissues import venous_chi_ppm
 Points = npt.NDArray[np.float64]
 PIAL_MM, SMALL_PIAL_MM, MEDULLARY_MM, SMALL_MEDULLARY_MM = 0.42, 0.25, 0.20, 0.12
 """Median radius where a tree or vein begins."""
+TREE_TURN, MEDULLARY_TURN = 0.10, 0.07
+"""How far a tip of a tree usually turns by chance in 1 mm, and a medullary vein in 2 mm [rad]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,9 @@ class VesselParams:
         Radius at which twigs end.
     fork_per_mm : float
         Chance of a fork in each millimetre.
+    winding_per_mm : float
+        How far a tip turns by chance in each millimetre of a tree [rad, standard deviation along
+        each axis]; medullary veins wind by it in proportion.
     saturation, hematocrit : tuple of float
         Ranges, 0..1.
     """
@@ -58,6 +63,7 @@ class VesselParams:
     n_intracortical: int = 12_000
     smallest_mm: float = 0.13
     fork_per_mm: float = 0.045
+    winding_per_mm: float = TREE_TURN
     saturation: tuple[float, float] = (0.56, 0.72)
     hematocrit: tuple[float, float] = (0.37, 0.47)
 
@@ -66,11 +72,11 @@ class VesselParams:
             self.n_bridging, self.n_pial, self.n_medullary, self.n_small_pial,
             self.n_small_medullary, self.n_intracortical,
         )  # fmt: skip
-        if min(numbers) < 0 or self.smallest_mm <= 0:
+        if min(numbers) < 0 or self.smallest_mm <= 0 or not 0 <= self.winding_per_mm <= 1:
             raise ParameterError(
                 f"{self}",
                 where="VesselParams",
-                mend="Numbers of veins are 0 or more, smallest_mm is above 0.",
+                mend="Numbers of veins are 0 or more, smallest_mm is above 0, winding is 0 to 1.",
             )
 
 
@@ -100,10 +106,11 @@ def sample_vessels(
     parts = [tube(path, radii) for path, radii in _trunks(terrain, sagittal, rng)]
     parts += _bridging(terrain, sagittal, chosen, rng)
     parts += _pial(terrain, chosen.n_pial, PIAL_MM, chosen, rng)
-    parts += _medullary(atlas, chosen.n_medullary, MEDULLARY_MM, rng)
+    turn = MEDULLARY_TURN * (chosen.winding_per_mm / TREE_TURN)
+    parts += _medullary(atlas, chosen.n_medullary, MEDULLARY_MM, turn, rng)
     fine = rng.spawn(1)[0]
     parts += _pial(terrain, chosen.n_small_pial, SMALL_PIAL_MM, chosen, fine)
-    parts += _medullary(atlas, chosen.n_small_medullary, SMALL_MEDULLARY_MM, fine)
+    parts += _medullary(atlas, chosen.n_small_medullary, SMALL_MEDULLARY_MM, turn, fine)
     parts += _intracortical(atlas, terrain, chosen, fine)
     segments = np.concatenate(parts)
     ends = from_template(segments[:, :6].reshape(-1, 3), head, atlas).reshape(-1, 6)
@@ -270,7 +277,8 @@ def _grow(
         # trunks run on the surface; twigs may follow a sulcus down, but not leave the brain
         trunk = np.clip((0.5 - depth) / 4.0, -0.6, 0.6)
         pull = np.where(radius > 0.5, trunk, np.clip((2.0 - depth) / 8.0, 0.0, 0.4))
-        way = unit(way + 0.20 * fluid + up * pull[:, None] + rng.normal(0, 0.10, way.shape))
+        turn = rng.normal(0, params.winding_per_mm, way.shape)
+        way = unit(way + 0.20 * fluid + up * pull[:, None] + turn)
         ahead = place + way
         out.append(np.column_stack([place, ahead, radius]))
         radius = radius * 0.995
@@ -303,7 +311,9 @@ def _fork(
     )
 
 
-def _medullary(atlas: Atlas, n: int, radius_mm: float, rng: np.random.Generator) -> list[Points]:
+def _medullary(
+    atlas: Atlas, n: int, radius_mm: float, turn: float, rng: np.random.Generator
+) -> list[Points]:
     """Return `n` veins that leave the lateral ventricles and fan out through white matter."""
     if not n:
         return []
@@ -326,7 +336,7 @@ def _medullary(atlas: Atlas, n: int, radius_mm: float, rng: np.random.Generator)
         keep = step_mm < length
         out.append(np.column_stack([place, ahead, radius])[keep])
         place, radius = ahead, radius * 0.96
-        way = unit(way + rng.normal(0, 0.07, way.shape))
+        way = unit(way + rng.normal(0, turn, way.shape))
     return out
 
 
