@@ -53,7 +53,27 @@ def test_a_folder_without_the_person_and_a_key_that_is_kept(petechia, scan, tmp_
     assert said.code == 0
     assert "40 DICOM files" in said.out
     assert "LEFT" not in said.out
-    assert "LEFT: PatientName" in petechia("deidentify", scan, "--check").out
+    said = petechia("deidentify", scan, "--check")
+    assert said.code == 2
+    assert "LEFT: PatientName" in said.out
+
+
+def test_a_name_that_would_stay_and_several_people_are_told(petechia, scan, tmp_path):
+    first, second, *_ = sorted(scan.glob("*.dcm"))
+    dataset = pydicom.dcmread(first)
+    dataset.SequenceName = "secret"
+    dataset.save_as(first)
+    dataset = pydicom.dcmread(second)
+    dataset.PatientID = dataset.PatientName = "OTHER^ONE"
+    dataset.save_as(second)
+    said = petechia("deidentify", scan, tmp_path / "out")
+    assert said.code == 2
+    assert "39 files written" in said.out
+    assert "2 people by number or name" in said.out
+    assert "left out: 1 SequenceName would still hold the source's PatientName" in said.out
+    assert "1 files were not written" in said.err
+    assert "SECRET^PERSON" not in said.out + said.err
+    assert "OTHER" not in said.out + said.err
 
 
 def test_the_face_is_blanked_and_the_brain_is_not(petechia, scan, tmp_path):

@@ -1,5 +1,6 @@
 """Nothing of the person is left, and nothing of the scan is lost."""
 
+import io
 import subprocess
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from pydicom.dataset import Dataset
 
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
+from petechia.errors import FileError
 from petechia.files.dicom.deidentify.clean import Choice, deidentify, shifted
 from petechia.files.dicom.deidentify.folder import check_folder, deidentify_folder
 from petechia.files.dicom.deidentify.residue import Known, Residue
 from petechia.files.dicom.deidentify.rules import actions, cleaned
 from petechia.files.dicom.find import find_dicom_scans
+from petechia.files.dicom.headers import quietly
 from petechia.files.dicom.results.write import Results, write_results
 from petechia.files.dicom.write import DicomStyle, write_dicom
 from petechia.files.scan import Header
@@ -277,6 +280,261 @@ def test_files_that_share_an_identifier_are_all_written(tmp_path):
     assert len(list((tmp_path / "clean").rglob("*.dcm"))) == len(paths)
 
 
+@pytest.fixture
+def image(tmp_path):
+    """One classic image that names its person."""
+    return pydicom.dcmread(next(scan_of(tmp_path / "one").glob("*.dcm")))
+
+
+def sequence_bytes(item):
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_sequence_item
+
+    stream = DicomBytesIO()
+    stream.is_little_endian = stream.is_implicit_VR = True
+    write_sequence_item(stream, item, ["iso8859"])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("creator", ["DD 001", "DD 005", "DD 009"])
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_private_sequence_of_unknown_kind_is_cleaned_or_goes(image, creator, implicit):
+    item = Dataset()
+    item.PatientComments = "born 12 March"
+    inner = item.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+    inner.add_new(0x0E, "FL", 0.25)
+    block = image.private_block(0x2005, f"Philips MR Imaging {creator}", create=True)
+    block.add_new(0x0F, "UN", sequence_bytes(item))
+    if implicit:
+        image.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+    kind = {"implicit_vr": implicit, "little_endian": True}
+    stream, clean = io.BytesIO(), io.BytesIO()
+    pydicom.dcmwrite(stream, image, enforce_file_format=True, **kind)
+    out = deidentify(pydicom.dcmread(io.BytesIO(stream.getvalue())), CHOICE)
+    pydicom.dcmwrite(clean, out, enforce_file_format=True, **kind)
+    assert b"born" in stream.getvalue()
+    assert b"born" not in clean.getvalue()
+    if creator == "DD 005":
+        assert out[0x2005, 0x100F].value[0][0x2005, 0x100E].value == 0.25
+    else:
+        assert (0x2005, 0x100F) not in out
+
+
+def test_safe_private_elements_stay_only_with_what_they_should_hold(image):
+    philips = image.private_block(0x2005, "Philips MR Imaging DD 005", create=True)
+    philips.add_new(0x11, "UI", "1.3.46.670589.11.4711")
+    classic = image.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+    classic.add_new(0x0E, "LO", "Erika")
+    classic.add_new(0x0D, "UN", np.float32(2.5).tobytes())
+    classic.add_new(0x11, "CS", "ERIKA")
+    siemens = image.private_block(0x0021, "SIEMENS MR SDI 02", create=True)
+    siemens.add_new(0x75, "CS", ["ORIGINAL", "PRIMARY", "P", "ERIKA"])
+    item = Dataset()
+    inner = item.private_block(0x0021, "SIEMENS MR SDI 02", create=True)
+    inner.add_new(0x75, "CS", ["ORIGINAL", "PRIMARY", "M"])
+    inner.add_new(0x76, "LO", "Erika")
+    siemens.add_new(0xFE, "SQ", [item])
+    ge = image.private_block(0x0043, "GEMS_PARM_01", create=True)
+    ge.add_new(0x2F, "UN", b"Erika, born in March")
+    out = deidentify(image, CHOICE)
+    private = {
+        int(e.tag): e.value for e in out if e.tag.is_private and not e.tag.is_private_creator
+    }
+    (held,) = private.pop(0x002110FE)
+    assert held[0x0021, 0x1075].value == ["ORIGINAL", "PRIMARY", "M"]
+    assert (0x0021, 0x1076) not in held
+    assert private == {0x2005110D: 2.5, 0x00211075: ["ORIGINAL", "PRIMARY", "P"]}
+
+
+def test_birth_and_death_go_in_every_calendar_and_age_in_every_form(image):
+    image.PatientBirthDateInAlternativeCalendar = "S23/02/17"
+    image.PatientDeathDateInAlternativeCalendar = "R01/02/17"
+    image.PatientAlternativeCalendar = "JAPANESE"
+    kept = Choice(secret=CHOICE.secret, characteristics=True)
+    for age, capped in {"95Y": "090Y", "093Y": "090Y", "1140M": "090Y", "67Y": "67Y",
+                        "089Y": "089Y", "born 1948": ""}.items():  # fmt: skip
+        with quietly():
+            image.PatientAge = age
+            out = deidentify(image, kept)
+            assert out.PatientAge == capped
+    assert not [k for k in out.dir("Calendar") if k in out]
+
+
+@pytest.mark.parametrize(
+    ("description", "left"),
+    [
+        ("SWI DOB 12/03/45", "SWI"),
+        ("SWI 12.3.45 head", "SWI head"),
+        ("born 45 t2 tra", "t2 tra"),
+        ("SWI 12 March 45", "SWI"),
+        ("gre TE 12 2mm", "gre TE 12 2mm"),
+        ("swi 3 mm echo 2", "swi 3 mm echo 2"),
+    ],
+)
+def test_numbers_of_a_date_do_not_stay_in_a_description(description, left):
+    assert cleaned(description) == left
+
+
+@pytest.mark.parametrize(
+    "written", ["17/02/48", "17.2.1948", "2/17/1948", "1948-02-17", "17 02 48"]
+)
+def test_a_date_of_birth_is_found_as_people_write_it(image, written):
+    known, residue = Known(), Residue()
+    known.learn(image)
+    out = deidentify(image, CHOICE)
+    out.SequenceName = f"x {written}"
+    residue.look(out, known)
+    assert set(residue.found) == {("SequenceName", "PatientBirthDate")}
+
+
+def test_text_that_no_image_needs_goes_and_what_stays_is_cleaned_and_told(image):
+    image.add_new(0x00085555, "LO", "Erika")
+    image.WindowCenterWidthExplanation = "for Erika"
+    image.SequenceName, image.ContentLabel = "swi for Erika", "ERIKA"
+    house, public, mapping = Dataset(), Dataset(), Dataset()
+    house.CodeValue, house.CodingSchemeDesignator = "MR1", "99HOUSE"
+    house.CodeMeaning = "brain of Erika"
+    public.CodeValue, public.CodingSchemeDesignator = "12738006", "SCT"
+    public.CodeMeaning = "Brain"
+    mapping.LUTExplanation, mapping.LUTLabel = "Erika's", "t2 star"
+    image.ProcedureCodeSequence = [house, public]
+    image.RealWorldValueMappingSequence = [mapping]
+    image.EncryptedAttributesSequence = [Dataset()]
+    known, residue = Known(), Residue()
+    known.learn(image)
+    out = deidentify(image, CHOICE)
+    assert "ERIKA" not in str(out).upper()
+    assert (0x0008, 0x5555) not in out
+    assert "EncryptedAttributesSequence" not in out
+    assert (out.SequenceName, out.ContentLabel) == ("swi", "REMOVED")
+    image.ContentLabel = ""
+    assert deidentify(image, CHOICE).ContentLabel == ""
+    assert [c.CodeMeaning for c in out.ProcedureCodeSequence] == ["brain", "Brain"]
+    assert out.RealWorldValueMappingSequence[0].LUTExplanation == "REMOVED"
+    assert out.RealWorldValueMappingSequence[0].LUTLabel == "t2 star"
+    residue.look(out, known)
+    assert {"SequenceName", "ProcedureCodeSequence > CodeValue"} <= set(residue.free_text)
+    assert not {"Manufacturer", "SeriesDescription", "PatientID"} & set(residue.free_text)
+
+
+def test_a_file_that_would_still_name_the_person_is_not_written(tmp_path):
+    folder = scan_of(tmp_path / "scan")
+    path = next(folder.glob("*.dcm"))
+    dataset = pydicom.dcmread(path)
+    dataset.SequenceName = "MUSTERFRAU"
+    dataset.save_as(path)
+    told = deidentify_folder(folder, tmp_path / "clean", CHOICE)
+    assert (told.written, told.still_named) == (31, 1)
+    assert told.left_out == {"SequenceName would still hold the source's PatientName": 1}
+    assert not told.residue.found
+    files = [p.read_bytes() for p in (tmp_path / "clean").rglob("*.dcm")]
+    assert len(files) == 31
+    assert not any(b"MUSTERFRAU" in data for data in files)
+
+
+def test_what_only_looks_like_a_name_or_number_keeps_no_file_back(tmp_path):
+    """A doctor called Philips, a station called as its model, numbers alike to a patient's."""
+    folder = scan_of(tmp_path / "scan", vendor="philips")
+    for path in folder.glob("*.dcm"):
+        dataset = pydicom.dcmread(path)
+        dataset.PatientID, dataset.RepetitionTime = "2000", 2000
+        dataset.StudyID = dataset.AcquisitionTime = "101112"
+        dataset.ReferringPhysicianName = "Philips^Max"
+        dataset.OperatorsName = "NONE"
+        dataset.StationName = dataset.ManufacturerModelName
+        dataset.save_as(path)
+    told = deidentify_folder(folder, tmp_path / "clean", CHOICE)
+    assert not told.left_out
+    again = deidentify_folder(tmp_path / "clean", tmp_path / "again", CHOICE)
+    assert (again.written, again.left_out) == (told.written, {})
+
+
+def test_a_folder_that_says_it_is_clean_is_not_believed(tmp_path, image):
+    (tmp_path / "d").mkdir()
+    out = deidentify(image, CHOICE)
+    out.save_as(tmp_path / "d" / "a.dcm")
+    n, residue = check_folder(tmp_path / "d")
+    assert (n, residue.found) == (1, {})
+    assert any("says that it is de-identified" in doubt for doubt in residue.doubts)
+    out.OtherPatientNames, out.PatientAddress = "Doe^Jon", "Main street 5"
+    out.ImageComments, out.PatientName = "calls Jon", "Doe^Jon"
+    out.save_as(tmp_path / "d" / "a.dcm")
+    _, residue = check_folder(tmp_path / "d")
+    places = {place for place, _ in residue.found}
+    assert places == {"OtherPatientNames", "PatientAddress", "ImageComments", "PatientName"}
+
+
+@pytest.mark.parametrize("readers", [["Anna Schmidt"], ["Anna Schmidt", "reader 1"]])
+def test_readers_of_a_report_are_not_named_and_its_pdf_is_left_out(tmp_path, readers):
+    folder = scan_of(tmp_path / "exam" / "scan")
+    summary = {"fingerprint": "f", "category": "mixed", "counts": {"total": 0},
+               "reading_te_s": 0.012, "settings": {"slab_mm": 9.0},
+               "review": {"readers": readers}}  # fmt: skip
+    empty = np.zeros(SHAPE, np.int32)
+    found = Results(grid=grid(), labels=empty, findings=[], summary=summary, volumes={},
+                    pdf=b"%PDF-1.4 Schmidt")  # fmt: skip
+    (ref,) = find_dicom_scans(folder)
+    write_results(tmp_path / "exam" / "out", found, ref.origin())
+    told = deidentify_folder(tmp_path / "exam", tmp_path / "clean", CHOICE)
+    data = b"".join(p.read_bytes() for p in (tmp_path / "clean").rglob("*.dcm"))
+    assert b"reviewed by REMOVED" in data
+    assert b"Schmidt" not in data
+    assert [why for why in told.left_out if "names the readers" in why]
+    assert not told.still_named
+
+
+def test_one_person_whose_number_is_missing_or_written_otherwise_has_one_name(tmp_path):
+    folder = scan_of(tmp_path / "scan")
+    for i, path in enumerate(sorted(folder.glob("*.dcm"))):
+        dataset = pydicom.dcmread(path)
+        dataset.PatientID = ("HOSP-77341", "", " hosp-77341")[i % 3]
+        dataset.save_as(path)
+    told = deidentify_folder(folder, tmp_path / "clean", CHOICE)
+    assert told.people == {CHOICE.pseudonym("HOSP-77341")}
+    files = [pydicom.dcmread(p) for p in (tmp_path / "clean").rglob("*.dcm")]
+    assert len({f.StudyDate for f in files}) == 1
+
+
+def test_people_without_number_or_name_are_told_apart_by_study(tmp_path):
+    folder = scan_of(tmp_path / "scan")
+    for i, path in enumerate(sorted(folder.glob("*.dcm"))):
+        dataset = pydicom.dcmread(path)
+        dataset.PatientID = dataset.PatientName = ""
+        dataset.StudyInstanceUID = f"1.2.{i % 2 + 3}"
+        dataset.save_as(path)
+    told = deidentify_folder(folder, tmp_path / "clean", CHOICE)
+    assert len(told.people) == 2
+    assert (
+        sum(n for doubt, n in told.residue.doubts.items() if "no number and no name" in doubt) == 32
+    )
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_bits_above_the_stored_ones_are_cleared(tmp_path, signed, packed):
+    folder = scan_of(tmp_path / "scan")
+    (path, *others) = sorted(folder.glob("*.dcm"))
+    for other in others:
+        other.unlink()
+    dataset = pydicom.dcmread(path)
+    values = np.arange(dataset.Rows * dataset.Columns, dtype=np.uint16) % 4096
+    dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 12, 11, int(signed)
+    dataset.PixelData = (values | 0x8000).astype("<u2").tobytes()  # an old overlay in bit 15
+    if packed:
+        dataset.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+    dataset.save_as(path)
+    deidentify_folder(folder, tmp_path / "clean", CHOICE)
+    out = pydicom.dcmread(next((tmp_path / "clean").rglob("*.dcm")))
+    assert out.SOPInstanceUID == CHOICE.uid(dataset.SOPInstanceUID)
+    stored = np.frombuffer(out.PixelData, "<i2" if signed else "<u2")
+    want = np.where(values > 2047, values.astype(int) - 4096, values) if signed else values
+    np.testing.assert_array_equal(stored, want)
+    dataset.HighBit = 15
+    dataset.save_as(path)
+    with pytest.raises(FileError, match="bits beside the stored ones"):
+        deidentify_folder(folder, tmp_path / "other", CHOICE)
+
+
 def test_a_name_in_kept_text_is_found_but_not_repeated(tmp_path):
     dataset = pydicom.dcmread(next(scan_of(tmp_path / "scan").glob("*.dcm")))
     known, residue = Known(), Residue()
@@ -340,3 +598,20 @@ def test_pixels_beyond_the_plane_are_0_and_no_others(tmp_path, form):
     assert dataset.RecognizableVisualFeatures == "NO"
     assert "113102" in {c.CodeValue for c in dataset.DeidentificationMethodCodeSequence}
     assert not told.residue.doubts.get("the face may be seen")
+
+
+@pytest.mark.parametrize(
+    "missing", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
+)
+def test_an_image_without_a_place_is_not_said_to_have_lost_its_face(tmp_path, missing):
+    folder = scan_of(tmp_path / "scan")
+    path = next(folder.glob("*.dcm"))
+    dataset = pydicom.dcmread(path)
+    del dataset[missing]
+    dataset.save_as(path)
+    plane = ((0.0, 0.8, -0.6), 3.03)
+    told = deidentify_folder(
+        folder, tmp_path / "clean", CHOICE, {str(dataset.FrameOfReferenceUID): plane}
+    )
+    assert told.written == told.faceless == 31
+    assert told.left_out == {"no place in space, so that the face cannot be found": 1}

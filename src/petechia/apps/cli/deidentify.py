@@ -53,12 +53,23 @@ def run(args: argparse.Namespace) -> int:
         planes = face_planes(args.input, args.mask)
     told = deidentify_folder(args.input, args.output, choice, planes)
     print(f"{told.written} files written to {args.output}")
+    if len(told.people) > 1:
+        print(
+            f"{len(told.people)} people by number or name: {', '.join(sorted(told.people))}. If "
+            "that is one person, its numbers differ between studies, and so do the shifts of dates"
+        )
     if args.deface:
         print(f"{told.faceless} of them MR images whose face was blanked")
     for why, n in told.left_out.most_common():
         print(f"left out: {n} {why}")
     say_residue(told.residue)
-    return 0
+    if told.still_named:
+        print(
+            f"{told.still_named} files were not written: they would still tell of the person. "
+            "Empty the elements named above in the source",
+            file=sys.stderr,
+        )
+    return 2 if told.still_named else 0
 
 
 def _require_place(args: argparse.Namespace) -> None:
@@ -124,7 +135,7 @@ def _check(place: Path) -> int:
     n, residue = check_folder(place)
     print(f"{n} DICOM files")
     say_residue(residue)
-    return 0
+    return 2 if residue.found else 0
 
 
 def say_residue(residue: "Residue") -> None:

@@ -1,4 +1,5 @@
 """DICOM without the person: the Basic Profile of PS3.15, with its options stated in the object.
 
-rules (the table) -> clean (one dataset) -> residue (what is left) -> folder (all of them).
+rules (the table) -> clean and private (one dataset), pixels -> residue (what is left), people (who
+is who) -> folder (all of them).
 """

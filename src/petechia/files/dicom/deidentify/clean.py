@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,16 +14,23 @@ from pydicom.uid import UID, generate_uid
 
 from petechia import __version__
 from petechia.files.dicom.deidentify import rules
+from petechia.files.dicom.deidentify.private import clean_private
 from petechia.files.dicom.results.identity import MAKER, MODEL, coded
+from petechia.files.dicom.results.structured_report import REVIEWED_BY
 
+AGE = re.compile(r"\s*(\d{1,6})([DWMY])\s*")
+A_YEAR = {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}
+SEQUENCE = re.compile(r"[*#\w.+-]+", re.ASCII)
+"""Of the names of sequences: one word."""
 STANDARD_UIDS = "1.2.840.10008."
 SHIFT_DAYS = (365, 3650)
 """Dates are moved back by so many days, the same for all of a person's."""
-BIRTH = ("PatientBirthDate", "PatientBirthTime", "PatientBirthDateInAlternativeCalendar")
+BIRTH = ("PatientBirthDate", "PatientBirthTime")
 DUMMIES: dict[str, Any] = {
     "DA": "19000101", "DT": "19000101000000", "TM": "000000", "AS": "000Y", "DS": "0", "IS": "0",
     "UI": "2.25.0", "UR": "http://removed.invalid",
 }  # fmt: skip
+REMOVED = "REMOVED"
 TEXTS = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT")
 NUMBERS = ("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV", "AT")
 
@@ -76,11 +84,14 @@ def is_ours(dataset: Dataset) -> bool:
 
 
 def person_of(dataset: Dataset) -> str:
-    """Return what tells people apart: their identifier, or their name."""
-    return str(dataset.get("PatientID") or dataset.get("PatientName") or "").strip()
+    """Return what tells people apart: their identifier, or their name, however it is written."""
+    named = str(dataset.get("PatientID") or "").strip() or str(dataset.get("PatientName") or "")
+    return " ".join(named.strip(" ^").upper().split())
 
 
-def deidentify(dataset: Dataset, choice: Choice, *, faceless: bool = False) -> Dataset:
+def deidentify(
+    dataset: Dataset, choice: Choice, *, person: str | None = None, faceless: bool = False
+) -> Dataset:
     """Return a copy of `dataset` without the person.
 
     Parameters
@@ -89,11 +100,14 @@ def deidentify(dataset: Dataset, choice: Choice, *, faceless: bool = False) -> D
         With its file meta information.
     choice : Choice
         Options.
+    person : str, optional
+        Whose it is, when more is known of it than this dataset says.
     faceless : bool
         True when the face was taken out of its pixels: the object then says so.
     """
     out = deepcopy(dataset)
-    person, ours = person_of(dataset), is_ours(dataset)
+    ours = is_ours(dataset)
+    person = person_of(dataset) if person is None else person
     _Cleaner(choice, person, ours).clean(out)
     name = choice.pseudonym(person)
     out.PatientName, out.PatientID = name, name
@@ -120,13 +134,16 @@ class _Cleaner:
 
     def clean(self, dataset: Dataset) -> None:
         """Clean in place."""
-        self._private(dataset)
+        clean_private(dataset, self.clean)
+        in_house = str(dataset.get("CodingSchemeDesignator", "DCM")) not in rules.PUBLIC_SCHEMES
         for element in list(dataset):
             tag = element.tag
             if tag.is_private:
                 continue
             if 0x5000 <= tag.group <= 0x50FF or 0x6000 <= tag.group <= 0x60FF or tag == 0xFFFCFFFC:
                 del dataset[tag]  # curves, overlays, padding
+            elif in_house and element.keyword == "CodeMeaning":
+                _clean_text(element)
             elif not self._kept(element):
                 self._act(dataset, element, rules.action_of(element))
 
@@ -148,12 +165,27 @@ class _Cleaner:
             self._time(dataset, element, action)
         elif element.keyword in rules.DESCRIPTIONS:
             element.value = rules.cleaned(str(element.value or ""))
-        elif action == "X" or element.VR == "UN":
-            del dataset[element.tag]
+        elif action == "X" or element.VR == "UN" or not (action or element.keyword):
+            del dataset[element.tag]  # also what the standard does not know
         elif action in ("Z", "X/Z") or (element.VR == "PN" and not action):
             element.value = None if element.VR in NUMBERS else ""
         elif action:
             element.value = _dummy(element)
+        else:
+            self._text(dataset, element)
+
+    def _text(self, dataset: Dataset, element: DataElement) -> None:
+        """Clean text of which the profile says nothing, or take it out."""
+        if element.keyword in rules.LABELS:
+            if not self.ours:
+                _clean_text(element)
+        elif element.VR in rules.TEXTS and element.keyword not in rules.SCANNER_TEXTS:
+            del dataset[element.tag]
+        elif element.keyword in ("SequenceName", "PulseSequenceName"):
+            if not SEQUENCE.fullmatch(str(element.value or "")):
+                _clean_text(element)
+        elif element.keyword == "TextValue" and str(element.value).startswith(REVIEWED_BY):
+            element.value = f"{REVIEWED_BY}{REMOVED}"
 
     def _sequence(self, dataset: Dataset, element: DataElement, action: str) -> None:
         if action == "X":
@@ -186,25 +218,12 @@ class _Cleaner:
         else:
             element.value = ""
 
-    def _private(self, dataset: Dataset) -> None:
-        """Remove private elements but those known to be safe, and their creators."""
-        needed = set()
-        for element in list(dataset):
-            tag = element.tag
-            if not tag.is_private or tag.is_private_creator:
-                continue
-            owner = (tag.group << 16) | (tag.element >> 8)
-            creator = str(dataset[owner].value) if owner in dataset else ""
-            if not rules.is_safe(tag.group, creator, tag.element & 0xFF):
-                del dataset[tag]
-                continue
-            needed.add(owner)
-            if element.VR == "SQ":
-                for item in element.value:
-                    self.clean(item)
-        for element in list(dataset):
-            if element.tag.is_private_creator and int(element.tag) not in needed:
-                del dataset[element.tag]
+
+def _clean_text(element: DataElement) -> None:
+    """Leave words of sequences only; a dummy where none of a text's words is one."""
+    texts = element.value if element.VM > 1 else [element.value]
+    clean = [(rules.cleaned(str(text)) or REMOVED) if text else "" for text in texts]
+    element.value = clean if len(clean) > 1 else clean[0]
 
 
 def _dummy(element: DataElement) -> Any:
@@ -212,7 +231,7 @@ def _dummy(element: DataElement) -> Any:
     if element.VR in DUMMIES:
         return DUMMIES[element.VR]
     if element.VR in TEXTS:
-        return "REMOVED"
+        return REMOVED
     return 0 if element.VR in NUMBERS else b"\0\0"
 
 
@@ -227,8 +246,11 @@ def shifted(text: str, back: timedelta) -> str:
 
 
 def _capped(age: str) -> str:
-    """Return an age, 90 years at most."""
-    return "090Y" if age[3:] == "Y" and age[:3].isdigit() and int(age[:3]) > 89 else age
+    """Return an age, 90 years at most; "" when it is none."""
+    found = AGE.fullmatch(age)
+    if found is None:
+        return ""
+    return "090Y" if int(found[1]) / A_YEAR[found[2]] >= 90 else age.strip()
 
 
 def _state(out: Dataset, choice: Choice, *, faceless: bool) -> None:

@@ -19,12 +19,13 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from petechia.errors import FileError
+from petechia.errors import FileError, MetadataError
 from petechia.files.dicom.archive import Box, OpenBox
 from petechia.files.dicom.collect import MR_CLASSES
 from petechia.files.dicom.deidentify.clean import Choice, deidentify, is_ours
-from petechia.files.dicom.deidentify.pixels import without_face
-from petechia.files.dicom.deidentify.residue import Known, Residue
+from petechia.files.dicom.deidentify.people import People
+from petechia.files.dicom.deidentify.pixels import without_face, without_hidden_bits
+from petechia.files.dicom.deidentify.residue import Known, Residue, still_filled
 from petechia.files.dicom.headers import is_dicom, quietly
 from petechia.files.writing import make_folder, output_error, whole_file
 
@@ -45,11 +46,15 @@ class Told:
     Attributes
     ----------
     written : int
-        Files.
+        Files. One that would still tell of the person is not.
     faceless : int
         Files whose face was taken out, or that had none beyond the plane.
     left_out : Counter of str
         Files that were not written, by reason.
+    still_named : int
+        Files left out because they would still have told of the person.
+    people : set of str
+        Pseudonyms.
     residue : Residue
         What was found in those that were.
     """
@@ -57,7 +62,28 @@ class Told:
     written: int = 0
     faceless: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    still_named: int = 0
+    people: set[str] = field(default_factory=set)
     residue: Residue = field(default_factory=Residue)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is known of the folder that is read.
+
+    Attributes
+    ----------
+    planes : mapping of str to plane
+        By frame of reference.
+    known : Known
+        Whom its files name.
+    people : People
+        Whose they are.
+    """
+
+    planes: Mapping[str, Plane]
+    known: Known = field(default_factory=Known)
+    people: People = field(default_factory=People)
 
 
 def deidentify_folder(
@@ -85,14 +111,14 @@ def deidentify_folder(
     """
     box = Box(place)
     part = out.with_name(f".{out.name}.part")
-    told, known = Told(), Known()
+    told, source = Told(), Source(planes=planes or {})
     try:
         shutil.rmtree(part, ignore_errors=True)
         make_folder(part)
         with box.opened() as opened, quietly():
-            names = [name for name in box.names() if _learned(opened, name, known, told)]
+            names = [name for name in box.names() if _learned(opened, name, source, told)]
             for name in names:
-                _write(opened, name, part, choice, planes or {}, known, told)
+                _write(opened, name, part, choice, source, told)
         if not told.written:
             reasons = "; ".join(f"{n} {why}" for why, n in told.left_out.most_common(5))
             raise FileError(
@@ -121,7 +147,10 @@ def check_folder(place: Path) -> tuple[int, Residue]:
                 continue
             n += 1
             known = Known()
-            if str(dataset.get("PatientIdentityRemoved", "")) != "YES":
+            if str(dataset.get("PatientIdentityRemoved", "")) == "YES":
+                known.learn(still_filled(dataset))
+                residue.doubts["whose it was: it says that it is de-identified"] += 1
+            else:
                 known.learn(dataset)
             residue.look(dataset, known)
     return n, residue
@@ -140,13 +169,14 @@ def _read(opened: OpenBox, name: str) -> Dataset | None:
     return dataset
 
 
-def _learned(opened: OpenBox, name: str, known: Known, told: Told) -> bool:
+def _learned(opened: OpenBox, name: str, source: Source, told: Told) -> bool:
     """Take note of whom a file names; whether it is to be written."""
     dataset = _read(opened, name)
     if dataset is None:
         told.left_out["no readable DICOM"] += 1
         return False
-    known.learn(dataset)
+    source.known.learn(dataset)
+    source.people.learn(dataset)
     why = why_not(dataset)
     if why:
         told.left_out[why] += 1
@@ -169,34 +199,48 @@ def why_not(dataset: Dataset) -> str:
 
 
 def _write(
-    opened: OpenBox,
-    name: str,
-    part: Path,
-    choice: Choice,
-    planes: Mapping[str, Plane],
-    known: Known,
-    told: Told,
+    opened: OpenBox, name: str, part: Path, choice: Choice, source: Source, told: Told
 ) -> None:
     dataset = _read(opened, name)
     assert dataset is not None
-    faceless = False
-    plane = planes.get(str(dataset.get("FrameOfReferenceUID", "")))
-    if plane is not None and dataset.SOPClassUID in MR_CLASSES:
-        try:
+    if dataset.SOPClassUID == EncapsulatedPDFStorage and source.known.reviewed:
+        told.left_out["report as PDF of a scan that was reviewed: it names the readers"] += 1
+        return
+    frame = str(dataset.get("FrameOfReferenceUID") or "")
+    plane = source.planes.get(frame) if frame else None
+    faceless = plane is not None and dataset.SOPClassUID in MR_CLASSES
+    try:
+        without_hidden_bits(dataset)
+        if plane is not None and faceless:
             without_face(dataset, *plane)
-        except Exception as error:  # decoders fail in many ways
-            told.left_out[f"pixels cannot be decoded ({type(error).__name__})"] += 1
-            return
-        faceless = True
-    out = deidentify(dataset, choice, faceless=faceless)
+    except MetadataError as error:
+        told.left_out[error.what] += 1
+        return
+    except Exception as error:  # decoders fail in many ways
+        told.left_out[f"pixels cannot be decoded ({type(error).__name__})"] += 1
+        return
+    person = source.people.whose(dataset)
+    out = deidentify(dataset, choice, person=person, faceless=faceless)
     # names of files and folders of the source may name the patient: none is kept
     folder = part / f"{int(out.get('SeriesNumber') or 0):04d}_{out.SeriesInstanceUID[-8:]}"
     path, copy = folder / f"{out.SOPInstanceUID}.dcm", 1
     while path.exists():  # some anonymisers gave every file one identifier
         copy += 1
         path = folder / f"{out.SOPInstanceUID}_{copy}.dcm"
+    data = io.BytesIO()
+    out.save_as(data, enforce_file_format=True)
+    found = Residue()
+    found.look(pydicom.dcmread(io.BytesIO(data.getvalue())), source.known)
+    if found.found:
+        told.still_named += 1
+        left = (f"{place} would still hold the source's {what}" for place, what in found.found)
+        told.left_out["; ".join(sorted(left))] += 1
+        return
     with whole_file(path) as stream:
-        out.save_as(stream, enforce_file_format=True)
+        stream.write(data.getvalue())
     told.written += 1
     told.faceless += faceless
-    told.residue.look(pydicom.dcmread(path), known)
+    told.people.add(str(out.PatientID))
+    told.residue.add(found)
+    if person == str(dataset.get("StudyInstanceUID", "")):
+        told.residue.doubts["whose it is: no number and no name, the study stands for it"] += 1
