@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -87,3 +88,15 @@ def test_as_much_nifti_as_dicom_may_be_either(tmp_path):
     put(tmp_path / "gre_5.nii.gz")
     with pytest.raises(FileError, match=r"holds 1 NIfTI and 1 DICOM files: which is the scan\?"):
         kind_of(tmp_path)
+
+
+def test_linked_folders_are_searched_and_pipes_are_not_opened(tmp_path):
+    put(tmp_path / "far" / "gre_5.nii.gz")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "far")
+    os.mkfifo(tmp_path / "in" / "pipe")
+    (ref,) = find_scans(tmp_path / "in")
+    assert (ref.kind, ref.load().sources[0].path) == ("NIfTI", "link/gre_5.nii.gz")
+    (tmp_path / "in" / "link").unlink()
+    with pytest.raises(FileError, match="holds no files but 1 pipes, sockets or devices"):
+        find_scans(tmp_path / "in")

@@ -1,11 +1,15 @@
 """`petechia run --dicom` and `petechia dicom`: from DICOM to DICOM."""
 
+import json
 import shutil
+from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
 
+from petechia.contrast.projection import minimum_projection
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.files.dicom.write import DicomStyle, write_dicom
@@ -126,6 +130,59 @@ def test_dicom_of_another_scan_is_no_reference(petechia, tiny_copy, noise_dicom)
     said = petechia("dicom", tiny_copy, "--reference", noise_dicom)
     assert said.code == 2
     assert "no scan with the voxels of sub-01_acq-3tTiny" in said.err
+
+
+@pytest.mark.parametrize("kept", ["s0", "swi", "mip"])
+def test_another_head_on_the_same_grid_is_no_reference(
+    petechia, tiny_dataset, tiny_copy, tmp_path, kept
+):
+    images = {"s0": "S0map", "swi": "swi"}
+    for key in list(images)[: ["s0", "swi", "mip"].index(kept)]:
+        next(tiny_copy.rglob(f"*_{images[key]}.nii.gz")).unlink()
+    (ref,) = find_scans(tiny_dataset)
+    scan = ref.load()
+    other = replace(scan.echoes, magnitude=np.roll(scan.echoes.magnitude[:, :, ::-1], 5, axis=1))
+    write_dicom(tmp_path / "other", other, scan.header, DicomStyle())
+    said = petechia("dicom", tiny_copy, "--reference", tmp_path / "other")
+    assert said.code == 2
+    assert "is not the image that was analysed" in said.err
+    assert not (tiny_copy / "dicom").exists()
+    if kept != "s0":  # the SWI and the projection tell the same head too
+        write_dicom(tmp_path / "same", scan.echoes, scan.header, DicomStyle())
+        (summary,) = tiny_copy.rglob("*_summary.json")
+        if kept == "mip":  # as without phase: the projection is of the magnitude
+            _project_the_magnitude(tiny_copy, scan, json.loads(summary.read_text()))
+        assert petechia("dicom", tiny_copy, "--reference", tmp_path / "same").code == 0
+
+
+def _project_the_magnitude(output, scan, summary):
+    """Make the projection of a finished scan anew, of the magnitude."""
+    (path,) = output.rglob("*_minIP.nii.gz")
+    image = nib.load(path)
+    echo = int(np.abs(np.asarray(scan.echoes.te_s) - summary["reading_te_s"]).argmin())
+    inside = nib.load(next(output.rglob("*_desc-brain_mask.nii.gz"))).get_fdata() > 0
+    magnitude = scan.echoes.magnitude[echo]
+    made = minimum_projection(
+        np.where(inside, magnitude, magnitude.max()),
+        scan.echoes.grid,
+        summary["settings"]["slab_mm"],
+    )
+    nib.save(nib.Nifti1Image(made * inside, image.affine), path)
+
+
+def test_files_that_were_not_analysed_are_no_reference(petechia, noise_dicom, tmp_path):
+    out = tmp_path / "out"
+    assert petechia("run", noise_dicom, out).code == 0
+    assert petechia("dicom", out, "--reference", noise_dicom).code == 0
+    shutil.rmtree(out / "dicom")
+    for path in noise_dicom.glob("*.dcm"):
+        dataset = pydicom.dcmread(path)
+        dataset.PixelData = dataset.pixel_array[::-1, ::-1].tobytes()
+        dataset.save_as(path)
+    said = petechia("dicom", out, "--reference", noise_dicom)
+    assert said.code == 2
+    assert "is not the image that was analysed" in said.err
+    assert not (out / "dicom").exists()
 
 
 def test_a_folder_without_a_finished_scan_is_told(petechia, noise_dicom, tmp_path):

@@ -143,6 +143,11 @@ def place(template: str, name: ScanName | None) -> str:
     return filled if name is None else f"{name.folder}/{filled}"
 
 
+def ending(template: str) -> str:
+    """Return what follows the prefix in a promised name: `_Chimap.nii.gz`."""
+    return template.rpartition("<p>")[2]
+
+
 def follow_path(root: Path, key: str, subject: str) -> Path:
     """Return where `table`, `summary` or `page` of a person's follow-up (`sub-01`) lies."""
     template: str = getattr(contract().follow, key)

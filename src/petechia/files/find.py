@@ -1,6 +1,5 @@
 """Find out what is at a place: a BIDS dataset, NIfTI files, or DICOM."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from petechia.files.bids import find_bids_scans, is_bids
 from petechia.files.loose import find_nifti_scans
 from petechia.files.nifti import is_nifti
 from petechia.files.scan import ScanRef
+from petechia.files.walk import names_below
 
 LOOKED_FOR = (
     "a BIDS dataset (dataset_description.json, sub-*), NIfTI files (.nii, .nii.gz) and DICOM "
@@ -98,8 +98,10 @@ def kind_of(place: Path) -> str:
         return "BIDS"
     names = _files_in(place)
     if not names:
+        n_special = names_below(place)[1]
+        others = f" but {n_special} pipes, sockets or devices" if n_special else ""
         raise FileError(
-            f"the folder holds no files; looked for {LOOKED_FOR}",
+            f"the folder holds no files{others}; looked for {LOOKED_FOR}",
             where=str(place),
             mend="Give the folder that holds the images.",
         )
@@ -120,11 +122,7 @@ def kind_of(place: Path) -> str:
 
 def _files_in(place: Path) -> list[Path]:
     """Return the files of a folder, to its bottom, but hidden ones."""
-    out = []
-    for folder, folders, files in os.walk(place):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        out += [Path(folder, name) for name in files if not name.startswith(".")]
-    return out
+    return [place / name for name in names_below(place)[0]]
 
 
 def _nifti_in(place: Path) -> list[Path]:

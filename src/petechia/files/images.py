@@ -98,6 +98,7 @@ def load_scan(
     magnitude, phase, phase_te_s, phase_note = put_together(frames, header, phase_scale)
     te_s = tuple(f.te_s for f in frames.get(MAGNITUDE) or frames[REAL])
     first = reads[0].volume
+    first.grid.require_square(str(first.path))
     return Scan(
         echoes=Echoes(
             magnitude=magnitude,

@@ -36,6 +36,7 @@ from petechia.files.sidecars import (
     role_in,
     text,
 )
+from petechia.files.walk import names_below
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def find_nifti_scans(
         No NIfTI file, or none that is a gradient echo: the message says why each was left out.
     """
     folder = Path(folder)
-    paths = sorted(p for p in folder.rglob("*") if is_nifti(p.name) and not _hidden(p, folder))
+    paths = sorted(folder / name for name in names_below(folder)[0] if is_nifti(name))
     if not paths:
         raise FileError(
             "no .nii or .nii.gz files",
@@ -205,10 +206,6 @@ def _beside(path: Path) -> tuple[str, ...]:
 
 
 # --- a folder
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _look(path: Path, folder: Path, left_out: dict[str, str]) -> Found | None:

@@ -12,7 +12,7 @@ from petechia.core.grid import Grid
 from petechia.errors import FileError, OutputError
 from petechia.files import writing
 from petechia.files.columns import describe
-from petechia.files.contract import OutputFile, contract, place
+from petechia.files.contract import Contract, OutputFile, contract, place
 from petechia.files.scan import Scan, ScanName
 from petechia.files.sidecars import read_json
 
@@ -41,8 +41,8 @@ _README = """\
 # Petechia output
 
 Made by petechia {version}, output contract {contract_version}. One folder for each subject;
-`<prefix>.html` is the report of a scan, `<prefix>_desc-findings_dseg.tsv` the table of all
-findings with the reasons for each, `<prefix>_desc-microbleeds_mask.nii.gz` what was counted.
+`{report}` is the report of a scan, `{table}` the table of all
+findings with the reasons for each, `{counted}` what was counted.
 
 Research use only. Not a medical device.
 """
@@ -173,7 +173,7 @@ class OutputTree:
         """
         writing.write_json(self.root / "dataset_description.json", self._description(dataset))
         agreed = contract()
-        readme = _README.format(version=__version__, contract_version=agreed.version)
+        readme = _readme(agreed)
         if _first_line(self.root / "README.md") in ("", readme.partition("\n")[0]):
             writing.write_text(self.root / "README.md", readme)
         path = self.root / ".bidsignore"
@@ -199,6 +199,16 @@ class OutputTree:
             inside = os.path.relpath(dataset.resolve(), self.root.resolve())
             out["DatasetLinks"] = {RAW_LINK: inside}
         return out
+
+
+def _readme(agreed: Contract) -> str:
+    names = {
+        "report": agreed.file("report").name.removeprefix("OUTPUT/"),
+        "table": str(agreed.file("findings").table),
+        "counted": agreed.file("microbleeds").name,
+    }
+    told = {key: name.replace("<p>", "<prefix>") for key, name in names.items()}
+    return _README.format(version=__version__, contract_version=agreed.version, **told)
 
 
 def generated_by() -> dict[str, str]:

@@ -7,6 +7,7 @@ from petechia.errors import FileError, OutputError
 from petechia.files.output import DATASET_NAME
 from petechia.files.sidecars import read_json
 
+DESCRIPTION = "dataset_description.json"
 _NEVER_INSIDE = ("sub-", "sourcedata", "code")
 
 
@@ -26,7 +27,7 @@ def require_apart(output: Path, inputs: Sequence[Path], *, dataset: bool = False
     Raises
     ------
     OutputError
-        It is the input's folder, lies inside the input, or is another dataset.
+        It is the input's folder, lies inside the input, is another dataset, or holds some.
     """
     place = output.resolve()
     for path in inputs:
@@ -36,6 +37,12 @@ def require_apart(output: Path, inputs: Sequence[Path], *, dataset: bool = False
                 "results would lie in the folder of the input",
                 where=str(output),
                 mend="Name another folder for the results: the input is never written to.",
+            )
+        if dataset and place == folder / "derivatives":
+            raise OutputError(
+                f"is the folder of all derivatives of {path}",
+                where=str(output),
+                mend=f"Name a folder of its own in it: {output / 'petechia'}.",
             )
         if path.is_dir() and folder in place.parents:
             first = place.relative_to(folder).parts[0]
@@ -47,11 +54,25 @@ def require_apart(output: Path, inputs: Sequence[Path], *, dataset: bool = False
                     + (", or its derivatives/petechia." if dataset else "."),
                 )
     require_own(output, DATASET_NAME, "petechia run")
+    _require_no_dataset_in(output)
+
+
+def _require_no_dataset_in(place: Path) -> None:
+    """Raise `OutputError` when a folder that is no dataset holds some."""
+    if (place / DESCRIPTION).is_file() or not place.is_dir():
+        return
+    held = sorted(path.parent.name for path in place.glob(f"*/{DESCRIPTION}"))
+    if held:
+        raise OutputError(
+            f"holds other datasets ({', '.join(held[:3])})",
+            where=str(place),
+            mend="Name a folder of its own for the results.",
+        )
 
 
 def require_own(place: Path, name: str, maker: str) -> None:
     """Raise `OutputError` when `place` is a dataset other than the one `maker` calls `name`."""
-    described = place / "dataset_description.json"
+    described = place / DESCRIPTION
     if not described.is_file():
         return
     try:

@@ -71,6 +71,7 @@ def write_dataset(
     about: Mapping[str, Mapping[str, Any]] | None = None,
     name: str = SIMULATED,
     readme: str = "Simulated by petechia; truth lies in derivatives/truth. No person was scanned.",
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write dataset_description.json, README.md, participants.tsv and its JSON.
 
@@ -84,6 +85,8 @@ def write_dataset(
         What participants.json says of each column; else its name in words.
     name, readme : str
         Title and text of the dataset.
+    more : mapping or None
+        What dataset_description.json says besides.
     """
     description = {
         "Name": name,
@@ -91,6 +94,7 @@ def write_dataset(
         "DatasetType": "raw",
         "License": "CC0",
         "GeneratedBy": [generated_by()],
+        **(more or {}),
     }
     writing.write_json(root / "dataset_description.json", description)
     writing.write_text(root / "README.md", f"# {name}\n\n{readme}\n")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from petechia.core.checks import B0_T
 from petechia.core.units import GAMMA_HZ_PER_T
 from petechia.errors import FileError, MetadataError
 from petechia.files.scan import Header
@@ -237,7 +238,7 @@ def _field_strength(sidecar: Sidecar, where: str) -> float | None:
     stated = sidecar.get("MagneticFieldStrength")
     if stated is not None:
         b0_t = number(stated)
-        if b0_t is None or not 0.05 <= b0_t <= 25:
+        if b0_t is None or not B0_T[0] <= b0_t <= B0_T[1]:
             raise MetadataError(
                 f"MagneticFieldStrength is {stated!r}",
                 where=where,

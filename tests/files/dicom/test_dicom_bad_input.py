@@ -1,6 +1,7 @@
 """What cannot be read is refused in one message that names it and the mend."""
 
 import io
+import os
 import zipfile
 
 import numpy as np
@@ -17,6 +18,7 @@ from petechia.errors import (
 )
 from petechia.files.dicom import archive, find_dicom_scans
 from petechia.files.dicom.headers import quietly
+from petechia.files.find import find_scans
 
 
 def load(place):
@@ -579,3 +581,91 @@ def test_a_name_spelt_otherwise_is_the_same_person(tmp_path, magnitude, phase, s
     true_to_place(scan)
     assert scan.echoes.phase_rad is not None
     assert scan.notes == ()
+
+
+def test_a_pipe_in_the_folder_is_left_aside_and_told(tmp_path, magnitude, true_to_place):
+    magnitude.write(tmp_path / "a")
+    os.mkfifo(tmp_path / "a" / "pipe.dcm")
+    (ref,) = find_scans(tmp_path)
+    scan = ref.load()
+    true_to_place(scan)
+    assert "1 pipes, sockets or devices left aside: they are no files" in scan.notes
+    with pytest.raises(FileError, match="no such file or folder"):
+        find_dicom_scans(tmp_path / "a" / "pipe.dcm")
+
+
+def test_one_identifier_of_two_images_is_refused_naming_both(tmp_path, magnitude):
+    paths = magnitude.write(tmp_path / "a")
+    other = tmp_path / "b" / paths[3].name
+    other.parent.mkdir()
+    ds = pydicom.dcmread(paths[3])
+    ds.PixelData = ds.pixel_array[::-1].tobytes()
+    ds.save_as(other)
+    error = refused(tmp_path, rf"SOPInstanceUID and place of a/{paths[3].name}, but shows another")
+    assert error.where == f"b/{paths[3].name}"
+
+
+def test_a_copy_in_another_syntax_or_without_its_end_is_a_copy(tmp_path, magnitude, true_to_place):
+    paths = magnitude.write(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    ds = pydicom.dcmread(paths[3])
+    ds.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+    ds.save_as(tmp_path / "b" / "packed.dcm")
+    (tmp_path / "b" / "cut.dcm").write_bytes(paths[4].read_bytes()[:-8])
+    scan = load(tmp_path)
+    true_to_place(scan)
+    assert "2 copies of the same images dropped" in scan.notes
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"RescaleSlope": "-1", "RescaleIntercept": "4000"}, "RescaleSlope of -1.* magnitude"),
+        ({"RescaleSlope": "1", "RescaleIntercept": "-4096.0"}, "RescaleIntercept of -4096,0"),
+        ({"BitsStored": 12}, "HighBit of 15 for 12 bits stored"),
+    ],
+)
+def test_values_that_are_not_what_they_say(tmp_path, magnitude, values, told):
+    def edit(ds, echo, k):
+        for keyword, value in values.items():
+            setattr(ds, keyword, value)
+
+    with quietly():
+        paths = magnitude.but(edit=edit).write(tmp_path)
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(b"-4096.0", b"-4096,0"))
+    refused(tmp_path, rf"the file states a {told}")
+
+
+def test_phase_may_run_backwards(tmp_path, magnitude, phase):
+    magnitude.write(tmp_path)
+    phase.but(rescale=(-2.0, 4096.0)).write(tmp_path)
+    assert load(tmp_path).echoes.phase_rad is not None
+
+
+def test_an_archive_in_the_folder_is_not_opened_and_told(tmp_path, magnitude, zipped):
+    magnitude.write(tmp_path / "scan")
+    (tmp_path / "in").mkdir()
+    zipped(tmp_path / "scan", tmp_path / "in" / "exam.zip")
+    refused(tmp_path / "in", r"archives inside are not opened: exam\.zip")
+    refused(zipped(tmp_path / "in", tmp_path / "twice.zip"), r"not opened: exam\.zip")
+    (tmp_path / "exam.tar.gz").write_bytes(b"\x1f\x8b" + bytes(200))
+    refused(tmp_path / "exam.tar.gz", r"not opened: exam\.tar\.gz")
+    (tmp_path / "scan" / "more.tar.gz").write_bytes(b"\x1f\x8b" + bytes(200))
+    assert "archives inside are not opened: more.tar.gz" in load(tmp_path / "scan").notes
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_whose_names_repeat(tmp_path, magnitude):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for path in magnitude.write(tmp_path / "scan"):
+            archive.write(path, "IM.dcm")
+    refused(tmp_path / "x.zip", "10 members are named 'IM.dcm': only one of them")
+
+
+def test_a_linked_folder_alone_is_searched(tmp_path, magnitude, true_to_place):
+    magnitude.write(tmp_path / "far" / "scan")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "far")
+    (ref,) = find_scans(tmp_path / "in")
+    true_to_place(ref.load())

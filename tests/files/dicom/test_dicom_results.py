@@ -499,6 +499,17 @@ def test_names_in_any_script_go_back_as_they_came(tmp_path):
         assert dataset.PatientID == "0042"
 
 
+def test_names_in_a_set_that_highdicom_does_not_know_are_written_in_unicode(tmp_path):
+    folder = edited(
+        source(tmp_path / "scan", "axial"),
+        SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName="Yamada^Tarou=山田^太郎",
+    )  # fmt: skip
+    for path in write_results(tmp_path / "out", results(grid_of("axial")), origin_of(folder)):
+        dataset = pydicom.dcmread(path)
+        assert dataset.SpecificCharacterSet == "ISO_IR 192"
+        assert dataset.PatientName == "Yamada^Tarou=山田^太郎"
+
+
 def test_what_the_source_lacks_is_left_empty_but_not_its_place(tmp_path):
     folder = edited(source(tmp_path / "scan", "axial"), PatientName=None, StudyID=None,
                     AccessionNumber=None, PatientBirthDate=None)  # fmt: skip

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -247,6 +248,45 @@ def test_a_server_that_gives_objects_in_one_form_only_is_asked_for_that(filled, 
     assert fetched(filled).n_fetched == 8
 
 
+def in_pieces(handler, data: bytes, *, whole: bool = True) -> bool:
+    """Answer with an object in chunks, whose size is not said beforehand."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/dicom")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for at in range(0, len(data), 1000):
+        piece = data[at : at + 1000]
+        handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+    if whole:
+        handler.wfile.write(b"0\r\n\r\n")
+    handler.close_connection = not whole
+    return True
+
+
+def test_an_object_in_pieces_is_taken_and_one_without_end_refused(
+    filled, fetched, contents, tmp_path, monkeypatch
+):
+    cut = []
+
+    def first(handler):
+        if not is_object(handler.path):
+            return False
+        data = filled.kept[handler.path.rpartition("/")[2]][2]
+        if not cut:
+            cut.append(handler.path)
+            return in_pieces(handler, data[:-1000], whole=False)
+        return in_pieces(handler, data)
+
+    filled.first = first
+    assert fetched(filled).n_fetched == 8
+    assert contents(tmp_path / "x") == contents(filled.study.folder)
+    assert sum(path == cut[0] for path in filled.seen) == 2
+    monkeypatch.setattr("petechia.files.pacs.web.MAX_BYTES", 500)
+    shutil.rmtree(tmp_path / "x")
+    with pytest.raises(TransferError, match=r"8 of 8 .* larger than 500 bytes"):
+        fetched(filled)
+
+
 def test_a_busy_server_is_waited_for_as_long_as_it_asks(filled, client_of, tmp_path):
     waits, busy = [], [503, 429, 500]
 
@@ -388,6 +428,50 @@ def test_a_server_that_files_later_is_not_sent_the_same_again(fake, client_of, s
     assert pushed.notes == ["the server took 8 files that it does not show (yet)"]
     pushed = push(client_of(fake.where), [one.folder], patience=quick)
     assert (pushed.n_sent, pushed.n_unseen, fake.n_posts) == (0, 8, 8)
+
+
+UNSURE = [(202, b"<NativeDicomModel/>"), (202, b"{}"), (200, b"<html>Sign in</html>")]
+
+
+@pytest.mark.parametrize("queries", [True, False])
+@pytest.mark.parametrize(("status", "body"), UNSURE)
+def test_what_a_server_does_not_confirm_counts_as_sent_only_when_it_shows_it(
+    fake, client_of, study, quick, status, body, queries
+):
+    one, lost = study(8), []
+
+    def first(handler):
+        if handler.command == "GET":
+            return not queries and (handler.say(501) or True)
+        if lost:
+            fake.keep(handler.data)
+        lost.append(handler)
+        handler.say(status, body)
+        return True
+
+    fake.first = first
+    pushed = push(client_of(fake.where), [one.folder], patience=quick)
+    reason = f"the server answered {status} but did not confirm that it stored it"
+    assert set(pushed.refused.values()) == {reason}
+    assert (pushed.n_sent, len(pushed.refused)) == ((7, 1) if queries else (0, 8))
+    assert not pushed.complete
+    fake.first = lambda handler: False
+    again = push(client_of(fake.where), [one.folder], patience=quick)
+    assert again.complete
+    assert again.n_sent == 1
+
+
+def test_a_server_that_names_what_it_took_need_not_be_asked(fake, client_of, study, quick):
+    def first(handler):
+        if handler.command == "GET":
+            return handler.say(501) or True
+        taken = {"00081155": {"vr": "UI", "Value": [fake.keep(handler.data)]}}
+        handler.say(202, json.dumps([{"00081199": {"vr": "SQ", "Value": [taken]}}]).encode())
+        return True
+
+    fake.first = first
+    pushed = push(client_of(fake.where), [study(9).folder], patience=quick)
+    assert (pushed.n_sent, pushed.complete) == (8, True)
 
 
 def test_what_does_not_speak_http_is_told(client_of, quick):

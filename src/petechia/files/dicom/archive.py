@@ -7,15 +7,16 @@ to escape (absolute or `..` names, links) or to swell is refused as a whole.
 import hashlib
 import io
 import lzma
-import os
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from petechia.errors import FileError
+from petechia.files.walk import is_special, names_below
 
 UNREADABLE = (
     OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, ValueError,
@@ -50,15 +51,19 @@ class Box:
 
     def names(self) -> list[str]:
         """Return the relative POSIX paths of all files, sorted; a single file is its own name."""
+        return self.listed()[0]
+
+    def listed(self) -> tuple[list[str], int]:
+        """Return `names`, and how many entries are no files: pipes, sockets, devices."""
         if self.place.is_dir():
-            return _files_below(self.place)
-        if not self.place.exists():
+            return names_below(self.place)
+        if not self.place.exists() or is_special(self.place):
             raise FileError(
                 "no such file or folder",
                 where=str(self.place),
                 mend="Check the path of the input.",
             )
-        return _members(self.place) if self.is_zip else [self.place.name]
+        return (_members(self.place) if self.is_zip else [self.place.name]), 0
 
     def opened(self) -> "OpenBox":
         """Return a reader of this box: a context manager."""
@@ -122,23 +127,6 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _files_below(root: Path) -> list[str]:
-    """Return all files below `root`; linked folders are followed, but never twice."""
-    seen: set[str] = set()
-    names = []
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-        names += [
-            (Path(folder) / f).relative_to(root).as_posix() for f in files if not f.startswith(".")
-        ]
-    return sorted(names)
-
-
 def _archive(place: Path) -> zipfile.ZipFile:
     """Return an open zip archive."""
     try:
@@ -162,6 +150,9 @@ def _members(place: Path) -> list[str]:
         hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
         if not member.is_dir() and not hidden:
             names.append(member.filename)
+    name, n = Counter(names).most_common(1)[0] if names else ("", 0)
+    if n > 1:
+        _refuse(place, f"{n} members are named {name!r}: only one of them could be read")
     total = sum(m.file_size for m in members)
     if len(members) > MAX_MEMBERS or total > MAX_TOTAL_BYTES:
         raise FileError(

@@ -13,6 +13,7 @@ from petechia.errors import FileError
 from petechia.files.dicom.archive import Box, OpenBox
 from petechia.files.dicom.frames import Frame, frames_of
 from petechia.files.dicom.headers import is_dicom, quietly, read_header
+from petechia.files.nifti import is_nifti
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ MR_CLASSES = {
 CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
 STANDARD = "1.2.840.10008."
 """Classes outside it are vendors' own and may be images."""
+PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+"""Endings of archives."""
 
 
 @dataclass(slots=True)
@@ -44,8 +47,14 @@ class Collected:
         A fingerprint of who is on the MR images, '' when no header says.
     n_people : int
         Persons on the MR images whose names or birth dates differ, though their ID does not.
-    n_copies, n_junk, n_no_image : int
-        Files that repeat an instance, are no DICOM, are DICOM but no MR image.
+    copies : list of (file, file)
+        Of files that repeat an instance: the one that is read, and the one that is not.
+    packed : list of str
+        Archives, which are not opened.
+    n_junk, n_no_image : int
+        Files that are no DICOM, are DICOM but no MR image.
+    n_special : int
+        Entries that are no files: pipes, sockets, devices.
     """
 
     frames: list[Frame] = field(default_factory=list)
@@ -54,9 +63,11 @@ class Collected:
     ct: list[tuple[str, str, Dataset]] = field(default_factory=list)
     person: str = ""
     n_people: int = 0
-    n_copies: int = 0
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    packed: list[str] = field(default_factory=list)
     n_junk: int = 0
     n_no_image: int = 0
+    n_special: int = 0
 
 
 class Persons:
@@ -98,8 +109,9 @@ def collect(box: Box, found: Collected | None = None) -> Collected:
     people: Counter[str] = Counter()
     persons = Persons()
     seen: dict[str, str] = {}
+    names, found.n_special = box.listed()
     with box.opened() as opened, quietly():
-        for name in box.names():
+        for name in names:
             try:
                 header = _header(opened, name, found)
                 if header is None or not _is_wanted(header[0], name, found):
@@ -129,6 +141,8 @@ def _header(opened: OpenBox, name: str, found: Collected) -> tuple[Dataset, str 
         start = stream.read(140)
         if not is_dicom(start):
             found.n_junk += 1
+            if name.lower().endswith(PACKED) and not is_nifti(name):
+                found.packed.append(name)
             return None
         n_bytes = stream.seek(0, io.SEEK_END)
         stream.seek(0)
@@ -167,7 +181,7 @@ def _add(frames: list[Frame], name: str, found: Collected, seen: dict[str, str])
             # the copy is whole where the first was not
             found.frames = [f for f in found.frames if f.file != seen[instance]]
         else:
-            found.n_copies += 1
+            found.copies.append((seen[instance], name))
             return
     seen[instance] = name
     found.frames += frames
@@ -211,6 +225,13 @@ def _nothing(found: Collected, place: Path) -> FileError:
             f"{found.n_no_image} DICOM files, but none is an MR image",
             where=str(place),
             mend="Export the original images, not only screenshots, reports or annotations.",
+        )
+    if found.packed:
+        return FileError(
+            f"no DICOM file among {found.n_junk} files; archives inside are not opened: "
+            + ", ".join(found.packed[:5]),
+            where=str(place),
+            mend="Unpack them and give the folder; a .zip of DICOM may be the input itself.",
         )
     return FileError(
         f"no DICOM file among {found.n_junk} files",

@@ -63,8 +63,12 @@ def find_dicom_scans(
     with box.opened() as opened:
         pixels = Pixels(opened)
         plans, left = plans_of(volumes_of(frames), partial(same_pixels, pixels))
-    if found.n_copies:
-        told_of.append(f"{found.n_copies} copies of the same images dropped")
+    if found.copies:
+        told_of.append(f"{len(found.copies)} copies of the same images dropped")
+    if found.n_special:
+        told_of.append(f"{found.n_special} pipes, sockets or devices left aside: they are no files")
+    if found.packed:
+        told_of.append(f"archives inside are not opened: {', '.join(found.packed[:5])}")
     if found.n_people > 1:
         told_of.append(
             f"one PatientID holds images of {found.n_people} persons, by name or birth date: see "
@@ -93,18 +97,23 @@ def _reference(
 ) -> ScanRef:
     """Return the reference of one scan."""
     name = subject_name(subject, run)
-    files = tuple(sorted({f.file for v in plan.volumes for f in v.frames}))
+    read = {f.file for v in plan.volumes for f in v.frames}
+    files = tuple(sorted(read))
     folders = {PurePosixPath(f).parent for f in files}
     beside = tuple(
         (file, fault)
         for file, fault in found.broken.items()
         if PurePosixPath(file).parent in folders
     )
+    copies = tuple((kept, copy) for kept, copy in found.copies if kept in read)
+    facts = (name, phase_scale, beside, copies)
+    alone = replace(plan, phase=(), real=(), imaginary=()) if plan.magnitude else None
     return ScanRef(
         name=name,
         kind="DICOM",
         paths=files,
-        load=partial(read_scan, str(place), plan, name, phase_scale, beside),
+        load=partial(read_scan, str(place), plan, *facts),
+        load_magnitude=partial(read_scan, str(place), alone, *facts) if alone else None,
         origin=partial(read_origin, str(place), plan),
     )
 

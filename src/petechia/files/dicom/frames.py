@@ -232,7 +232,7 @@ def _frame(look: Lookup, root: Dataset, file: str, index: int, fault: str | None
     part, difference = part_of(look, tokens)
     slope, intercept = look.number("RescaleSlope"), look.number("RescaleIntercept")
     rescale = (1.0 if slope is None else slope, intercept or 0.0)
-    fault = fault or _bad_slope(look)
+    fault = fault or _bad_values(look, root, part)
     return Frame(
         file=file,
         index=index,
@@ -269,12 +269,19 @@ def _frame(look: Lookup, root: Dataset, file: str, index: int, fault: str | None
     )
 
 
-def _bad_slope(look: Lookup) -> str | None:
-    """Return what is wrong with a slope that would make every voxel 0 or no number."""
-    stated = look.value("RescaleSlope")
-    if stated is None or number(stated):
-        return None
-    return f"states a RescaleSlope of {stated}"
+def _bad_values(look: Lookup, root: Dataset, part: str) -> str | None:
+    """Return what is wrong with the numbers that lead from stored bits to the image's values."""
+    slope, intercept = look.value("RescaleSlope"), look.value("RescaleIntercept")
+    if slope is not None and not number(slope):  # every voxel would be 0 or no number
+        return f"states a RescaleSlope of {slope}"
+    if part == "mag" and slope is not None and float(slope) < 0:
+        return f"states a RescaleSlope of {slope} for a magnitude"
+    if intercept is not None and number(intercept) is None:
+        return f"states a RescaleIntercept of {intercept}"
+    stored, high = number(root.get("BitsStored")), number(root.get("HighBit"))
+    if stored is not None and high is not None and high != stored - 1:
+        return f"states a HighBit of {high:g} for {stored:g} bits stored: its values are shifted"
+    return None
 
 
 def coil_of(look: Lookup) -> str:

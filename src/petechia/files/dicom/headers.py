@@ -19,6 +19,7 @@ KEYWORDS = (
     "ImageType", "TemporalPositionIdentifier", "FrameOfReferenceUID", "ComplexImageComponent",
     "EchoTime", "EffectiveEchoTime", "ImagePositionPatient", "ImageOrientationPatient",
     "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated",
+    "BitsStored", "HighBit",
     "SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept",
     "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "LossyImageCompression",
     "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "MagneticFieldStrength",

@@ -29,26 +29,27 @@ class Pixels:
     def frame(self, frame: Frame) -> npt.NDArray[np.generic]:
         """Return the stored values of one frame, (rows, columns)."""
         if self._last is None or self._last[0] != frame.file:
-            self._last = frame.file, self._decode(frame.file)
+            data = self._opened.read(frame.file)
+            self.sha256[frame.file] = sha256(data)
+            self._last = frame.file, _decoded(frame.file, data)
         values: npt.NDArray[np.generic] = self._last[1][frame.index]
         return values
 
-    def _decode(self, name: str) -> npt.NDArray[np.generic]:
-        """Return the stored values of a whole file, (frames, rows, columns)."""
-        data = self._opened.read(name)
-        self.sha256[name] = sha256(data)
-        with quietly():
-            try:
-                dataset = pydicom.dcmread(io.BytesIO(data), force=True)
-                syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
-                dataset.file_meta.TransferSyntaxUID = syntax
-                values = dataset.pixel_array
-            except MemoryError:
-                raise
-            except Exception as error:  # decoders fail in many ways on damaged pixels
-                raise _undecodable(name, data, error) from error
-        shape = (int(dataset.get("NumberOfFrames") or 1), dataset.Rows, dataset.Columns)
-        return np.asarray(values).reshape(shape)
+    def require_same(self, kept: str, copy: str) -> None:
+        """Raise `FileError` when a copy of a file that was read shows another image."""
+        data = self._opened.read(copy)
+        if kept not in self.sha256 or sha256(data) == self.sha256[kept]:
+            return
+        try:
+            theirs = _decoded(copy, data)
+        except PetechiaError:  # the one that was read is whole
+            return
+        if not np.array_equal(_decoded(kept, self._opened.read(kept)), theirs):
+            raise FileError(
+                f"has the SOPInstanceUID and place of {kept}, but shows another image",
+                where=copy,
+                mend="Find out which of the two belongs to the scan, and take the other away.",
+            )
 
     def digest(self, frame: Frame) -> str:
         """Return a fingerprint of one frame's stored values."""
@@ -70,6 +71,22 @@ class Pixels:
                 )
             slices.append(values)
         return np.asarray(_in_order(slices), dtype=np.float32)
+
+
+def _decoded(name: str, data: bytes) -> npt.NDArray[np.generic]:
+    """Return the stored values of a whole file, (frames, rows, columns)."""
+    with quietly():
+        try:
+            dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+            syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+            dataset.file_meta.TransferSyntaxUID = syntax
+            values = dataset.pixel_array
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders fail in many ways on damaged pixels
+            raise _undecodable(name, data, error) from error
+    shape = (int(dataset.get("NumberOfFrames") or 1), dataset.Rows, dataset.Columns)
+    return np.asarray(values).reshape(shape)
 
 
 def _in_order(slices: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:

@@ -44,6 +44,7 @@ def read_scan(
     name: ScanName,
     phase_scale: float | None = None,
     broken: tuple[tuple[str, str], ...] = (),
+    copies: tuple[tuple[str, str], ...] = (),
 ) -> Scan:
     """Return the scan that `plan` describes.
 
@@ -59,6 +60,8 @@ def read_scan(
         Factor from rescaled phase values to radians.
     broken : tuple of (file, fault)
         Unreadable DICOM files that lie beside the scan's own.
+    copies : tuple of (file, file)
+        Files with the identifier of one of the scan's, which is the first of each pair.
 
     Raises
     ------
@@ -80,6 +83,8 @@ def read_scan(
         except FileError as error:
             raise _with_broken(error, broken) from error
         _require_no_hole(plan, broken, reading)
+        for kept, copy in copies:
+            reading.pixels.require_same(kept, copy)
         sources = tuple(
             Source(path=file, sha256=digest)
             for file, digest in sorted(reading.pixels.sha256.items())

@@ -9,7 +9,7 @@ import http.client
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
@@ -99,7 +99,9 @@ class WebClient:
                     raise Refused("it sent a multipart message without a boundary")
                 single_part(response.read, boundary, stream)
                 response.read(CHUNK_BYTES)  # what is left of the frame, to use the connection on
-            elif kind.lower().startswith("application/dicom") and response.length is not None:
+            elif kind.lower().startswith("application/dicom") and (
+                response.length is not None or response.chunked
+            ):
                 _copy(response, stream)
             else:
                 raise Refused("it sent something else than DICOM")
@@ -120,7 +122,17 @@ class WebClient:
                 if response.status in OF_THE_OBJECT or said.failed:
                     _raise_not_stored(response.status, said)
                 self._require_ok(response)
+                sure = response.status != http.client.ACCEPTED and said.readable
+        if not sure and file.sop not in said.stored:
+            self._require_shown(file, response.status)
         return said.note
+
+    def _require_shown(self, file: LocalFile, status: int) -> None:
+        """Raise `Refused` unless the server shows a file whose storing it did not confirm."""
+        with suppress(CannotAsk):
+            if any(one.uid == file.sop for one in self.instances(file.study, file.series)):
+                return
+        raise Refused(f"the server answered {status} but did not confirm that it stored it")
 
     def close(self) -> None:
         """End the connection."""
@@ -238,6 +250,8 @@ class _Stored:
     def __init__(self, answer: Mapping[str, Any]) -> None:
         failed = answer.get("00081198", {}).get("Value") or []
         accepted = answer.get("00081199", {}).get("Value") or []
+        self.readable = True
+        self.stored = {_text(item, "00081155") for item in accepted}
         self.failed = bool(failed)
         self.reason = _number(failed, "00081197")
         warning = _number(accepted, "00081196")
@@ -246,10 +260,12 @@ class _Stored:
 
 def _stored(text: bytes) -> _Stored:
     try:
-        answer = json.loads(text)
-        return _Stored(answer if isinstance(answer, dict) else {})
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        return _Stored({})
+        answer = json.loads(text) if text.strip() else {}
+        return _Stored(answer if isinstance(answer, dict) else answer[0])
+    except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
+        said = _Stored({})
+        said.readable = False
+        return said
 
 
 def _raise_not_stored(status: int, said: _Stored) -> None:
@@ -259,6 +275,13 @@ def _raise_not_stored(status: int, said: _Stored) -> None:
     name = f"{status} {http.client.responses.get(status, '')}".strip()
     reason = f"reason {said.reason:#06x}" if said.reason else name
     raise Refused(f"the server will not store it ({reason})")
+
+
+def _text(item: Any, tag: str) -> str:
+    try:
+        return str(item[tag]["Value"][0])
+    except (LookupError, TypeError):
+        return ""
 
 
 def _number(items: Any, tag: str) -> int | None:
@@ -280,7 +303,11 @@ def _whole(response: http.client.HTTPResponse) -> bytes:
 def _copy(response: http.client.HTTPResponse, stream: BinaryIO) -> None:
     if (response.length or 0) > MAX_BYTES:
         raise Refused(f"it is larger than {MAX_BYTES} bytes")
+    n_bytes = 0
     while chunk := response.read(CHUNK_BYTES):
+        n_bytes += len(chunk)
+        if n_bytes > MAX_BYTES:  # one that comes in pieces does not tell its size
+            raise Refused(f"it is larger than {MAX_BYTES} bytes")
         stream.write(chunk)
     if response.length:
         raise Passing("the server broke off within an object")

@@ -13,6 +13,7 @@ from petechia import __version__
 from petechia.files.dicom.frames import Frame
 from petechia.files.dicom.results import codes
 from petechia.files.dicom.results.origin import Origin, copy_identity
+from petechia.files.dicom.results.texts import UNICODE
 
 MAKER = "Petechia developers"
 MODEL = "Petechia"
@@ -105,6 +106,7 @@ def settle(dataset: Dataset, identity: Identity, kind: str) -> Dataset:
     that highdicom draws at random are made as all others are.
     """
     source = identity.origin.header
+    dataset.SpecificCharacterSet = UNICODE
     for what in ("Date", "Time"):
         known = [source.get(f"{of}{what}") for of in ("Acquisition", "Content", "Series", "Study")]
         stamp = source.get("AcquisitionDateTime") or ""

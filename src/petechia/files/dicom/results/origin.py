@@ -24,6 +24,7 @@ from petechia.files.dicom.headers import quietly
 from petechia.files.dicom.pair import Plan
 from petechia.files.dicom.pixels import Pixels
 from petechia.files.dicom.read import Reading, ordered
+from petechia.files.dicom.results.texts import UNICODE, to_unicode
 
 SAME_VOXEL = 0.05
 """How far voxels of results may lie from those of the source, in voxels."""
@@ -141,6 +142,7 @@ def read_origin(place: str, plan: Plan) -> Origin:
         file = lead.frames[0].file
         with opened.stream(file) as stream:
             header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+        to_unicode(header, PATIENT_STUDY, file)
     _require_identified(header, file)
     return Origin(
         header=header,
@@ -189,7 +191,6 @@ def _slice_header(first: Dataset, stack: Stack, k: int) -> Dataset:
 
 
 PATIENT_STUDY = (
-    "SpecificCharacterSet",
     # patient
     "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex",
     "OtherPatientIDsSequence", "PatientComments", "PatientIdentityRemoved",
@@ -214,6 +215,7 @@ PATIENT_STUDY = (
 
 def copy_identity(source: Dataset, target: Dataset) -> None:
     """Copy patient, study and frame of reference; what must be there is, be it empty."""
+    target.SpecificCharacterSet = UNICODE
     for keyword in PATIENT_STUDY:
         if keyword in source:
             target[keyword] = deepcopy(source[keyword])  # else a later change reaches the source

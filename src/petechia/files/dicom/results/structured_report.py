@@ -36,6 +36,8 @@ DISCLAIMER = (
     "Research use only. Not a medical device. Every finding needs review by a qualified reader "
     "on the original images."
 )
+REVIEWED_BY = "reviewed by "
+"""How a text begins that names the readers."""
 BRAIN_MR = codes.sct("816077007", "Magnetic resonance imaging of brain")
 
 
@@ -132,7 +134,7 @@ def _parameters(summary: Mapping[str, Any]) -> list[str]:
     if model.get("says"):
         said.append(str(model["says"]))
     if readers := (summary.get("review") or {}).get("readers"):
-        said.append(f"reviewed by {', '.join(readers)}")
+        said.append(f"{REVIEWED_BY}{', '.join(readers)}")
     return said
 
 
