@@ -10,14 +10,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_finite, require_signal
-from petechia.core.echoes import Echoes
+from petechia.core.checks import require_signal
+from petechia.core.echoes import Echoes, check_echo_times
 from petechia.core.grid import Grid
 from petechia.errors import InputError, ParameterError, UnfitError
 from petechia.files.scan import Header, Scan, ScanName
 from petechia.phase.coils import CoilStack
 from petechia.phase.coils import combine_coils as combine
 from petechia.phase.evolution import McpcParams
+from petechia.pipeline.arrays import (
+    affine_of,
+    array_of,
+    last_three,
+    mask_of,
+    number,
+    phase_of,
+    require_no_phase,
+    require_not_swapped,
+    stacked,
+    times_of,
+    volume_of,
+)
 from petechia.pipeline.fitness.acquisition import check_acquisition
 from petechia.pipeline.fitness.check import require_assessable
 from petechia.pipeline.provenance import threads
@@ -26,13 +39,6 @@ from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import walk
 from petechia.pipeline.summary import counted, warnings
 from petechia.pipeline.work import Work
-
-LARGEST_RAD = 100.0
-"""No phase, wrapped or not, comes near this; stored whole numbers and degrees go beyond [rad]."""
-ORDER = (
-    "qsm and swi take phase_rad first, r2star and detect the magnitude: give both by name, "
-    "magnitude=..., phase_rad=..."
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -64,8 +70,9 @@ def qsm(
     *,
     te_s: float | tuple[float, ...],
     b0_t: float,
-    spacing_mm: npt.ArrayLike,
+    spacing_mm: npt.ArrayLike | None = None,
     b0_dir: npt.ArrayLike = (0.0, 0.0, 1.0),
+    affine: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
     reference_mask: npt.ArrayLike | None = None,
     n_threads: int = 1,
@@ -87,6 +94,9 @@ def qsm(
         Voxel size along i, j, k [mm].
     b0_dir : (3,) array
         Main field in voxel axes.
+    affine : (4, 4) array, or None
+        Voxel to scanner RAS mm, in place of `spacing_mm` and `b0_dir`. The map then does not
+        depend on the order and direction in which the axes are stored.
     mask : (I, J, K) array of bool, or None
         Brain; found when None.
     reference_mask : (I, J, K) array of bool, or None
@@ -113,9 +123,14 @@ def qsm(
         If susceptibility cannot be had from this phase (e.g. it is high-pass filtered), or
         `reference_mask` holds no voxel of the brain.
     """
-    work = _work(phase_rad, magnitude, te_s, b0_t, spacing_mm, b0_dir, mask, settings)
+    if affine is None:
+        work = _work(phase_rad, magnitude, te_s, b0_t, spacing_mm, b0_dir, mask, settings)
+    else:
+        _require_one_geometry(spacing_mm, b0_dir)
+        grid = Grid(last_three(np.shape(magnitude)), affine_of(affine))
+        work = _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings, oriented=True)
     if reference_mask is not None:
-        work.given_reference = _mask_of(reference_mask, "reference_mask", work.grid)
+        work.given_reference = mask_of(reference_mask, "reference_mask", work.grid)
     _run(work, "invert", n_threads)
     if work.chi_ppm is None:
         raise UnfitError(
@@ -170,11 +185,18 @@ def combine_coils(
         With one echo.
     """
     _require_threads(n_threads, "combine_coils")
-    stack = CoilStack(np.asanyarray(phase_rad), np.asanyarray(magnitude))
-    grid = Grid.from_spacing(_last_three(np.shape(magnitude)[1:]), spacing_mm)
-    inside = None if mask is None else np.asarray(mask) > 0.5
+    times = times_of(te_s)
+    phase, size = array_of(phase_rad, "phase_rad"), array_of(magnitude, "magnitude")
+    stack = CoilStack(phase, size)
+    check_echo_times(times, len(size), "te_s")
+    grid = Grid.from_spacing(last_three(size.shape[1:]), spacing_mm)
+    inside = None if mask is None else mask_of(mask, "mask", grid)
+    for coil in range(len(stack)):
+        one = stacked(size[:, coil], "magnitude")
+        require_no_phase(one)
+        require_not_swapped(one, phase_of(phase[:, coil]))
     with threads(n_threads):
-        found = combine(stack, te_s, grid, inside, McpcParams(bipolar=bipolar))
+        found = combine(stack, times, grid, inside, McpcParams(bipolar=bipolar))
     record = {"alternation_rad": found.alternation_rad, "bipolar": found.bipolar_rad is not None}
     return Result(
         arrays={"phase_rad": found.phase_rad, "magnitude": found.magnitude}, record=record
@@ -239,7 +261,7 @@ def r2star(
     """
     work = _work(None, magnitude, te_s, b0_t, spacing_mm, (0, 0, 1), mask, settings)
     if field_ppm is not None:
-        work.given_field_ppm = _volume_of(field_ppm, "field_ppm", work.grid).astype(np.float32)
+        work.given_field_ppm = volume_of(field_ppm, "field_ppm", work.grid).astype(np.float32)
     _run(work, "r2star", n_threads)
     if work.r2star is None:
         raise UnfitError(
@@ -279,7 +301,7 @@ def detect(
     UnfitError
         If microbleeds cannot be assessed in this scan.
     """
-    grid = Grid(_last_three(np.shape(magnitude)), _affine(affine))
+    grid = Grid(last_three(np.shape(magnitude)), affine_of(affine))
     work = _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings, oriented=True)
     require_assessable(check_acquisition(work.echoes, work.scan.header), "detect")
     _run(work, "detect", n_threads)
@@ -297,13 +319,28 @@ def _work(
     magnitude: npt.ArrayLike,
     te_s: float | tuple[float, ...],
     b0_t: float,
-    spacing_mm: npt.ArrayLike,
+    spacing_mm: npt.ArrayLike | None,
     b0_dir: npt.ArrayLike,
     mask: npt.ArrayLike | None,
     settings: dict[str, Any],
 ) -> Work:
-    grid = Grid.from_spacing(_last_three(np.shape(magnitude)), spacing_mm, b0_dir)
+    if spacing_mm is None:
+        raise InputError(
+            "no voxel size",
+            where="spacing_mm",
+            mend="Give spacing_mm [mm] and b0_dir, or the affine.",
+        )
+    grid = Grid.from_spacing(last_three(np.shape(magnitude)), spacing_mm, b0_dir)
     return _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings, oriented=False)
+
+
+def _require_one_geometry(spacing_mm: npt.ArrayLike | None, b0_dir: npt.ArrayLike) -> None:
+    if spacing_mm is not None or not np.array_equal(b0_dir, (0, 0, 1)):
+        raise InputError(
+            "given together with spacing_mm or b0_dir",
+            where="affine",
+            mend="It holds both: give either it or these.",
+        )
 
 
 def _work_on(
@@ -317,22 +354,17 @@ def _work_on(
     *,
     oriented: bool,
 ) -> Work:
-    times = _times(te_s)
-    size = _stacked(magnitude, "magnitude")
+    times = times_of(te_s)
+    size = stacked(magnitude, "magnitude")
     require_signal(size, "magnitude")
-    if size.min() < 0:
-        raise InputError(
-            f"magnitude goes down to {float(size.min()):g}",
-            where="magnitude",
-            mend=f"Magnitudes are 0 or more: is this a phase? {ORDER}",
-        )
+    require_no_phase(size)
     if phase_rad is not None:
-        _require_not_swapped(size, _stacked(phase_rad, "phase_rad"))
+        require_not_swapped(size, stacked(phase_rad, "phase_rad"))
     echoes = Echoes(
         magnitude=size,
-        phase_rad=None if phase_rad is None else _phase(phase_rad),
+        phase_rad=None if phase_rad is None else phase_of(phase_rad),
         te_s=times,
-        b0_t=_number(b0_t, "b0_t", "Give the main field in tesla, e.g. 1.5, 3 or 7."),
+        b0_t=number(b0_t, "b0_t", "Give the main field in tesla, e.g. 1.5, 3 or 7."),
         grid=grid,
     )
     if echoes.phase_rad is not None:
@@ -341,56 +373,8 @@ def _work_on(
     scan = Scan(echoes=echoes, name=name, header=Header(), kind="arrays", sources=())
     work = Work(scan=scan, settings=Settings.build(**settings), oriented=oriented)
     if mask is not None:
-        work.given_mask = _mask_of(mask, "mask", grid)
+        work.given_mask = mask_of(mask, "mask", grid)
     return work
-
-
-def _require_not_swapped(
-    magnitude: npt.NDArray[np.float32], phase: npt.NDArray[np.float32]
-) -> None:
-    """Raise when the magnitude fills 0..2 pi as a phase does, and the phase is like no phase.
-
-    A phase without a value below 0 goes from 0 to 2 pi.
-    """
-    turn = 2 * np.pi
-    top, other = float(magnitude.max()), float(phase.max())
-    if 0.98 * turn < top < 1.001 * turn and phase.min() >= 0 and not 0.98 * turn < other < 7:
-        raise InputError(
-            f"the magnitude goes from 0 to {top:.3f} as a phase does, the phase from "
-            f"{float(phase.min()):g} to {other:g}",
-            where="magnitude",
-            mend=f"Are they in each other's place? {ORDER}",
-        )
-
-
-def _number(value: Any, name: str, mend: str) -> float:
-    """Return one finite number, or raise what is wrong with it."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not np.isfinite(number):
-        raise InputError(f"{value!r} is no number", where=name, mend=mend)
-    return number
-
-
-def _times(te_s: Any) -> tuple[float, ...]:
-    mend = "Give echo times in seconds: 0.02, or (0.005, 0.010, 0.015)."
-    return tuple(_number(t, "te_s", mend) for t in np.atleast_1d(np.asarray(te_s, dtype=object)))
-
-
-def _affine(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return a (4, 4) voxel-to-scanner matrix in mm, or raise what is wrong with it."""
-    mend = "Give the (4, 4) matrix from voxel indices to scanner RAS mm, its last row 0, 0, 0, 1."
-    try:
-        matrix = np.asarray(affine, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError("no matrix of numbers", where="affine", mend=mend) from None
-    if matrix.shape != (4, 4):
-        raise InputError(f"shape {matrix.shape}", where="affine", mend=mend)
-    if not np.allclose(matrix[3], (0.0, 0.0, 0.0, 1.0), rtol=0, atol=1e-6):
-        raise InputError(f"its last row is {matrix[3].tolist()}", where="affine", mend=mend)
-    return matrix
 
 
 def _require_threads(n_threads: int, step: str) -> None:
@@ -415,72 +399,3 @@ def _result(work: Work, names: tuple[str, ...]) -> Result:
         "settings": work.settings.as_dict(),
     }
     return Result(arrays={name: work.need(name) for name in names}, record=record)
-
-
-def _stacked(volumes: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
-    given = _array(volumes, name)
-    if given.ndim not in (3, 4):
-        raise InputError(
-            f"shape {given.shape} is neither (i, j, k) nor (echo, i, j, k)",
-            where=name,
-            mend="Give one volume, or echoes along a first axis; join coils with combine_coils.",
-        )
-    array = np.asarray(given, dtype=np.float32)
-    require_finite(array, name)
-    return array[None] if array.ndim == 3 else array
-
-
-def _phase(volumes: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    phase = _stacked(volumes, "phase_rad")
-    largest = float(np.abs(phase).max())
-    if largest > LARGEST_RAD:
-        raise InputError(
-            f"phase of up to {largest:g} is not in radians",
-            where="phase_rad",
-            mend="Scale it: a whole turn of the scanner's numbers is 2 pi.",
-        )
-    return phase
-
-
-def _mask_of(mask: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[np.bool_]:
-    # as masks from files: what is interpolated or smoothed belongs in from one half on
-    return _volume_of(mask, name, grid) > 0.5
-
-
-def _volume_of(volume: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[Any]:
-    given = _array(volume, name)
-    grid.require(given, name)
-    if given.ndim != 3:
-        raise InputError(
-            f"shape {given.shape} is more than one volume", where=name, mend="Give (i, j, k)."
-        )
-    require_finite(given, name)
-    return given
-
-
-def _array(volume: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
-    """Return real numbers as an array, or raise what is wrong with them."""
-    try:
-        array = np.asarray(volume)
-    except ValueError as error:  # ragged
-        raise InputError(
-            f"no array: {error}", where=name, mend="Give volumes of one shape."
-        ) from None
-    if array.dtype.kind not in "fiub":
-        raise InputError(
-            f"{array.dtype} is no real number",
-            where=name,
-            mend="Give numpy.angle and numpy.abs of a complex signal apart.",
-        )
-    return array
-
-
-def _last_three(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    if len(shape) not in (3, 4):
-        raise InputError(
-            f"shape {shape} is neither (i, j, k) nor (echo, i, j, k)",
-            where="magnitude",
-            mend="Give one volume, or echoes along a first axis.",
-        )
-    i, j, k = shape[-3:]
-    return (i, j, k)

@@ -155,6 +155,59 @@ def test_a_local_field_in_hertz_needs_the_main_field(petechia, files):
     assert np.allclose(one, other, atol=1e-3 * np.abs(other).max())
 
 
+def test_a_local_field_keeps_the_unit_of_the_total_field(petechia, files):
+    """Or hertz would be inverted as ppm, 128 times too large at 3 T."""
+    write_nifti(files / "f.nii.gz", (127.73 * field_of_a_bead()).astype(np.float32), GRID)
+    write_nifti(files / "g.nii.gz", field_of_a_bead().astype(np.float32), GRID)
+    (files / "f.json").write_text('{"Units": "Hz"}')
+    mask = ["--mask", files / "mask.nii.gz"]
+    for name, units in (("f", "Hz"), ("g", "ppm")):
+        local = files / f"local_{name}.nii.gz"
+        assert petechia("background", files / f"{name}.nii.gz", local, *mask).code == 0
+        assert json.loads((files / f"local_{name}.json").read_text()) == {"Units": units}
+    words = [files / "local_f.nii.gz", files / "chi.nii.gz", *mask]
+    assert "the field is in Hz. Give --b0" in petechia("invert", *words).err
+    said = petechia("background", files / "g.nii.gz", files / "f.nii", *mask)
+    assert said.code == 0  # another image of the name f: its facts are now those of f.nii
+    said = petechia("background", files / "g.nii.gz", files / "g.nii", *mask)
+    assert said.code == 2
+    assert "g.json: is read by this command already" in said.err
+
+
+@pytest.mark.parametrize("command", ["invert", "r2star"])
+def test_a_field_too_large_for_ppm_is_told(petechia, files, command):
+    """In hertz, and nothing beside it says so."""
+    write_nifti(files / "f.nii.gz", (12_773 * field_of_a_bead()).astype(np.float32), GRID)
+    words = ["--mask", files / "mask.nii.gz", "--b0", "3"]
+    if command == "invert":
+        words = [files / "f.nii.gz", files / "out.nii.gz", *words]
+    else:
+        words = ["--mag", echoes(files, "m"), "--te", times(), "--field", files / "f.nii.gz",
+                 files / "out.nii.gz", *words]  # fmt: skip
+    said = petechia(command, *words)
+    assert said.code == 2
+    assert re.search(r"f\.nii\.gz: 1 % of the mask is more than .* ppm .*Is it in Hz", said.err)
+
+
+def test_a_map_does_not_depend_on_how_its_field_is_stored(petechia, files):
+    """The penalties of most inversions are differences to one side."""
+    field = field_of_a_bead().astype(np.float32)
+    inside = read_nifti(files / "mask.nii.gz").only
+    mirrored = GRID.affine.copy()
+    mirrored[:3, 3] += (SHAPE[0] - 1) * mirrored[:3, 0]
+    mirrored[:3, 0] *= -1
+    maps = []
+    for name, turn in (("one", slice(None)), ("other", slice(None, None, -1))):
+        grid = GRID if name == "one" else Grid(SHAPE, mirrored)
+        at = [files / f"{name}_{what}.nii.gz" for what in ("field", "mask", "chi")]
+        write_nifti(at[0], np.ascontiguousarray(field[turn]), grid)
+        write_nifti(at[1], np.ascontiguousarray(inside[turn]), grid)
+        said = petechia("invert", at[0], at[2], "--mask", at[1], "--method", "tv")
+        assert said.code == 0, said.err
+        maps.append(read_nifti(at[2]).only[turn])
+    np.testing.assert_allclose(*maps, atol=1e-4 * np.abs(maps[0]).max())
+
+
 def test_the_reference_of_a_map_is_the_mask_csf_or_a_region(petechia, files):
     write_nifti(files / "f.nii.gz", field_of_a_bead().astype(np.float32), GRID)
     fluid = np.zeros(SHAPE, bool)
@@ -416,6 +469,23 @@ BAD = {
     "a reference that is no file": (["invert", P, OUT, "--mask", M, "--reference", "wm"], r"wm: no such file"),
     "quality of no phase": (["mask", M, OUT, "--reliable", "{place}/r.nii.gz"], r"--reliable: --phase is missing"),
     "quality of other echoes": (["mask", M, OUT, "--mask", M, "--phase", P, "--te", "0.01,0.02"], r"2 echo times"),
+    "a sheared echo": (["r2star", "--mag", "{place}/sheared.nii.gz", "--te", "0.01", OUT], r"sheared\.nii\.gz: sheared: two axes .* 73\.3 degrees"),
+    "a sheared scan": (["detect", "--mag", "{place}/sheared.nii.gz", "--te", "0.01", "--b0", "3", OUT], r"sheared\.nii\.gz: sheared: two axes"),
+    "a sheared field": (["background", "{place}/sheared.nii.gz", OUT, "--mask", M], r"sheared\.nii\.gz: sheared: two axes"),
+    "a sheared local field": (["invert", "{place}/sheared.nii.gz", OUT, "--mask", M], r"sheared\.nii\.gz: sheared: two axes"),
+    "a magnitude of another grid": (["unwrap", "--phase", P, "--mag", "{place}/moved.nii.gz", "--te", "0.01", OUT], r"moved\.nii\.gz: its affine lies up to 50 mm"),
+    "a setting twice": (["invert", P, OUT, "--mask", M, "--set", "strength=0.1", "--set", "strength=0.3"], r"--set: strength is given twice"),
+    "weights that tkd does not read": (["invert", P, OUT, "--mask", M, "--method", "tkd", "--weights", M], r"--weights: not used by --method tkd\. .*a method that reads it: .*\btv\b"),
+    "a magnitude that tv does not read": (["invert", P, OUT, "--mask", M, "--magnitude", M], r"--magnitude: not used by --method tv"),
+    "weights that vsharp does not read": (["background", P, OUT, "--mask", M, "--weights", M], r"--weights: not used by --method vsharp\. .*: pdf"),
+    "noise that arlo does not read": (["r2star", "--mag", M, "--te", "0.01", OUT, "--method", "arlo", "--noise-sd", "3"], r"--noise-sd: not used by --method arlo\. .*: nonlinear"),
+    "slices that loglinear does not read": (["r2star", "--mag", M, "--te", "0.01", OUT, "--method", "loglinear", "--acquisition", "2D"], r"--acquisition: not used by --method loglinear"),
+    "noise without end": (["r2star", "--mag", M, "{place}/m2.nii.gz", "--te", "0.006,0.013", "--noise-sd", "inf", "--", OUT], r"noise_sd: inf is outside"),
+    "noise above all": (["r2star", "--mag", M, "{place}/m2.nii.gz", "--te", "0.006,0.013", "--noise-sd", "5000", "--", OUT], r"noise_sd: 5000\.0 is outside"),
+    "a phase for the edges": (["invert", P, OUT, "--mask", M, "--method", "medi", "--magnitude", P], r"--magnitude .*p1\.nii\.gz: .* below 0\. Is this a phase"),
+    "no signal for the edges": (["invert", P, OUT, "--mask", M, "--method", "medi", "--magnitude", "{place}/zeros.nii.gz"], r"zeros\.nii\.gz: all voxels are 0"),
+    "weights of nothing": (["invert", P, OUT, "--mask", M, "--method", "two_pass", "--weights", "{place}/zeros.nii.gz"], r"zeros\.nii\.gz: weights are 0 in the whole mask"),
+    "weights of nothing around": (["background", P, OUT, "--mask", M, "--method", "pdf", "--weights", "{place}/zeros.nii.gz"], r"zeros\.nii\.gz: weights are 0 in the whole mask"),
     "no facts": (["detect", "--mag", M, OUT], r"m1\.nii\.gz: no echo time"),
 }  # fmt: skip
 
@@ -427,6 +497,13 @@ def test_bad_words_and_files_are_told_before_anything_is_written(words, message,
         np.ones((5, 5, 5), np.float32),
         Grid.from_spacing((5, 5, 5), (1, 1, 1)),
     )
+    leaning = np.eye(4)
+    leaning[0, 1] = 0.3
+    write_nifti(files / "sheared.nii.gz", np.ones(SHAPE, np.float32), Grid(SHAPE, leaning))
+    moved = np.eye(4)
+    moved[0, 3] = 50 + GRID.affine[0, 3]
+    write_nifti(files / "moved.nii.gz", np.ones(SHAPE, np.float32), Grid(SHAPE, moved))
+    write_nifti(files / "zeros.nii.gz", np.zeros(SHAPE, np.float32), GRID)
     (files / "folder.nii").mkdir()
     before = {path: path.read_bytes() for path in files.iterdir() if path.is_file()}
     said = petechia(*(word.format(place=files) for word in words))

@@ -80,3 +80,5 @@ def test_method_settings_are_toml_values_or_text():
     assert pairs(["a=0.5", "b=true", "c=word"], "--set") == {"a": 0.5, "b": True, "c": "word"}
     with pytest.raises(ParameterError, match="'threshold' is not name=value"):
         pairs(["threshold"], "--set")
+    with pytest.raises(ParameterError, match="--set: a is given twice"):
+        pairs(["a=1", "b=2", "a =1"], "--set")

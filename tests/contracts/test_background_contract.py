@@ -215,6 +215,27 @@ def test_an_empty_mask_is_named(name):
         remove(name, np.zeros(SHAPE, np.float32), np.zeros(SHAPE, bool), grid)
 
 
+def test_a_mask_of_whole_numbers_is_one(name):
+    """Not a list of places: a mask from a file is often of uint8."""
+    grid = Grid(SHAPE, tilted(0.0))
+    mask = ball(grid)
+    field = background(grid, "air") * mask
+    local, inside = remove(name, field, mask, grid)
+    other, other_inside = remove(name, field, mask.astype(np.uint8), grid)
+    np.testing.assert_array_equal(other, local)
+    np.testing.assert_array_equal(other_inside, inside)
+
+
+def test_weights_that_trust_nothing_are_refused(name):
+    if "weights" not in METHODS[name].needs:
+        return
+    grid = Grid(SHAPE, tilted(0.0))
+    mask = ball(grid)
+    available = {"field_ppm": background(grid, "air") * mask, "mask": mask, "weights": 0.0 * mask}
+    with pytest.raises(InputError, match="weights: weights are 0 in the whole mask"):
+        METHODS[name](available, grid=grid)
+
+
 def test_double_precision_is_taken_and_single_given(name):
     grid = Grid(SHAPE, tilted(25.0))
     mask = ball(grid)

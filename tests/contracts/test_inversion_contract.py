@@ -300,6 +300,27 @@ def test_a_mask_of_one_voxel_and_one_of_everything_do_not_fail(name):
         assert not chi[~mask].any()
 
 
+def test_a_mask_of_whole_numbers_is_one(name):
+    """Not a list of places: a mask from a file is often of uint8."""
+    grid = Grid(SHAPE, tilted(20.0))
+    available = inputs(grid)
+    available["magnitude"] = available["mask"] * (1 + 0.3 * np.sin(np.indices(SHAPE)[1] / 2))
+    available["weights"][12:15, 20:23, 14:18] = 0
+    chi = invert(name, available, grid)
+    whole = available | {"mask": available["mask"].astype(np.uint8)}
+    np.testing.assert_array_equal(invert(name, whole, grid), chi)
+
+
+def test_weights_that_trust_nothing_are_refused(name):
+    if "weights" not in METHODS[name].needs or name == "two_pass":  # its reliable mask is empty
+        return
+    grid = Grid(SHAPE)
+    available = inputs(grid)
+    available["weights"] = np.where(available["mask"], 0, 1).astype(np.float32)
+    with pytest.raises(InputError, match="weights: weights are 0 in the whole mask"):
+        invert(name, available, grid)
+
+
 def test_double_precision_is_taken_and_single_given(name):
     grid = Grid(SHAPE)
     available = inputs(grid)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from petechia.core.intervals import bootstrap, clopper_pearson, wilson
+from petechia.core.intervals import Z95, bootstrap, clopper_pearson, poisson, wilson
 from petechia.errors import ParameterError
 
 
@@ -19,6 +20,18 @@ def test_extremes_stay_inside_zero_and_one(interval):
     assert low == 0.0
     assert 0.2 < high < 0.4
     np.testing.assert_allclose(interval(10, 10), (1 - high, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("events", "low", "high"), [(0, 0.0, 3.6889), (1, 0.0253, 5.5716), (10, 4.7954, 18.3904)]
+)
+def test_exact_limits_of_a_count(events, low, high):
+    """Table of Garwood's limits."""
+    np.testing.assert_allclose(poisson(events), (low, high), atol=1e-4)
+
+
+def test_the_normal_quantile():
+    assert stats.norm.cdf(Z95) == pytest.approx(0.975, abs=1e-15)
 
 
 def test_a_bootstrap_of_the_mean_is_as_wide_as_theory_says():
@@ -40,3 +53,5 @@ def test_impossible_counts_are_refused():
         wilson(5, 3)
     with pytest.raises(ParameterError, match=r"level 95"):
         clopper_pearson(1, 3, 95)
+    with pytest.raises(ParameterError, match="-1 events"):
+        poisson(-1)

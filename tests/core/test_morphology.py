@@ -40,6 +40,16 @@ def test_opening_takes_threads_and_closing_fills_gaps():
     assert m.close_mm(gap, GRID, 2.0)[away_mm < 4.0].all()
 
 
+def test_a_box_is_widened_as_far_as_the_volume_goes():
+    room, shape = np.array([2, 3, 4]), (20, 20, 20)
+    inner = tuple(slice(8, 11) for _ in range(3))
+    assert m.widened_box(inner, room, shape) == (slice(6, 13), slice(5, 14), slice(4, 15))
+    for box in [(slice(0, 2),) * 3, (slice(18, 20),) * 3, (slice(0, 20),) * 3]:
+        wide = m.widened_box(box, room, shape)
+        assert np.zeros(shape)[wide].shape == Grid(shape).cut(wide).shape
+        assert all(w.start <= b.start and w.stop >= b.stop for w, b in zip(wide, box, strict=True))
+
+
 def test_parts_and_holes():
     two = ball(3.0) | (np.linalg.norm(PLACE - (9, 0, 0), axis=-1) < 2.0)
     assert (m.largest_component(two) == ball(3.0)).all()

@@ -47,6 +47,23 @@ def test_a_monopolar_scan_is_left_alone(make_scan, te_s):
     assert np.array_equal(found.phase_rad, plain.phase_rad)
 
 
+@pytest.mark.parametrize("te_s", TIMES)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_noise_is_no_alternation(make_scan, te_s, seed):
+    """At a signal of twice the noise its slope by chance goes far beyond 0.05 rad."""
+    scan = make_scan(te_s, offset=1.0, noise=0.5, seed=seed)
+    found = remove_offsets(*given(scan))
+    assert found.alternation_rad > 0.05
+    assert found.bipolar_rad is None
+    assert "monopolar" in found.says
+    assert "no more than noise makes" in found.says
+
+
+def test_a_weak_alternation_above_the_noise_is_found(make_scan, axes_mm):
+    scan, _ = bipolar_scan(make_scan, axes_mm, TIMES[0], constant=0.08, slope=0.004)
+    assert remove_offsets(*given(scan)).bipolar_rad is not None
+
+
 def test_without_it_echoes_contradict_each_other(make_scan, axes_mm):
     scan, extra = bipolar_scan(make_scan, axes_mm, TIMES[0])
     left = remove_offsets(*given(scan), McpcParams(bipolar="no", smooth_mm=2.0)).phase_rad

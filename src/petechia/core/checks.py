@@ -3,10 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
+from petechia.core.grid import Grid
 from petechia.errors import InputError, ParameterError
 
 DEEPEST_RINGING = 0.25
 """How far below 0 interpolation may carry a magnitude (part of its maximum)."""
+
+B0_T = (0.05, 25.0)
+"""Main fields that a scanner can have [T]."""
 
 
 def require_finite(array: npt.NDArray[np.generic], name: str) -> None:
@@ -44,6 +48,45 @@ def require_no_overflow(magnitude: npt.NDArray[np.generic], name: str) -> None:
             "number type, or it is no magnitude",
             where=name,
             mend="Convert the scan again with a wider type (int32 or float32).",
+        )
+
+
+def checked_weights(
+    weights: npt.NDArray[np.floating] | None, mask: npt.NDArray[np.bool_], grid: Grid
+) -> npt.NDArray[np.float32]:
+    """Return weights that are 0 outside the mask and of mean square 1 inside.
+
+    Raises
+    ------
+    InputError
+        If they are not finite, or 0 in the whole mask.
+    ParameterError
+        If one is negative.
+    """
+    mask = np.asarray(mask, dtype=np.bool_)  # whole numbers would count as indices
+    if weights is None:
+        return mask.astype(np.float32)
+    grid.require(weights, "weights")
+    require_finite(weights, "weights")
+    require_between(float(weights.min()), 0.0, np.inf, "weights", "Clip the weights at 0.")
+    inside = np.asarray(weights, dtype=np.float64)[mask]
+    if not inside.any():
+        raise InputError(
+            "weights are 0 in the whole mask",
+            where="weights",
+            mend="Nothing would be trusted: give weights above 0 in the mask, or none.",
+        )
+    scale = np.sqrt(np.mean(inside * inside))
+    return np.asarray(np.where(mask, weights / scale, 0), dtype=np.float32)
+
+
+def require_b0(b0_t: float, where: str) -> None:
+    """Raise `ParameterError` unless a main field is one that a scanner can have."""
+    if not B0_T[0] <= b0_t <= B0_T[1]:
+        raise ParameterError(
+            f"main field of {b0_t} T",
+            where=where,
+            mend="Give the field in tesla, e.g. 1.5, 3 or 7.",
         )
 
 

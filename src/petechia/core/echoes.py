@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from petechia.core.checks import require_b0
 from petechia.core.grid import Grid
 from petechia.errors import InputError, ParameterError
 
@@ -54,13 +55,9 @@ class Echoes:
                 mend="Stack the echoes along a new first axis.",
             )
         self.grid.require(self.magnitude, "Echoes.magnitude")
+        self.grid.require_square("Echoes.grid")
         check_echo_times(self.te_s, len(self.magnitude), "Echoes.te_s")
-        if not 0.05 <= self.b0_t <= 25:
-            raise ParameterError(
-                f"main field of {self.b0_t} T",
-                where="Echoes.b0_t",
-                mend="Give the field in tesla, e.g. 1.5, 3 or 7.",
-            )
+        require_b0(self.b0_t, "Echoes.b0_t")
         if self.phase_rad is not None:
             self.grid.require(self.phase_rad, "Echoes.phase_rad")
             times = self.phase_te_s or self.te_s

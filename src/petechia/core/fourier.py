@@ -27,6 +27,16 @@ def irfft3(spectrum: npt.NDArray[np.complexfloating], shape: Shape) -> npt.NDArr
     )
 
 
+def convolved(
+    volume: npt.NDArray[np.floating], kernel: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float32]:
+    """Return a volume under a kernel given as its half spectrum; it wraps around."""
+    spectrum = rfft3(volume)
+    spectrum *= kernel
+    i, j, k = volume.shape
+    return np.asarray(irfft3(spectrum, (i, j, k)), dtype=np.float32)
+
+
 def padded_grid(grid: Grid, pad_mm: float = 0.0) -> Grid:
     """Return `grid` grown at its far ends by `pad_mm` to sizes that transform fast.
 

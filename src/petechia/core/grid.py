@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from petechia.errors import GridMismatchError, ParameterError
 
+SQUARE = 0.01
+"""Cosine of the angle between two axes up to which they count as at right angles."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
@@ -61,7 +64,7 @@ class Grid:
 
         The rotation about the main field is arbitrary (no result depends on it).
         """
-        spacing = np.asarray(spacing_mm, dtype=np.float64)
+        spacing = _numbers(spacing_mm, "spacing_mm")
         if spacing.shape not in ((), (3,)) or not np.all((spacing > 0) & np.isfinite(spacing)):
             raise ParameterError(
                 f"spacing_mm {spacing.tolist()} is not three voxel sizes above 0",
@@ -69,7 +72,7 @@ class Grid:
                 mend="Give millimetres along i, j, k, e.g. (0.5, 0.5, 2); axes that run "
                 "backwards are the affine's business.",
             )
-        b0 = np.asarray(b0_dir, dtype=np.float64)
+        b0 = _numbers(b0_dir, "b0_dir")
         norm = np.linalg.norm(b0)
         if b0.shape != (3,) or not np.isfinite(norm) or norm < 1e-6:
             raise ParameterError(
@@ -141,6 +144,22 @@ class Grid:
         out: npt.NDArray[np.float64] = place @ inverse[:3, :3].T + inverse[:3, 3]
         return out
 
+    def require_square(self, name: str) -> None:
+        """Raise `ParameterError` unless the axes stand at right angles, within about 0.6 degrees.
+
+        Frequencies and the direction of the main field are taken along the axes.
+        """
+        turn = self.affine[:3, :3] / self._spacing_mm
+        cosine = float(np.abs(np.triu(turn.T @ turn, 1)).max())
+        if cosine > SQUARE:
+            raise ParameterError(
+                f"sheared: two axes of its affine stand at {np.degrees(np.arccos(cosine)):.1f} "
+                "degrees to each other",
+                where=name,
+                mend="A gradient echo is acquired at right angles: take it as it came from the "
+                "scanner, or resample it onto such a grid.",
+            )
+
     def require(self, array: npt.NDArray[np.generic], name: str) -> None:
         """Raise `GridMismatchError` unless the last three axes of `array` fit."""
         if array.shape[-3:] != self.shape:
@@ -149,3 +168,14 @@ class Grid:
                 where=name,
                 mend="Resample it onto the scan's grid first.",
             )
+
+
+def _numbers(value: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"{name} = {value!r} is not three numbers",
+            where="Grid.from_spacing",
+            mend="Give one along each of i, j, k, e.g. (0.5, 0.5, 2).",
+        ) from None

@@ -8,6 +8,9 @@ from scipy import stats
 
 from petechia.errors import ParameterError
 
+Z95 = 1.959963984540054
+"""So many standard errors on either side make a 95 % interval of a normal estimate."""
+
 
 def _check(successes: int, trials: int, level: float) -> None:
     if not 0 <= successes <= trials:
@@ -56,6 +59,24 @@ def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[f
         stats.beta.ppf(1 - tail, successes + 1, trials - successes) if successes < trials else 1.0
     )
     return float(low), float(high)
+
+
+def poisson(events: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of the mean of a count.
+
+    References
+    ----------
+    .. [1] Garwood (1936), Biometrika 28, 437-442, doi:10.1093/biomet/28.3-4.437.
+    """
+    if events < 0 or not 0 < level < 1:
+        raise ParameterError(
+            f"{events} events, level {level}",
+            where="interval of a count",
+            mend="Events are 0 or more; give a level between 0 and 1, e.g. 0.95.",
+        )
+    tail = (1 - level) / 2
+    low = float(stats.chi2.ppf(tail, 2 * events)) / 2 if events else 0.0
+    return low, float(stats.chi2.isf(tail, 2 * events + 2)) / 2
 
 
 def bootstrap(

@@ -23,45 +23,44 @@ def dipole_kernel(grid: Grid) -> npt.NDArray[np.float32]:
     kernel : (I, J, K//2 + 1) ndarray of float32
         Dimensionless, -2/3 to 1/3; the layout is that of `scipy.fft.rfftn`.
 
+    Raises
+    ------
+    ParameterError
+        If the axes of `grid` do not stand at right angles.
+
     References
     ----------
     .. [1] Salomir, de Senneville & Moonen (2003), Concepts Magn. Reson. 19B,
        26-34, doi:10.1002/cmr.b.10083.
     """
+    grid.require_square("dipole_kernel")
     k0, k1, k2 = frequencies(grid)
-    b0, b1, b2 = (np.float32(b) for b in grid.b0_dir)
     k_squared = k0 * k0 + k1 * k1 + k2 * k2
     k_squared[0, 0, 0] = 1.0  # any non-zero value: the mean is set below
-    along = b0 * k0 + b1 * k1 + b2 * k2
-    if not (b0 == 0 and b1 == 0):
-        # a tilted field makes k.b of the unpaired (Nyquist) planes ambiguous in sign:
-        # the square is averaged over both, so that the kernel stays real and even
-        along_squared = _even_square(along, k0, k1, k2, grid)
-    else:
-        along_squared = along * along
-    kernel = np.float32(1 / 3) - along_squared / k_squared
+    kernel = np.float32(1 / 3) - _along_squared(grid) / k_squared
     kernel[0, 0, 0] = 0.0
     return np.asarray(kernel, dtype=np.float32)
 
 
-def _even_square(
-    along: npt.NDArray[np.float32],
-    k0: npt.NDArray[np.float32],
-    k1: npt.NDArray[np.float32],
-    k2: npt.NDArray[np.float32],
-    grid: Grid,
-) -> npt.NDArray[np.float32]:
-    """Return (k.b)^2 averaged over the two signs of each Nyquist frequency."""
-    square = along * along
-    for axis, (k, n) in enumerate(zip((k0, k1, k2), grid.shape, strict=True)):
-        if n % 2:
-            continue
-        at = [slice(None)] * 3
-        at[axis] = slice(n // 2, n // 2 + 1)
-        where = tuple(at)
-        flipped = along[where] - 2 * np.float32(grid.b0_dir[axis]) * k.ravel()[n // 2]
-        square[where] = 0.5 * (along[where] ** 2 + flipped**2)
-    return square
+def _along_squared(grid: Grid) -> npt.NDArray[np.float32]:
+    """Return (k.b)^2, averaged over the two signs of each Nyquist frequency.
+
+    These frequencies of even sizes have no partner: their products with the other axes take
+    either sign, so that the mean keeps their squares only. The kernel stays real and even.
+    """
+    paired, alone = [], []
+    for k, b, n in zip(frequencies(grid), grid.b0_dir, grid.shape, strict=True):
+        part = np.float32(b) * k
+        nyquist = np.zeros_like(part)
+        if n % 2 == 0:
+            nyquist.flat[n // 2] = part.flat[n // 2]
+        paired.append(part - nyquist)
+        alone.append(nyquist * nyquist)
+    square = paired[0] + paired[1] + paired[2]
+    square *= square
+    for part in alone:
+        square += part
+    return np.asarray(square, dtype=np.float32)
 
 
 def forward_field(
@@ -109,19 +108,22 @@ def smv_kernel(grid: Grid, radius_mm: float) -> npt.NDArray[np.float32]:
         )
     reach = [int(np.ceil(radius_mm / d + 0.5)) for d in grid.spacing_mm]
     sub = (np.arange(5) - 2) / 5
-    axes = [
-        ((np.arange(-r, r + 1)[:, None] + sub).ravel() * d) ** 2
+    # plane by plane and a quarter of each: the sphere is even along every axis
+    squares = [
+        ((np.arange(r + 1)[:, None] + sub) * d) ** 2
         for r, d in zip(reach, grid.spacing_mm, strict=True)
     ]
-    inside = (
-        axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :] <= radius_mm**2
-    )
-    counts = inside.reshape(2 * reach[0] + 1, 5, 2 * reach[1] + 1, 5, 2 * reach[2] + 1, 5).sum(
-        axis=(1, 3, 5)
-    )
     ball = np.zeros(grid.shape, dtype=np.float32)
     # indices wrap, so a sphere wider than the volume adds up instead of failing
-    where = np.ix_(*[np.arange(-r, r + 1) % n for r, n in zip(reach, grid.shape, strict=True)])
-    np.add.at(ball, where, counts.astype(np.float32))
+    offsets = [np.arange(-r, r + 1) for r in reach[1:]]
+    where = np.ix_(*[at % n for at, n in zip(offsets, grid.shape[1:], strict=True)])
+    quarter = np.ix_(*[np.abs(at) for at in offsets])
+    for plane, depths in enumerate(squares[0]):
+        counts = np.zeros((reach[1] + 1, reach[2] + 1), dtype=np.float32)
+        for depth in depths:
+            inside = (depth + squares[1]).reshape(-1, 1) + squares[2].ravel() <= radius_mm**2
+            counts += inside.reshape(len(squares[1]), 5, -1, 5).sum(axis=(1, 3))
+        for at in {plane, -plane}:
+            np.add.at(ball[at % grid.shape[0]], where, counts[quarter])
     ball /= ball.sum()
     return np.ascontiguousarray(rfft3(ball).real, dtype=np.float32)

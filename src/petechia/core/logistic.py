@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from petechia.errors import ParameterError
 
@@ -17,12 +18,12 @@ OFFSET_SD, SLOPE_SD = 1.0, 0.5
 def logit(p: npt.ArrayLike, least: float = LEAST) -> Floats:
     """Return log-odds; probabilities are held `least` away from 0 and 1."""
     held = np.clip(np.asarray(p, dtype=np.float64), least, 1 - least)
-    return np.asarray(np.log(held / (1 - held)), dtype=np.float64)
+    return np.asarray(special.logit(held), dtype=np.float64)
 
 
 def expit(z: npt.ArrayLike) -> Floats:
     """Return the probability of log-odds."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(np.asarray(z, float), -40, 40))), dtype=np.float64)
+    return np.asarray(special.expit(np.asarray(z, dtype=np.float64)), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Shapes of masks in millimetres, whatever the voxel."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -21,6 +22,23 @@ def bounding_box(mask: Mask) -> tuple[slice, slice, slice]:
         inside = np.flatnonzero(mask.any(axis=others))
         ends.append(slice(int(inside[0]), int(inside[-1]) + 1))
     return ends[0], ends[1], ends[2]
+
+
+def widened_box(
+    box: Sequence[slice], room_vox: npt.NDArray[np.integer], shape: Sequence[int]
+) -> tuple[slice, slice, slice]:
+    """Return a box widened by `room_vox` on either side of each axis, as far as `shape` goes.
+
+    Examples
+    --------
+    >>> widened_box((slice(0, 2), slice(3, 4), slice(4, 6)), np.array([1, 1, 3]), (9, 9, 8))
+    (slice(0, 3, None), slice(2, 5, None), slice(1, 8, None))
+    """
+    i, j, k = (
+        slice(max(part.start - int(room), 0), min(part.stop + int(room), n))
+        for part, room, n in zip(box, room_vox, shape, strict=True)
+    )
+    return i, j, k
 
 
 def distance_inside_mm(mask: Mask, grid: Grid) -> npt.NDArray[np.float32]:

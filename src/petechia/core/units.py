@@ -1,10 +1,11 @@
-"""Units of the field: ppm, hertz, radians."""
+"""Units of the field (ppm, hertz, radians) and of time."""
 
 import numpy as np
 import numpy.typing as npt
 
 GAMMA_HZ_PER_T = 42.577478518e6
 """Proton gyromagnetic ratio over 2 pi (CODATA 2018) [Hz/T]."""
+DAYS_A_YEAR = 365.25
 
 
 def hz_per_ppm(b0_t: float) -> float:

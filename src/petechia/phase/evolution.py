@@ -25,6 +25,8 @@ from petechia.phase.unwrap.romeo import romeo
 
 BIPOLAR_RAD = 0.05
 """Phase between odd and even echoes, root mean square, from which a scan counts as bipolar."""
+BEYOND_CHANCE = 3.0
+"""How many of its standard errors it must be besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,7 @@ def evolve(
         return Evolution(step_rad=step, step_s=step_s)
     q = (te_s[2] - te_s[0]) / step_s
     left = later_rad - np.float32(q) * step
-    bipolar, alternation = _alternating(left, weight_of(later_weight, mask), q, mask, grid, params)
+    bipolar, alternation = _alternating(left, weight_of(later_weight, mask), q, grid, params)
     if bipolar is not None:
         step -= np.where(mask, bipolar, 0)
     return Evolution(step_rad=step, step_s=step_s, bipolar_rad=bipolar, alternation_rad=alternation)
@@ -126,7 +128,7 @@ def weight_of(product: Volume, mask: Mask) -> Volume:
 
 
 def _alternating(
-    left: Volume, weight: Volume, q: float, mask: Mask, grid: Grid, params: McpcParams
+    left: Volume, weight: Volume, q: float, grid: Grid, params: McpcParams
 ) -> tuple[Volume | None, float]:
     """Return the phase of even echoes, None for a monopolar scan, and its size [rad].
 
@@ -135,20 +137,22 @@ def _alternating(
     """
     blocks = blocks_for(grid, params.smooth_mm)
     sums = block_phasors(left, weight, blocks)
-    slopes = [_slope(sums, axis) for axis in range(3)]
     size = np.abs(sums)
     total = float(size.sum()) or 1.0
-    ramp = np.zeros((1, 1, 1), dtype=np.float32)
-    for axis, slope in enumerate(slopes):
+    ramp, variance = np.zeros((1, 1, 1), dtype=np.float32), 0.0
+    for axis in range(3):
+        slope, error = _slope(sums, axis)
         n = sums.shape[axis]
         along = size.sum(axis=tuple(a for a in range(3) if a != axis))
         middle = float((along * np.arange(n)).sum()) / total
         line = (slope * (np.arange(n) - middle)).astype(np.float32)
         ramp = ramp + line.reshape([-1 if a == axis else 1 for a in range(3)])
+        variance += error**2 * float((along * (np.arange(n) - middle) ** 2).sum()) / total
     sums *= np.exp(-1j * ramp)
-    constant = float(np.angle(sums.sum()))
+    constant, error = _mean_angle(sums)
     alternation = float(np.sqrt((size * (ramp + constant) ** 2).sum() / total)) / q
-    if params.bipolar == "auto" and alternation < BIPOLAR_RAD:
+    chance = BEYOND_CHANCE * float(np.sqrt(variance + error**2)) / q
+    if params.bipolar == "auto" and alternation < max(BIPOLAR_RAD, chance):
         return None, alternation
     smooth = blurred(sums * np.complex64(np.exp(-1j * constant)), blocks.coarse, params.smooth_mm)
     modelled = blocks.expand(np.asarray(ramp + np.float32(constant), dtype=np.float32))
@@ -156,11 +160,19 @@ def _alternating(
     return modelled * np.float32(-1 / q), alternation
 
 
-def _slope(sums: npt.NDArray[np.complex64], axis: int) -> float:
-    """Return the mean step of the phase between blocks along an axis [rad]."""
+def _slope(sums: npt.NDArray[np.complex64], axis: int) -> tuple[float, float]:
+    """Return the mean step of the phase between blocks along an axis, its error [rad]."""
     n = sums.shape[axis]
     before, after = np.take(sums, range(n - 1), axis), np.take(sums, range(1, n), axis)
-    return float(np.angle((after * before.conj()).sum()))
+    return _mean_angle(after * before.conj())
+
+
+def _mean_angle(phasors: npt.NDArray[np.complex64]) -> tuple[float, float]:
+    """Return the angle of the sum of phasors and its standard error by their scatter [rad]."""
+    mean = float(np.angle(phasors.sum()))
+    across = (phasors * np.complex64(np.exp(-1j * mean))).imag
+    scatter = float(np.sqrt(np.square(across, dtype=np.float64).sum()))
+    return mean, scatter / (float(np.abs(phasors.sum())) or 1.0)
 
 
 def against_first(phase: Volume, echo: int) -> Volume:

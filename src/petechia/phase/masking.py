@@ -8,7 +8,14 @@ import numpy.typing as npt
 
 from petechia.core.checks import require_between, require_finite
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask, bounding_box, close_mm, fill_holes, large_components
+from petechia.core.morphology import (
+    Mask,
+    bounding_box,
+    close_mm,
+    fill_holes,
+    large_components,
+    widened_box,
+)
 from petechia.errors import ParameterError
 from petechia.phase.trust import LEAST_SHARE
 
@@ -119,13 +126,8 @@ def quality_masks(
 
 def filled_within(reliable: Mask, mask: Mask, grid: Grid, params: MaskingParams) -> Mask:
     """Return `reliable` with its gaps closed and its holes filled, inside `mask`."""
-    box = bounding_box(mask)
     room = np.ceil(2 * params.closing_mm / grid.spacing_mm).astype(int) + 1
-    wide = tuple(
-        slice(max(s.start - r, 0), min(s.stop + r, n))
-        for s, r, n in zip(box, room, grid.shape, strict=True)
-    )
-    near = (wide[0], wide[1], wide[2])
+    near = widened_box(bounding_box(mask), room, grid.shape)
     out = np.zeros_like(mask)
     closed = close_mm(reliable[near], grid.cut(near), params.closing_mm) & mask[near]
     out[near] = fill_holes(closed) & mask[near]

@@ -8,7 +8,13 @@ import numpy.typing as npt
 from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
 from petechia.errors import UnfitError
-from petechia.phase.evolution import McpcParams, against_first, evolve, weight_of
+from petechia.phase.evolution import (
+    BIPOLAR_RAD,
+    McpcParams,
+    against_first,
+    evolve,
+    weight_of,
+)
 from petechia.phase.images import Volume, checked_mask, checked_phase, matching_magnitude
 from petechia.phase.smooth import difference, smooth_angle
 
@@ -46,7 +52,8 @@ class Offsets:
         size = f"{self.alternation_rad:.2g} rad (rms) between odd and even echoes"
         if self.bipolar_rad is not None:
             return f"Echoes are read in alternating directions (bipolar): {size}, removed."
-        return f"Echoes are read in one direction (monopolar): {size}."
+        chance = ", no more than noise makes" if self.alternation_rad >= BIPOLAR_RAD else ""
+        return f"Echoes are read in one direction (monopolar): {size}{chance}."
 
 
 def remove_offsets(

@@ -6,7 +6,7 @@ import numpy as np
 
 from petechia.core.grid import Grid
 from petechia.core.units import hz_per_ppm
-from petechia.errors import ParameterError
+from petechia.errors import InputError, ParameterError
 from petechia.files.nifti import read_mask, read_on_grid, stem_of
 from petechia.files.scan import Scan
 from petechia.files.sidecars import read_json
@@ -14,6 +14,8 @@ from petechia.pipeline.work import Mask, Volume
 
 TURNS = {"ppm": None, "hz": 1.0, "rad/s": 2 * np.pi}
 """Units of a field map, and how many of them a hertz makes; None for those of the results."""
+LARGEST_PPM = 10.0
+"""Air shifts the field of the tissue beside it by 6 ppm at most: most of a head is nearer [ppm]."""
 
 
 def given_volumes(
@@ -30,28 +32,49 @@ def given_volumes(
     """
     grid = scan.echoes.grid
     inside = None if mask is None else read_mask(mask, grid)
-    total = None if field is None else field_in_ppm(field, grid, scan.echoes.b0_t)
+    total = None if field is None else field_in_ppm(field, grid, scan.echoes.b0_t, inside)
     return inside, total
 
 
-def field_in_ppm(path: Path, grid: Grid, b0_t: float | None) -> Volume:
+def field_in_ppm(path: Path, grid: Grid, b0_t: float | None, mask: Mask | None = None) -> Volume:
     """Return a field map [ppm]; a JSON beside it with Units 'Hz' or 'rad/s' is obeyed.
 
     Raises
     ------
     ParameterError
         If the units need the main field and it was not given, or are not known.
+    InputError
+        If it is no field in ppm by its size in the mask.
     """
     field = np.asarray(read_on_grid(path, grid), dtype=np.float32)
     units = field_units(path)
     turn = TURNS[units.lower()]
-    if turn is None:
-        return field
-    if b0_t is None:
-        raise ParameterError(
-            f"the field is in {units}", where=str(path), mend="Give --b0 to turn it to ppm."
+    if turn is not None:
+        if b0_t is None:
+            raise ParameterError(
+                f"the field is in {units}", where=str(path), mend="Give --b0 to turn it to ppm."
+            )
+        field = field / np.float32(turn * hz_per_ppm(b0_t))
+    elif mask is not None:
+        _require_size(field[mask], path)
+    return field
+
+
+def _require_size(field_ppm: Volume, path: Path) -> None:
+    """Raise `InputError` when a field that counts as ppm is too large to be in it."""
+    far = float(np.percentile(np.abs(field_ppm - np.median(field_ppm)), 99))
+    if far > LARGEST_PPM:
+        raise InputError(
+            f"1 % of the mask is more than {far:.3g} ppm from its median: no head makes this",
+            where=str(path),
+            mend='Is it in Hz or rad/s? Write {"Units": "Hz"} into the JSON beside it.',
         )
-    return field / np.float32(turn * hz_per_ppm(b0_t))
+
+
+def stated_units(path: Path) -> str:
+    """Return the units in the JSON beside an image, whatever they are: 'ppm' without any."""
+    beside = path.with_name(stem_of(path.name) + ".json")
+    return str(read_json(beside).get("Units", "ppm")) if beside.exists() else "ppm"
 
 
 def field_units(path: Path) -> str:
@@ -62,12 +85,11 @@ def field_units(path: Path) -> str:
     ParameterError
         If they are none that a field map has.
     """
-    beside = path.with_name(stem_of(path.name) + ".json")
-    units = str(read_json(beside).get("Units", "ppm")) if beside.exists() else "ppm"
+    units = stated_units(path)
     if units.lower() not in TURNS:
         raise ParameterError(
             f"units {units!r}",
-            where=str(beside),
+            where=str(path.with_name(stem_of(path.name) + ".json")),
             mend="A field map is in ppm, Hz or rad/s: correct Units in this file.",
         )
     return units

@@ -20,6 +20,7 @@ from scipy import ndimage, stats
 from petechia.core.checks import require_between, require_finite
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
+from petechia.core.intervals import Z95
 from petechia.core.morphology import Mask, label_26
 
 Points = npt.NDArray[np.float64]
@@ -225,7 +226,7 @@ def _summed(
         spread = max(float(each.std(ddof=1)), 0.2 * spread)
     saturation, error = saturation_of(middle, params)
     error = float(np.hypot(error, spread / np.sqrt(len(each)) / (DEOXY_PPM * params.hematocrit)))
-    low, high = (float(np.clip(saturation + z * error, 0, 1)) for z in (-1.96, 1.96))
+    low, high = (float(np.clip(saturation + z * error, 0, 1)) for z in (-Z95, Z95))
     says = (
         f"{len(ppm)} places in {len(each)} veins, {2 * np.median(radius):.1f} mm across; "
         f"hematocrit {params.hematocrit:g} and susceptibilities of blood are assumed"

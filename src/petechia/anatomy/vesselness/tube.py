@@ -35,7 +35,7 @@ def tube(
     Parameters
     ----------
     image : (I, J, K) ndarray of float
-        Any image; its unit does not matter.
+        Any image; its unit and its zero do not matter.
     mask : (I, J, K) ndarray of bool
         Where vessels are looked for.
     grid : Grid
@@ -62,7 +62,10 @@ def tube(
     """
     grid.require(image, "image")
     grid.require(mask, "mask")
-    part = np.where(mask, image, 0).astype(np.float32)
+    part = np.where(mask, image, 0)
     require_finite(part, "image")
+    # the rim of the mask, with zeros beyond, must be no edge
+    level = np.median(part[mask > 0]) if np.any(mask) else 0
+    part = np.where(mask, part - level, 0).astype(np.float32)
     chi, swi = (None, part) if params.dark else (part, None)
     return vessel_likeness(chi, swi, mask, grid)

@@ -48,8 +48,9 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Invert the dipole field."""
+    from petechia.core.canonical import Canonical
     from petechia.errors import ParameterError
-    from petechia.files.nifti import read_nifti, read_on_grid
+    from petechia.files.nifti import read_nifti, require_same_grid
     from petechia.pipeline.given import field_in_ppm
     from petechia.pipeline.provenance import threads
     from petechia.qsm.inversion import METHODS
@@ -60,13 +61,17 @@ def run(args: argparse.Namespace) -> int:
     steps.require_outputs([args.out], inputs)
     b0_t = steps.main_field(args.b0)
     row, params = steps.chosen(METHODS, args)
+    steps.require_used(METHODS, args, {"weights": "weights", "magnitude": "magnitude"})
     image = read_nifti(args.field)
-    field = field_in_ppm(args.field, image.grid, b0_t)
+    image.grid.require_square(str(args.field))
     mask = steps.mask_or_everything(args.mask, image.grid)
-    weights = None if args.weights is None else read_on_grid(args.weights, image.grid)
+    field = field_in_ppm(args.field, image.grid, b0_t, mask)
+    weights = steps.weights_or_none(args.weights, mask, image.grid)
     arrays = {"field_ppm": field, "total_field_ppm": field, "weights": weights, "mask": mask}
     if args.magnitude is not None:
-        arrays["magnitude"] = read_on_grid(args.magnitude, image.grid)
+        echoes, first = steps.magnitudes([str(args.magnitude)], "--magnitude")
+        require_same_grid(first.grid, str(first.path), image.grid, str(args.field))
+        arrays["magnitude"] = echoes[0] if len(echoes) == 1 else first.only
     elif "magnitude" in row.needs:
         raise ParameterError(
             "no magnitude to take the edges from",
@@ -74,9 +79,11 @@ def run(args: argparse.Namespace) -> int:
             mend="Give --magnitude FILE.",
         )
     region = _region(args, mask, image.grid)
+    order = Canonical.of(image.grid)  # penalties of differences to one side
+    arrays = {name: None if a is None else order.forth(a) for name, a in arrays.items()}
     with threads(steps.n_threads(args)):
-        (chi,) = row(arrays, grid=image.grid, settings=params)
-    referenced, value = reference(chi, mask, image.grid, region)
+        (chi,) = row(arrays, grid=order.grid, settings=params)
+    referenced, value = reference(order.back(chi), mask, image.grid, region)
     print(f"{value:.6g} ppm, the mean over {_NAMES.get(args.reference, args.reference)}, taken off")
     steps.save(args.out, referenced, image)
     return 0

@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--field", type=Path, metavar="FILE", help="total field [ppm; Hz or rad/s by its sidecar]")
     add("--b0", type=float, metavar="T", help="main field [T]; needed with --field")
     add("--noise-sd", type=float, metavar="S", help="noise of real and imaginary part (measured)")
-    add("--acquisition", choices=["2D", "3D"], default="3D", help="how slices were excited (3D)")
+    add("--acquisition", choices=["2D", "3D"], help="how slices were excited (3D)")
     add("out", type=Path, help="R2* to write [1/s]")
     steps.method_words(parser, "nonlinear")
     steps.thread_words(parser)
@@ -45,15 +45,20 @@ def run(args: argparse.Namespace) -> int:
     if args.field is not None and b0_t is None:
         raise ParameterError("--b0 is missing", where="--field", mend="Give the main field too.")
     row, params = steps.chosen(METHODS, args)
+    read = {"field": "field_ppm", "noise_sd": "noise_sd", "acquisition": "acquisition_type"}
+    steps.require_used(METHODS, args, read)
     magnitude, image = steps.magnitudes(items(args.mag), "--mag")
     te_s = numbers(args.te, "--te")
     check_echo_times(te_s, len(magnitude), "--te")
     mask = steps.mask_or_everything(args.mask, image.grid)
+    field = None
+    if args.field is not None:
+        field = field_in_ppm(args.field, image.grid, b0_t, mask)
     arrays = {
         "magnitude": magnitude,
         "te_s": te_s,
         "noise_sd": args.noise_sd,
-        "field_ppm": None if args.field is None else field_in_ppm(args.field, image.grid, b0_t),
+        "field_ppm": field,
         "b0_t": b0_t,
         "acquisition_type": args.acquisition,
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petechia.apps.cli.words import LIST, count, pairs
-from petechia.errors import OutputError, ParameterError
+from petechia.errors import InputError, OutputError, ParameterError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +55,23 @@ def chosen(methods: "Mapping[str, Method]", args: argparse.Namespace) -> "tuple[
 
     row = choose(methods, args.method, "--method")
     return row, row.settings(**pairs(args.set, "--set"))
+
+
+def require_used(
+    methods: "Mapping[str, Method]", args: argparse.Namespace, options: Mapping[str, str]
+) -> None:
+    """Raise `ParameterError` when an option was given that the method does not read.
+
+    `options` are names of `args` and the arrays or facts they become.
+    """
+    for name, need in options.items():
+        if getattr(args, name) is not None and need not in methods[args.method].needs:
+            reading = ", ".join(other for other, row in methods.items() if need in row.needs)
+            raise ParameterError(
+                f"not used by --method {args.method}",
+                where=f"--{name.replace('_', '-')}",
+                mend=f"Leave it out, or take a method that reads it: {reading}.",
+            )
 
 
 def begun(args: argparse.Namespace) -> "Work":
@@ -161,6 +178,7 @@ def stack(paths: list[str], option: str) -> "tuple[np.ndarray, Volume]":
         raise ParameterError("no file", where=option, mend="Name at least one NIfTI file.")
     volumes = [read_nifti(Path(path)) for path in paths]
     first = volumes[0]
+    first.grid.require_square(str(first.path))
     for volume in volumes[1:]:
         require_same_grid(volume.grid, str(volume.path), first.grid, str(first.path))
     return np.concatenate([volume.frames for volume in volumes]), first
@@ -193,6 +211,22 @@ def mask_or_everything(path: Path | None, grid: "Grid") -> "np.ndarray":
     from petechia.files.nifti import read_mask
 
     return np.ones(grid.shape, dtype=bool) if path is None else read_mask(path, grid)
+
+
+def weights_or_none(path: Path | None, mask: "np.ndarray", grid: "Grid") -> "np.ndarray | None":
+    """Return the weights at `path`, which must trust something in the mask."""
+    from petechia.files.nifti import read_on_grid
+
+    if path is None:
+        return None
+    weights = read_on_grid(path, grid)
+    if not weights[mask].any():
+        raise InputError(
+            "weights are 0 in the whole mask",
+            where=str(path),
+            mend="Nothing would be trusted: give weights above 0 in the mask, or none.",
+        )
+    return weights
 
 
 def save(path: Path, array: "np.ndarray", like: "Volume | Scan") -> None:

@@ -12,7 +12,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the words of this command."""
     add = parser.add_argument
     add("--phase", action=LIST, metavar="F", required=True, help="phase, one per echo or 4-D")
-    add("--mag", action=LIST, metavar="F", help="magnitude, likewise")
+    add(
+        "--mag",
+        action=LIST,
+        metavar="F",
+        help="magnitude, likewise: weighs the offset, the field, and the path of most methods",
+    )
     add("--te", action=LIST, metavar="S", required=True, help="echo times [s]")
     add("--phase-scale", type=float, metavar="K", help="phase times K is radians")
     add("--mask", type=Path, metavar="FILE", help="where to unwrap (everywhere)")
@@ -34,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from petechia.apps.cli.words import items, numbers
     from petechia.core.echoes import check_echo_times
+    from petechia.files.nifti import require_same_grid
     from petechia.phase.fieldmap import METHODS as FIELDMAP
     from petechia.phase.offsets import remove_offsets
     from petechia.phase.unwrap import METHODS
@@ -53,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     phase = steps.in_radians(raw, image, args.phase_scale)
     magnitude = np.ones_like(phase)
     if args.mag:
-        magnitude, _ = steps.magnitudes(items(args.mag), "--mag")
+        magnitude, beside = steps.magnitudes(items(args.mag), "--mag")
+        require_same_grid(beside.grid, str(beside.path), image.grid, str(image.path))
         if magnitude.shape != phase.shape:
             raise ParameterError(
                 f"magnitude {magnitude.shape} and phase {phase.shape} differ",

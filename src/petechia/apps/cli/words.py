@@ -36,6 +36,11 @@ class Parser(argparse.ArgumentParser):
         return args
 
 
+def several(n: int, one: str, more: str = "") -> str:
+    """Return `1 scan`, `3 scans`; `more` is said of others than one."""
+    return f"{n} {one if n == 1 else more or one + 's'}"
+
+
 def count(word: str) -> int:
     """Return a whole number of 1 or more; for argparse."""
     if not word.isascii() or not word.isdigit() or int(word) < 1:
@@ -162,7 +167,12 @@ def pairs(values: Sequence[str] | None, option: str) -> dict[str, object]:
                 f"{word!r} is not name=value", where=option, mend="Write e.g. --set threshold=0.15."
             )
         try:
-            found[name.strip()] = tomllib.loads(f"value = {text}")["value"]
+            value: object = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
-            found[name.strip()] = text
+            value = text
+        if name.strip() in found:
+            raise ParameterError(
+                f"{name.strip()} is given twice", where=option, mend="Give each setting once."
+            )
+        found[name.strip()] = value
     return found

@@ -16,7 +16,7 @@ References
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
+from petechia.core.checks import require_b0, require_finite
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
 from petechia.core.units import hz_per_ppm
@@ -36,7 +36,7 @@ def checked_field(
         return np.zeros((1, 1, 1), dtype=np.float32), 0.0
     grid.require(field_ppm, "field_ppm")
     require_finite(field_ppm, "field_ppm")
-    require_between(b0_t, 0.05, 25.0, "b0_t", "Give the field in tesla, e.g. 1.5, 3 or 7.")
+    require_b0(b0_t, "b0_t")
     return np.ascontiguousarray(field_ppm, dtype=np.float32), hz_per_ppm(b0_t)
 
 

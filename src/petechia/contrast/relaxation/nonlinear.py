@@ -114,7 +114,8 @@ def nonlinear(
     Raises
     ------
     ParameterError
-        If there are fewer than two echoes, their times do not fit, or the noise is negative.
+        If there are fewer than two echoes, their times do not fit, or the noise is negative
+        or above the brightest voxel.
     GridMismatchError
         If an array is not on `grid`.
     InputError
@@ -133,8 +134,9 @@ def nonlinear(
        doi:10.1002/mrm.1910340618.
     """
     echoes, times = checked_echoes(magnitude, te_s, grid, at_least=2, method="nonlinear")
-    require_between(noise_sd, 0.0, np.inf, "noise_sd", "Give its standard deviation, 0 or more.")
     brightest = float(echoes.max())
+    usual = "Give its standard deviation, 0 or more and below the brightest voxel."
+    require_between(noise_sd, 0.0, brightest or 1e30, "noise_sd", usual)
     field, hz = checked_field(field_ppm if params.dephasing else None, b0_t, grid)
     sliced = grid.slice_axis if acquisition_type == "2D" else -1
     r2star, s0 = (np.empty(grid.shape, dtype=np.float32) for _ in range(2))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
+from petechia.core.checks import checked_weights, require_between, require_finite
 from petechia.core.compiled import compiled
-from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
+from petechia.core.fourier import convolved, crop_to, pad_to, padded_grid
 from petechia.core.grid import Grid
 from petechia.core.kernels import dipole_kernel
 from petechia.core.morphology import bounding_box
@@ -99,7 +99,7 @@ def pdf(
     out = np.zeros(grid.shape, dtype=np.float32)
     box = bounding_box(mask)
     inside, near = mask[box], grid.cut(box)
-    weight = _weights(weights, mask, grid)[box]
+    weight = checked_weights(weights, mask, grid)[box]
     field = np.where(inside, field_ppm[box], 0).astype(np.float32)
     field = without_far_sources(field, inside, near)
     size = float(np.sqrt(np.mean(np.square(field[inside]), dtype=np.float64)))
@@ -139,42 +139,25 @@ def without_far_sources(field: Volume, mask: Mask, grid: Grid) -> Volume:
     return out
 
 
-def _weights(weights: npt.NDArray[np.floating] | None, mask: Mask, grid: Grid) -> Volume:
-    """Return weights that are 0 outside the mask and of mean square 1 inside."""
-    if weights is None:
-        return mask.astype(np.float32)
-    grid.require(weights, "weights")
-    require_finite(weights, "weights")
-    require_between(float(weights.min()), 0.0, np.inf, "weights", "Clip the weights at 0.")
-    inside = np.asarray(weights, dtype=np.float64)[mask]
-    scale = np.sqrt(np.mean(inside * inside)) or 1.0
-    return np.asarray(np.where(mask, weights / scale, 0), dtype=np.float32)
-
-
 def _field_of_outside(
     field: Volume, weight: Volume, allowed: Mask, grid: Grid, params: PdfParams
 ) -> Volume:
     """Return the field of the outside sources, by conjugate gradients on the normal equations."""
     kernel = dipole_kernel(grid)
 
-    def convolved(volume: Volume) -> Volume:
-        spectrum = rfft3(volume)
-        spectrum *= kernel
-        return np.asarray(irfft3(spectrum, grid.shape), dtype=np.float32)
-
     made = np.zeros_like(field)
     residual = weight * weight * field
-    gradient = convolved(residual)
+    gradient = convolved(residual, kernel)
     gradient *= allowed
     first = size = float(np.vdot(gradient, gradient))
     step = gradient.copy()
     n = 0
     while n < params.iterations and size > params.tolerance**2 * first:
         n += 1
-        change = convolved(step)
+        change = convolved(step, kernel)
         length = size / max(_weighted_norm(weight, change), 1e-30)
         _advance(made, residual, weight, change, np.float32(length))
-        gradient = convolved(residual)
+        gradient = convolved(residual, kernel)
         gradient *= allowed
         before, size = size, float(np.vdot(gradient, gradient))
         step *= np.float32(size / before)

@@ -14,7 +14,7 @@ METHODS: dict[str, Method] = {
     "laplacian": Method(
         load="petechia.phase.unwrap.laplacian:laplacian",
         params="LaplacianParams",
-        needs=("phase_rad", "mask"),
+        needs=("phase_rad", "te_s", "mask"),
         gives=("unwrapped_rad",),
         summary="Fourier solution of the Laplacian; smooth and robust, not congruent modulo 2 pi",
         doi="10.1364/OL.28.001194",

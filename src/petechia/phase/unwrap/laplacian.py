@@ -8,8 +8,10 @@ import numpy.typing as npt
 from scipy import fft
 
 from petechia.core.compiled import compiled
+from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
 from petechia.phase.images import Mask, Volume, checked_mask, checked_phase
+from petechia.phase.unwrap.romeo import common_turns
 from petechia.phase.unwrap.weights import TWO_PI
 
 
@@ -20,6 +22,7 @@ class LaplacianParams:
 
 def laplacian(
     phase_rad: npt.NDArray[np.floating],
+    te_s: tuple[float, ...],
     mask: npt.NDArray[np.bool_],
     grid: Grid,
     params: LaplacianParams | None = None,
@@ -36,6 +39,8 @@ def laplacian(
     ----------
     phase_rad : (E, I, J, K) ndarray of float
         Wrapped phase [rad].
+    te_s : tuple of float
+        Time over which each image evolved, increasing [s].
     mask : (I, J, K) ndarray of bool
         Edges with an end outside it are left out.
     grid : Grid
@@ -44,19 +49,24 @@ def laplacian(
     Returns
     -------
     unwrapped_rad : (E, I, J, K) ndarray of float32
-        Phase with its mean over the mask within half a turn of 0; 0 outside the mask [rad].
+        Unwrapped phase, 0 outside the mask [rad].
 
     Raises
     ------
     InputError
         If shapes disagree, the mask is empty or a voxel is not finite.
+    ParameterError
+        If echo times do not fit.
 
     Notes
     -----
     Exact up to a whole-mask constant when the mask is the whole volume and no two
     neighbours differ by half a turn. Inside a smaller mask a smooth *harmonic* field is
     lost, which background removal would take away; the sum is not congruent with
-    `phase_rad` modulo 2 pi, so do not read a total field from it.
+    `phase_rad` modulo 2 pi, so do not read a total field from it. The whole turns common to
+    an echo are not in the equation: the mean of the first is the one nearest to 0 that agrees
+    with the second, that of each later one fits the echo before by echo time; so the phase
+    must be free of an offset common to all echoes.
 
     References
     ----------
@@ -64,6 +74,7 @@ def laplacian(
     """
     phase = checked_phase(phase_rad, grid)
     mask = checked_mask(mask, grid)
+    check_echo_times(tuple(te_s), len(phase), "laplacian.te_s")
     inverse = _inverse_laplacian(grid)
     out = np.empty(phase.shape, dtype=np.float32)
     for e, image in enumerate(phase):
@@ -73,9 +84,24 @@ def laplacian(
         # the equation leaves a constant open: the one nearest the wrapped phase
         away = image[mask] - solved[mask]
         solved += np.arctan2(np.sin(away).sum(), np.cos(away).sum(), dtype=np.float32)
-        solved -= np.float32(2 * np.pi * np.round(solved[mask].mean() / (2 * np.pi)))
         np.multiply(solved, mask, out=out[e])
+    means = np.array([image[mask].mean(dtype=np.float64) for image in out])
+    for image, turns in zip(out, _turns(means, te_s), strict=True):
+        image += np.float32(TWO_PI * turns) * mask
     return out
+
+
+def _turns(means: npt.NDArray[np.float64], te_s: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """Return the whole turns to add to each echo, given its mean phase [rad]."""
+    turns = np.zeros(len(means))
+    ratio = te_s[1] / te_s[0] if len(means) > 1 else 0.0
+    away = means[1] - ratio * means[0] if len(means) > 1 else 0.0
+    sums = np.array([[1.0, means[0], np.sin(away), np.cos(away)]])
+    turns[0] = common_turns(sums, ratio)[0] / TWO_PI
+    for e in range(1, len(means)):
+        expected = (means[e - 1] + TWO_PI * turns[e - 1]) * te_s[e] / te_s[e - 1]
+        turns[e] = np.round((expected - means[e]) / TWO_PI)
+    return turns
 
 
 def _divergence(image: Volume, mask: Mask, grid: Grid) -> Volume:

@@ -168,14 +168,14 @@ def _unwrap_in_space(
         ratio = te_s[near] / te_s[echo]
     sums = np.zeros((n_parts + 1, 4))
     _sum_parts(unwrapped, phase[echo if near is None else near], labels, ratio, sums)
-    _add_common(unwrapped, labels, _common(sums, ratio), out)
+    _add_common(unwrapped, labels, common_turns(sums, ratio), out)
 
 
-def _common(sums: npt.NDArray[np.float64], ratio: float) -> npt.NDArray[np.float32]:
+def common_turns(sums: npt.NDArray[np.float64], ratio: float) -> npt.NDArray[np.float32]:
     """Return the turns to add to each part, consistent over time, nearest to 0 [rad].
 
-    `sums` has a row for each part, 0 being the outside: voxels, phase, and sine and cosine
-    of what the near echo is off the phase times `ratio`; 0 for no near echo.
+    `sums` has a row for each part: voxels, phase, and sine and cosine of what the near echo
+    is off the phase times `ratio`; 0 for no near echo.
     """
     mean = sums[:, 1] / np.maximum(sums[:, 0], 1) / TWO_PI
     tries = -np.round(mean) + np.arange(-2, 3)[:, None]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
+from petechia.core.checks import checked_weights, require_between, require_finite
 from petechia.core.compiled import compiled
 from petechia.core.fourier import irfft3, pad_to, padded_grid, rfft3
 from petechia.core.grid import Grid
@@ -153,13 +153,14 @@ def problem_of(
     GridMismatchError
         If an array is not on `grid`.
     InputError
-        If the field or the weights are not finite.
+        If the field or the weights are not finite, or the weights are 0 in the whole mask.
     ParameterError
         If a weight is negative.
     """
     grid.require(field_ppm, "field_ppm")
     grid.require(mask, "mask")
     require_finite(field_ppm, "field_ppm")
+    mask = np.asarray(mask, dtype=np.bool_)
     if not mask.any():
         return None
     box = bounding_box(mask)
@@ -198,18 +199,6 @@ def field_noise(field: npt.NDArray[np.floating], valid: Mask) -> float:
     if not inside.any():
         return 0.0
     return float(np.median(np.abs(detail[inside])) / (0.6745 * np.sqrt(8)))
-
-
-def checked_weights(weights: npt.NDArray[np.floating] | None, mask: Mask, grid: Grid) -> Volume:
-    """Return weights that are 0 outside the mask and of mean square 1 inside."""
-    if weights is None:
-        return mask.astype(np.float32)
-    grid.require(weights, "weights")
-    require_finite(weights, "weights")
-    require_between(float(weights.min()), 0.0, np.inf, "weights", "Clip the weights at 0.")
-    inside = np.asarray(weights, dtype=np.float64)[mask]
-    scale = np.sqrt(np.mean(inside * inside)) or 1.0
-    return np.asarray(np.where(mask, weights / scale, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from petechia.core.compiled import compiled
-from petechia.core.fourier import irfft3, rfft3
+from petechia.core.fourier import convolved
 from petechia.core.kernels import dipole_kernel
 from petechia.qsm.inversion.admm import Problem, Volume
 
@@ -35,17 +35,10 @@ def least_squares(problem: Problem, iterations: int, tolerance: float) -> Volume
     chi : (I, J, K) ndarray of float32
         On the problem's grid and in its units.
     """
-    kernel, shape = dipole_kernel(problem.grid), problem.grid.shape
-    scale = source_scale(problem)
-
-    def convolved(volume: Volume) -> Volume:
-        spectrum = rfft3(volume)
-        spectrum *= kernel
-        return np.asarray(irfft3(spectrum, shape), dtype=np.float32)
-
+    kernel, scale = dipole_kernel(problem.grid), source_scale(problem)
     # the residual carries the squared weight: nothing is asked where there is none
     residual = problem.weight_squared * problem.field
-    gradient = convolved(residual)
+    gradient = convolved(residual, kernel)
     gradient *= scale
     step = gradient.copy()
     found = np.zeros_like(gradient)
@@ -53,11 +46,11 @@ def least_squares(problem: Problem, iterations: int, tolerance: float) -> Volume
     n = 0
     while n < iterations and now > tolerance**2 * first:
         n += 1
-        change = convolved(step * scale)
+        change = convolved(step * scale, kernel)
         length = np.float32(now / max(_weigh(change, problem.weight_squared), 1e-30))
         change *= length
         residual -= change
-        gradient = convolved(residual)
+        gradient = convolved(residual, kernel)
         gradient *= scale
         before, now = now, float(np.vdot(gradient, gradient))
         _step(found, step, gradient, length, np.float32(now / before))

@@ -129,6 +129,7 @@ def away_from_edges(
 
     Outside the mask all is smooth.
     """
+    mask = np.asarray(mask, dtype=np.bool_)
     length = np.zeros(grid.shape, dtype=np.float32)
     signal = np.where(mask, magnitude, 0).astype(np.float32)
     for axis, spacing in enumerate(grid.spacing_mm):

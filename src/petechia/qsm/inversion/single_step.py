@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
+from petechia.core.checks import checked_weights, require_between, require_finite
 from petechia.core.compiled import compiled
 from petechia.core.fourier import padded_grid
 from petechia.core.grid import Grid
@@ -19,7 +19,6 @@ from petechia.qsm.inversion.admm import (
     Part,
     Problem,
     Volume,
-    checked_weights,
     problem_of,
     solve_parts,
 )
@@ -169,6 +168,7 @@ def less_background(
     grid.require(total_field_ppm, "total_field_ppm")
     require_finite(total_field_ppm, "total_field_ppm")
     grid.require(mask, "mask")
+    mask = np.asarray(mask, dtype=np.bool_)
     if not mask.any():
         return None
     trust = checked_weights(weights, mask, grid)

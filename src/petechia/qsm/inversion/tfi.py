@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from petechia.core.checks import require_between, require_finite
 from petechia.core.compiled import compiled
-from petechia.core.fourier import irfft3, rfft3
+from petechia.core.fourier import convolved, irfft3, rfft3
 from petechia.core.grid import Grid
 from petechia.core.kernels import dipole_kernel, smv_kernel
 from petechia.core.morphology import Mask, bounding_box
@@ -120,6 +120,7 @@ def tfi(
         grid.require(array, name)
         require_finite(array, name)
     grid.require(mask, "mask")
+    mask = np.asarray(mask, dtype=np.bool_)
     if not mask.any():
         return np.zeros(grid.shape, dtype=np.float32)
     box = bounding_box(mask)
@@ -163,16 +164,11 @@ def _inverted(problem: Problem, smooth: Mask, params: TfiParams) -> Volume:
     chi, force = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     stiff = np.zeros(shape, dtype=np.float32)
 
-    def convolved(volume: Volume) -> Volume:
-        spectrum = rfft3(volume)
-        spectrum *= kernel
-        return np.asarray(irfft3(spectrum, shape), dtype=np.float32)
-
     misfit = problem.weight_squared * problem.field
     for _ in range(params.rounds):
         _stiffness(chi, smooth, strength, least, stiff, *per_mm)
         _pull(chi, stiff, force, *per_mm)
-        residual = convolved(misfit)
+        residual = convolved(misfit, kernel)
         residual -= force
         residual *= scale
         step = residual.copy()
@@ -181,10 +177,10 @@ def _inverted(problem: Problem, smooth: Mask, params: TfiParams) -> Volume:
         while n < params.iterations and now > 1e-6 * first:
             n += 1
             moved = scale * step
-            change = convolved(moved)
+            change = convolved(moved, kernel)
             change *= problem.weight_squared
             _pull(moved, stiff, force, *per_mm)
-            bent = convolved(change)
+            bent = convolved(change, kernel)
             bent += force
             bent *= scale
             length = np.float32(now / max(float(np.vdot(step, bent)), 1e-30))

@@ -13,6 +13,9 @@ from petechia.qsm.inversion.admm import Volume
 from petechia.qsm.inversion.generalised import solve_generalised
 from petechia.qsm.inversion.single_step import SpheresParams, less_background
 
+ANY_TIME = (0.02,)
+"""Of one image: it is unwrapped alike whatever its echo time [s]."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TgvParams(SpheresParams):
@@ -105,7 +108,8 @@ def tgv(
         grid.require(mask, "mask")
         require_finite(field, "total_field_ppm")
         turn = np.float32(params.radians_per_ppm)
-        field = laplacian(np.where(mask, turn * field, 0)[None], mask, grid)[0] / turn
+        phase = np.where(mask, turn * field, 0)[None]
+        field = laplacian(phase, ANY_TIME, mask, grid)[0] / turn
     prepared = less_background(field, weights, mask, grid, params)
     if prepared is None:
         return np.zeros(grid.shape, dtype=np.float32)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between
+from petechia.core.checks import checked_weights, require_between
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask
 from petechia.phase.masking import MaskingParams, quality_masks
-from petechia.qsm.inversion.admm import Volume, checked_weights
+from petechia.qsm.inversion.admm import Volume
 from petechia.qsm.inversion.tv import TvParams, tv
 
 
@@ -98,9 +98,10 @@ def two_pass(
     settings = TvParams(strength=params.strength)
     if not mask.any():
         return tv(field_ppm, weights, mask, grid, settings)
+    if weights is not None and weights.shape == grid.shape and not np.any(weights[mask > 0]):
+        return np.zeros(grid.shape, dtype=np.float32)  # nothing is reliable
     trust = checked_weights(weights, mask, grid)
-    positive = trust[trust > 0]
-    typical = float(np.median(positive)) if positive.size else 1.0
+    typical = float(np.median(trust[trust > 0]))
     masks = quality_masks(trust / np.float32(typical), mask, grid, params.masking())
 
     def invert(where: Mask) -> Volume:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_between, require_finite
+from petechia.core.checks import require_b0, require_between, require_finite
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask
 from petechia.errors import ParameterError
@@ -30,7 +30,7 @@ R2_FROM_T, R2_TO_T = 1.4, 3.1
 
 def relaxivity_at(b0_t: float, at_3t: float) -> float:
     """Return R2' per ppm at a main field [1/s/ppm]: it grows with the field."""
-    require_between(b0_t, 0.05, 25.0, "b0_t", "Give the field in tesla, e.g. 1.5, 3 or 7.")
+    require_b0(b0_t, "b0_t")
     return at_3t * b0_t / 3.0
 
 
