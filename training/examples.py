@@ -31,6 +31,7 @@ from petechia.lesions.findings import CLASSES
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import Seen, look
 from petechia.lesions.params import DetectParams
+from petechia.lesions.slices import is_thick
 from petechia.lesions.void import Void
 from petechia.pipeline.provenance import threads
 
@@ -55,8 +56,8 @@ class Kept:
 
     @property
     def thick(self) -> bool:
-        """Whether slices are 3 mm or more."""
-        return float(self.grid.spacing_mm.max()) >= 3.0
+        """Whether its slices are thick."""
+        return bool(is_thick(self.grid.spacing_mm.max()))
 
 
 def read_kept(path: Path) -> Kept:

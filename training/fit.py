@@ -30,7 +30,7 @@ from petechia.lesions.classify import FORBIDDEN
 from petechia.lesions.features import NAMES, PHASE_NAMES, SIGNED_NAMES, pipeline_hash
 from petechia.lesions.findings import CLASSES
 from petechia.lesions.model import KINDS, joined, kinds_of
-from petechia.lesions.shortlist import THICK_MM
+from petechia.lesions.slices import THICK_MM, is_thick
 from petechia.lesions.trees import Trees
 
 FOLDS = 3
@@ -64,7 +64,7 @@ POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.
 without microbleeds."""
 THICK = "thick slices"
 THICK_FALSE = {"screening": (3.0, 2.0), "balanced": (1.0, 0.6), "counting": (0.4, 0.3)}
-"""The same for slices of `THICK_MM` and more: less is seen in them, and more may be false."""
+"""The same for thick slices: less is seen in them, and more may be false."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +212,7 @@ def weights(e: Examples) -> npt.NDArray[np.float64]:
     """Return what each void counts in training."""
     of_scan = [
         (WHOLE_WEIGHT if f["protocol"] in WHOLE else 1.0)
-        * (THICK_WEIGHT if max(f["spacing_mm"]) >= THICK_MM else 1.0)
+        * (THICK_WEIGHT if is_thick(max(f["spacing_mm"])) else 1.0)
         for f in e.facts
     ]
     return np.array(of_scan)[e.scan]
@@ -339,7 +339,7 @@ def family_of(fact: dict[str, Any]) -> str:
     """Return the family of protocols that a scan belongs to."""
     if fact["variant"] == "no_phase":
         return "phase dropped"
-    if max(fact["spacing_mm"]) >= THICK_MM:
+    if is_thick(max(fact["spacing_mm"])):
         return THICK
     return "multi-echo" if len(fact["te_s"]) > 1 else "single-echo"
 
@@ -455,17 +455,17 @@ def main() -> None:
     if networks or args.keep_network:
         columns |= {"network": [1], "combined": [0, 1]}
     best = list(columns)[-1]
-    kinds = kinds_of(e.table, THICK_MM)
+    kinds = kinds_of(e.table)
     joint = {name: fit_joint(evidence[:, c], kinds, label) for name, c in columns.items()}
     p = {
         name: calibrated(evidence[:, c], kinds, label, fold[e.scan]) for name, c in columns.items()
     }
     real = [n for n, f in enumerate(e.facts) if f["variant"] == "whole"]
-    is_thick = np.array([max(f["spacing_mm"]) >= THICK_MM for f in e.facts])
+    thick = is_thick([max(f["spacing_mm"]) for f in e.facts])
     # looks without phase, too: many scans have none
-    points = operating_points(p[best], e, np.flatnonzero(~is_thick).tolist(), POINTS_FALSE)
-    thick_points = operating_points(p[best], e, np.flatnonzero(is_thick).tolist(), THICK_FALSE)
-    balanced = np.where(is_thick, thick_points["balanced"], points["balanced"])
+    points = operating_points(p[best], e, np.flatnonzero(~thick).tolist(), POINTS_FALSE)
+    thick_points = operating_points(p[best], e, np.flatnonzero(thick).tolist(), THICK_FALSE)
+    balanced = np.where(thick, thick_points["balanced"], points["balanced"])
     table: dict[str, Any] = {}
     for name, q in p.items():
         for family in ("all", "multi-echo", "single-echo", "thick slices", "phase dropped"):

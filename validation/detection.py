@@ -49,7 +49,7 @@ from petechia.lesions.criteria import count_interval
 from petechia.lesions.detect import detect
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.params import DetectParams
-from petechia.lesions.shortlist import THICK_MM
+from petechia.lesions.slices import is_thick
 from petechia.pipeline.detector import count_doubt, detector, threshold
 from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.evaluation_read import read_table
@@ -217,7 +217,7 @@ def family_of(path: Path) -> str:
     """Return the family of protocols of a scan of `training/heads.py`."""
     with np.load(path) as kept:
         facts = json.loads(str(kept["facts"]))
-    if Grid((1, 1, 1), np.array(facts["affine"])).spacing_mm.max() >= THICK_MM:
+    if is_thick(Grid((1, 1, 1), np.array(facts["affine"])).spacing_mm.max()):
         return "thick slices"
     return "multi-echo" if len(facts["te_s"]) > 1 else "single-echo"
 

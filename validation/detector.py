@@ -22,7 +22,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of, read_kept
 from fit import (
-    THICK_MM,
     Examples,
     calibrated,
     family_of,
@@ -180,7 +179,7 @@ def table(work: Path, seed: int, epochs: int, scans: int) -> Iterator[str]:
     for row, name in names.items():
         if f"p_{row}" in kept:
             yield line(name, at_allowed(kept[f"p_{row}"], e, whole))
-    kinds = kinds_of(e.table, THICK_MM)
+    kinds = kinds_of(e.table)
     rules = calibrated(e.rules[:, None], kinds, label, fold[e.scan])
     yield line("hand-set rules, made probabilities", at_allowed(rules, e, whole))
     some = [n for n, f in enumerate(e.facts) if f["variant"] == "no_phase"]

@@ -75,7 +75,8 @@ def once():
 
 def test_the_template_comes_by_way_of_the_companion(scan, own, t1w, template):
     quick = DeformationParams(rounds=2, steps=6, fine_steps=6)
-    found = through_companion(own, scan.magnitude, scan.brain, *t1w, template, params=quick)
+    rigid = to_companion(scan.magnitude, scan.grid, *t1w)
+    found = through_companion(own, rigid, scan.brain, *t1w, template, params=quick)
     assert isinstance(found, Registration), found
     assert found.scan_grid is scan.grid
     assert "by way of the T1w scan" in found.says
@@ -96,6 +97,7 @@ def test_a_companion_that_disagrees_is_left_out(scan, own, t1w, template):
     shifted = scan.matrix.copy()
     shifted[2, 3] += 25.0
     elsewhere = replace(own, matrix=shifted)
-    found = through_companion(elsewhere, scan.magnitude, scan.brain, *t1w, template)
+    rigid = to_companion(scan.magnitude, scan.grid, *t1w)
+    found = through_companion(elsewhere, rigid, scan.brain, *t1w, template)
     assert isinstance(found, str)
     assert "mm from where the gradient echo does" in found

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from petechia.anatomy.ct import LEAST_FLUID, _judged, fluid_on_ct, to_ct
+from petechia.anatomy.ct import _judged, fluid_on_ct, to_ct
 from petechia.anatomy.density import CALCIFIED_HU, density_at, skull_voxels
+from petechia.anatomy.signs.fit import LEAST_FLUID
 from petechia.anatomy.skull import skull_of
 from petechia.errors import InputError
 from petechia.simulate.atlas import atlas_from

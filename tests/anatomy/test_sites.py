@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from petechia.anatomy.sites import BOMBS_OF, COMPARTMENT_OF, REGIONS, VENTRICLE_LABELS, label_of
+from petechia.anatomy.sites import COMPARTMENT_OF, REGIONS, VENTRICLE_LABELS, label_of
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +39,3 @@ def test_ventricles_have_no_site():
     assert all(REGIONS[n - 1].compartment == "n/a" for n in VENTRICLE_LABELS)
     with pytest.raises(KeyError, match="no region 'n/a'"):
         label_of("n/a", "left")
-
-
-def test_every_site_has_its_place_in_bombs():
-    assert list(BOMBS_OF) == list(COMPARTMENT_OF)
-    of_lobes = {BOMBS_OF[s] for s, c in COMPARTMENT_OF.items() if c == "lobar"}
-    elsewhere = {BOMBS_OF[s] for s, c in COMPARTMENT_OF.items() if c != "lobar"}
-    assert len(of_lobes) == 1
-    assert not of_lobes & elsewhere

@@ -7,7 +7,7 @@ from petechia.anatomy.compared import Fixed, Moving
 from petechia.anatomy.head import head_mask
 from petechia.anatomy.optimise import one_thread
 from petechia.anatomy.registration import register
-from petechia.anatomy.starts import find_start, other_orientations, turn_deg, turned
+from petechia.anatomy.starts import RIVAL, find_start, other_orientations, turn_deg, turned
 from petechia.core.grid import Grid
 
 
@@ -24,13 +24,13 @@ def started(magnitude, grid, template):
 
 def test_a_head_as_its_header_says_has_no_rival(head, template):
     start = started(head.magnitude, head.grid, template)
-    assert not start.contradicted
+    assert start.rival <= RIVAL * start.agreement
     assert start.agreement > 1.5 * start.rival
 
 
 def test_a_head_turned_about_its_length_is_contradicted(head, template):
     start = started(np.flip(head.magnitude, (0, 1)).copy(), head.grid, template)
-    assert start.contradicted
+    assert start.rival > RIVAL * start.agreement
 
 
 def test_a_header_that_lies_is_contradicted_and_nothing_registered(head, template):

@@ -281,6 +281,9 @@ def test_every_session_meets_the_one_before_and_the_first():
 def test_bad_settings_are_said():
     with pytest.raises(ParameterError, match="FollowParams"):
         FollowParams(most_mm=0.0)
+    for name, share in (("kept_moment", -3), ("kept_loss", 1.1), ("sure_loss", 9)):
+        with pytest.raises(ParameterError, match=f"{name}={share}"):
+            FollowParams(**{name: share})
 
 
 @pytest.fixture(scope="module")

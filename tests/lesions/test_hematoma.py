@@ -52,6 +52,13 @@ def test_the_look_is_against_grey_and_white_matter_around(value, look):
     assert look_of(image, label, np.ones(GRID.shape, bool), GRID) == look
 
 
+@pytest.mark.parametrize("centre", [(2, 20, 11), (41, 20, 11), (21, 37, 11), (21, 20, 22)])
+def test_a_bleed_near_either_end_of_the_volume_is_looked_at(centre):
+    label = ellipsoid((6, 6, 6), centre)
+    image = np.where(label, 190.0, np.where(np.indices(GRID.shape)[0] % 2, 90.0, 110.0))
+    assert look_of(image, label, np.ones(GRID.shape, bool), GRID) == "bright"
+
+
 def test_an_image_that_does_not_cover_the_bleed_tells_nothing():
     label = ellipsoid((6, 6, 6))
     image = np.full(GRID.shape, np.nan)

@@ -111,7 +111,7 @@ def test_kinds_of_scans_are_told_by_sign_echoes_and_thickness():
     }  # fmt: skip
     table = np.zeros((len(rows), len(NAMES)), np.float32)
     table[:, [NAMES.index(name) for name in columns]] = list(rows)
-    assert kinds_of(table, 3.0).tolist() == list(rows.values())
+    assert kinds_of(table).tolist() == list(rows.values())
 
 
 def test_joining_is_logistic_with_slopes_of_its_own_for_each_kind():

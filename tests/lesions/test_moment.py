@@ -213,6 +213,8 @@ def test_bad_input_is_named():
         fit_moments(np.zeros((3, 3, 3)), None, good, np.zeros((1, 3)), np.ones(1), grid)
     with pytest.raises(ParameterError, match="reach_radii=0"):
         MomentParams(reach_radii=0)
+    with pytest.raises(ParameterError, match=r"edge_error=-1"):
+        MomentParams(edge_error=-1)
 
 
 def with_a_vein(grid, place, moment):

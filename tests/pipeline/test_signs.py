@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from petechia.anatomy.companion import to_companion
 from petechia.anatomy.regions import label_regions
 from petechia.anatomy.registration import Registration
 from petechia.anatomy.starts import turned
@@ -18,6 +19,7 @@ from petechia.files import writing
 from petechia.files.scan import Beside, Header, Scan, ScanName
 from petechia.lesions.detect import Detection
 from petechia.lesions.findings import from_row
+from petechia.pipeline import companions, iron
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.signs import judge_edema, read_signs, signs_told
 from petechia.pipeline.work import Work
@@ -77,6 +79,11 @@ def work(arrays):
     return made
 
 
+def exam(work, **images):
+    """The same scan with other images beside it."""
+    work.beside, work.warnings, work._companions = Beside(**images), [], None
+
+
 def flair_of(arrays, grid, bent=lambda volume: volume):
     """Return a FLAIR of the same head with a patch of edema, or of a head bent otherwise."""
     there = template_from(arrays).grid
@@ -130,7 +137,7 @@ def judged(work, *places_mm):
 
 
 def test_a_flair_is_read_and_edema_is_told_at_a_finding(work, flair, arrays):
-    work.beside, work.warnings = Beside(flair=flair), []
+    exam(work, flair=flair)
     read_signs(work, arrays)
     told = signs_told(work)
     assert told["files"] == {"FLAIR": flair.name}
@@ -161,7 +168,7 @@ def test_an_image_that_is_not_of_this_head_is_refused(work, flair, arrays, tmp_p
     noise = ndimage.gaussian_filter(rng.normal(0, 1, grid.shape), 1.0)
     other = tmp_path / "sub-01_FLAIR.nii.gz"
     writing.write_nifti(other, np.abs(100 + 300 * noise).astype(np.float32), grid)
-    work.beside, work.warnings = Beside(flair=other), []
+    exam(work, flair=other)
     read_signs(work, arrays)
     told = signs_told(work)
     assert {s["state"] for s in told["signs"].values()} == {"not_assessed"}
@@ -178,31 +185,83 @@ def sliced(mm=5.0):
     return Grid((*whole.shape[:2], n), affine)
 
 
+def bent(volume):
+    """A head of another form."""
+    at = np.indices(volume.shape, dtype=np.float32)
+    wave = [7 * np.sin(2 * np.pi * at[(n + 1) % 3] / (70 + 11 * n)) for n in range(3)]
+    return ndimage.map_coordinates(volume, at + np.stack(wave), order=1)
+
+
 def test_thick_slices_are_read_and_another_persons_are_refused(work, arrays, tmp_path):
     """Slices of 5 mm show edema too; a head of other form does not show fluid where this one does."""
     grid, path = sliced(), tmp_path / "sub-01_FLAIR.nii.gz"
     writing.write_nifti(path, flair_of(arrays, grid), grid)
-    work.beside, work.warnings = Beside(flair=path), []
+    exam(work, flair=path)
     read_signs(work, arrays)
     told = signs_told(work)
     assert told["fluid_agreement"]["FLAIR"] > 0.85
     assert told["signs"]["edema"]["state"] in ("yes", "unsure")
 
-    def bent(volume):
-        at = np.indices(volume.shape, dtype=np.float32)
-        wave = [7 * np.sin(2 * np.pi * at[(n + 1) % 3] / (70 + 11 * n)) for n in range(3)]
-        return ndimage.map_coordinates(volume, at + np.stack(wave), order=1)
-
     writing.write_nifti(path, flair_of(arrays, grid, bent), grid)
-    work.warnings = []
+    exam(work, flair=path)
     read_signs(work, arrays)
     told = signs_told(work)
     assert told["files"] == {}, told["fluid_agreement"]
     assert any("was not read for signs" in text for text in work.warnings)
 
 
+def test_one_registration_and_one_decision_serve_signs_and_the_stage_of_bleeds(
+    work, flair, arrays, tmp_path, monkeypatch
+):
+    """Dark fluid as on a FLAIR is dark on a T1w, too."""
+    grid, asked = grid_of(3.0), []
+    own, other = (tmp_path / f"sub-01_{name}_T1w.nii.gz" for name in ("acq-own", "acq-other"))
+    writing.write_nifti(own, flair_of(arrays, grid), grid)
+    writing.write_nifti(other, flair_of(arrays, grid, lambda v: np.roll(v, 14, axis=1)), grid)
+
+    def counted(*arrays_and_grids):
+        asked.append(arrays_and_grids)
+        return to_companion(*arrays_and_grids)
+
+    monkeypatch.setattr(companions, "to_companion", counted)
+    exam(work, flair=flair, t1w=own)
+    read_signs(work, arrays)
+    image = iron._beside(work)["T1w"]
+    assert len(asked) == 2
+    assert set(signs_told(work)["files"]) == {"FLAIR", "T1w"}
+    inner = ndimage.binary_erosion(work.mask, iterations=3)
+    assert np.isfinite(image[inner]).all()
+    # as sharply registered, but its ventricles lie elsewhere
+    monkeypatch.setattr(companions, "to_companion", lambda *_: (MOVED, 0.5))
+    exam(work, flair=flair, t1w=other)
+    read_signs(work, arrays)
+    assert set(signs_told(work)["files"]) == {"FLAIR"}
+    assert iron._beside(work) == {}
+    assert any("not used for the stage of bleeds: it shows fluid" in t for t in work.warnings)
+
+
+def test_what_is_not_sharply_registered_tells_no_stage(work, flair, monkeypatch):
+    monkeypatch.setattr(companions, "to_companion", lambda *_: (np.eye(4), 0.1))
+    exam(work, t1w=flair)
+    assert iron._beside(work) == {}
+    assert "it does not fit the gradient echo (0.10)" in work.warnings[0]
+
+
+def test_a_last_plane_that_lies_off_by_a_rounding_error_is_kept():
+    """Not so a plane that the image does not have."""
+    grid = Grid((6, 7, 8))
+    image = np.full(grid.shape, 5.0, np.float32)
+    off = np.eye(4)
+    off[:3, 3] = 1e-7
+    there = companions.Companion(image=image, grid=grid, rigid=off, peak=1.0)
+    assert np.isfinite(there.on(grid)).all()
+    off[2, 3] = 1.0
+    assert np.isnan(there.on(grid)[:, :, -1]).all()
+    assert there.on(grid)[:, :, :-1] == pytest.approx(5.0, abs=1e-4)
+
+
 def test_without_other_scans_the_reason_is_said(work, arrays):
-    work.beside, work.warnings = Beside(), []
+    exam(work)
     read_signs(work, arrays)
     told = signs_told(work)["signs"]
     assert "the exam has no FLAIR" in {s["why_not"] for s in told.values()}
@@ -212,7 +271,8 @@ def test_without_other_scans_the_reason_is_said(work, arrays):
 
 def test_without_sites_nothing_is_read(work, flair, arrays):
     kept = work.registration
-    work.registration, work.beside = replace(kept, ok=False), Beside(flair=flair)
+    exam(work, flair=flair)
+    work.registration = replace(kept, ok=False)
     try:
         read_signs(work, arrays)
     finally:

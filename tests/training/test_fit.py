@@ -3,9 +3,12 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from petechia.core.grid import Grid
 
 FOLDER = Path(__file__).parents[2] / "training"
 NEED = "needs the extra `train`"
@@ -39,6 +42,16 @@ def table(n=400, seed=0):
     x[rng.random(x.shape) < 0.1] = np.nan
     y = (np.nan_to_num(x[:, 0]) + 0.3 * np.nan_to_num(x[:, 1]) > 0.2).astype(int)
     return x, y
+
+
+@pytest.mark.parametrize(("mm", "thick"), [(2.99, False), (2.9995, True), (3.0, True)])
+def test_training_calls_those_slices_thick_that_the_detector_does(fit, mm, thick):
+    kept = module("examples").Kept({}, {}, Grid((3, 3, 3), np.diag([0.9, 0.9, mm, 1.0])))
+    fact = {"variant": "whole", "te_s": [0.02], "protocol": "x", "spacing_mm": [0.9, 0.9, mm]}
+    weight = fit.weights(SimpleNamespace(facts=[fact], scan=np.array([0])))
+    assert kept.thick == thick
+    assert fit.family_of(fact) == ("thick slices" if thick else "single-echo")
+    assert weight.tolist() == [fit.THICK_WEIGHT if thick else 1.0]
 
 
 def test_trees_as_arrays_score_as_the_library_s(fit):

@@ -87,7 +87,7 @@ def _moving(image: npt.NDArray[np.floating], head: Mask, grid: Grid, spacing_mm:
 
 def through_companion(
     own: Registration,
-    magnitude: npt.NDArray[np.floating],
+    rigid: tuple[Matrix, float],
     mask: Mask,
     companion: npt.NDArray[np.floating],
     companion_grid: Grid,
@@ -101,8 +101,10 @@ def through_companion(
     ----------
     own : Registration
         The scan's own affine fit to the template.
-    magnitude, mask : (I, J, K) ndarray of float and bool
-        The scan and its brain.
+    rigid : tuple of (4, 4) ndarray and float
+        What `to_companion` found, above `LEAST_PEAK`.
+    mask : (I, J, K) ndarray of bool
+        The scan's brain.
     companion : (L, M, N) ndarray of float
         T1w or T2w scan of the same person.
     companion_grid : Grid
@@ -114,19 +116,17 @@ def through_companion(
     params : DeformationParams, optional
         Settings of the deformable fit.
     """
-    rigid, peak = to_companion(magnitude, own.scan_grid, companion, companion_grid)
-    if peak < LEAST_PEAK:
-        return f"it does not fit the gradient echo ({peak:.2f})"
+    motion, peak = rigid
     alike = replace(template, t1=template.t2, t2=template.t1) if name == "T2w" else template
-    back = np.asarray(np.linalg.inv(rigid), dtype=np.float64)
-    inside = np.asarray(_brought(mask, own.scan_grid, companion_grid, back)) > 0.5
+    back = np.asarray(np.linalg.inv(motion), dtype=np.float64)
+    inside = sampled(mask.astype(np.float32), own.scan_grid, back, companion_grid) > 0.5
     fit = register(companion, companion_grid, alike)
     if fit.ok and inside.any():
         closer = register(companion, companion_grid, alike, mask=inside, initial=fit)
         fit = closer if closer.ok else fit
     if not fit.ok:
         return f"the template does not fit it ({fit.says})"
-    matrix = fit.matrix @ rigid
+    matrix = fit.matrix @ motion
     if own.ok:
         apart = apart_mm(own.matrix, matrix, mask, own.scan_grid)
         if apart > MOST_APART_MM:
@@ -141,8 +141,3 @@ def apart_mm(one: Matrix, other: Matrix, mask: Mask, grid: Grid) -> float:
     places = np.argwhere(mask)[::97] if mask.sum() > 1000 else np.argwhere(mask)
     here = np.c_[grid.to_mm(places), np.ones(len(places))]
     return float(np.linalg.norm((here @ (one - other).T)[:, :3], axis=1).mean())
-
-
-def _brought(mask: Mask, grid: Grid, target: Grid, world: Matrix) -> Volume:
-    """Return a mask on another grid, `world` bringing its places to the mask's."""
-    return sampled(mask.astype(np.float32), grid, world, target)

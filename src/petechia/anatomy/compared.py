@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from petechia.anatomy.resample import coarse_grid, to_grid
+from petechia.anatomy.resample import coarse_grid, through, to_grid
 from petechia.anatomy.template import Template
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask, dilate_mm
@@ -105,11 +105,8 @@ def sampled(volume: Volume, grid: Grid, matrix: npt.NDArray[np.float64], target:
     matrix : (4, 4) ndarray of float
         RAS of `target` to RAS of `grid` [mm].
     """
-    to = np.linalg.inv(grid.affine) @ matrix @ target.affine
     # "constant" would drop the last plane where it lies beyond the image by a rounding error
-    out = ndimage.affine_transform(
-        volume, to[:3, :3], to[:3, 3], target.shape, order=1, mode="grid-constant"
-    )
+    out = through(volume, grid, matrix, target, mode="grid-constant")
     return np.asarray(out, dtype=np.float32)
 
 

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from petechia.anatomy.compared import Fixed, Moving, flattened, sampled
 from petechia.anatomy.optimise import metric, one_thread, optimise
-from petechia.anatomy.resample import coarse_grid, to_grid
+from petechia.anatomy.resample import brought, coarse_grid, to_grid
 from petechia.anatomy.signs.fit import fluid_agreement
 from petechia.anatomy.skull import WORK_MM, Skull, skull_of
 from petechia.anatomy.surface_fit import Distances, laid_upon
@@ -55,8 +55,6 @@ MOST_FROM_SURFACE_MM = 5.0
 
 AIR_HU = -1100.0
 """Nothing is less dense: what lies off the CT is told from it."""
-LEAST_FLUID = 0.8
-"""Least agreement about fluid of a gradient echo and a CT of one person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -288,8 +286,3 @@ def fluid_on_ct(
     """
     above = np.maximum(np.asarray(ct_hu, dtype=np.float32) - np.float32(AIR_HU), 0)
     return fluid_agreement(fluid, brain, grid, above, ct_grid, matrix, False)
-
-
-def brought(matrix: Matrix, places_mm: Points) -> Points:
-    """Return where a map brings places (N, 3) [mm]."""
-    return np.asarray(places_mm @ matrix[:3, :3].T + matrix[:3, 3])

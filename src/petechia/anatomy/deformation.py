@@ -17,12 +17,12 @@ from scipy import ndimage
 from petechia.anatomy.compared import flattened
 from petechia.anatomy.optimise import demons
 from petechia.anatomy.registration import Registration
-from petechia.anatomy.resample import coarse_grid, to_grid
+from petechia.anatomy.resample import coarse_grid, through, to_grid
 from petechia.anatomy.sites import REGIONS
 from petechia.anatomy.template import Template
 from petechia.core.checks import require_between
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask, bounding_box
+from petechia.core.morphology import Mask, bounding_box, widened_box
 
 log = logging.getLogger(__name__)
 Volume = npt.NDArray[np.float32]
@@ -143,13 +143,8 @@ def deform(
 
 def _around_brain(template: Template) -> tuple[slice, slice, slice]:
     """Return the box of the template's brain and a margin."""
-    box = bounding_box(template.brain)
     margin = np.ceil(MARGIN_MM / template.grid.spacing_mm).astype(int)
-    i, j, k = (
-        slice(max(s.start - int(m), 0), min(s.stop + int(m), n))
-        for s, m, n in zip(box, margin, template.grid.shape, strict=True)
-    )
-    return i, j, k
+    return widened_box(bounding_box(template.brain), margin, template.grid.shape)
 
 
 def _cut(template: Template, box: tuple[slice, slice, slice]) -> Template:
@@ -195,17 +190,13 @@ class _Scan:
         template: Template,
     ) -> "_Scan":
         grid = registration.scan_grid
-        matrix = np.linalg.inv(grid.affine) @ np.linalg.inv(registration.matrix)
-        matrix = matrix @ template.grid.affine
+        back = np.asarray(np.linalg.inv(registration.matrix), dtype=np.float64)
 
         def bring(volume: Volume, outside: float) -> Volume:
             # fine voxels are averaged first, or noise and voids would alias
             width = 0.4 * template.grid.spacing_mm.min() / grid.spacing_mm
             smooth = ndimage.gaussian_filter(volume, np.where(width > 0.5, width, 0))
-            out = ndimage.affine_transform(
-                smooth, matrix[:3, :3], matrix[:3, 3], template.grid.shape, order=1, cval=outside
-            )
-            return np.asarray(out, dtype=np.float32)
+            return through(smooth, grid, back, template.grid, outside=outside)
 
         image = bring(np.asarray(magnitude, dtype=np.float32), -1.0)
         brain = bring(mask.astype(np.float32), 0.0) > 0.5

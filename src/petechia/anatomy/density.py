@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from petechia.anatomy.ct import brought
+from petechia.anatomy.resample import brought
 from petechia.core.grid import Grid
 from petechia.core.morphology import CONNECT_26, Mask
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.anatomy.registration import Registration
+from petechia.anatomy.resample import through
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS, Region
 from petechia.anatomy.template import Template
 from petechia.core.grid import Grid
@@ -135,11 +136,8 @@ def regions_from_segmentation(
     """
     grid.require(brain_mask, "brain_mask")
     segmentation_grid.require(segmentation, "segmentation")
-    to = np.linalg.inv(segmentation_grid.affine)
-    to = to @ (np.eye(4) if motion is None else motion) @ grid.affine
-    found = ndimage.affine_transform(
-        segmentation, to[:3, :3], to[:3, 3], grid.shape, order=0, mode="constant"
-    )
+    moved = np.eye(4) if motion is None else motion
+    found = through(segmentation, segmentation_grid, moved, grid, order=0)
     dice = 2 * (brain_mask & (found > 0)).sum() / max(brain_mask.sum() + (found > 0).sum(), 1)
     ok = bool(dice >= LEAST_OVERLAP)
     labels = _filled(found, brain_mask, grid) if ok else np.zeros(grid.shape, dtype=np.int16)

@@ -23,6 +23,7 @@ from petechia.anatomy.compared import (
 )
 from petechia.anatomy.head import head_mask
 from petechia.anatomy.optimise import one_thread, optimise
+from petechia.anatomy.resample import through
 from petechia.anatomy.starts import RIVAL, find_start
 from petechia.anatomy.template import Template
 from petechia.core.checks import require_finite, require_signal
@@ -137,20 +138,14 @@ class Registration:
         """
         self.template_grid.require(volume, "volume")
         target = grid or self.scan_grid
-        matrix = np.linalg.inv(self.template_grid.affine) @ self.matrix @ target.affine
         values = volume if nearest else np.asarray(volume, dtype=np.float32)
         if self.displacement_vox is not None:
+            matrix = np.linalg.inv(self.template_grid.affine) @ self.matrix @ target.affine
             return self._warped(values, matrix, target, nearest, outside, where)
-        out = ndimage.affine_transform(
-            values,
-            matrix[:3, :3],
-            matrix[:3, 3],
-            target.shape,
-            order=0 if nearest else 1,
-            mode="constant",
-            cval=outside,
+        order = 0 if nearest else 1
+        return through(
+            values, self.template_grid, self.matrix, target, order=order, outside=outside
         )
-        return cast("npt.NDArray[Any]", out)
 
     def _warped(
         self,

@@ -1,6 +1,6 @@
 """From one grid to another, through millimetres."""
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,45 @@ from scipy import ndimage
 from petechia.core.grid import Grid
 
 Volume = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float64]
+Points = npt.NDArray[np.float64]
+
+
+def brought(matrix: Matrix, places_mm: Points) -> Points:
+    """Return where a map brings places (N, 3) [mm]."""
+    return np.asarray(places_mm @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+def through(
+    volume: npt.NDArray[np.generic],
+    source: Grid,
+    matrix: Matrix,
+    target: Grid,
+    *,
+    order: int = 1,
+    outside: float = 0.0,
+    mode: str = "constant",
+) -> npt.NDArray[Any]:
+    """Return `volume` at the voxels of `target`, by a map between their worlds.
+
+    Parameters
+    ----------
+    volume : (I, J, K) ndarray
+        On `source`; the result is of its type.
+    matrix : (4, 4) ndarray of float
+        RAS of `target` to RAS of `source` [mm].
+    order : int
+        0 for labels and masks (nearest), 1 for intensities (linear).
+    outside : float
+        Value beyond the volume.
+    mode : str
+        How scipy ends a volume: 'constant' at the centres of its outermost voxels.
+    """
+    to = np.linalg.inv(source.affine) @ matrix @ target.affine
+    out = ndimage.affine_transform(
+        volume, to[:3, :3], to[:3, 3], target.shape, order=order, mode=mode, cval=outside
+    )
+    return cast("npt.NDArray[Any]", out)
 
 
 def coarse_grid(grid: Grid, spacing_mm: float) -> Grid:

@@ -20,7 +20,7 @@ from scipy.linalg import expm, logm
 from petechia.anatomy.compared import Fixed, Moving, correlation, flattened, sampled
 from petechia.anatomy.optimise import metric, one_thread, optimise
 from petechia.anatomy.parts import parts_apart_mm
-from petechia.anatomy.resample import coarse_grid, to_grid
+from petechia.anatomy.resample import brought, coarse_grid, through, to_grid
 from petechia.anatomy.starts import turned
 from petechia.core.checks import require_finite, require_signal
 from petechia.core.grid import Grid
@@ -165,8 +165,7 @@ class SessionFit:
 
     def to_second(self, places_mm: npt.ArrayLike) -> Points:
         """Return where places (N, 3) of the first session lie in the second [mm]."""
-        places = np.asarray(places_mm, dtype=np.float64)
-        return np.asarray(places @ self.matrix[:3, :3].T + self.matrix[:3, 3])
+        return brought(self.matrix, np.asarray(places_mm, dtype=np.float64))
 
     def brought(
         self,
@@ -190,17 +189,8 @@ class SessionFit:
             Value beyond the second session's view.
         """
         source.require(volume, "volume")
-        to = np.linalg.inv(source.affine) @ self.matrix @ target.affine
-        out = ndimage.affine_transform(
-            np.asarray(volume, dtype=np.float32),
-            to[:3, :3],
-            to[:3, 3],
-            target.shape,
-            order=order,
-            mode="constant",
-            cval=outside,
-        )
-        return np.asarray(out, dtype=np.float32)
+        values = np.asarray(volume, dtype=np.float32)
+        return through(values, source, self.matrix, target, order=order, outside=outside)
 
 
 def register_sessions(
@@ -257,7 +247,7 @@ def _registered(first: SessionImage, second: SessionImage, p: SessionParams) -> 
             if not pair.where.any():
                 return _refused(matrix, "the two brains do not overlap: not registered")
             fit = _refined(pair, matrix, pair.where, p)
-            moved = np.linalg.norm(_moved(fit, middle) - _moved(matrix, middle), axis=1).max()
+            moved = np.linalg.norm(brought(fit, middle) - brought(matrix, middle), axis=1).max()
             matrix = fit
             if moved < SETTLED_VOX * step:
                 break
@@ -324,7 +314,7 @@ def _grid_around(
     """Return a grid of cubic voxels around both brains in the halfway space."""
     corners = np.concatenate(
         [
-            _moved(_inverse(way), _some_places(session))
+            brought(_inverse(way), _some_places(session))
             for session, way in zip((first, second), ways, strict=True)
         ]
     )
@@ -429,7 +419,7 @@ def _judged(
     p: SessionParams,
 ) -> SessionFit:
     places = _some_places(first)
-    apart = np.linalg.norm(_moved(repeats[0], places) - _moved(repeats[1], places), axis=1)
+    apart = np.linalg.norm(brought(repeats[0], places) - brought(repeats[1], places), axis=1)
     # either half has twice the variance of the whole: their difference four times
     spread = 0.5 * float(np.sqrt(np.mean(apart**2)))
     uncertain = float(np.hypot(spread, p.voxel_error * _diagonal_mm(first, second)))
@@ -494,7 +484,3 @@ def _overlap(first: SessionImage, second: SessionImage, matrix: Matrix, step_mm:
     there = other > 0.5
     total = float((own & seen).sum() + (there & seen).sum())
     return 2 * float((own & there & seen).sum()) / total if total else 0.0
-
-
-def _moved(matrix: Matrix, places_mm: Points) -> Points:
-    return np.asarray(places_mm @ matrix[:3, :3].T + matrix[:3, 3])

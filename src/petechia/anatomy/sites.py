@@ -30,25 +30,6 @@ COMPARTMENT_OF = {
 }
 """Site to compartment, in the order of the contract."""
 
-BOMBS_OF = {
-    "frontal": "cortex or subcortical white matter",
-    "parietal": "cortex or subcortical white matter",
-    "temporal": "cortex or subcortical white matter",
-    "occipital": "cortex or subcortical white matter",
-    "insula": "cortex or subcortical white matter",
-    "basal_ganglia": "basal ganglia grey matter",
-    "thalamus": "thalamus",
-    "internal_capsule": "internal and external capsule",
-    "external_capsule": "internal and external capsule",
-    "corpus_callosum": "subcortical white matter",
-    "deep_periventricular_wm": "subcortical white matter",
-    "brainstem": "brainstem",
-    "cerebellum": "cerebellum",
-}
-"""MARS site to the location of the Brain Observer MicroBleed Scale. BOMBS parts cortex and the
-grey-white junction from subcortical white matter, which a MARS lobe holds together, and has no
-location of its own for callosum and periventricular white matter."""
-
 SIDES = ("left", "right", "midline", "n/a")
 
 

@@ -48,11 +48,6 @@ class Start:
     agreement: float
     rival: float
 
-    @property
-    def contradicted(self) -> bool:
-        """Whether the head fits as well in an orientation that the header denies, or nowhere."""
-        return self.rival > RIVAL * self.agreement
-
 
 def find_start(scan: Fixed, there: Moving, *, followed: int, bins: int, iterations: int) -> Start:
     """Return the best rigid map that the header allows, and how well others do.

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from petechia.core.intervals import Z95
 from petechia.errors import ParameterError
 from petechia.lesions.findings import Finding
 from petechia.lesions.moment import MomentParams
-
-Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from petechia.core.logistic import expit
 from petechia.errors import ParameterError
 from petechia.lesions.context import Context
 from petechia.lesions.criteria import LARGEST_MM
@@ -26,7 +27,7 @@ LONG, FAR = 2.0, 2.4
 """Elongation and reach, in radii of the void, from which a dark region is called a thread."""
 FORBIDDEN = 0.02
 """Probability at most of what the field or its size forbids."""
-IRON_NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "dentate", "basal_ganglia")
+IRON_NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "red", "dentate", "basal_ganglia")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,13 +234,13 @@ def classify(f: Features, params: ClassifyParams | None = None) -> Verdict:
     terms = log_odds(f, p)
     total = sum(terms.values())
     sign = sign_of(f)
-    probability = float(1 / (1 + np.exp(-np.clip(total, -30, 30))))
+    probability = float(expit(total))
     if sign == "diamagnetic":
         class_, why = "calcification", "negative moment"
-        probability = min(probability, 0.02)
+        probability = min(probability, FORBIDDEN)
     elif probability >= p.least_probability and round(f.shape.diameter_mm, 1) > LARGEST_MM:
         class_, why = "macrobleed", f"wider than {LARGEST_MM:g} mm"
-        probability = min(probability, 0.02)
+        probability = min(probability, FORBIDDEN)
     elif probability >= p.least_probability:
         class_, why = "microbleed", ""
     else:

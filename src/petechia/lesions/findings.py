@@ -164,6 +164,8 @@ def from_row(row: Mapping[str, str]) -> Finding:
         evidence=row["evidence"],
         criteria={name: word for name, mark, word in judged if mark},
         source_mm=None if math.isnan(sum(source)) else source,
+        ct_hu=number["ct_hu"],
+        ct_calcified={"1": True, "0": False}.get(row.get("ct_calcified", "n/a")),
     )
 
 

@@ -13,7 +13,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from petechia.core.intervals import Z95, poisson
 from petechia.core.matching import one_to_one
+from petechia.core.units import DAYS_A_YEAR
 from petechia.errors import ParameterError
 from petechia.lesions.change import Change, ChangeParams, change_of
 from petechia.lesions.findings import Finding
@@ -24,7 +26,6 @@ Floats = npt.NDArray[np.float64]
 STATES = ("new", "grown", "shrunk", "stable", "seen_not_counted", "not_seen", "not_assessable")
 FOLLOWED = ("microbleed", "macrobleed", "siderosis")
 """Classes that are followed: microbleeds that are counted, the others always."""
-Z95 = 1.959964
 FAR_MM = 1e4
 """Farther than two places of one head can lie apart."""
 
@@ -68,11 +69,13 @@ class FollowParams:
 
     def __post_init__(self) -> None:
         shares = (self.base_mm, self.sigmas, self.voxel_share, self.size_share, self.least_sd)
-        if min(shares) < 0 or self.most_mm <= 0:
+        parts = (self.kept_moment, self.kept_loss, self.sure_loss)
+        if min(shares) < 0 or self.most_mm <= 0 or not all(0 <= part <= 1 for part in parts):
             raise ParameterError(
                 f"{self}",
                 where="FollowParams",
-                mend="Shares at least 0; most_mm above 0.",
+                mend="Shares at least 0; most_mm above 0; kept_moment, kept_loss and sure_loss "
+                "0 to 1.",
             )
 
 
@@ -469,15 +472,13 @@ def rate_per_year(n: int, days: float) -> tuple[float, float, float]:
     ----------
     Garwood 1936, 10.1093/biomet/28.3-4.437.
     """
-    from scipy.stats import chi2
-
     if not days > 0:
         raise ParameterError(
             f"{days} days", where="rate_per_year", mend="Give an interval above 0."
         )
-    years = days / 365.25
-    low = 0.5 * float(chi2.ppf(0.025, 2 * n)) if n else 0.0
-    return n / years, low / years, 0.5 * float(chi2.ppf(0.975, 2 * n + 2)) / years
+    years = days / DAYS_A_YEAR
+    low, high = poisson(n)
+    return n / years, low / years, high / years
 
 
 def sessions_against(n: int) -> list[tuple[int, int]]:

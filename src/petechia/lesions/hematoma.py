@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy.spatial.distance import pdist, squareform
 
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask, bounding_box, dilate_mm
+from petechia.core.morphology import Mask, bounding_box, dilate_mm, widened_box
 from petechia.errors import ParameterError
 
 LOOKS = ("dark", "iso", "bright")
@@ -208,12 +208,9 @@ def look_of(image: npt.NDArray[np.floating], label: Mask, tissue: Mask, grid: Gr
     if not label.any():
         return None
     reach = np.ceil((GAP_MM + RING_MM) / grid.spacing_mm).astype(int) + 1
-    box = tuple(
-        slice(max(s.start - r, 0), s.stop + r)
-        for s, r in zip(bounding_box(label), reach, strict=True)
-    )
+    box = widened_box(bounding_box(label), reach, grid.shape)
     part, here = np.asarray(image[box], dtype=np.float64), label[box]
-    small = grid.cut((box[0], box[1], box[2]))
+    small = grid.cut(box)
     near = dilate_mm(here, small, GAP_MM)
     around = dilate_mm(here, small, GAP_MM + RING_MM) & ~near & tissue[box] & np.isfinite(part)
     inside = here & np.isfinite(part)

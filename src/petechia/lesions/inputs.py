@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_finite
+from petechia.core.checks import require_b0, require_finite
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 
@@ -127,12 +127,7 @@ class LesionInputs:
                 where="LesionInputs.reading_te_s",
                 mend="Echo times are in seconds (20 ms is 0.02), above 0 and below 0.5.",
             )
-        if not 0.05 <= self.b0_t <= 25:
-            raise ParameterError(
-                f"main field of {self.b0_t} T",
-                where="LesionInputs.b0_t",
-                mend="Give the field in tesla, e.g. 1.5, 3 or 7.",
-            )
+        require_b0(self.b0_t, "LesionInputs.b0_t")
 
     @property
     def trusted(self) -> npt.NDArray[np.bool_]:

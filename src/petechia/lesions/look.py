@@ -23,7 +23,6 @@ from petechia.lesions.search import DarkSpots, search
 from petechia.lesions.shape import Shape, measure_shape
 from petechia.lesions.shortlist import (
     THICK,
-    THICK_MM,
     THIN,
     best,
     measured,
@@ -33,6 +32,7 @@ from petechia.lesions.shortlist import (
     worth,
 )
 from petechia.lesions.signal import RelativeSignal
+from petechia.lesions.slices import is_thick
 from petechia.lesions.sources import Sources
 from petechia.lesions.thread import thread_of
 from petechia.lesions.tube import Tube, TubeParams, continuation
@@ -147,7 +147,7 @@ def _shortlist(spots: DarkSpots, params: DetectParams) -> tuple[list[Void], list
     """Return the voids that are worth measuring, and what the images say of each."""
     p = params.shortlist
     some, shapes, tubes, told = shaped(spots, params)
-    order = THICK if float(spots.near.grid.spacing_mm.max()) >= THICK_MM else THIN
+    order = THICK if is_thick(spots.near.grid.spacing_mm.max()) else THIN
     scores = [worth(measures, order) for measures in told]
     kept = best(scores, p.most, p.sure)
     log.info("%d voids, %d shaped, %d on the shortlist", len(spots.voids), len(some), len(kept))

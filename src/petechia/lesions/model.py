@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from petechia.core.logistic import Logistic
+from petechia.core.logistic import Logistic, expit
 from petechia.core.methods import choose
 from petechia.errors import InputError, ParameterError
 from petechia.lesions.classification import METHODS
 from petechia.lesions.features import NAMES, Described, pipeline_hash
 from petechia.lesions.features.radial import RAY_MM, SHELLS_MM
 from petechia.lesions.findings import CLASSES
+from petechia.lesions.slices import is_thick
 from petechia.lesions.trees import Trees
 
 Floats = npt.NDArray[np.float64]
@@ -137,7 +138,7 @@ class Model:
                 where="Model.judge",
                 mend=f"It has {', '.join(sorted(self.joint))}.",
             )
-        kinds = kinds_of(told.table, float(self.card["thick_slices"]["from_mm"]))
+        kinds = kinds_of(told.table)
         probability = joined(evidence, kinds, weights)
         if self.site is not None:
             probability = self.site.apply(probability)
@@ -285,22 +286,20 @@ KINDS = (
 field adds is little, and there are few of each."""
 
 
-def kinds_of(table: npt.NDArray[np.float32], thick_mm: float) -> npt.NDArray[np.int64]:
+def kinds_of(table: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """Return which of `KINDS` each row of features (N, F) is of.
 
     Parameters
     ----------
     table : (N, F) ndarray
         In the order of `NAMES`.
-    thick_mm : float
-        Slices are thick from here on [mm].
     """
     phase, echoes, finest, ratio = (
         np.nan_to_num(table[:, NAMES.index(name)])
         for name in ("phase", "multi_echo", "in_plane_mm", "thickness_ratio")
     )
     thin = (phase > 1).astype(np.int64) + 2 * (echoes > 0)
-    return np.where(finest * ratio >= thick_mm - 1e-3, KINDS.index("thick slices"), thin)
+    return np.where(is_thick(finest * ratio), KINDS.index("thick slices"), thin)
 
 
 def joined(evidence: Floats, kinds: npt.NDArray[np.int64], weights: Floats) -> Floats:
@@ -317,7 +316,7 @@ def joined(evidence: Floats, kinds: npt.NDArray[np.int64], weights: Floats) -> F
     """
     chosen = weights[kinds]
     total = chosen[:, 0] + (chosen[:, 1:] * np.clip(evidence, -15, 15)).sum(axis=1)
-    return np.asarray(1 / (1 + np.exp(-np.clip(total, -30, 30))), dtype=np.float64)
+    return expit(total)
 
 
 def _session(network: bytes) -> Any:

@@ -120,6 +120,7 @@ class MomentParams:
                 self.own_margin_mm,
                 self.anatomy_ppm_mm3,
                 self.tail_error,
+                self.edge_error,
             )
             < 0
             or not 0 <= self.map_share <= 1

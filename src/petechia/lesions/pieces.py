@@ -15,6 +15,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from petechia.core.grid import Grid
+from petechia.core.intervals import Z95
 from petechia.lesions.findings import Finding
 
 Bools = npt.NDArray[np.bool_]
@@ -25,7 +26,6 @@ TOUCH_MM = 1.5
 """Voids whose voxels lie no further apart along any axis touch, or one voxel where that is more."""
 UNCOUNTED_PIECES = ("microbleed", "undetermined")
 """Classes that may be a piece of a lesion without being counted themselves."""
-Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
-from petechia.core.morphology import bounding_box
+from petechia.core.morphology import bounding_box, widened_box
 from petechia.core.together import together
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
@@ -80,18 +80,16 @@ def search(inputs: LesionInputs, params: DetectParams) -> DarkSpots:
 def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
     """Return the inputs cut to the brain and a margin, and the corner of the cut."""
     margin = np.ceil(CROP_MARGIN_MM / inputs.grid.spacing_mm).astype(np.int64)
-    box = bounding_box(inputs.brain_mask)
-    low = np.maximum(np.array([s.start for s in box]) - margin, 0)
-    high = np.minimum(np.array([s.stop for s in box]) + margin, inputs.grid.shape)
-    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    box = widened_box(bounding_box(inputs.brain_mask), margin, inputs.grid.shape)
     arrays: dict[str, Any] = {}
     for name in ARRAYS:
         array = getattr(inputs, name)
         if array is None:
             continue
         kind = bool if name.endswith("mask") else np.float32
-        arrays[name] = np.ascontiguousarray(array[i, j, k], dtype=kind)
-    return replace(inputs, grid=inputs.grid.cut((i, j, k)), structures=None, **arrays), low
+        arrays[name] = np.ascontiguousarray(array[box], dtype=kind)
+    near = replace(inputs, grid=inputs.grid.cut(box), structures=None, **arrays)
+    return near, np.array([part.start for part in box], dtype=np.int64)
 
 
 def _relative(

@@ -23,8 +23,6 @@ AXES = np.array(
 )  # fmt: skip
 """Straight lines through a voxel, in voxel steps."""
 Order = Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
-THICK_MM = 3.0
-"""From here on slices are thick, and voids in them have an order of their own [mm]."""
 THIN: Order = {
     "depth_of_full": ((0, 1), (0, 2.6)),
     "depth_over_texture": ((3, 12), (0, 2.5)),
@@ -231,7 +229,7 @@ def worth(told: Mapping[str, float], order: Order = THIN) -> float:
     told : mapping
         From `measured`.
     order : mapping
-        `THIN`, or `THICK` for slices of `THICK_MM` and more.
+        `THIN`, or `THICK` for thick slices, whose voids have an order of their own.
     """
     return sum(float(np.interp(told[name], *line)) for name, line in order.items())
 

@@ -11,6 +11,7 @@ from typing import Any
 from petechia.assets.store import load_arrays, load_bytes, manifest
 from petechia.core.counts import CountDoubt
 from petechia.lesions.model import Model
+from petechia.lesions.slices import is_thick
 from petechia.pipeline.calibration import DETECTOR, SLICES, SiteCalibration
 
 
@@ -23,7 +24,7 @@ def card() -> dict[str, Any]:
 
 def slices_of(slice_mm: float) -> str:
     """Return which of `SLICES` a scan is one of."""
-    return SLICES[slice_mm >= card()["thick_slices"]["from_mm"]]
+    return SLICES[int(is_thick(slice_mm))]
 
 
 def card_of(slice_mm: float) -> dict[str, Any]:

@@ -2,20 +2,13 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
-from petechia.anatomy.companion import LEAST_PEAK, to_companion
 from petechia.anatomy.parcellation import CEREBRA, RIGHT_TO_LEFT
 from petechia.assets.store import load_arrays
-from petechia.contrast.combine import combine_magnitude
 from petechia.core.morphology import Mask, dilate_mm
-from petechia.errors import PetechiaError
-from petechia.files.beside import read_image
-from petechia.files.scan import SeriesImage
 from petechia.lesions.hematoma import likely_stage, look_of, size_of
 from petechia.pipeline.work import Hematoma, Work
 from petechia.qsm.iron import MAP_SLOPE, Nucleus, nuclei_table
@@ -117,10 +110,15 @@ def _hematomas(work: Work) -> tuple[Hematoma, ...]:
         size = size_of(label, work.grid)
         out.append(Hematoma(index=finding.index, name=finding.name, size=size, staging=staging))
     work.cite(
-        "size and stage of large bleeds",
-        "ABC/2 and looks",
-        "volume by voxels and by half the product of diameters; stage by T1w, T2w and "
-        "susceptibility",
+        "size of large bleeds",
+        "ABC/2",
+        "volume by voxels and by half the product of diameters",
+        "10.1161/01.STR.27.8.1304",
+    )
+    work.cite(
+        "stage of large bleeds",
+        "looks",
+        "by T1w, T2w and susceptibility against tissue around",
         "10.1148/radiology.189.1.8372185",
     )
     return tuple(out)
@@ -140,33 +138,20 @@ def _above(work: Work, label: Mask, tissue: Mask) -> float | None:
 
 def _beside(work: Work) -> dict[str, np.ndarray]:
     """Return the T1w and T2w images of the person on the scan's grid; NaN where they end."""
-    magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
-    out = {}
-    for name, source in (("T1w", work.beside.t1w), ("T2w", work.beside.t2w)):
-        if source is None:
+    others = work.companions
+    out: dict[str, np.ndarray] = {}
+    for kind in ("T1w", "T2w"):
+        if kind not in others.sources:
             continue
-        try:
-            out[name] = _brought(work, magnitude, source)
-        except PetechiaError as error:
-            work.warnings.append(
-                f"{source.name} was not used for the stage of bleeds: {error.what}."
-            )
-    return out
-
-
-def _brought(work: Work, magnitude: np.ndarray, source: Path | SeriesImage) -> np.ndarray:
-    image, grid = read_image(source)
-    matrix, peak = to_companion(magnitude, work.grid, image, grid)
-    if peak < LEAST_PEAK:
-        matrix = np.eye(4)
-        work.warnings.append(
-            f"{source.name} could not be registered; its stage of bleeds rests on its header."
-        )
-    to = np.linalg.inv(grid.affine) @ matrix @ work.grid.affine
-    out: np.ndarray = ndimage.affine_transform(
-        image, to[:3, :3], to[:3, 3], work.grid.shape,
-        order=1, mode="constant", cval=np.nan,
-    )  # fmt: skip
+        found = others.judged(kind, work.tissue, work.need("mask"))
+        if isinstance(found, str):
+            name = others.sources[kind].name
+            work.warnings.append(f"{name} was not used for the stage of bleeds: {found}.")
+            continue
+        image, agrees = found
+        out[kind] = image.on(work.grid)
+        if np.isnan(agrees) and others.unchecked(kind) not in work.warnings:
+            work.warnings.append(others.unchecked(kind))
     return out
 
 

@@ -15,7 +15,8 @@ import scipy.fft
 from petechia import __version__
 
 LIBRARIES = (
-    "numpy", "scipy", "numba", "nibabel", "pydicom", "SimpleITK", "matplotlib", "Jinja2",
+    "numpy", "scipy", "numba", "nibabel", "pydicom", "highdicom", "SimpleITK", "onnxruntime",
+    "statsmodels", "matplotlib", "Jinja2",
 )  # fmt: skip
 
 

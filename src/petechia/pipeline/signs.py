@@ -5,29 +5,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from petechia.anatomy.companion import LEAST_PEAK, to_companion
 from petechia.anatomy.compared import sampled
-from petechia.anatomy.signs.fit import fluid_agreement
 from petechia.anatomy.signs.normal import Normal, over_white_matter
 from petechia.anatomy.signs.places import Places, box_of, places_on
 from petechia.anatomy.signs.read import LABELS, Reading, Sign, nothing_read, read_flair
-from petechia.contrast.combine import combine_magnitude
 from petechia.core.grid import Grid
-from petechia.core.morphology import Mask, dilate_mm
-from petechia.errors import PetechiaError
-from petechia.files.beside import read_image
+from petechia.core.morphology import Mask, bounding_box, dilate_mm, widened_box
+from petechia.pipeline.companions import Companion
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from petechia.files.scan import SeriesImage
     from petechia.pipeline.work import Work
 
-KINDS = ("FLAIR", "T2w", "T1w")
-LEAST_FLUID = 0.8
-"""Least agreement about fluid of two scans of one head that lie on each other."""
 SHELL_MM = 4.0
 """Around a finding edema is looked for so far."""
 EDEMA_PART = 0.25
@@ -70,19 +59,9 @@ class SessionSigns:
     load: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Beside:
-    """A scan that fits: where the gradient echo's places lie on it."""
-
-    image: npt.NDArray[np.float32]
-    grid: Grid
-    rigid: npt.NDArray[np.float64]
-
-
 def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
     """Read the signs of a session's FLAIR, T2w and T1w; say why where one cannot be."""
-    given = dict(zip(KINDS, (work.beside.flair, work.beside.t2w, work.beside.t1w), strict=True))
-    there = {kind: source for kind, source in given.items() if source is not None}
+    there = work.companions.sources
     if "FLAIR" not in there:
         work.signs = SessionSigns(signs=nothing_read("the exam has no FLAIR"))
         return
@@ -93,18 +72,15 @@ def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
         return
     used, fits, left_out = {}, {}, []
     for kind, source in there.items():
-        found = _fitted(work, kind, source)
+        found = work.companions.judged(kind, work.tissue, work.need("mask"))
         if isinstance(found, str):
             left_out.append(f"{source.name} was not read for signs: {found}.")
             if kind == "FLAIR":  # without it the others tell nothing
                 break
             continue
-        used[kind], fits[kind] = found
+        used[kind], fits[kind] = _around_brain(found[0], work), found[1]
         if np.isnan(fits[kind]):
-            left_out.append(
-                f"{source.name}: whether it is of the same person was not checked, too little "
-                "fluid is known."
-            )
+            left_out.append(work.companions.unchecked(kind))
     tissue = {name: template[name] for name in ("wm", "gm", "csf")}
     reading, signs = None, nothing_read("the FLAIR does not fit")
     if "FLAIR" in used:
@@ -143,34 +119,20 @@ def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
         )
 
 
-def _fitted(work: "Work", kind: str, source: "Path | SeriesImage") -> tuple[_Beside, float] | str:
-    """Return a scan cut to the brain and how well it agrees, or why it is not used."""
-    try:
-        image, grid = read_image(source)
-        magnitude = combine_magnitude(work.echoes.magnitude, work.echoes.te_s)
-        rigid, peak = to_companion(magnitude, work.grid, image, grid)
-    except PetechiaError as error:
-        return error.what.rstrip(".")
-    if peak < LEAST_PEAK:
-        return f"it does not fit the gradient echo ({peak:.2f})"
-    mask, tissue = work.need("mask"), work.tissue
-    agree = float("nan")
-    if tissue is not None and tissue.told:
-        agree = fluid_agreement(tissue.csf, mask, work.grid, image, grid, rigid, kind == "T2w")
-        if agree < LEAST_FLUID:
-            return f"it shows fluid elsewhere than the gradient echo ({agree:.2f})"
-    box = box_of(mask, work.grid, rigid, grid)
-    return _Beside(image=image[box], grid=grid.cut(box), rigid=rigid), agree
+def _around_brain(found: Companion, work: "Work") -> Companion:
+    """Return a companion cut to the brain."""
+    box = box_of(work.need("mask"), work.grid, found.rigid, found.grid)
+    return replace(found, image=found.image[box], grid=found.grid.cut(box))
 
 
-def _on(scan: _Beside, target: _Beside, where: Places) -> Normal | None:
+def _on(scan: Companion, target: Companion, where: Places) -> Normal | None:
     """Return a scan on the grid of another, over normal white matter."""
     world = scan.rigid @ np.linalg.inv(target.rigid)
     moved = sampled(scan.image, scan.grid, np.asarray(world), target.grid)
     return over_white_matter(moved, where)
 
 
-def _places(reading: Reading | None, used: Mapping[str, _Beside]) -> tuple[dict[str, Any], ...]:
+def _places(reading: Reading | None, used: Mapping[str, Companion]) -> tuple[dict[str, Any], ...]:
     if reading is None:
         return ()
     back = np.linalg.inv(used["FLAIR"].rigid)
@@ -184,7 +146,7 @@ def _places(reading: Reading | None, used: Mapping[str, _Beside]) -> tuple[dict[
     return tuple(out)
 
 
-def _masks(reading: Reading | None, used: Mapping[str, _Beside], grid: Grid) -> dict[str, Mask]:
+def _masks(reading: Reading | None, used: Mapping[str, Companion], grid: Grid) -> dict[str, Mask]:
     """Return what was seen on the FLAIR, on the gradient echo's grid."""
     if reading is None or reading.labels is None or reading.hot is None:
         return {}
@@ -222,16 +184,14 @@ def judge_edema(work: "Work") -> None:
     grid, findings = work.grid, []
     reach = np.ceil(SHELL_MM / grid.spacing_mm).astype(int) + 1
     for finding in work.detection.findings:
-        index = np.argwhere(work.detection.labels == finding.index)
-        if not len(index):
+        here = work.detection.labels == finding.index
+        if not here.any():
             findings.append(finding)
             continue
-        low = np.maximum(index.min(axis=0) - reach, 0)
-        high = np.minimum(index.max(axis=0) + reach + 1, grid.shape)
-        i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        here = work.detection.labels[i, j, k] == finding.index
-        shell = dilate_mm(here, grid.cut((i, j, k)), SHELL_MM) & ~here & work.need("mask")[i, j, k]
-        word = _edema_word(work.signs, (i, j, k), shell)
+        box = widened_box(bounding_box(here), reach, grid.shape)
+        here = here[box]
+        shell = dilate_mm(here, grid.cut(box), SHELL_MM) & ~here & work.need("mask")[box]
+        word = _edema_word(work.signs, box, shell)
         findings.append(replace(finding, criteria={**finding.criteria, "no edema": word}))
     work.detection = replace(work.detection, findings=tuple(findings))
 

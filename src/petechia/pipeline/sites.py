@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from petechia.anatomy.companion import LEAST_PEAK, through_companion, to_companion
+from petechia.anatomy.companion import through_companion
 from petechia.anatomy.deformation import deform
 from petechia.anatomy.regions import Regions, label_regions, regions_from_segmentation
 from petechia.anatomy.registration import Registration, register
@@ -14,8 +14,9 @@ from petechia.anatomy.template import Template
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask
 from petechia.errors import PetechiaError, UnfitError
-from petechia.files.beside import read_image, read_segmentation
-from petechia.files.scan import Beside, SeriesImage
+from petechia.files.beside import read_segmentation
+from petechia.files.scan import Beside
+from petechia.pipeline.companions import Companions
 
 LEAST_ALIKE = 0.6
 """Part of the brain at which a segmentation and the scan's own affine fit name one site."""
@@ -57,6 +58,7 @@ def find_sites(
     template: Template,
     beside: Beside,
     fit: Registration | None = None,
+    companions: Companions | None = None,
 ) -> Sites:
     """Find the registration and the regions of a scan.
 
@@ -77,12 +79,15 @@ def find_sites(
         What else there is of the person.
     fit : Registration, optional
         The scan's affine fit, where the brain mask has made one.
+    companions : Companions, optional
+        What else there is, where some of it may be registered already.
     """
+    others = companions or Companions(beside, magnitude, grid)
     fit = fit or register(magnitude, grid, template, mask=mask)
     left_out: list[str] = []
     if beside.segmentation is not None:
         try:
-            regions = _segmented(beside.segmentation, beside, magnitude, mask, grid, fit)
+            regions = _segmented(beside.segmentation, others, mask, grid, fit)
         except PetechiaError as error:
             left_out.append(f"{beside.segmentation.name} was not used: {error.what}.")
         else:
@@ -90,43 +95,40 @@ def find_sites(
             if not why:
                 return Sites(registration=fit, regions=regions, by="segmentation")
             left_out.append(f"{beside.segmentation.name} was not used: {why.rstrip('.')}.")
-    for name, source in (("T1w", beside.t1w), ("T2w", beside.t2w)):
-        if source is None:
+    for name in ("T1w", "T2w"):
+        if name not in others.sources:
             continue
-        try:
-            found = _companion(fit, magnitude, mask, source, template, name)
-        except PetechiaError as error:
-            found = error.what
+        found = _by_way_of(name, others, fit, mask, template)
         if isinstance(found, Registration):
             regions = label_regions(found, template, mask, grid)
             return Sites(registration=found, regions=regions, by=name, left_out=tuple(left_out))
-        left_out.append(f"{source.name} was not used: {found}.")
+        left_out.append(f"{others.sources[name].name} was not used: {found}.")
     fit = deform(fit, magnitude, mask, template)
     regions = label_regions(fit, template, mask, grid)
     return Sites(registration=fit, regions=regions, by="own", left_out=tuple(left_out))
 
 
-def _companion(
-    fit: Registration,
-    magnitude: np.ndarray,
-    mask: Mask,
-    source: Path | SeriesImage,
-    there: Template,
-    name: str,
+def _by_way_of(
+    name: str, others: Companions, fit: Registration, mask: Mask, there: Template
 ) -> Registration | str:
-    image, grid = read_image(source)
-    return through_companion(fit, magnitude, mask, image, grid, there, name)
+    """Return the registration by way of a T1w or T2w scan, or why there is none."""
+    found = others.registered(name)
+    if isinstance(found, str):
+        return found
+    rigid = found.rigid, found.peak
+    try:
+        return through_companion(fit, rigid, mask, found.image, found.grid, there, name)
+    except PetechiaError as error:
+        return error.what.rstrip(".")
 
 
 def _segmented(
-    path: Path, beside: Beside, magnitude: np.ndarray, mask: Mask, grid: Grid, fit: Registration
+    path: Path, others: Companions, mask: Mask, grid: Grid, fit: Registration
 ) -> Regions:
     """Return regions by a segmentation; a T1w scan beside it tells how the head has moved."""
     labels, own = read_segmentation(path)
-    motion = None
-    if beside.t1w is not None:
-        found, peak = to_companion(magnitude, grid, *read_image(beside.t1w))
-        motion = found if peak >= LEAST_PEAK else None
+    found = others.registered("T1w") if "T1w" in others.sources else ""
+    motion = None if isinstance(found, str) else found.rigid
     if motion is None and not fit.ok:
         raise UnfitError(
             f"nothing tells whether it lies where the scan does ({fit.says})",

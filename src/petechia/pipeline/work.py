@@ -13,6 +13,7 @@ from petechia.anatomy.regions import Regions
 from petechia.anatomy.registration import Registration
 from petechia.anatomy.tissue import Tissue
 from petechia.anatomy.tracking import Veins
+from petechia.contrast.combine import combine_magnitude
 from petechia.core.canonical import Canonical
 from petechia.core.echoes import Echoes, reading_echo
 from petechia.core.grid import Grid
@@ -21,6 +22,7 @@ from petechia.files.scan import Beside, Scan
 from petechia.lesions.criteria.clinical import ClinicalFacts
 from petechia.lesions.detect import Detection
 from petechia.lesions.hematoma import Size, Staging
+from petechia.pipeline.companions import Companions
 from petechia.pipeline.fitness.check import Check, forbidden
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.signs import SessionSigns
@@ -99,6 +101,15 @@ class Work:
     nuclei: tuple[Nucleus, ...] = ()
     oxygenation: Oxygenation | None = None
     hematomas: tuple[Hematoma, ...] = ()
+    _companions: Companions | None = field(default=None, init=False)
+
+    @property
+    def companions(self) -> Companions:
+        """T1w, T2w and FLAIR of the person; each is registered the first time it is asked for."""
+        if self._companions is None:
+            magnitude = combine_magnitude(self.echoes.magnitude, self.echoes.te_s)
+            self._companions = Companions(self.beside, self.bridged(magnitude), self.grid)
+        return self._companions
 
     @property
     def echoes(self) -> Echoes:

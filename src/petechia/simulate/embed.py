@@ -50,7 +50,7 @@ def _add_body(maps: FineMaps, body: Body, pose: Pose, protocol: Protocol) -> Non
     filling = np.zeros(tuple(high - low), dtype=np.float32)
     _share_out(filling, body.filling, corner, steps, grid.spacing_mm, at)
     np.minimum(filling, 1, out=filling)
-    _add_field(maps, body, filling, box, at, grid.to_axis_mm(pose.to_scanner(body.centre_mm)))
+    _add_field(maps, body, filling, box, grid.to_axis_mm(pose.to_scanner(body.centre_mm)))
     maps.chi_ppm[box] += np.float32(body.chi_ppm) * filling
     _fill(maps, body, filling, box, protocol)
 
@@ -60,7 +60,6 @@ def _add_field(
     body: Body,
     filling: Volume,
     box: tuple[slice, ...],
-    at: npt.NDArray[np.float64],
     centre: npt.NDArray[np.float64],
 ) -> None:
     """Add the box's own field inside it, and that of an equal sphere outside."""

@@ -157,7 +157,7 @@ def sample_signs(
     periventricular = periventricular if p.periventricular is None else p.periventricular
     deep = near if p.deep is None else p.deep
     rough = _rough(head, of_white, 5.0)
-    hyper = _bands(periventricular, away, supratentorial, rough, of_white, head, atlas)
+    hyper = _bands(periventricular, away, supratentorial, rough, of_white, head)
     lobar = white & np.isin(sites[regions], [*LOBES, "deep_periventricular_wm"])
     hyper |= _foci(deep, away, lobar, rough, of_white, head)
     soft = _soft(hyper, head)
@@ -221,7 +221,6 @@ def _bands(
     rough: Volume,
     rng: np.random.Generator,
     head: Head,
-    atlas: Atlas,
 ) -> npt.NDArray[np.bool_]:
     """Return hyperintensity at the ventricles: caps (1), a halo (2), far into the white matter."""
     thick = rng.uniform(*BAND_MM[grade])

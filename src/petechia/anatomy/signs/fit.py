@@ -13,6 +13,8 @@ NEAR_MM = 5.0
 SHELL_MM = 3.0
 """Of the brain's surface, which is left out."""
 LEAST_VOXELS = 200
+LEAST_FLUID = 0.8
+"""Least agreement about fluid of two scans of one head that lie on each other."""
 
 
 def fluid_agreement(

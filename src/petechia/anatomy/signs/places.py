@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from petechia.anatomy.compared import sampled
 from petechia.anatomy.registration import Registration
-from petechia.anatomy.resample import coarse_grid, to_grid
+from petechia.anatomy.resample import coarse_grid, through, to_grid
 from petechia.anatomy.sites import REGIONS
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask, bounding_box, distance_inside_mm
@@ -116,8 +115,7 @@ def places_on(
         return np.asarray(to_grid(found, small, grid), dtype=np.float32)
 
     inside = sampled(brain.astype(np.float32), scan, back, grid) > 0.5
-    index = grid_index(grid, scan, back)
-    labels = _nearest(regions, index, grid)
+    labels = through(regions, scan, back, grid, order=0).astype(np.int16)
     coordinates = fit.matrix @ grid.affine
     i, j, k = np.ix_(*[np.arange(n) for n in grid.shape])
     x_mm, z_mm = (
@@ -130,18 +128,6 @@ def places_on(
         fluid=brought(tissue["csf"]), regions=labels, height_mm=z_mm, left=x_mm < 0,
         depth_mm=depth,
     )  # fmt: skip
-
-
-def grid_index(grid: Grid, scan: Grid, back: Matrix) -> Matrix:
-    """Return the map from indices of `grid` to those of `scan`."""
-    return np.asarray(np.linalg.inv(scan.affine) @ back @ grid.affine, dtype=np.float64)
-
-
-def _nearest(labels: npt.NDArray[np.int16], index: Matrix, grid: Grid) -> npt.NDArray[np.int16]:
-    found = ndimage.affine_transform(
-        labels, index[:3, :3], index[:3, 3], grid.shape, order=0, mode="constant"
-    )
-    return np.asarray(found, dtype=np.int16)
 
 
 def _depth(mask: Mask, grid: Grid) -> Volume:

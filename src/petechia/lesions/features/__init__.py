@@ -16,6 +16,7 @@ from scipy import ndimage
 from petechia.core.grid import Grid
 from petechia.core.morphology import distance_inside_mm
 from petechia.core.units import radians_per_ppm
+from petechia.lesions.classify import IRON_NUCLEI
 from petechia.lesions.context import Context
 from petechia.lesions.dephasing import Dephasing
 from petechia.lesions.features import curvature, form, intensity, magnetic, patches, radial, texture
@@ -45,7 +46,6 @@ TISSUE_NAMES = (
 )  # fmt: skip
 SCAN_NAMES = ("log_b0_te", "log_voxel", "in_plane_mm", "thickness_ratio", "phase", "multi_echo",
               "noise")  # fmt: skip
-NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "red", "dentate", "basal_ganglia")
 SHAPED = ("dark", "dark_swi", "chi")
 """Channels whose symmetry and curvature are taken."""
 
@@ -294,7 +294,7 @@ def _places(inputs: LesionInputs, spots: Sequence[Spot], centres: Floats) -> Flo
                 float(s.region.compartment == "deep"),
                 float(s.region.compartment == "infratentorial"),
                 float(s.region.compartment == "lobar"),
-                float(any(n in words for n in NUCLEI)),
+                float(any(n in words for n in IRON_NUCLEI)),
             ]
         many = float((away < 8.0).sum())
         rows.append([min(edge[i, j, k], 30.0), *named, many, min(nearest, 30.0)])

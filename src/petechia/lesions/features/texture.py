@@ -5,7 +5,6 @@ import numpy.typing as npt
 
 from petechia.core.compiled import compiled
 
-Levels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 DIRECTIONS = np.array(
