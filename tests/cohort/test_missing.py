@@ -117,6 +117,59 @@ def test_sets_that_fail_are_said():
     assert "7 of 10" in lost.said
 
 
+def test_a_spread_at_its_bound_in_some_sets_costs_none_of_the_others():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=100)
+    true = rng.poisson(np.exp(0.2 + 0.3 * x))
+    chances = [np.concatenate([np.full(k, 0.8), np.full(3, 0.15)]) for k in true]
+    design = build_design({"c": true.astype(float), "x": x}, "c", ["x"], ())
+    fits = [
+        count_regression(design.with_outcome(counts))
+        for counts in draw_counts(chances, np.random.default_rng(1), 20)
+    ]
+    n_terms = [len(fit.terms) for fit in fits]
+    assert all(fit.ok for fit in fits)
+    assert set(n_terms) == {2, 3}  # at the bound, and with a dispersion
+    for order in (fits, fits[::-1], sorted(fits, key=lambda fit: len(fit.terms))):
+        pooled = pooled_fit(order)
+        assert (pooled.status, pooled.said) == ("fitted", "converged in every set")
+        assert pooled.statistics["sets"] == 20
+        assert [t.name for t in pooled.terms] == ["intercept", "x"]
+        mean = np.mean([fit.term("x").coefficient for fit in fits])
+        assert pooled.term("x").coefficient == pytest.approx(mean)
+        said = f"dispersion at its bound 0 in {n_terms.count(2)} of 20 sets: not pooled"
+        assert said in pooled.notes
+        assert not any("the Poisson fit is given" in note for note in pooled.notes)
+
+
+def test_sets_with_other_terms_than_most_are_lost_whichever_comes_first():
+    rng = np.random.default_rng(2)
+    y, x, z = rng.random(60) < 0.5, rng.normal(size=60), rng.normal(size=60)
+    both = logistic_regression(build_design({"y": y, "x": x, "z": z}, "y", ["x", "z"], ()))
+    one = logistic_regression(build_design({"y": y, "x": x}, "y", ["x"], ()))
+    assert pooled_fit([one, *[both] * 9]).said == "converged in 9 sets"
+
+
+def test_a_pooled_interval_of_firths_fits_is_said_to_be_walds():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=60)
+    design = build_design({"y": rng.random(60) < 0.5, "x": x}, "y", ["x"], ())
+    fits = [logistic_regression(design, penalty) for penalty in ("none", "firth")]
+    assert "Wald" not in pooled_fit([fits[0]] * 5).said
+    assert "the pooled one is Wald's" in pooled_fit([fits[0]] * 4 + [fits[1]]).said
+
+
+def test_missing_levels_that_are_digits_are_completed_with_levels():
+    rng = np.random.default_rng(4)
+    site = rng.choice(["1", "2", "9"], 80).astype(object)
+    table = {"site": site.copy(), "y": rng.normal(size=80) + 3 * (site == "2")}
+    table["site"][::7] = "n/a"
+    for made in impute(table, ["site", "y"], rng, 3, factors={"site"}):
+        assert set(made["site"]) == {"1", "2", "9"}
+        right = (made["site"] == site)[::7].mean()
+        assert right > 0.4
+
+
 # -- detection
 
 
@@ -143,9 +196,10 @@ def test_a_sure_detector_changes_nothing():
     made = fit_uncertain(
         design, [np.ones(k) for k in y], lambda d: count_regression(d, "poisson"), rng, 5
     )
-    assert made.pooled.term("x").coefficient == pytest.approx(made.naive.term("x").coefficient)
-    assert made.pooled.term("x").se == pytest.approx(made.naive.term("x").se)
-    assert made.pooled.statistics["fraction_missing"] < 1e-9
+    naive = count_regression(design, "poisson")
+    assert made.term("x").coefficient == pytest.approx(naive.term("x").coefficient)
+    assert made.term("x").se == pytest.approx(naive.term("x").se)
+    assert made.statistics["fraction_missing"] < 1e-9
 
 
 def test_a_doubtful_detector_widens_the_interval_and_stays_unbiased():
@@ -166,9 +220,9 @@ def test_a_doubtful_detector_widens_the_interval_and_stays_unbiased():
         made = fit_uncertain(
             design, probabilities, lambda d: count_regression(d, "poisson"), rng, 12
         )
-        term = made.pooled.term("x")
+        term = made.term("x")
         hit += term.low < effect < term.high
-        wider += term.se > made.naive.term("x").se
+        wider += term.se > count_regression(design, "poisson").term("x").se
     assert hit >= 16
     assert wider >= 16
 
@@ -187,6 +241,7 @@ def test_rows_that_were_left_out_keep_their_own_probabilities():
         rng,
         2,
     )
+    assert len(seen) == 2  # no fit but those that are pooled
     assert all((drawn == design.y).all() for drawn in seen)
     with pytest.raises(ParameterError, match="every row"):
         fit_uncertain(design, [np.ones(1)] * 5, lambda d: count_regression(d), rng, 2)
@@ -234,11 +289,11 @@ def test_the_error_with_detection_by_hand():
         spread = ((mean - mean.mean()) ** 2).sum() + doubt.sum() * (1 - 1 / len(own))
         within += spread / total[-1] ** 2 * 80 / 78  # HC1
         between += doubt.sum() / total[-1] ** 2
-    term = made.pooled.term("x")
+    term = made.term("x")
     assert term.coefficient == pytest.approx(np.log(total[1] / total[0]), abs=0.02)
     assert term.se**2 == pytest.approx(within + between, rel=0.1)
     assert term.se > 1.2 * np.sqrt(within)
-    lost = made.pooled.statistics["fraction_missing"]
+    lost = made.statistics["fraction_missing"]
     assert lost == pytest.approx(between / (within + between), abs=0.1)
 
 

@@ -5,7 +5,7 @@ import pytest
 import statsmodels.api as sm
 
 from petechia.cohort.counts import COUNT_MODELS, choose_count_model, count_regression
-from petechia.cohort.design_matrix import build_design
+from petechia.cohort.design_matrix import build_design, read_column
 from petechia.cohort.estimates import STATUSES
 from petechia.cohort.logistic import logistic_regression
 from petechia.cohort.ordinal import proportional_odds
@@ -58,6 +58,30 @@ def test_a_covariate_told_by_others_is_dropped_and_said():
     assert design.names == ("intercept", "age", "hypertension[yes]", "b0_t")
     assert sum("told by the other columns" in note for note in design.notes) == 2
     assert np.linalg.matrix_rank(design.x) == design.x.shape[1]
+
+
+def test_digits_that_name_groups_are_levels_when_that_is_said():
+    table = cohort(np.random.default_rng(0))
+    site = 1 + np.arange(len(table["age"])) % 3
+    for values in (site, site.astype(float), site.astype(str), site.astype(str).astype(object)):
+        design = build_design(
+            table | {"site": values}, "count", ["site"], ["age"], factors={"site"},
+            reference={"site": "2"},
+        )  # fmt: skip
+        assert design.names == ("intercept", "site[1]", "site[3]", "age")
+        assert design.x[:, 2].tolist() == (site == 3).tolist()
+    assert build_design(table | {"site": site}, "count", ["site"], ()).exposures == ("site",)
+
+
+def test_people_whose_labels_differ_in_zeros_are_not_one():
+    who = np.array(["1", "01", "2"] * 4, dtype=object)
+    table = {"y": np.arange(12.0), "x": np.arange(12.0) ** 2, "who": who}
+    assert build_design(table, "y", ["x"], (), group="who").groups.max() == 2
+
+
+def test_a_number_with_an_underscore_is_a_word():
+    column = read_column({"x": ["7_5", "80"]}, "x")
+    assert column.tolist() == ["7_5", "80"]
 
 
 def test_an_exposure_stays_and_the_covariate_it_tells_goes():

@@ -15,7 +15,7 @@ from petechia.files.scan import ScanName
 from petechia.files.writing import write_nifti, write_table
 from petechia.pipeline.evaluation import EvaluationOptions, evaluate, write_evaluation
 from petechia.pipeline.evaluation_files import find_sides
-from petechia.pipeline.evaluation_read import INSIDE, findings_of, read_spots
+from petechia.pipeline.evaluation_read import INSIDE, findings_of, lesions_of, read_spots
 from petechia.pipeline.evaluation_scan import read_scan
 
 GRID = Grid((24, 22, 14), np.diag([1.5, 1.5, 2.0, 1.0]))
@@ -363,6 +363,79 @@ def test_bad_files_are_named(tmp_path):
         read_spots(side(image(tmp_path / "n.nii.gz", A, value=-1.0)), INSIDE)
     with pytest.raises(InputError, match=r"fractions and values up to 2\.5"):
         read_spots(side(image(tmp_path / "f.nii.gz", A, value=2.5)), INSIDE)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.csv", "x_mm,y_mm,z_mm\n1,5,2,5,3,5\n", "a.csv line 2: 6 fields for 3 columns"),
+        ("a.tsv", "x_mm\ty_mm\tz_mm\n1\t2\t3\n1\t2\n", "a.tsv line 3: 2 fields for 3 columns"),
+        ("a.tsv", "x_mm\ty_mm\tz_mm\tx_mm\n1\t2\t3\t4\n", "column x_mm occurs twice"),
+        ("a.csv", 'x_mm,y_mm,z_mm\n"1,5",2,3\n', "line 2: x_mm '1,5' is not a number"),
+        ("a.tsv", "probability\n0,1\n", "line 2: probability '0,1' is not a number"),
+        ("a.tsv", "probability\n10%\n", "line 2: probability '10%' is not a number"),
+        ("a.tsv", "probability\n0.9\n\n7_5\n", "line 4: probability '7_5' is not a number"),
+        ("a.tsv", "probability\n7\n", "line 2: a probability of 7"),
+        ("a.tsv", "index\na0\n", "line 2: index 'a0' is not a number"),
+        ("a.tsv", "index\n1.5\n", r"line 2: index 1\.5"),
+        ("a.tsv", "counted\nno\n", "line 2: counted 'no' is not a number"),
+        ("a.tsv", "counted\n2\n", "line 2: counted '2'.* 1 or 0"),
+        ("a.tsv", "class\nCMB\n", "line 2: no class 'CMB'.* microbleed, "),
+        ("a.tsv", "sign\n+\n", r"line 2: no sign '\+'.* paramagnetic, "),
+        ("a.tsv", "compartment\nLobar\n", "line 2: no compartment 'Lobar'.* lobar, "),
+    ],
+)  # fmt: skip
+def test_a_cell_that_cannot_be_understood_is_an_error_not_a_guess(tmp_path, name, text, says):
+    if "x_mm" not in text:
+        head, *rows = text.splitlines()
+        lines = ["x_mm\ty_mm\tz_mm\t" + head, *("1\t2\t3\t" + row if row else "" for row in rows)]
+        text = "\n".join(lines)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=says):
+        findings_of(read_spots(side(tmp_path / name), INSIDE), None)
+
+
+def test_headers_and_truth_values_are_read_whatever_their_case(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "X_mm,Y_mm,Z_mm,Visible,Class,moment_ppm_mm3,site\n"
+        "1,2,3,False,,nan,\n1,2,3,True,n/a,n/a,crus I\n1,2,3,,microbleed,,n/a\n"
+    )
+    lesions = lesions_of(read_spots(side(tmp_path / "t.csv"), INSIDE))
+    assert lesions.visible.tolist() == [False, True, True]
+    assert lesions.kind.tolist() == ["microbleed"] * 3
+    assert np.isnan(lesions.moment).all()
+    assert lesions.site.tolist() == ["n/a", "crus I", "n/a"]
+    assert find_sides(tmp_path, None, truth=True)[0].table is not None
+
+
+def test_an_image_with_one_value_is_a_mask_whatever_the_value(tmp_path):
+    spots = read_spots(side(image(tmp_path / "m.nii.gz", A, B, value=255)), INSIDE)
+    assert len(spots.rows) == 2
+    assert spots.image.max() == 1
+    scan = read_scan(side(tmp_path / "m.nii.gz"), side(image(tmp_path / "t.nii.gz", A, B)))
+    assert scan.valdo.f1 == 1.0
+    assert scan.notes == ()
+
+
+def test_a_label_in_parts_far_apart_is_noted(tmp_path):
+    data = np.zeros(GRID.shape, dtype=np.int16)
+    data[A], data[B], data[C] = 1, 1, 2
+    write_nifti(tmp_path / "l.nii.gz", data, GRID)
+    scan = read_scan(side(tmp_path / "l.nii.gz"), side(image(tmp_path / "t.nii.gz", A, B)))
+    assert len(scan.case.predicted) == 2
+    assert [note.partition(" has")[0] for note in scan.notes] == ["the tool's label image"]
+    data[B] = 0
+    data[5, 8, 4] = 1  # 5 mm off: the label of one lesion, torn
+    write_nifti(tmp_path / "l.nii.gz", data, GRID)
+    assert not read_spots(side(tmp_path / "l.nii.gz"), INSIDE).scattered
+
+
+def test_tables_of_an_earlier_evaluation_do_not_stay(folders, simulated, tmp_path):
+    out = tmp_path / "e"
+    first = write_evaluation(evaluate(*simulated, FAST), out)
+    assert {"froc.tsv", "maps.tsv"} <= {path.name for path in first}
+    second = write_evaluation(evaluate(*folders, FAST), out)
+    assert sorted(out.iterdir()) == sorted(second)
 
 
 @pytest.mark.parametrize(

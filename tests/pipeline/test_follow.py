@@ -16,8 +16,10 @@ from petechia.lesions.findings import Finding
 from petechia.lesions.follow import FollowParams
 from petechia.lesions.forced import Maps
 from petechia.pipeline import comparison, follow
+from petechia.pipeline.listing import natural
 from petechia.pipeline.review.queue import Listed
-from petechia.pipeline.visits import Visit, interval_days
+from petechia.pipeline.session_times import in_time, interval_days
+from petechia.pipeline.visits import Visit
 
 GRID = Grid((41, 41, 31), np.diag([1.5, 1.5, 1.5, 1.0]))
 SHIFT = np.array([4.0, -3.0, 2.0])
@@ -302,6 +304,55 @@ def test_intervals_come_from_the_raw_tables_and_dates_stay_there(tmp_path):
     table.write_text("session_id\tage\nses-1\t70.0\nses-2\t71.5\n")
     assert interval_days(tmp_path, *names) == pytest.approx(1.5 * 365.25)
     assert interval_days(None, *names) is None
+
+
+def scans_table(images, session, *rows):
+    folder = images / "sub-01" / f"ses-{session}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["filename\tacq_time", *(f"anat/sub-01_ses-{session}_{row}" for row in rows)]
+    (folder / f"sub-01_ses-{session}_scans.tsv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_table_of_scans_without_times_leaves_the_word_to_that_of_sessions(tmp_path):
+    names = [ScanName((("sub", "01"), ("ses", s))) for s in ("1", "2")]
+    dated(tmp_path, ses_1="2020-01-01", ses_2="2020-01-11")
+    for session in "12":
+        scans_table(tmp_path, session, "echo-1_part-mag_MEGRE.nii.gz\tn/a")
+    assert interval_days(tmp_path, *names) == 10
+    scans_table(tmp_path, "2", "T1w.nii.gz\tn/a", "echo-2_part-mag_MEGRE.nii.gz\t2020-01-12")
+    assert interval_days(tmp_path, *names) == 11
+    # a time in one table, an age in both
+    (tmp_path / "sub-01" / "sub-01_sessions.tsv").write_text(
+        "session_id\tage\nses-1\t70\nses-2\t71\n"
+    )
+    assert interval_days(tmp_path, *names) == 365.25
+
+
+def test_the_time_of_a_scan_is_not_that_of_one_whose_name_begins_alike(tmp_path):
+    names = [ScanName((("sub", "01"), ("ses", "1"), ("acq", a))) for a in ("a", "ab")]
+    bare = ScanName((("sub", "01"), ("ses", "1")))
+    rows = ["acq-ab_T2starw.nii.gz\t2020-01-05", "acq-a_T2starw.nii.gz\t2020-01-01"]
+    scans_table(tmp_path, "1", *rows)
+    assert interval_days(tmp_path, *names) == 4
+    assert interval_days(tmp_path, bare, names[0]) is None
+
+
+def test_people_whose_labels_read_as_one_number_are_two(tmp_path, monkeypatch):
+    scans = ["sub-1_ses-1", "sub-01_ses-1", "sub-1_ses-2", "sub-01_ses-2", "sub-01_ses-02"]
+    folder = Folder(tmp_path, sorted(scans, key=natural))
+    people = follow._people(folder)
+    assert {who: [one.scan for (one,) in p.sessions] for who, p in people.items()} == {
+        "1": ["sub-1_ses-1", "sub-1_ses-2"],
+        "01": ["sub-01_ses-1", "sub-01_ses-02", "sub-01_ses-2"],
+    }
+
+
+def test_sessions_with_letters_go_as_people_count():
+    labels = ["V10", "m12", "10", "V2", "m0", "2", "m24", "post", "m6", "\N{SUPERSCRIPT TWO}"]
+    assert sorted(labels, key=natural) == [
+        "2", "10", "V2", "V10", "m0", "m6", "m12", "m24", "post", "\N{SUPERSCRIPT TWO}",
+    ]  # fmt: skip
+    assert in_time(None, [[]] * 3) == ([0, 1, 2], "")
 
 
 def test_a_folder_that_is_no_output_is_said(tmp_path):

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from petechia.cohort.estimates import Floats
 from petechia.errors import ParameterError
 
-DERIVED = ("nlr", "plr", "sii", "egfr")
 POSSIBLE = {
     "neutrophils_e9_l": (0.0, 100.0),
     "lymphocytes_e9_l": (0.02, 200.0),

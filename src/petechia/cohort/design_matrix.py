@@ -1,6 +1,6 @@
 """From columns of a table to the matrix of a regression: levels, missing rows, collinearity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,12 @@ SAME = 1e-8
 """Part of a column that others leave unexplained, below which it is told by them."""
 INFLATED = 10.0
 """Variance inflation from which a column is called nearly told by the others."""
+
+SAME_IN_ALL = "{} is the same in every row used: left out"
+NOT_THERE = "{} is not in the table: not adjusted for"
+NO_VALUE = "{} has no value in any row: not adjusted for"
+NOT_ADJUSTED = (SAME_IN_ALL, NOT_THERE, NO_VALUE)
+"""Notes of a design on a covariate that neither is in it nor is told by what is."""
 
 Column = Floats | npt.NDArray[np.object_]
 
@@ -92,6 +98,7 @@ def build_design(
     reference: Mapping[str, Any] | None = None,
     group: str | None = None,
     exposure_time: str | None = None,
+    factors: Collection[str] = (),
 ) -> Design:
     """Return the design of a regression of `outcome` on `exposures`, adjusted.
 
@@ -112,6 +119,8 @@ def build_design(
     exposure_time : str, optional
         Column whose logarithm is the offset: person-years, volume looked at (0 and below are
         left out).
+    factors : collection of str
+        Columns whose values name groups though they may look like numbers: sites 1, 2, 3.
 
     Raises
     ------
@@ -125,16 +134,18 @@ def build_design(
     """
     notes: list[str] = []
     y = _outcome(table, outcome, notes)
-    wanted = [(name, read_column(table, name), True) for name in dict.fromkeys(exposures)]
+    wanted = [
+        (name, read_column(table, name, name in factors), True) for name in dict.fromkeys(exposures)
+    ]
     for name in dict.fromkeys(adjust):
         if name in exposures:
             continue
         if name not in table:
-            notes.append(f"{name} is not in the table: not adjusted for")
+            notes.append(NOT_THERE.format(name))
             continue
-        column = read_column(table, name)
+        column = read_column(table, name, name in factors)
         if not known(column).any():
-            notes.append(f"{name} has no value in any row: not adjusted for")
+            notes.append(NO_VALUE.format(name))
         else:
             wanted.append((name, column, False))
     keep = np.isfinite(y)
@@ -142,7 +153,7 @@ def build_design(
         keep &= known(column)
     groups = None
     if group is not None:
-        whose = read_column(table, group)
+        whose = read_column(table, group, is_factor=True)
         keep &= known(whose)
     offset = np.zeros(len(y))
     if exposure_time is not None:
@@ -159,8 +170,10 @@ def build_design(
     )  # fmt: skip
 
 
-def read_column(table: Columns, name: str) -> Column:
+def read_column(table: Columns, name: str, is_factor: bool = False) -> Column:
     """Return a column: numbers with NaN, or words with None where a value is missing.
+
+    Text that holds numbers alone is read as numbers, unless it `is_factor`.
 
     Raises
     ------
@@ -178,15 +191,27 @@ def read_column(table: Columns, name: str) -> Column:
             f"column {name!r} of shape {raw.shape}", where="table of the cohort",
             mend="Give one value a row.",
         )  # fmt: skip
-    if raw.dtype.kind in "biuf":
+    if raw.dtype.kind in "biuf" and not is_factor:
         return raw.astype(np.float64)
     told: list[Any] = [None if _is_missing(item) else item for item in raw.tolist()]
     try:
-        return np.array([np.nan if item is None else float(item) for item in told])
+        if not is_factor:
+            return np.array([np.nan if item is None else _float(item) for item in told])
     except (TypeError, ValueError):
-        words = np.empty(len(told), dtype=object)
-        words[:] = [None if item is None else str(item).strip() for item in told]
-        return words
+        pass
+    words = np.empty(len(told), dtype=object)
+    words[:] = [None if item is None else _word(item) for item in told]
+    return words
+
+
+def _float(item: Any) -> float:
+    if isinstance(item, str) and "_" in item:
+        raise ValueError(f"{item!r} is no number")  # to Python 7_5 is 75
+    return float(item)
+
+
+def _word(item: Any) -> str:
+    return f"{item:.15g}" if isinstance(item, int | float) else str(item).strip()
 
 
 def _is_missing(item: Any) -> bool:
@@ -240,7 +265,7 @@ def _columns(
         values = column[rows]
         made = _indicators(name, values, reference, notes) if len(rows) else []
         if not made:
-            notes.append(f"{name} is the same in every row used: left out")
+            notes.append(SAME_IN_ALL.format(name))
         for label, x in made:
             if _told_by(kept, x):
                 told = "the other columns" if not is_asked else "the columns before it"

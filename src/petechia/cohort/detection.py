@@ -6,8 +6,7 @@ holds as far as the probabilities hold, in each group that is compared; what was
 candidate is not in them.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -82,22 +81,6 @@ def uncertain_prevalence(
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UncertainFit:
-    """A model of counts as they were counted, and with the uncertainty of detection.
-
-    Attributes
-    ----------
-    naive : Fit
-        Of the design's own outcome: counts taken for certain.
-    pooled : Fit
-        Of drawn counts: `statistics['fraction_missing']` tells what the detector's doubt costs.
-    """
-
-    naive: Fit
-    pooled: Fit
-
-
 def fit_uncertain(
     design: Design,
     probabilities: Sequence[npt.ArrayLike],
@@ -106,8 +89,10 @@ def fit_uncertain(
     n_draws: int = 50,
     level: float = 0.95,
     doubts: Doubts = None,
-) -> UncertainFit:
+) -> Fit:
     """Draw counts, refit, pool by Rubin's rules.
+
+    `statistics['fraction_missing']` of the pooled fit tells what the detector's doubt costs.
 
     Parameters
     ----------
@@ -135,7 +120,7 @@ def fit_uncertain(
     own_doubts = None if doubts is None else [doubts[int(row)] for row in design.rows]
     drawn = draw_counts(own, rng, n_draws, own_doubts)
     fits = [fit(design.with_outcome(counts)) for counts in drawn]
-    return UncertainFit(naive=fit(design), pooled=pooled_fit(fits, level))
+    return pooled_fit(fits, level)
 
 
 def fit_uncertain_imputed(
@@ -149,6 +134,7 @@ def fit_uncertain_imputed(
     level: float = 0.95,
     person: npt.ArrayLike | None = None,
     doubts: Doubts = None,
+    factors: Collection[str] = (),
 ) -> Fit:
     """Draw counts, complete what is missing of people by them, refit, pool: both doubts at once.
 
@@ -164,8 +150,8 @@ def fit_uncertain_imputed(
         Of all findings of each row.
     fit : callable
         From a completed table, its outcome drawn, to a fit.
-    person : (N,) array, optional
-        Whose each row is: see `missing.impute`.
+    person, factors
+        See `missing.impute`.
     doubts : sequence of CountDoubt or None, optional
         Of each scan.
     """
@@ -173,6 +159,6 @@ def fit_uncertain_imputed(
     fits = []
     for counts in draw_counts(probabilities, rng, n_draws, doubts):
         drawn = whole | {outcome: counts.astype(np.float64), "log_drawn": np.log1p(counts)}
-        (completed,) = impute(drawn, [*names, "log_drawn"], rng, 1, person=person)
+        (completed,) = impute(drawn, [*names, "log_drawn"], rng, 1, person=person, factors=factors)
         fits.append(fit(drawn | completed))
     return pooled_fit(fits, level)

@@ -8,7 +8,7 @@ from scipy import stats
 
 from petechia.cohort.estimates import NAN, Estimate
 from petechia.cohort.ratios import ratio_of_totals
-from petechia.core.intervals import clopper_pearson, wilson
+from petechia.core.intervals import clopper_pearson, poisson, wilson
 from petechia.errors import ParameterError
 
 
@@ -53,9 +53,7 @@ def poisson_rate(events: int, person_years: float, level: float = 0.95) -> Estim
     about = {"measure": "rate", "method": "exact Poisson", "n": events}
     if not person_years:
         return Estimate(why="no time was watched", **about)  # type: ignore[arg-type]
-    tail = (1 - level) / 2
-    low = float(stats.chi2.ppf(tail, 2 * events)) / 2 if events else 0.0
-    high = float(stats.chi2.isf(tail, 2 * events + 2)) / 2
+    low, high = poisson(events, level)
     t = person_years
     return Estimate(value=events / t, low=low / t, high=high / t, **about)  # type: ignore[arg-type]
 

@@ -17,6 +17,7 @@ from petechia.errors import ParameterError
 PENALTIES = ("auto", "none", "firth")
 STEPS = 60
 MEASURE = "odds ratio"
+FIRTH = "logistic regression, Firth's penalty"
 
 
 def logistic_regression(design: Design, penalty: str = "auto", level: float = 0.95) -> Fit:
@@ -138,13 +139,12 @@ class _Penalised:
 
 def _firth(design: Design, notes: tuple[str, ...], level: float) -> Fit:
     """Return Firth's estimates, with p-values and intervals of the penalised profile."""
-    model = "logistic regression, Firth's penalty"
     z, back = design.standardised()
     plain = _Penalised(z, design.y, design.offset)
     b, top, met = plain.maximum(np.zeros(z.shape[1]))
     if not met:
         said = "the penalised iteration did not converge"
-        return unfitted(design, model, MEASURE, "not_converged", said, notes)
+        return unfitted(design, FIRTH, MEASURE, "not_converged", said, notes)
     covariance = back @ np.linalg.pinv(plain.parts(b)[2], hermitian=True) @ back.T
     value = back @ b
     se = np.sqrt(np.diag(covariance))
@@ -165,7 +165,7 @@ def _firth(design: Design, notes: tuple[str, ...], level: float) -> Fit:
             )
         )  # fmt: skip
     return Fit(
-        model=model, outcome=design.outcome, measure=MEASURE, status="fitted",
+        model=FIRTH, outcome=design.outcome, measure=MEASURE, status="fitted",
         said="converged; intervals and p-values of the penalised profile", terms=tuple(terms),
         n=len(design.y), left_out=design.left_out, notes=notes, log_likelihood=top, aic=NAN,
         statistics={"events": float(design.y.sum())}, covariance=covariance,

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
+from petechia.core.morphology import widened_box
 
 SHELL_MM = (1.0, 4.0)
 """What surrounds a lesion: between so far and so far from its border."""
@@ -70,10 +71,7 @@ def looks(
     for index, box in enumerate(ndimage.find_objects(np.asarray(labels)), 1):
         if box is None:
             continue
-        near = tuple(
-            slice(max(0, s.start - p), min(n, s.stop + p))
-            for s, p, n in zip(box, pad, labels.shape, strict=True)
-        )
+        near = widened_box(box, pad, labels.shape)
         own = labels[near] == index
         apart = ndimage.distance_transform_edt(~own, sampling=spacing)
         shell = (apart >= SHELL_MM[0]) & (apart <= SHELL_MM[1]) & (labels[near] == 0) & mask[near]

@@ -1,6 +1,6 @@
 """What is missing is said; multiple imputation by chained equations; Rubin's rules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,10 +9,15 @@ from scipy import stats
 
 from petechia.cohort.design_matrix import Column, known, read_column
 from petechia.cohort.estimates import NAN, Columns, Estimate, Fit, Floats, Term
+from petechia.cohort.logistic import FIRTH
 from petechia.core.logistic import expit
 from petechia.errors import ParameterError
 
 DONORS = 5
+WALD = (
+    "intervals of single sets are of the penalised profile, the pooled one is Wald's and may be "
+    "narrower"
+)
 LEAST_SHARE = 0.8
 """Of completed sets that must fit, for the pooled result to be given."""
 
@@ -163,6 +168,7 @@ def impute(
     n_sets: int = 20,
     n_cycles: int = 10,
     person: npt.ArrayLike | None = None,
+    factors: Collection[str] = (),
 ) -> tuple[dict[str, npt.NDArray[np.generic]], ...]:
     """Return completed copies of the named columns.
 
@@ -181,6 +187,8 @@ def impute(
         Whose each row is, where people have several. A column that never differs within a person
         is completed once for each, from the person's means of the others, and is then the same in
         all rows; what differs is completed row by row.
+    factors : collection of str
+        Columns whose values name groups though they may look like numbers.
 
     Notes
     -----
@@ -193,7 +201,7 @@ def impute(
     .. [1] van Buuren & Groothuis-Oudshoorn (2011), J. Stat. Softw. 45(3),
        doi:10.18637/jss.v045.i03.
     """
-    columns = {name: read_column(table, name) for name in dict.fromkeys(names)}
+    columns = {name: read_column(table, name, name in factors) for name in dict.fromkeys(names)}
     for name, column in columns.items():
         if not known(column).any():
             raise ParameterError(
@@ -336,19 +344,20 @@ def pooled_fit(fits: Sequence[Fit], level: float = 0.95) -> Fit:
     Parameters
     ----------
     fits : sequence of Fit
-        At least four fifths must have fitted, with the same terms.
+        At least four fifths must have fitted, with the same terms. A spread that some sets have
+        at its bound 0, and therefore not among their terms, is not pooled; all else is.
 
     Notes
     -----
+    Intervals are Wald's also where those of single sets are of a profile (Firth's penalty).
     AIC and log-likelihood are not pooled. `statistics` holds the largest fraction of missing
     information.
     """
     if not fits:
         raise ParameterError("no fit", where="pooled_fit", mend="Give one for each completed set.")
-    good = [fit for fit in fits if fit.ok]
-    first = good[0] if good else fits[0]
-    names = [(t.name, t.part) for t in first.terms]
-    good = [fit for fit in good if [(t.name, t.part) for t in fit.terms] == names]
+    good = _alike([fit for fit in fits if fit.ok])
+    # the fullest, whose notes do not speak of a bound that other sets are not at
+    first = max(good, key=lambda fit: len(fit.terms)) if good else fits[0]
     lost = len(fits) - len(good)
     if len(good) < max(2, LEAST_SHARE * len(fits)):
         bad = next((fit for fit in fits if not fit.ok), first)
@@ -358,17 +367,44 @@ def pooled_fit(fits: Sequence[Fit], level: float = 0.95) -> Fit:
             terms=tuple(Term(name=t.name, part=t.part) for t in first.terms),
             log_likelihood=NAN, aic=NAN, covariance=np.zeros((0, 0)),
         )  # fmt: skip
-    values = np.array([[t.coefficient for t in fit.terms] for fit in good])
-    within = np.mean([fit.covariance for fit in good], axis=0)
-    m, k = values.shape
-    between = np.atleast_2d(np.cov(values, rowvar=False)) if m > 1 else np.zeros((k, k))
-    total = within + (1 + 1 / m) * between
+    m = len(good)
+    held = [sum((t.name, t.part) in _names(fit) for fit in good) for t in first.terms]
+    shared = [t for t, n in zip(first.terms, held, strict=True) if n == m]
+    at_bound = tuple(
+        f"{t.name} at its bound 0 in {m - n} of {m} sets: not pooled"
+        for t, n in zip(first.terms, held, strict=True)
+        if n < m
+    )
+    terms, total, worst = _pooled_terms(good, shared, first, level)
+    note = f"pooled over {m} sets by Rubin's rules"
+    failed = (f"{lost} sets could not be fitted",) if lost else ()
+    said = f"converged in {m} sets" if lost else "converged in every set"
+    if any(fit.model == FIRTH for fit in good):
+        said += f"; {WALD}"
+    return replace(
+        first, said=said, terms=terms, notes=(*first.notes, note, *at_bound, *failed),
+        log_likelihood=NAN, aic=NAN, covariance=total,
+        statistics={"sets": float(m), "fraction_missing": worst},
+    )  # fmt: skip
+
+
+def _pooled_terms(
+    fits: Sequence[Fit], shared: Sequence[Term], first: Fit, level: float
+) -> tuple[tuple[Term, ...], Floats, float]:
+    """Return pooled terms, their covariance, and the largest fraction of missing information."""
+    m, k = len(fits), len(shared)
+    values, own = np.zeros((m, k)), np.zeros((m, k, k))
+    for n, fit in enumerate(fits):
+        names = _names(fit)
+        at = [names.index((t.name, t.part)) for t in shared]
+        values[n] = [fit.terms[place].coefficient for place in at]
+        own[n] = fit.covariance[np.ix_(at, at)]
+    between = np.atleast_2d(np.cov(values, rowvar=False))
     # people or sites are the units where rows are grouped
     df_complete = max(1.0, float(first.statistics.get("groups", first.n)) - k)
     terms, worst = [], 0.0
-    for at, term in enumerate(first.terms):
-        pooled = rubin(values[:, at], [fit.covariance[at, at] for fit in good],
-                       df_complete=df_complete, level=level)  # fmt: skip
+    for n, term in enumerate(shared):
+        pooled = rubin(values[:, n], own[:, n, n], df_complete=df_complete, level=level)
         worst = max(worst, pooled.fraction_missing)
         e, plain = pooled.estimate, not np.isfinite(term.ratio)
         exp = [NAN] * 3 if plain else [float(np.exp(v)) for v in (e.value, e.low, e.high)]
@@ -379,13 +415,18 @@ def pooled_fit(fits: Sequence[Fit], level: float = 0.95) -> Fit:
                 ratio_low=exp[1], ratio_high=exp[2],
             )
         )  # fmt: skip
-    note = f"pooled over {m} sets by Rubin's rules"
-    notes = (*first.notes, note, *((f"{lost} sets could not be fitted",) if lost else ()))
-    return replace(
-        first, said="converged in every set" if not lost else f"converged in {m} sets",
-        terms=tuple(terms), notes=notes, log_likelihood=NAN, aic=NAN, covariance=total,
-        statistics={"sets": float(m), "fraction_missing": worst},
-    )  # fmt: skip
+    return tuple(terms), own.mean(axis=0) + (1 + 1 / m) * between, worst
+
+
+def _names(fit: Fit) -> list[tuple[str, str]]:
+    return [(t.name, t.part) for t in fit.terms]
+
+
+def _alike(fits: Sequence[Fit]) -> list[Fit]:
+    """Return the fits with the commonest terms, whatever spread they have besides."""
+    names = [tuple(pair for pair in _names(fit) if pair[1] != "spread") for fit in fits]
+    commonest = max(names, key=names.count, default=())
+    return [fit for fit, own in zip(fits, names, strict=True) if own == commonest]
 
 
 def fit_imputed(
@@ -396,6 +437,7 @@ def fit_imputed(
     n_sets: int = 20,
     level: float = 0.95,
     person: npt.ArrayLike | None = None,
+    factors: Collection[str] = (),
 ) -> Fit:
     """Impute, fit each completed table, pool.
 
@@ -407,9 +449,9 @@ def fit_imputed(
         Columns of the imputation: outcome, exposures, covariates.
     fit : callable
         From a completed table to a fit.
-    person : (N,) array, optional
-        Whose each row is: see `impute`.
+    person, factors
+        See `impute`.
     """
     whole = {str(name): table[name] for name in table}
-    sets = impute(table, names, rng, n_sets, person=person)
+    sets = impute(table, names, rng, n_sets, person=person, factors=factors)
     return pooled_fit([fit({**whole, **completed}) for completed in sets], level)

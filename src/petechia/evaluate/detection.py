@@ -157,12 +157,12 @@ def outcome_of(
     )
 
 
-TALLY = ("hits", "lesions", "good", "false", "scans", "clean_false", "clean_scans")
-"""What is summed over scans: columns of a tally."""
-
-
 def tally(outcome: Outcome) -> Floats:
-    """Return the numbers of one scan in the order of `TALLY`."""
+    """Return the numbers of one scan that are summed over scans.
+
+    Lesions hit, lesions, right and false findings, scans (1), false findings in a scan without
+    lesions, and whether it is one.
+    """
     false, clean = int(outcome.false.sum()), len(outcome.hit) == 0
     good = int(outcome.good.sum())
     return np.array(

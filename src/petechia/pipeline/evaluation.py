@@ -43,6 +43,7 @@ from petechia.pipeline.tree import ignore_written
 from petechia.report.evaluation import render_evaluation
 
 JSON, PAGE = "evaluation.json", "evaluation.html"
+TABLES = ("scans.tsv", "lesions.tsv", "findings.tsv", "strata.tsv", "froc.tsv", "maps.tsv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -426,15 +427,16 @@ def _map_row(scan: ReadScan) -> dict[str, Any]:
 def write_evaluation(evaluation: Evaluation, out: Path) -> list[Path]:
     """Write the JSON, a TSV for each table with rows, and the page; return their paths.
 
-    In an output folder of `petechia run` they are added to its .bidsignore.
+    Tables that an earlier evaluation left there and this one does not have are taken away.
+    In an output folder of `petechia run` all of it is added to its .bidsignore.
     """
     writing.make_folder(out)
     result = writing.plain(evaluation.result)
     written = [out / JSON]
     writing.write_json(out / JSON, result)
-    for name, rows in evaluation.tables.items():
+    for name in TABLES:
         path = out / name
-        if rows:
+        if rows := evaluation.tables.get(name):
             writing.write_table(path, rows, list(rows[0]))
             written.append(path)
         else:

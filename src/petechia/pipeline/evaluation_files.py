@@ -6,15 +6,19 @@ from pathlib import Path
 
 from petechia.errors import FileError, InputError
 from petechia.files.bids_names import in_bids_order, parse_name
+from petechia.files.contract import contract, ending
 from petechia.files.nifti import is_nifti, stem_of
 from petechia.files.raw_bids import TRUTH_FOLDER
 from petechia.pipeline.review.log import FOLDER as REVIEW
 
-OURS = "_desc-findings_dseg"
-TRUE = "_desc-truth_dseg"
+OURS = stem_of(ending(contract().file("findings").name))
+TRUE = stem_of(ending(contract().truth.labels))
 VALDO = "_CMB"
 TABLE_ENDINGS = (".tsv", ".csv")
-MAPS = {"chi": "_Chimap", "r2star": "_R2starmap", "brain": "_desc-brain_mask"}
+MAPS = {
+    name: stem_of(ending(contract().file(key).name))
+    for name, key in (("chi", "chi"), ("r2star", "r2star"), ("brain", "brain_mask"))
+}
 """Maps that are compared where both sides have them, by the end of their names."""
 TRUE_MAPS = {"veins": "_desc-veins_probseg", "regions": "_desc-regions_dseg"}
 """What the truth may have besides, for strata of the maps."""
@@ -181,7 +185,7 @@ def _has_places(path: Path) -> bool:
             header = stream.readline()
     except (OSError, UnicodeDecodeError):
         return False
-    return set(header.strip().replace(",", "\t").split("\t")) >= PLACES
+    return set(header.lower().strip().replace(",", "\t").split("\t")) >= PLACES
 
 
 def _starred(name: str, pattern: str) -> str | None:
@@ -216,21 +220,21 @@ def _renamed(side: Side, key: str) -> Side:
 def _with_neighbours(path: Path, key: str | None = None) -> Side:
     """Return the side that a file is the heart of: its table or labels, its maps."""
     stem = stem_of(path.name)
-    for ending in TABLE_ENDINGS:
-        stem = stem.removesuffix(ending)
+    for suffix in TABLE_ENDINGS:
+        stem = stem.removesuffix(suffix)
     prefix = stem
-    for ending in (OURS, TRUE, *MAPS.values()):
-        prefix = prefix.removesuffix(ending)
+    for end in (OURS, TRUE, *MAPS.values()):
+        prefix = prefix.removesuffix(end)
     is_table = path.name.endswith(TABLE_ENDINGS)
     is_map = stem.endswith(tuple(MAPS.values()))
     labels = _first(path.with_name(stem + end) for end in (".nii.gz", ".nii"))
     maps = {
         name: found
-        for name, ending in {**MAPS, **TRUE_MAPS}.items()
-        if (found := _first(path.with_name(prefix + ending + e) for e in (".nii.gz", ".nii")))
+        for name, end in {**MAPS, **TRUE_MAPS}.items()
+        if (found := _first(path.with_name(prefix + end + e) for e in (".nii.gz", ".nii")))
     }
     name = key or _key(prefix)
-    summary = path.with_name(f"{prefix}_desc-petechia_summary.json")
+    summary = path.with_name(prefix + ending(contract().file("summary").name))
     return Side(
         key=name,
         entities=_entities(name),

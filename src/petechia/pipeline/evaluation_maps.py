@@ -69,7 +69,7 @@ def _compared(predicted: Side, truth: Side, true: Spots | None, notes: list[str]
     if brain is None:
         notes.append("no true brain mask: maps are compared where the true map is not 0")
     mask = brain > INSIDE if brain is not None else np.asarray(true_chi) != 0
-    tissue = _tissue(mask, truth, true, volume(truth, "veins"))
+    tissue = _tissue(mask, true, volume(truth, "veins"))
     places = lesions_of(true).place_mm if true is not None else None
     scores: dict[str, Any] = {}
     if own_brain is not None and brain is not None:
@@ -89,7 +89,6 @@ def _compared(predicted: Side, truth: Side, true: Spots | None, notes: list[str]
 
 def _tissue(
     mask: npt.NDArray[np.bool_],
-    truth: Side,
     true: Spots | None,
     veins: npt.NDArray[np.float32] | None,
 ) -> npt.NDArray[np.bool_]:

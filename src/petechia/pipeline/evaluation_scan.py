@@ -23,6 +23,7 @@ from petechia.files.nifti import read_on_grid, require_same_grid
 from petechia.pipeline.evaluation_files import Side
 from petechia.pipeline.evaluation_maps import MapScores, compare_maps
 from petechia.pipeline.evaluation_read import (
+    APART_MM,
     INSIDE,
     Labels,
     Spots,
@@ -95,6 +96,7 @@ def read_scan(
     if predicted.has_lesions and truth.has_lesions:
         true = read_spots(truth, INSIDE)
         found = read_spots(predicted, INSIDE if threshold is None else threshold)
+        notes += _scattered("the truth's", true) + _scattered("the tool's", found)
         case = Case(
             name=truth.key,
             subject=dict(truth.entities).get("sub", truth.key),
@@ -118,6 +120,15 @@ def read_scan(
         vein_fraction=veins,
         notes=tuple(notes),
     )
+
+
+def _scattered(whose: str, spots: Spots) -> list[str]:
+    if not spots.scattered:
+        return []
+    return [
+        f"{whose} label image has a value in parts more than {APART_MM:g} mm apart: it is taken "
+        "as one lesion; give a mask (one value above 0) to count its parts"
+    ]
 
 
 def empty_scan(truth: Side) -> ReadScan:

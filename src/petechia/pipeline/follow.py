@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ from petechia.lesions.follow import (
 from petechia.pipeline.comparison import Comparison, compare
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.queue import Listed
-from petechia.pipeline.visits import Visit, in_time, interval_days, read_visit
+from petechia.pipeline.session_times import in_time, interval_days
+from petechia.pipeline.visits import Visit, read_visit
 from petechia.report.data import RESEARCH_USE
 from petechia.report.follow import Compared, Pictured, render_follow
 
@@ -137,11 +137,13 @@ def follow_all(
 
 def _people(folder: ReviewFolder) -> dict[str, Person]:
     """Return everyone's finished scans, session by session in time."""
+    found: dict[str, dict[str, list[Listed]]] = {}
+    for one in folder.listed().values():
+        found.setdefault(one.subject, {}).setdefault(one.session, []).append(one)
     people: dict[str, Person] = {}
-    for subject, scans in groupby(folder.listed().values(), key=lambda listed: listed.subject):
+    for subject, by_session in found.items():
         sessions, notes = [], []
-        for label, some in groupby(scans, key=lambda listed: listed.session):
-            listed = list(some)
+        for label, listed in by_session.items():
             fine = [one for one in listed if not one.problem]
             if fine:
                 sessions.append(fine)

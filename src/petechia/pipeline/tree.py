@@ -12,6 +12,7 @@ from petechia.files.contract import follow_path
 from petechia.files.dicom.results.write import FOLDER
 from petechia.files.output import DATASET_NAME, OutputTree
 from petechia.files.writing import write_text
+from petechia.pipeline.listing import standing_of
 from petechia.pipeline.results import INTERMEDIATE
 from petechia.report.data import IndexRow
 from petechia.report.index import render_index
@@ -82,16 +83,14 @@ def ignore_written(paths: Iterable[Path]) -> None:
 
 def finish_tree(root: Path) -> None:
     """Write the index page of all scans in the folder, of this run and of earlier ones."""
-    tree = OutputTree(root)
     rows = {}
-    for path in sorted(root.glob("sub-*/**/*_desc-petechia_summary.json")):
-        row = _row(path, _done, path.name.removesuffix("_desc-petechia_summary.json"))
-        rows[row.prefix] = replace(row, follow=_follow_up(root, row.prefix))
-    for path in sorted((root / "logs").glob("*_crash.json")):
-        row = _row(path, _failed, path.name.removesuffix("_crash.json"))
+    for scan, stands in standing_of(root).items():
+        row = _row(stands.told_in, _failed if stands.failed else _done, scan)
+        if not stands.failed:
+            row = replace(row, follow=_follow_up(root, row.prefix))
         rows[row.prefix] = row
     if rows:
-        tree.write_text("index", None, render_index(list(rows.values())))
+        OutputTree(root).write_text("index", None, render_index(list(rows.values())))
 
 
 def _follow_up(root: Path, prefix: str) -> str:

@@ -1,12 +1,7 @@
 """One session of a person, as the follow-up reads it from an output folder."""
 
-import csv
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +19,6 @@ from petechia.pipeline.review.images import dark_image
 
 HIDING = ("macrobleed", "air_tissue")
 """Classes within whose voids a microbleed cannot be told."""
-DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -120,87 +114,3 @@ def read_visit(folder: ReviewFolder, scan: str) -> Visit:
         ),
         labels=labels,
     )
-
-
-def interval_days(images: Path | None, first: ScanName, second: ScanName) -> float | None:
-    """Return the time between two scans by the raw dataset's tables; None when it is not told.
-
-    `acq_time` of scans.tsv or sessions.tsv, else `age` [years] of sessions.tsv. Dates themselves
-    are passed on to nobody.
-    """
-    if images is None:
-        return None
-    then, now = (_when(images, name) for name in (first, second))
-    if then[0] is not None and now[0] is not None:
-        with suppress(TypeError):  # one with a time zone, the other without
-            return (now[0] - then[0]).total_seconds() / DAY_S
-    if then[1] is not None and now[1] is not None:
-        return 365.25 * (now[1] - then[1])
-    return None
-
-
-def in_time(images: Path | None, sessions: Sequence[Sequence[ScanName]]) -> tuple[list[int], str]:
-    """Return the order of sessions in time, and what there is to say of it.
-
-    Parameters
-    ----------
-    images : Path or None
-        The raw dataset, whose tables tell when a scan was made.
-    sessions : sequence of sequence of ScanName
-        In the order of their labels.
-
-    Returns
-    -------
-    order : list of int
-        Positions in `sessions`, the earliest first: by dates or ages where they tell all, else
-        by label.
-    says : str
-        Why the order is not that of the labels, or may be wrong; "" else.
-    """
-    labels = list(range(len(sessions)))
-    after = [_days_after(images, sessions[0], one) for one in sessions]
-    known = [n for n in labels if after[n] is not None]
-    times = [after[n] or 0.0 for n in labels]
-    order = sorted(labels, key=lambda n: times[n]) if len(known) == len(labels) else labels
-    if order != labels:
-        return order, "sessions are ordered by their dates, which contradict their labels"
-    if any(times[a] > times[b] for a, b in pairwise(known)):
-        return order, "dates contradict the order of the labels, and are not known of all"
-    return order, ""
-
-
-def _days_after(
-    images: Path | None, first: Sequence[ScanName], other: Sequence[ScanName]
-) -> float | None:
-    told = (interval_days(images, a, b) for a in first for b in other)
-    return next((days for days in told if days is not None), None)
-
-
-def _when(images: Path, name: ScanName) -> tuple[datetime | None, float | None]:
-    subject, session = f"sub-{name.get('sub')}", f"ses-{name.get('ses')}"
-    folder = images / subject
-    for row in _rows(folder / session / f"{subject}_{session}_scans.tsv"):
-        if Path(row.get("filename") or "").name.startswith(name.prefix):
-            return _date(row), None
-    for row in _rows(folder / f"{subject}_sessions.tsv"):
-        if row.get("session_id") == session:
-            age = None
-            with suppress(TypeError, ValueError):
-                age = float(row.get("age"))  # type: ignore[arg-type]
-            return _date(row), age
-    return None, None
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except (OSError, ValueError, csv.Error):
-        return []
-
-
-def _date(row: Mapping[str, str]) -> datetime | None:
-    try:
-        return datetime.fromisoformat(row.get("acq_time") or "")
-    except ValueError:
-        return None

@@ -148,6 +148,21 @@ def test_unknown_sites_leave_lobar_and_deep_unknown_but_not_presence(tmp_path, m
     assert np.isnan(outcome_of(row, "deep"))
 
 
+def test_bands_of_decimals_hold_their_lower_edge(tmp_path, make):
+    told = ["0.1", "0.29", "0.3", "0.6", "0.7", "n/a"]
+    names = [f"0{n}" for n in range(1, 7)]
+    out = make.write(tmp_path / "out", [make.scan(make.name(n)) for n in names])
+    people = make.people(
+        tmp_path / "participants.tsv",
+        [{"participant_id": n, "crp": v} for n, v in zip(names, told, strict=True)],
+    )
+    column = grouped(frame_of(out, people), "crp:0.1")
+    assert column.words() == [
+        "0.1 to 0.2", "0.2 to 0.3", "0.3 to 0.4", "0.6 to 0.7", "0.7 to 0.8", "n/a",
+    ]  # fmt: skip
+    assert column.factor.scores == (0, 1, 2, 5, 6)
+
+
 def test_a_level_named_none_is_a_level_and_the_reference(tmp_path, make):
     out = make.write(tmp_path / "out", [make.scan(make.name(f"0{n}")) for n in range(1, 7)])
     words = ["none", "antiplatelet", "none", "both", "both", "antiplatelet"]

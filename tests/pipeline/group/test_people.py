@@ -104,6 +104,33 @@ def test_a_session_goes_before_the_person(tmp_path):
     assert found["timepoint"].words() == ["pre", "post", "n/a"]
 
 
+def test_a_session_that_does_not_know_takes_nothing_away(tmp_path):
+    path = table(tmp_path, "participant_id session_id age sex\nsub-01 ses-1 70 F\n")
+    (tmp_path / "sub-01").mkdir()
+    (tmp_path / "sub-01" / "sub-01_sessions.tsv").write_text(
+        "session_id\tage\tcrp\nses-1\tn/a\t3\n", encoding="utf-8"
+    )
+    found = read_people(path, ["01"]).columns([("01", "1")])
+    assert [found[n].values[0] for n in ("age", "crp")] == [70, 3]
+    assert found["sex"].words() == ["F"]
+
+
+def test_names_of_the_dictionary_are_known_in_capitals(tmp_path):
+    text = "participant_id Age Sex Hypertension Own\nsub-01 840 F yes a\nsub-02 720 M no b\n"
+    path = table(tmp_path, text, {"Age": {"Units": "months"}})
+    found = read_people(path, ["01"]).columns([("01", None), ("02", None)])
+    assert list(found) == ["age", "sex", "hypertension", "Own"]
+    assert found["age"].values == pytest.approx([70, 60])
+    assert all(found[name].factor.known for name in ("age", "sex", "hypertension"))
+    with pytest.raises(FileError, match=r"line 2: column age occurs twice"):
+        read_people(table(tmp_path, "participant_id Age age\nsub-01 70 71\n"), ["01"])
+
+
+def test_digits_with_an_underscore_are_no_number(tmp_path):
+    with pytest.raises(InputError, match=r"age is '7_5'"):
+        values(table(tmp_path, "participant_id age\nsub-01 7_5\n"), "age")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -1,6 +1,7 @@
 """The same people by several sequences, and the same people twice."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def twice(make, tmp_path_factory):
 
 
 def test_counts_of_two_sequences_are_compared_in_those_who_have_both(twice):
-    counts, _, _ = sequences_tables(twice, frame_of(twice), Plan(compare="acq"))
+    counts, _, _ = sequences_tables(frame_of(twice), Plan(compare="acq"))
     (row,) = counts.rows
     assert (row["first"], row["second"]) == ("acq-gre", "acq-swi")
     assert (row["pairs"], row["left_out"]) == (7, 1)
@@ -63,7 +64,7 @@ def test_lesions_are_matched_one_to_one_where_they_lie(make, tmp_path):
     side = [[v.words["side"] for v in row.lesions] for row in frame.scans]
     met = sum(side[2 * n][0] == side[2 * n + 1][0] for n in range(6))
     assert 0 < met < 6  # else this test would see nothing
-    _, lesions, looks = sequences_tables(output, frame, Plan(compare="acq"))
+    _, lesions, looks = sequences_tables(frame, Plan(compare="acq"))
     (row,) = lesions.rows
     assert (row["both"], row["only_first"], row["only_second"]) == (met, 6 - met, 12 - met)
     assert row["f1"] == pytest.approx(2 * met / 18, rel=1e-5)
@@ -89,13 +90,22 @@ def test_swi_and_qsm_of_one_scan_are_compared_by_their_images(make, tmp_path):
         tree.write_volume("brain_mask", name, np.ones(grid.shape, bool), grid, side)
         tree.write_volume("swi", name, swi.astype(np.float32), grid, side)
         tree.write_volume("chi", name, chi.astype(np.float32), grid, side)
-    _, _, looks = sequences_tables(output, frame_of(output), Plan(compare="acq"))
+    _, _, looks = sequences_tables(frame_of(output), Plan(compare="acq"))
     rows = {row["measure"]: row for row in looks.rows}
     assert rows["conspicuity"]["lesions"] == 3
     assert rows["conspicuity"]["median_first"] == pytest.approx(2, abs=0.6)
     assert rows["conspicuity"]["median_second"] == pytest.approx(30, abs=6)
     assert rows["homogeneity"]["median_second"] > 0.9
     assert (rows["unambiguous"]["share_first"], rows["unambiguous"]["share_second"]) == (0, 1)
+    # an image that cannot be read costs its own scan, and that is said
+    image = tree.path("swi", make.name("1"))
+    image.write_bytes(image.read_bytes()[:200])
+    frame = frame_of(output)
+    _, _, looks = sequences_tables(frame, Plan(compare="acq"))
+    rows = {row["measure"]: row for row in looks.rows}
+    assert rows["conspicuity"]["lesions"] == 2
+    (note,) = (note for note in frame.notes if "look" in note)
+    assert note.startswith("sub-1 is left out of how lesions look: sub-1_swi.nii.gz: ")
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +190,94 @@ def test_a_summary_of_follow_up_that_is_none_is_told(visits):
     with pytest.raises(FileError, match="petechia follow"):
         read_intervals(output, frame_of(output, path))
     place.write_text(kept) if kept else place.unlink()
+
+
+@pytest.fixture(scope="module")
+def lettered(make, tmp_path_factory):
+    """Four people at months 0, 6, 12 and 24, who have 1, 2, 3 and 4 lesions there."""
+    root = tmp_path_factory.mktemp("lettered")
+    scans = [make.scan(make.name(f"{n}", f"m{month}"), [SITE] * (1 + k), extra=())
+             for n in range(4) for k, month in enumerate((0, 6, 12, 24))]  # fmt: skip
+    output = make.write(root / "out", scans)
+    path = make.people(root / "raw" / "participants.tsv",
+                       [{"participant_id": f"{n}", "age": 60 + n} for n in range(4)])  # fmt: skip
+    return output, path
+
+
+def ends_of(output, path):
+    """First and last session that stand for people, and mean counts there."""
+    stand = []
+    for session in ("first", "last"):
+        frame = frame_of(output, path, session=session)
+        stand.append({row.session for row, c in zip(frame.scans, frame.chosen, strict=True) if c})
+    frame = frame_of(output, path)
+    row = changes_tables(output, frame, Plan())[0].rows[0]
+    return stand, (row["before"], row["after"]), frame.notes
+
+
+def test_sessions_with_letters_go_by_their_numbers(lettered):
+    stand, counts, notes = ends_of(*lettered)
+    assert stand == [{"m0"}, {"m24"}]
+    assert counts == (1.0, 4.0)
+    assert notes == []
+    stand, counts, _ = ends_of(lettered[0], None)
+    assert (stand, counts) == ([{"m0"}, {"m24"}], (1.0, 4.0))
+
+
+def test_sessions_go_by_their_days_or_dates_where_these_are_known(lettered, tmp_path, make):
+    output, people = lettered
+    path = tmp_path / "raw" / "participants.tsv"
+    path.parent.mkdir()
+    path.write_text(people.read_text())
+    for n, (name, cells) in enumerate(
+        {"days": "0 30 10 20", "acq_time": "2020-01-01 2020-01-31 2020-01-11 2020-01-21",
+         "age": "70 73 71 72"}.items()  # m6 was last
+    ):  # fmt: skip
+        folder = path.parent / f"sub-{n}"
+        folder.mkdir()
+        rows = [f"ses-m{m}\t{c}" for m, c in zip((0, 6, 12, 24), cells.split(), strict=True)]
+        text = "\n".join([f"session_id\t{name}", *rows]) + "\n"
+        (folder / f"sub-{n}_sessions.tsv").write_text(text)
+    stand, counts, notes = ends_of(output, path)
+    assert stand == [{"m0"}, {"m6", "m24"}]
+    assert counts == (1.0, (2 + 2 + 2 + 4) / 4)
+    says = "sessions are ordered by their dates, which contradict their labels"
+    assert notes == [f"Of 3 people {says}."]
+
+
+def test_the_baseline_of_incidence_is_the_first_session(lettered):
+    output, path = lettered
+    for n in range(4):
+        chain = [f"sub-{n}_ses-m{m}" for m in (0, 6, 12, 24)]
+        told = [interval(b, a, "previous", 1) for a, b in pairwise(chain)]
+        place = output / f"sub-{n}" / f"sub-{n}_desc-followup_lesions.json"
+        place.write_text(json.dumps({"comparisons": told}))
+    frame = frame_of(output, path)
+    followed = read_intervals(output, frame)
+    assert [frame.scans[i.row].session for i in followed["2"]] == ["m0", "m6", "m12"]
+
+
+def test_a_protocol_is_the_same_within_what_follow_takes_for_the_same(make, tmp_path):
+    scans = [make.scan(make.name(f"{n}", s), [SITE], protocol="old" if (n, s) == (3, "2") else
+                       "three") for n in range(4) for s in "12"]  # fmt: skip
+    output = make.write(tmp_path / "out", scans)
+    for path in sorted(output.glob("sub-*/ses-2/anat/*_summary.json")):
+        told = json.loads(path.read_text())
+        told["protocol"]["spacing_mm"][0] *= 1.01  # as another session's header has it
+        told["protocol"]["b0_t"] *= 0.9991
+        if path.name.startswith("sub-2"):
+            told["protocol"]["sequence"] = "another"
+        if path.name.startswith("sub-0"):
+            told["protocol"]["sequence"] = None
+        path.write_text(json.dumps(told))
+    for path in output.glob("sub-[12]/ses-1/anat/*_summary.json"):
+        told = json.loads(path.read_text())
+        told["protocol"]["sequence"] = "this" if path.name.startswith("sub-2") else None
+        path.write_text(json.dumps(told))
+    make.crash(output, "sub-1_ses-2")
+    whole, alike, *_ = changes_tables(output, frame_of(output), Plan())[0].rows
+    assert (whole["pairs"], whole["left_out"], whole["same_protocol"]) == (3, 1, 1)
+    assert (alike["place"], alike["pairs"]) == ("all, same protocol", 1)
 
 
 def test_people_seen_once_have_nothing_over_time(make, tmp_path):

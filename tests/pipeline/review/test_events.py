@@ -19,8 +19,6 @@ from petechia.pipeline.review.events import (
     form_rows,
     joined_length,
     joined_runs,
-    reader_label,
-    reader_name,
     scan_prefix,
 )
 
@@ -169,13 +167,6 @@ def test_runs_hold_the_same_voxels_joined(runs):
     assert joined_length(joined) == len(voxels)
     assert joined_runs(joined) == joined
     assert all(a[0] + a[1] < b[0] for a, b in pairwise(joined))
-
-
-def test_names_of_readers_become_different_safe_labels():
-    names = ("ann", "Ann", "ann b", "annb", "a.n-n@b", "ANN")
-    labels = [reader_label(reader_name(name)) for name in names]
-    assert len(set(labels)) == len(names)
-    assert all(label.isalnum() and label == label.lower() for label in labels)
 
 
 def test_a_prefix_is_never_a_path():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from petechia.errors import ParameterError
 from petechia.lesions.findings import from_row
-from petechia.pipeline.review.events import Event, added_key, checked
+from petechia.pipeline.review.events import MOST_SPLITS, Event, added_key, checked
 from petechia.pipeline.review.fold import base_findings, fold, require
 from petechia.pipeline.review.told import as_json, forms_of, summary_of, table_row
 
@@ -192,6 +192,24 @@ def test_parts_of_a_split_are_measured_and_undecided(basis, hand_of):
     assert table_row(one, 9)["moment_ppm_mm3"] == "n/a"
     with pytest.raises(ParameterError, match="split, merged or removed"):
         require(state, ann("decide", "s1", verdict="accept"))
+
+
+@pytest.mark.parametrize("key", ["s1", "a1234abcd"])
+def test_a_part_whose_parts_would_have_no_key_is_not_split(basis, hand_of, key):
+    ann = hand_of()
+    if key != "s1":
+        key = ann("add", x_mm=1.0, y_mm=2.0, z_mm=3.0, class_="microbleed").finding
+    for _ in range(MOST_SPLITS):
+        state = fold(basis, ann.events, reader="ann")
+        require(state, ann("split", key, at_mm=[[0, 0, 0], [9, 9, 9]]))
+        key = f"{key}.1"
+    ann("decide", key, verdict="accept")  # the last part has a key that events take
+    ninth = ann("split", key, at_mm=[[0, 0, 0], [9, 9, 9]])
+    state = fold(basis, ann.events, reader="ann")
+    assert state.ignored == (ninth.id,)
+    assert state.finding(key).counted
+    with pytest.raises(ParameterError, match="split too often"):
+        require(state, ninth)
 
 
 def test_a_merge_takes_all_voxels_and_the_first_decision(basis, hand_of):

@@ -19,9 +19,10 @@ from petechia.pipeline.calibration import detector_sha256, read_calibration
 from petechia.pipeline.detector import operating_points
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.decided import decisions_of, read_decided
+from petechia.pipeline.review.desk import Desk, Rules
 from petechia.pipeline.review.events import Event, added_key
 from petechia.pipeline.review.log import ReviewLog, log_path
-from petechia.pipeline.review.readings import open_scan, read_readings
+from petechia.pipeline.review.readings import open_scan
 from petechia.pipeline.review.study import agreement, disagreements
 from petechia.pipeline.settings import Settings
 
@@ -110,17 +111,19 @@ def reviewed(tmp_path_factory):
     return tree.root
 
 
+def readings_of(root):
+    with ReviewLog(log_path(root)) as log:
+        return Desk(ReviewFolder(root), log, Rules(adjudicators=("judge",))).readings("judge")
+
+
 def test_readings_of_an_output(reviewed):
-    folder = ReviewFolder(reviewed)
-    with ReviewLog(log_path(reviewed)) as log:
-        found = read_readings(folder, log)
-    readings = found.readings
+    readings = readings_of(reviewed).readings
     assert {r.reader for r in readings} == {"ann", "ben"}  # who only adjudicates reads nothing
-    assert len(readings) == 2 * PEOPLE
+    assert len(readings) == 2 * PEOPLE - 1  # sub-03 was opened again
     assert {r.near_mm for r in readings} == {7.0}
     told = agreement(readings)
     (pair,) = told["pairs"]
-    assert pair["scans"] == PEOPLE - 1  # sub-03 was opened again
+    assert pair["scans"] == PEOPLE - 1
     assert (pair["lesions"]["only_first"], pair["lesions"]["only_second"]) == (0, 1)
     assert told["seconds"]["ann"]["median"] == 1.5
     (row,) = disagreements(readings)
@@ -178,8 +181,7 @@ def test_a_scan_that_cannot_be_read_is_named_with_the_reason(reviewed, tmp_path)
     root = shutil.copytree(reviewed, tmp_path / "out")
     (root / "sub-02/anat/sub-02_desc-findings_dseg.tsv").unlink()
     shutil.rmtree(root / "sub-04")
-    with ReviewLog(log_path(root)) as log:
-        found = read_readings(ReviewFolder(root), log)
+    found = readings_of(root)
     assert {r.scan for r in found.readings}.isdisjoint({"sub-02", "sub-04"})
     assert "cannot be read" in found.unread["sub-02"]
     assert "no results" in found.unread["sub-04"]

@@ -92,8 +92,9 @@ def trends_table(frame: Frame, plan: Plan) -> Table:
     columns = {
         "outcome": "what is looked for", "factor": "ordered groups", "groups": "in order",
         "cases": "with it, in that order", "n": "people, in that order",
-        "scores": "0, 1, 2, ...", "z": "Cochran-Armitage", "p": "two-sided",
-        "slope": "rise of the share with each group",
+        "scores": "of the groups: place of each word in its order, lower edge of each band over "
+        "the width, from the first", "z": "Cochran-Armitage", "p": "two-sided",
+        "slope": "rise of the share with each 1 of score",
         "q": "p after Benjamini and Hochberg over this table", "remark": "what to know",
     }  # fmt: skip
     out = Table("trends", "Trends over ordered groups", columns)
@@ -108,14 +109,15 @@ def trends_table(frame: Frame, plan: Plan) -> Table:
                 continue
             who = [known & (column.values == c) for c in codes]
             cases, totals = [int(present[w].sum()) for w in who], [int(w.sum()) for w in who]
-            told = cochran_armitage(cases, totals, [float(c) for c in codes])
+            scores = [(column.factor.scores or range(c + 1))[c] for c in codes]
+            told = cochran_armitage(cases, totals, scores)
             out.add(
                 outcome=outcome,
                 factor=column.factor.name,
                 groups=", ".join(column.factor.levels[c] for c in codes),
                 cases=", ".join(map(str, cases)),
                 n=", ".join(map(str, totals)),
-                scores=", ".join(map(str, codes)),
+                scores=", ".join(f"{score:g}" for score in scores),
                 z=tidy(told.z),
                 p=tidy(told.p),
                 slope=tidy(told.slope),

@@ -9,8 +9,9 @@ import numpy as np
 from petechia.cohort.before_after import paired_counts
 from petechia.errors import FileError
 from petechia.files.contract import contract, follow_path
+from petechia.lesions.protocols import protocol_differences
 from petechia.pipeline.group.followed import incidence_table, read_intervals
-from petechia.pipeline.group.frame import Frame, natural
+from petechia.pipeline.group.frame import Frame
 from petechia.pipeline.group.plan import Plan
 from petechia.pipeline.group.scans import COMPARTMENTS, ScanRow
 from petechia.pipeline.group.tables import Table, interval_columns, spread, tidy
@@ -87,8 +88,7 @@ def _number(text: str) -> object:
 def _by_person(frame: Frame) -> dict[str, list[int]]:
     """Return each person's rows in the order of sessions."""
     by: dict[str, list[int]] = defaultdict(list)
-    order = sorted(range(len(frame.scans)), key=lambda n: natural(frame.scans[n].session or ""))
-    for n in order:
+    for n in np.argsort(frame.order, kind="stable").tolist():
         by[frame.scans[n].subject].append(n)
     return by
 
@@ -104,7 +104,7 @@ def before_after_table(frame: Frame, plan: Plan) -> Table:
         **interval_columns("difference", "of means"), "p_signed_rank": "Wilcoxon",
         "gained": "people with any in the later scan alone",
         "lost": "people with any in the earlier scan alone", "p_mcnemar": "exact",
-        "same_protocol": "pairs with equal field, sequence and thickness",
+        "same_protocol": "pairs made alike, by what `petechia follow` compares",
     }  # fmt: skip
     out = Table("before_after", "The same people twice", columns)
     names, pairs = _pairs(frame, plan)
@@ -142,14 +142,10 @@ def _count(row: ScanRow, place: str) -> float:
 
 
 def _like(pair: tuple[ScanRow, ScanRow]) -> bool:
-    return _protocol(pair[0]) == _protocol(pair[1])
-
-
-def _protocol(row: ScanRow) -> tuple[object, ...]:
-    told = row.protocol
-    return tuple(
-        str(told.get(name)) for name in ("b0_t", "te_s", "slice_thickness_mm", "spacing_mm")
-    )
+    """Return whether two scans were made alike; a scan that failed is like none."""
+    one, other = ({**row.protocol, "reading_te_s": row.summary.get("reading_te_s")} for row in pair)
+    told = all(row.protocol for row in pair)
+    return told and not protocol_differences(one, other)
 
 
 def _pairs(frame: Frame, plan: Plan) -> tuple[tuple[str, str], list[tuple[ScanRow, ScanRow]]]:

@@ -41,6 +41,8 @@ class Factor:
         Words, the reference first; empty for a number.
     ordered : bool
         The words rise: a trend over them means something.
+    scores : tuple of float
+        How far up each word is; empty: 0, 1, 2, ...
     low, high : float
         Possible numbers.
     step : float or None
@@ -51,8 +53,8 @@ class Factor:
         Factors that turn another unit into `unit`.
     text : bool
         Free text: not for analysis.
-    says : str
-        What a word or the column means, for the dictionary.
+    known : bool
+        The shipped dictionary has it.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Factor:
     unit: str = ""
     levels: tuple[str, ...] = ()
     ordered: bool = False
+    scores: tuple[float, ...] = ()
     low: float = -math.inf
     high: float = math.inf
     step: float | None = None
@@ -294,7 +297,7 @@ def _wrong(factor: Factor, wrong: Sequence[tuple[str, str]]) -> InputError:
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)  # to Python 7_5 is 75
     except ValueError:
         return None
     return value if math.isfinite(value) else None

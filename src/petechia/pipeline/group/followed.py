@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from petechia.cohort.incidence import incidence
+from petechia.core.units import DAYS_A_YEAR
 from petechia.errors import FileError
 from petechia.files.contract import follow_path
-from petechia.pipeline.group.frame import Frame, natural
+from petechia.pipeline.group.frame import Frame
 from petechia.pipeline.group.plan import Plan
 from petechia.pipeline.group.prevalence import groups_of, parts
 from petechia.pipeline.group.tables import Table, interval_columns, spread, tidy
 
 BEFORE = ("previous", "first and previous")
 """Comparisons with the session before. Those with the first tell the same new lesions again."""
-DAYS_A_YEAR = 365.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +67,17 @@ def read_intervals(output: Path, frame: Frame) -> dict[str, list[Interval]]:
             continue
         try:
             told = json.loads(path.read_bytes())["comparisons"]
-            best: dict[str, tuple[Any, Mapping[str, Any]]] = {}
+            best: dict[int, tuple[Any, Mapping[str, Any]]] = {}
             for one in told:
                 here, there = at.get(one["scan"]), at.get(one["against"])
                 if one["compared"] not in BEFORE or here is None or there is None:
                     continue
                 scan = frame.scans[here]
                 rank = (not one["followed"], scan.protocol.get("phase") == "none", scan.prefix)
-                session = scan.session or ""
-                if session not in best or rank < best[session][0]:
-                    best[session] = (rank, one)
-            chain = [best[session][1] for session in sorted(best, key=natural)]
+                place = int(frame.order[here])
+                if place not in best or rank < best[place][0]:
+                    best[place] = (rank, one)
+            chain = [best[place][1] for place in sorted(best)]
             made = [_interval(one, at[one["against"]], at[one["scan"]], frame) for one in chain]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise FileError(

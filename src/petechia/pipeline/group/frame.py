@@ -1,5 +1,6 @@
 """Scans and people in one table, and which scan stands for a person."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from petechia.errors import InputError, ParameterError
 from petechia.lesions.criteria.counts import count_bin
 from petechia.pipeline.group.factors import Column, Factor, shipped
+from petechia.pipeline.group.order import session_order
 from petechia.pipeline.group.people import People
 from petechia.pipeline.group.plan import Plan
 from petechia.pipeline.group.scans import COMPARTMENTS, ScanRow, sequence_of
@@ -41,6 +43,8 @@ class Frame:
         The one scan that stands for its person: assessed, of the session asked for.
     known : (N,) array of bool
         The person has a row in the table.
+    order : (N,) array of int
+        Place of the scan's session among those of its person, in time.
     left_out : list of dict
         Scans and people that enter no number, with the reason.
     """
@@ -50,6 +54,7 @@ class Frame:
     facts: dict[str, npt.NDArray[Any]]
     chosen: npt.NDArray[np.bool_]
     known: npt.NDArray[np.bool_]
+    order: npt.NDArray[np.intp]
     left_out: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -67,6 +72,7 @@ class Frame:
             facts={name: values[index] for name, values in self.facts.items()},
             chosen=self.chosen[index],
             known=self.known[index],
+            order=self.order[index],
             left_out=self.left_out,
             notes=self.notes,
         )
@@ -154,13 +160,15 @@ def build_frame(scans: Sequence[ScanRow], people: People, plan: Plan) -> Frame:
             f"sub-{kept[0].subject}; the table has sub-{min(people.subjects)}.",
         )
     columns = people.columns([(s.subject, s.session) for s in kept])
-    notes += people.notes
+    order, said = session_order(kept, columns, people.folder)
+    notes += [*people.notes, *said]
     frame = Frame(
         scans=list(kept),
         people=_derived(columns, notes),
         facts=_facts(kept),
-        chosen=_chosen(kept, plan) & known,
+        chosen=_chosen(kept, order, plan) & known,
         known=known,
+        order=order,
         left_out=left,
         notes=notes,
     )
@@ -251,16 +259,15 @@ def _rounded_field(b0_t: Any) -> float | None:
     return near if abs(near - value) <= 0.06 * near else round(value, 2)
 
 
-def _chosen(scans: Sequence[ScanRow], plan: Plan) -> npt.NDArray[np.bool_]:
+def _chosen(
+    scans: Sequence[ScanRow], order: npt.NDArray[np.intp], plan: Plan
+) -> npt.NDArray[np.bool_]:
     """Mark for each person one scan: assessed before not, of the session asked for, by name."""
     best: dict[str, tuple[Any, int]] = {}
-    sessions = sorted({s.session or "" for s in scans}, key=natural)
-    order = {session: n for n, session in enumerate(sessions)}
     for n, scan in enumerate(scans):
         if plan.session not in ("first", "last") and scan.session != plan.session:
             continue
-        at = order[scan.session or ""]
-        at = -at if plan.session == "last" else at
+        at = -order[n] if plan.session == "last" else order[n]
         no_phase = scan.protocol.get("phase") == "none"
         key = (not scan.assessed, at, no_phase, scan.prefix)
         if scan.subject not in best or key < best[scan.subject][0]:
@@ -268,11 +275,6 @@ def _chosen(scans: Sequence[ScanRow], plan: Plan) -> npt.NDArray[np.bool_]:
     out = np.zeros(len(scans), dtype=bool)
     out[[n for _, n in best.values()]] = True
     return out
-
-
-def natural(label: str) -> tuple[int, int, str]:
-    """Return the key that sorts labels of sessions: 2 before 10, numbers before words."""
-    return (0, int(label), label) if label.isdigit() else (1, 0, label)
 
 
 def _derived(columns: dict[str, Column], notes: list[str]) -> dict[str, Column]:
@@ -312,8 +314,6 @@ def grouped(frame: Frame, expression: str) -> Column:
     ParameterError
         It names no column, or a number without a cut.
     """
-    import re
-
     found = re.fullmatch(r"([A-Za-z_]\w*)\s*(>=|>|<=|<|:)\s*(-?\d+(?:\.\d+)?)", expression)
     if not found:
         return frame.column(expression)
@@ -325,17 +325,17 @@ def grouped(frame: Frame, expression: str) -> Column:
         )
     values, missing = column.values, np.isnan(column.values)
     if sign == ":":
-        lows = np.floor(values / number) * number
-        starts = np.unique(lows[~missing])
-        words = tuple(f"{low:g} to {low + number:g}" for low in starts)
-        codes = np.where(missing, np.nan, np.searchsorted(starts, lows)).astype(float)
-        ordered = True
+        bands = np.floor(np.round(values / number, 9))  # 0.3 / 0.1 is 2.9999999999999996
+        starts = np.unique(bands[~missing])
+        words = tuple(f"{band * number:.9g} to {(band + 1) * number:.9g}" for band in starts)
+        codes = np.where(missing, np.nan, np.searchsorted(starts, bands)).astype(float)
+        ordered, scores = True, tuple((starts - starts[:1]).tolist())
     else:
         above = {">=": values >= number, ">": values > number, "<=": values <= number,
                  "<": values < number}[sign]  # fmt: skip
-        words, ordered = ("no", "yes"), False
+        words, ordered, scores = ("no", "yes"), False, ()
         codes = np.where(missing, np.nan, above.astype(float))
     unit = f" {column.factor.unit}" if column.factor.unit not in ("", "1") else ""
     title = f"{column.factor.title}{'' if sign == ':' else f' {sign} {number:g}'}{unit}"
-    factor = Factor(name=expression, title=title, levels=words, ordered=ordered)
+    factor = Factor(name=expression, title=title, levels=words, ordered=ordered, scores=scores)
     return Column(factor, codes)

@@ -15,7 +15,7 @@ SCAN_COLUMNS = {
     "scan": "name of the scan",
     "status": "assessed, not_assessable, failed or unreadable",
     "stands_for_person": "1 for the one scan that cross-sectional tables use",
-    "reviewed": "1 where a reader's decisions are in it",
+    "reviewed": "1 where readers decided on all that was asked",
     "undecided": "findings the reader left open",
     "count": "counted microbleeds",
     "definite": "of these, definite by MARS",

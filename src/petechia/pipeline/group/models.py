@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.cohort.counts import choose_count_model, count_regression
-from petechia.cohort.design_matrix import Design, build_design, known, read_column
+from petechia.cohort.design_matrix import NOT_ADJUSTED, Design, build_design, known, read_column
 from petechia.cohort.estimates import Fit, Term
 from petechia.cohort.logistic import logistic_regression
 from petechia.cohort.missing import fit_imputed, missingness
@@ -39,6 +39,8 @@ FAMILY = {
 }
 OUTCOME, PERSON, CLUSTER = "outcome", "person", "cluster"
 AS_PERSON = ("age", "sex")
+NOTHING = "nothing"
+"""What a model is adjusted for in which no covariate varies."""
 COLUMNS = {
     "outcome": "what is explained", "exposure": "factor asked about", "adjusted": "1 with "
     "covariates, 0 without", "term": "coefficient", "asked": "1 for a term of the factor asked "
@@ -50,18 +52,23 @@ COLUMNS = {
     "q": "p after Benjamini and Hochberg over the terms asked about of all models of this kind "
     "(adjusted or not)",
     "per": "difference the ratio is for", "n": "rows used", "left_out": "rows left out",
-    "status": "how the fit went", "said": "in words", "adjusted_for": "covariates in the model",
+    "status": "how the fit went", "said": "in words",
+    "adjusted_for": "covariates that vary: in the model, or told by what is in it",
     "notes": "what was dropped or done",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """The rows of models: columns for `build_design`, and what they are called."""
+    """The rows of models: columns for `build_design`, and what they are called.
+
+    `factors` are the columns of words, also where the words are digits.
+    """
 
     table: dict[str, npt.NDArray[Any]]
     per: Mapping[str, str]
     reference: Mapping[str, str]
+    factors: frozenset[str]
     frame: Frame
 
 
@@ -70,13 +77,15 @@ def data_of(frame: Frame, plan: Plan, expressions: list[str]) -> Data:
     table: dict[str, npt.NDArray[Any]] = dict(frame.facts)
     per: dict[str, str] = {"b0_t": "1 T", "slice_thickness_mm": "1 mm", "te_s": "10 ms"}
     table["te_s"] = frame.facts["te_s"] * 100
-    reference = {}
-    for expression in expressions:
+    reference, factors = {}, {"sequence", "operating_point"}
+    of_scan = [name for name in scan_covariates(frame, plan) if name in frame.people]
+    for expression in dict.fromkeys([*expressions, *of_scan]):
         column = grouped(frame, expression)
         if column.factor.is_number:
             table[expression], per[expression] = _in_steps(column)
         else:
             table[expression] = _as_words(column)
+            factors.add(expression)
             here = np.unique(column.values[~np.isnan(column.values)])
             if len(here):
                 reference[expression] = column.factor.levels[int(here[0])]
@@ -88,7 +97,7 @@ def data_of(frame: Frame, plan: Plan, expressions: list[str]) -> Data:
             per[name] = f"against {reference[name]}"
     table[PERSON] = np.array([row.subject for row in frame.scans], dtype=object)
     table[CLUSTER] = _as_words(grouped(frame, plan.cluster)) if plan.cluster else table[PERSON]
-    return Data(table, per, reference, frame)
+    return Data(table, per, reference, frozenset(factors), frame)
 
 
 def _in_steps(column: Column) -> tuple[npt.NDArray[np.float64], str]:
@@ -182,11 +191,17 @@ class Question:
             columns, OUTCOME, [self.exposure], self.adjust,
             reference={k: v for k, v in self.data.reference.items() if k in there},
             group=CLUSTER if self.repeated != "none" else None,
+            factors=self.data.factors,
         )  # fmt: skip
 
     def fit(self, design: Design) -> Fit:
         """Return the fit of a design."""
         return _method(design, self.outcome, self.repeated, self.plan)
+
+    def column_of(self, term: str) -> str:
+        """Return the exposure or covariate that a term is of; '' of none (the intercept)."""
+        names = (self.exposure, *self.adjust)
+        return max((n for n in names if term == n or term.startswith(f"{n}[")), key=len, default="")
 
     def lacking(self) -> list[str]:
         """Return the columns that are known of some and not of all."""
@@ -256,7 +271,7 @@ def answer(question: Question) -> Fit:
         return fit_imputed(
             {**rows, "log_count": np.log1p(told)}, [*q.complete_with(), by],
             lambda columns: q.fit(q.design(columns)),
-            q.rng(), plan.imputations, plan.level, q.person(rows),
+            q.rng(), plan.imputations, plan.level, q.person(rows), q.data.factors,
         )  # fmt: skip
     except PetechiaError as error:
         return q.unfitted(error)
@@ -284,15 +299,17 @@ def _method(design: Design, outcome: str, repeated: str, plan: Plan) -> Fit:
 
 def _add(out: Table, fit: Fit, question: Question) -> None:
     exposure, adjust = question.exposure, question.adjust
+    told = fit.terms or (Term(name=exposure),)
+    kept = [n for n in adjust if not any(why.format(n) in fit.notes for why in NOT_ADJUSTED)]
     common = {
         "outcome": question.outcome, "exposure": exposure, "adjusted": int(bool(adjust)),
         "model": fit.model, "measure": fit.measure, "n": fit.n, "left_out": fit.left_out,
-        "status": fit.status, "said": fit.said, "adjusted_for": ", ".join(adjust) or None,
+        "status": fit.status, "said": fit.said,
+        "adjusted_for": ", ".join(kept) or (NOTHING if adjust else None),
         "notes": "; ".join(fit.notes) or None,
     }  # fmt: skip
-    told = fit.terms or (Term(name=exposure),)
     for term in told:
-        base = term.name.partition("[")[0]
+        base = question.column_of(term.name)
         asked = base == exposure and term.part not in ("threshold", "spread")
         ratios = fit.measure.endswith("ratio")
         ends = (term.coefficient, term.low, term.high)

@@ -1,7 +1,7 @@
 """Who was scanned: `participants.tsv`, its dictionary, and the sessions' tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from petechia.cohort.design_matrix import MISSING_WORDS
@@ -13,6 +13,7 @@ from petechia.pipeline.group.factors import (
     factor_in_use,
     factor_of,
     own_dictionary,
+    shipped,
 )
 
 OPTION = "--participants"
@@ -31,11 +32,14 @@ class People:
         Columns, in the order of the files.
     own : mapping
         The dataset's own dictionary.
+    folder : Path or None
+        Of the table: the raw dataset, as a rule.
     """
 
     rows: Mapping[tuple[str, str | None], ClinicalRow]
     names: tuple[str, ...] = ()
     own: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    folder: Path | None = None
 
     @property
     def subjects(self) -> set[str]:
@@ -123,12 +127,32 @@ def read_people(path: Path | None, subjects: Iterable[str]) -> People:
         if table.is_file():
             rows += read_table(table, OPTION, subject)
     own = own_dictionary(path.parent / "sessions.json") | own
+    own = {_spelled(name): says for name, says in own.items()}
     found: dict[tuple[str, str | None], ClinicalRow] = {}
     names: dict[str, None] = {}
-    for row in rows:
+    for row in map(_with_known_names, rows):
         key = (row.subject or "", row.session)
-        if key in found:  # participants.tsv by session, and a sessions.tsv: both tell of it
-            row = ClinicalRow(*key, {**found[key].values, **row.values}, row.where)
-        found[key] = row
         names |= dict.fromkeys(row.values)
-    return People(found, tuple(names), own)
+        if key in found:  # participants.tsv by session, and a sessions.tsv: both tell of it
+            told = {name: text for name, text in row.values.items() if not missing(str(text))}
+            row = ClinicalRow(*key, {**found[key].values, **told}, row.where)
+        found[key] = row
+    return People(found, tuple(names), own, path.parent)
+
+
+def _spelled(name: str) -> str:
+    """Return the name of a column as the shipped dictionary spells it: age for Age."""
+    return name.lower() if name.lower() in shipped() else name
+
+
+def _with_known_names(row: ClinicalRow) -> ClinicalRow:
+    values: dict[str, object] = {}
+    for name, value in row.values.items():
+        if _spelled(name) in values:
+            raise FileError(
+                f"column {_spelled(name)} occurs twice, in small and capital letters",
+                where=row.where,
+                mend="Keep one of them.",
+            )
+        values[_spelled(name)] = value
+    return replace(row, values=values)

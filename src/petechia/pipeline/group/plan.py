@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -169,8 +170,6 @@ class Plan:
 
 
 def _choose(name: str, given: tuple[str, ...], among: Any) -> None:
-    from difflib import get_close_matches
-
     for word in given:
         if word not in among:
             near = get_close_matches(word, list(among), n=1)

@@ -1,8 +1,7 @@
 """All scans of an output folder: what was counted, by what protocol, how fit, and what failed."""
 
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ import numpy as np
 from petechia.core.counts import CountDoubt
 from petechia.errors import FileError
 from petechia.files.bids_names import parse_name
-from petechia.files.contract import contract
+from petechia.files.contract import contract, ending
+from petechia.pipeline.listing import standing_of
 
-SUMMARY = "_desc-petechia_summary.json"
-TABLE = "_desc-findings_dseg.tsv"
-CRASH = "_crash.json"
+TABLE = ending(str(contract().file("findings").table))
 ASSESSED, REFUSED, FAILED, UNREADABLE = "assessed", "not_assessable", "failed", "unreadable"
 COMPARTMENTS = ("lobar", "deep", "infratentorial")
 NUMBERS = (
@@ -95,8 +93,8 @@ class ScanRow:
 
     @property
     def reviewed(self) -> bool:
-        """True when a reader's decisions are in the table."""
-        return bool((self.summary.get("review") or {}).get("readers"))
+        """True when readers decided on all that they were asked about."""
+        return bool((self.summary.get("review") or {}).get("readers")) and not self.undecided
 
     @property
     def undecided(self) -> int:
@@ -125,54 +123,35 @@ def read_scans(output: Path) -> list[ScanRow]:
     FileError
         There is no scan in it.
     """
-    rows = {}
-    for path in _summaries(output):
-        row = _read(path)
-        rows[row.prefix] = row
-    logs = output / "logs"
-    for path in sorted(logs.glob(f"*{CRASH}")) if logs.is_dir() else ():
-        row = _crashed(path)
-        rows[row.prefix] = row
-    if not rows:
+    if not output.is_dir():
+        raise _unreadable(output, "no such folder")
+    found = standing_of(output, _refuse)
+    if not found:
         raise FileError(
             "no scan is in it",
             where=str(output),
             mend="Give the output folder of `petechia run`: it holds sub-*/.../"
-            f"*{SUMMARY}. A raw dataset is run first.",
+            f"*{ending(contract().file('summary').name)}. A raw dataset is run first.",
         )
-    return [rows[name] for name in sorted(rows)]
+    return [
+        (_crashed if found[scan].failed else _read)(scan, found[scan].told_in)
+        for scan in sorted(found)
+    ]
 
 
-def _summaries(output: Path) -> Iterator[Path]:
-    """Yield summary files in order; only the folders where they can lie are looked into."""
-    try:
-        subjects = _inside(output, "sub-")
-    except OSError as error:
-        raise FileError(
-            f"cannot be read ({error.strerror})",
-            where=str(output),
-            mend="Give the output folder of `petechia run`.",
-        ) from error
-    for subject in subjects:
-        inside = _inside(subject, "")
-        for place in (p for p in inside if p.name == "anat" or p.name.startswith("ses-")):
-            anat = place if place.name == "anat" else place / "anat"
-            if place is anat or anat.is_dir():
-                yield from (p for p in _inside(anat, "") if p.name.endswith(SUMMARY))
+def _refuse(error: OSError) -> None:
+    raise _unreadable(Path(str(error.filename)), str(error.strerror)) from error
 
 
-def _inside(folder: Path, start: str) -> list[Path]:
-    """Return what a folder holds whose name begins with `start`, in order; [] for a file."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.startswith(start))
-    except NotADirectoryError:
-        return []
-    return [folder / name for name in names]
+def _unreadable(folder: Path, why: str) -> FileError:
+    return FileError(
+        f"cannot be read ({why})",
+        where=str(folder),
+        mend="Give the output folder of `petechia run`, every folder of it readable.",
+    )
 
 
-def _read(path: Path) -> ScanRow:
-    prefix = path.name.removesuffix(SUMMARY)
+def _read(prefix: str, path: Path) -> ScanRow:
     entities = _entities(prefix)
 
     def out(reason: str) -> ScanRow:
@@ -207,8 +186,7 @@ def _read(path: Path) -> ScanRow:
 
 _KEPT = (
     "version", "protocol", "fitness", "reading_te_s", "operating_point", "category", "count_bin",
-    "count_interval_95", "template", "warnings", "review", "seconds", "peak_memory_mb", "settings",
-    "fingerprint", "model",
+    "count_interval_95", "template", "review", "model",
 )  # fmt: skip
 
 
@@ -263,8 +241,7 @@ def _lesion(cells: list[str], at: Mapping[str, int]) -> Lesion:
     )
 
 
-def _crashed(path: Path) -> ScanRow:
-    prefix = path.name.removesuffix(CRASH)
+def _crashed(prefix: str, path: Path) -> ScanRow:
     try:
         crash = json.loads(path.read_bytes())
         reason = f"{crash.get('stage', 'run')}: {crash['message']}"

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from petechia.core.matching import one_to_one
 from petechia.errors import ParameterError, PetechiaError
 from petechia.files.contract import contract
 from petechia.files.nifti import read_nifti
+from petechia.files.writing import without_places
 from petechia.pipeline.group.frame import Frame
 from petechia.pipeline.group.plan import Plan
 from petechia.pipeline.group.scans import Lesion, ScanRow
@@ -33,8 +33,10 @@ class Pair:
     second: ScanRow
 
 
-def sequences_tables(output: Path, frame: Frame, plan: Plan) -> list[Table]:
+def sequences_tables(frame: Frame, plan: Plan) -> list[Table]:
     """Return the comparison of counts, of lesions and of looks.
+
+    A scan whose images cannot be read is left out of the looks, and noted.
 
     Raises
     ------
@@ -229,7 +231,12 @@ def _same_scan(out: Table, frame: Frame, plan: Plan) -> None:
     for row in frame.scans:
         if not row.lesions:
             continue
-        seen = _looks_of(row)
+        try:
+            seen = _looks_of(row)
+        except PetechiaError as error:
+            said = without_places(str(error))
+            frame.notes.append(f"{row.prefix} is left out of how lesions look: {said}")
+            continue
         if len(seen) < len(IMAGES):
             continue
         for lesion in row.lesions:
@@ -251,7 +258,13 @@ def _same_scan(out: Table, frame: Frame, plan: Plan) -> None:
 
 
 def _looks_of(row: ScanRow) -> dict[str, dict[int, Look]]:
-    """Return the looks of a scan's findings in each image; {} where one cannot be read."""
+    """Return the looks of a scan's findings in each image; {} where it has not all of them.
+
+    Raises
+    ------
+    PetechiaError
+        One of them cannot be read, or they are not on one grid.
+    """
     promised = contract()
 
     def volume(key: str) -> Any:
@@ -259,15 +272,11 @@ def _looks_of(row: ScanRow) -> dict[str, dict[int, Look]]:
         path = row.folder / name
         return read_nifti(path) if path.is_file() else None
 
-    try:
-        labels, mask = volume("findings"), volume("brain_mask")
-        images = {key: volume(key) for key in IMAGES}
-        if labels is None or mask is None or any(v is None for v in images.values()):
-            return {}
-        whole = np.rint(labels.only).astype(np.int32)
-        return {
-            key: looks(image.only, whole, mask.only > 0, labels.grid)
-            for key, image in images.items()
-        }
-    except PetechiaError:
+    labels, mask = volume("findings"), volume("brain_mask")
+    images = {key: volume(key) for key in IMAGES}
+    if labels is None or mask is None or any(v is None for v in images.values()):
         return {}
+    whole = np.rint(labels.only).astype(np.int32)
+    return {
+        key: looks(image.only, whole, mask.only > 0, labels.grid) for key, image in images.items()
+    }

@@ -1,6 +1,7 @@
 """Which law counts follow, and how far the detector's doubt moves ratios."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -67,13 +68,14 @@ def _drawn(q: Question, models: Table) -> Fit:
         if plan.missing != "impute" or not q.lacking():
             return fit_uncertain(
                 q.design(q.table), scans, fit, q.rng(), plan.draws, plan.level, doubts
-            ).pooled
+            )
         rows = q.assessed()
         sure = np.flatnonzero(np.isfinite(np.asarray(q.table[OUTCOME], dtype=np.float64)))
         return fit_uncertain_imputed(
             rows, q.complete_with(), OUTCOME, [scans[n] for n in sure],
             lambda columns: fit(q.design(columns)),
             q.rng(), plan.draws, plan.level, q.person(rows), [doubts[n] for n in sure],
+            q.data.factors,
         )  # fmt: skip
     except PetechiaError as error:
         return q.unfitted(error)
@@ -95,7 +97,7 @@ def _chosen(q: Question, models: Table) -> str:
 
 
 def _add(out: Table, fit: Fit, q: Question, models: Table) -> None:
-    asked = [t for t in fit.terms if t.name.partition("[")[0] == q.exposure and not t.part]
+    asked = [t for t in fit.terms if q.column_of(t.name) == q.exposure and not t.part]
     counted = {row["term"]: row for row in _rows_of(q, models) if row.get("part") is None}
     for term in asked or (Term(name=q.exposure),):
         plain = counted.get(term.name, {})
@@ -129,10 +131,11 @@ def dispersion_table(frame: Frame, plan: Plan) -> Table:
     covariates, scan = covariates_of(rows, plan), scan_covariates(rows, plan)
     data = data_of(rows, plan, covariates)
     table = data.table | {OUTCOME: rows.outcome("count")}
-    exposures = covariates or scan[:1]
+    adjust = (*covariates, *scan)
     try:
-        reference = {k: v for k, v in data.reference.items() if k in (*exposures, *scan)}
-        design = build_design(table, OUTCOME, exposures, scan, reference=reference)
+        reference = {k: v for k, v in data.reference.items() if k in adjust}
+        design = build_design(table, OUTCOME, (), adjust, reference=reference, factors=data.factors)
+        design = replace(design, exposures=("intercept",))  # asked about is the count itself
         choice = choose_count_model(design, level=plan.level)
     except PetechiaError as error:
         out.add(model="all", status="too_few", said=error.what)

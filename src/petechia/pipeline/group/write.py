@@ -26,6 +26,7 @@ from petechia.pipeline.group.scans import (
 from petechia.pipeline.group.sequences import sequences_tables
 from petechia.pipeline.group.tables import Table, write_tables
 from petechia.pipeline.group.uncertainty import dispersion_table, uncertainty_table
+from petechia.pipeline.listing import natural
 from petechia.pipeline.tree import ignore, is_output
 from petechia.report.data import RESEARCH_USE
 from petechia.report.group import GroupPage, Map, render_group
@@ -99,7 +100,7 @@ def analyse(
     in_table = frame.take(frame.known)
     if plan.compare:
         tell(f"comparison by {plan.compare}")
-        made += sequences_tables(output, in_table, plan)
+        made += sequences_tables(in_table, plan)
     if people.rows:
         made += [
             models.missing_table(frame, plan),
@@ -136,7 +137,7 @@ def _facts(frame: Frame, plan: Plan, has_people: bool) -> dict[str, Any]:
         "n_people_assessed": sum(row.assessed for row in chosen.scans),
         "n_reviewed": sum(row.reviewed for row in assessed),
         "n_lesions": sum(len(row.lesions) for row in assessed),
-        "sessions": sorted({row.session or "" for row in frame.scans}),
+        "sessions": sorted({row.session or "" for row in frame.scans}, key=natural),
         "has_participants": has_people,
         "age": [float(v) for v in np.quantile(age, [0, 0.5, 1])] if len(age) else None,
         "sex": {word: sex.count(word) for word in dict.fromkeys(sex) if word != "n/a"},

@@ -31,11 +31,13 @@ from petechia.pipeline.review.queue import (
     Listed,
     Queue,
     Stamp,
+    crash_says,
     scan_name,
     software_files,
     stamp_of,
 )
 from petechia.pipeline.review.state import Basis, basis_of
+from petechia.pipeline.session_times import in_time
 from petechia.report.planes import Crop, Layout
 from petechia.report.scene import brain_extent
 from petechia.report.volumes import near
@@ -214,14 +216,21 @@ class ReviewFolder:
     def prior(self, scan: str) -> str | None:
         """Return the same person's scan of the session before, or None.
 
-        Sessions are ordered by their labels (`ses-2` before `ses-10`). Of several scans of a
-        session the one that shares most entities is taken.
+        Sessions are ordered as `petechia follow` orders them, by their dates or their labels
+        (`ses-2` before `ses-10`). Of several scans of a session the one that shares most
+        entities is taken.
         """
         own = self.listed()[scan]
-        others = [o for o in self._people.get(own.subject, ()) if not o.problem]
-        order = list(dict.fromkeys(o.session for o in others))  # natural, as the queue is
-        before = order[: order.index(own.session)] if own.session in order else []
-        return _most_alike(own, [o for o in others if before and o.session == before[-1]])
+        sessions: dict[str, list[Listed]] = {}  # in natural order, as the queue is
+        for one in self._people.get(own.subject, ()):
+            if not one.problem:
+                sessions.setdefault(one.session, []).append(one)
+        if own.session not in sessions or len(sessions) < 2:
+            return None
+        there = list(sessions)
+        order, _ = in_time(self.images, [[o.name for o in sessions[s]] for s in there])
+        place = order.index(there.index(own.session))
+        return _most_alike(own, sessions[there[order[place - 1]]]) if place else None
 
     # --- one scan ---------------------------------------------------------------------------
 
@@ -268,6 +277,13 @@ class ReviewFolder:
     def _read_from(self, name: ScanName) -> tuple[Path, Path, Path, Path]:
         """Return summary, table, labels and mask: the software's own when they were kept."""
         agreed = contract()
+        crash = self.root / agreed.relative_path("crash", name)
+        if crash.is_file():
+            raise FileError(
+                f"its last run failed: {crash_says(crash)}",
+                where=name.prefix,
+                mend="Run it again: decisions are kept.",
+            )
         own = {key: self.root / agreed.relative_path(key, name) for key in _OPENED}
         own["table"] = self.root / place(str(agreed.file("findings").table), name)
         kept = self.root / FOLDER / SOFTWARE / name.prefix
@@ -407,7 +423,6 @@ def _mask(path: Path, grid: Grid) -> npt.NDArray[np.bool_] | None:
     return mask > 0
 
 
-def _most_alike(own: Listed, others: Sequence[Listed]) -> str | None:
+def _most_alike(own: Listed, others: Sequence[Listed]) -> str:
     mine = set(own.name.entities)
-    best = max(others, key=lambda o: len(mine & set(o.name.entities)), default=None)
-    return None if best is None else best.scan
+    return max(others, key=lambda o: len(mine & set(o.name.entities))).scan

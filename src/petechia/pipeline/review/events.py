@@ -6,7 +6,6 @@ which events of the outside world (a browser, a file) come in.
 
 import json
 import re
-import uuid as uuids
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -67,7 +66,9 @@ PREFIX = re.compile(f"sub-{_LETTER}+(?:_(?!-){_LETTER}+?-{_LETTER}+)*")
 nothing that a screen would not show."""
 PREFIX_LONGEST = 240
 """A name of a file has at most 255 bytes, and ends with more than the prefix."""
-_FINDING = re.compile(r"(?:s[0-9]{1,6}|a[0-9a-f]{8})(?:\.[12]){0,8}")
+MOST_SPLITS = 8
+"""So often a finding may be split, part after part."""
+_FINDING = re.compile(rf"(?:s[0-9]{{1,6}}|a[0-9a-f]{{8}})(?:\.[12]){{0,{MOST_SPLITS}}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +194,11 @@ def software_key(index: int | str) -> str:
     return f"s{int(index)}"
 
 
+def split_too_often(key: str) -> bool:
+    """Return whether a finding cannot be split again: its parts would have no key."""
+    return key.count(".") >= MOST_SPLITS
+
+
 def finding_key(text: str) -> str:
     """Return a finding's key; `ParameterError` when it is none."""
     if not isinstance(text, str) or not _FINDING.fullmatch(text):
@@ -212,19 +218,6 @@ def reader_name(text: Any) -> str:
             f"Use letters, digits, - _ . @ and spaces inside, at most {READER_LONGEST}.",
         )
     return name
-
-
-def reader_label(name: str) -> str:
-    """Return a reader's name as it may stand in the name of a file: letters and digits.
-
-    Two names that differ give two labels, also where a disk takes `A` for `a`: what is not
-    kept is told by a short sum of it.
-    """
-    kept = "".join(c for c in name if c.isascii() and c.isalnum())[:32]
-    if kept == name and name == name.lower():
-        return kept
-    told = uuids.uuid5(uuids.NAMESPACE_OID, name).hex[:6]
-    return f"{kept.lower()}{told}"
 
 
 def scan_prefix(text: Any) -> str:

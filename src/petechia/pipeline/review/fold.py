@@ -10,7 +10,7 @@ from typing import Any
 from petechia.anatomy.sites import COMPARTMENT_OF
 from petechia.errors import ParameterError
 from petechia.lesions.criteria import LARGEST_MM
-from petechia.pipeline.review.events import Event, Runs, software_key
+from petechia.pipeline.review.events import Event, Runs, software_key, split_too_often
 from petechia.pipeline.review.rerun import Orphan, carry
 from petechia.pipeline.review.state import (
     ASKED_FROM,
@@ -180,7 +180,8 @@ class _Desk:
     def _split(self, event: Event) -> bool:
         parent = self.items[event.finding]
         keys = [f"{event.finding}.{n}" for n in (1, 2)]
-        if len(keys[0]) > 64 or any(key in self.items or key in self.gone for key in keys):
+        known = any(key in self.items or key in self.gone for key in keys)
+        if known or split_too_often(event.finding):
             return False
         payload = event.payload
         parts = payload.get("parts", ((), ()))
@@ -351,7 +352,7 @@ def require(state: ScanState, event: Event) -> None:
         if key and key not in keys:
             gone = "was split, merged or removed" if key in state.gone else "is not there"
             raise _no_such(key, gone, "Look at the list of findings as it is now.")
-    if event.kind == "split" and len(event.finding) > 60:
+    if event.kind == "split" and split_too_often(event.finding):
         raise _no_such(event.finding, "was split too often", "Correct its outline instead.")
 
 

@@ -14,7 +14,7 @@ from petechia.files.finished import read_summary
 from petechia.files.output import OutputTree
 from petechia.files.scan import ScanName
 from petechia.files.writing import output_error
-from petechia.pipeline.review.cases import Case, ReviewFolder
+from petechia.pipeline.review.cases import Case
 from petechia.pipeline.review.log import FOLDER
 from petechia.pipeline.review.queue import SOFTWARE
 
@@ -91,13 +91,6 @@ def _copy(source: Path, target: Path, *, link: bool) -> None:
         else:
             return
     shutil.copyfile(source, target)
-
-
-def kept_geometry(folder: ReviewFolder, case: Case) -> Any:
-    """Return the header of the software's label image."""
-    name = case.path("findings").name
-    kept = kept_folder(folder.root, case.name) / name
-    return header_of(kept if kept.is_file() else case.path("findings"))
 
 
 def header_of(path: Path) -> Any:

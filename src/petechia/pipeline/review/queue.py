@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +13,10 @@ from petechia.files.contract import contract, place
 from petechia.files.finished import read_summary
 from petechia.files.scan import ScanName
 from petechia.files.writing import write_text
+from petechia.pipeline.listing import standing_of
 from petechia.pipeline.review.events import PREFIX
 from petechia.pipeline.review.state import ASKED_FROM
 
-SUMMARY = "_desc-petechia_summary.json"
-CRASH = "_crash.json"
 SOFTWARE = "software"
 """Below the review's folder: what the software said of a scan whose decisions were applied."""
 CACHE = "index.json"
@@ -83,12 +82,6 @@ def scan_name(prefix: str) -> ScanName:
     return ScanName(tuple((key, value) for key, _, value in parts))
 
 
-def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a key by which `ses-2` comes before `ses-10`."""
-    parts = re.split(r"(\d+)", text)
-    return tuple((1, int(p), "") if n % 2 else (0, 0, p) for n, p in enumerate(parts) if p)
-
-
 class Queue:
     """The scans of an output folder; what did not change on disk is not read again.
 
@@ -110,8 +103,16 @@ class Queue:
         """Return every scan by its prefix, in natural order."""
         found: dict[str, tuple[Stamp, Listed]] = {}
         changed = False
-        kept = set(_files(str(self._kept), ""))
-        for scan, summary, table in _places(self.root):
+        kept = _names(self._kept)
+        for scan, stands in standing_of(self.root).items():
+            if not PREFIX.fullmatch(scan):
+                continue
+            summary = stands.told_in
+            if stands.failed:
+                problem = crash_says(summary)
+                found[scan] = (stamp_of(summary), Listed(scan=scan, problem=problem))
+                continue
+            table = self.root / place(str(contract().file("findings").table), scan_name(scan))
             stamp = stamp_of(summary, table)
             known = self._known.get(scan)
             if known is None or known[0] != stamp:
@@ -119,11 +120,8 @@ class Queue:
                     summary, table = software_files(self._kept / scan, summary, table)
                 known, changed = (stamp, read_listed(scan, summary, table)), True
             found[scan] = known
-        for scan, path in _crashes(self.root):
-            if scan not in found:
-                found[scan] = (stamp_of(path), Listed(scan=scan, problem=_crash_says(path)))
         changed = changed or found.keys() != self._known.keys()
-        self._known = {scan: found[scan] for scan in sorted(found, key=natural)}
+        self._known = found
         if changed:
             _write_cache(self._cache, self._known)
         return {scan: listed for scan, (_, listed) in self._known.items()}
@@ -216,38 +214,15 @@ def _probability(text: bytes) -> float:
         return 0.0
 
 
-def _places(root: Path) -> Iterator[tuple[str, Path, Path]]:
-    """Return prefix, summary and table of every scan; plain listing, no pattern matching."""
-    for subject in _folders(root, "sub-"):
-        for level in (subject, *_folders(subject, "ses-")):
-            anat = os.path.join(level, "anat")  # noqa: PTH118 - ten thousand times
-            for file in _files(anat, SUMMARY):
-                scan = file.removesuffix(SUMMARY)
-                if PREFIX.fullmatch(scan):
-                    table = place(str(contract().file("findings").table), scan_name(scan))
-                    yield scan, Path(anat, file), root / table
+def _names(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))  # noqa: PTH208 - no paths are made of ten thousand names
+    except OSError:
+        return set()
 
 
-def _folders(place: Path | str, start: str) -> list[str]:
-    with suppress(OSError), os.scandir(place) as entries:
-        return [e.path for e in entries if e.name.startswith(start) and e.is_dir()]
-    return []
-
-
-def _files(place: str, end: str) -> list[str]:
-    with suppress(OSError):
-        return [name for name in os.listdir(place) if name.endswith(end)]  # noqa: PTH208
-    return []
-
-
-def _crashes(root: Path) -> Iterator[tuple[str, Path]]:
-    for file in _files(str(root / "logs"), CRASH):
-        scan = file.removesuffix(CRASH)
-        if PREFIX.fullmatch(scan):
-            yield scan, root / "logs" / file
-
-
-def _crash_says(path: Path) -> str:
+def crash_says(path: Path) -> str:
+    """Return why a run failed, by its crash file."""
     try:
         return str(json.loads(path.read_bytes())["message"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -11,8 +11,6 @@ from typing import Any
 from petechia.errors import FileError
 from petechia.lesions.criteria import CriteriaParams, patient_category
 from petechia.pipeline.review.cases import ReviewFolder
-from petechia.pipeline.review.fold import fold
-from petechia.pipeline.review.log import ReviewLog
 from petechia.pipeline.review.state import HIT_MM, Basis, FindingState, ScanState
 
 
@@ -188,23 +186,6 @@ class Readings:
     def notes(self) -> list[str]:
         """What a table of agreement must say of scans that are not in it."""
         return [f"{scan} is left out: {why}." for scan, why in self.unread.items()]
-
-
-def read_readings(folder: ReviewFolder, log: ReviewLog) -> Readings:
-    """Return every reading of an output, and the scans that could not be read with the reason."""
-    found, unread = [], {}
-    for scan in log.scans():
-        try:
-            basis, summary = open_scan(folder, scan)
-        except FileError as error:
-            unread[scan] = error.what
-            continue
-        events = log.events(scan)
-        own = {(e.reader, e.round) for e in events if e.kind not in ("adjudicate", "undo")}
-        for reader, number in sorted(own):
-            state = fold(basis, events, reader=reader, round=number)
-            found.append(reading_of(state, slice_mm(summary)))
-    return Readings(readings=found, unread=unread)
 
 
 def open_scan(folder: ReviewFolder, scan: str) -> tuple[Basis, Mapping[str, Any]]:

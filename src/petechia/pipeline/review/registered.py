@@ -205,7 +205,7 @@ def _stamp(source: Path | SeriesImage | None) -> str:
 
 
 def shown(
-    folder: ReviewFolder, case: Case, others: Mapping[str, Other], placed: Mapping[str, Placed]
+    folder: ReviewFolder, others: Mapping[str, Other], placed: Mapping[str, Placed]
 ) -> list[Picture]:
     """Return what there is to see of other images of the same head.
 

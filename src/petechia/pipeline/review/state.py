@@ -237,14 +237,6 @@ class FindingState:
         """True when a reader has decided on it."""
         return self.decision is not None
 
-    @property
-    def moment_of(self) -> str:
-        """Whose outline the moment belongs to: "software", or "" when it has none."""
-        has = (
-            self.origin == "software" and as_number(self.software.get("moment_ppm_mm3")) is not None
-        )
-        return "software" if has else ""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:

@@ -11,7 +11,7 @@ from petechia.lesions.criteria import count_interval
 from petechia.pipeline.review.cases import Case
 from petechia.pipeline.review.events import as_text
 from petechia.pipeline.review.state import ScanState
-from petechia.pipeline.review.tables import Table, table_of
+from petechia.pipeline.review.tables import Table
 from petechia.pipeline.review.told import findings_of, forms_of, orphan_json, summary_of
 
 
@@ -24,11 +24,6 @@ def reviewed(case: Case, state: ScanState, table: Table) -> dict[str, Any]:
         counted["count_interval_95"] = None
     out = dict(case.summary) | counted
     return out | {"review": _review(case, drawn, table, counted["criteria"])}
-
-
-def review_summary(case: Case, state: ScanState) -> dict[str, Any]:
-    """Return the summary of a scan as a state has it."""
-    return reviewed(case, state, table_of(case, state))
 
 
 def _interval(state: ScanState) -> list[int] | None:
@@ -87,7 +82,7 @@ def _review(
             for row, told in cells.items()
             if told["override"]
         ],
-        "changes": _changes(case, state, table),
+        "changes": _changes(case, table),
         "orphaned": [orphan_json(orphan) for orphan in state.orphans],
         "software": {
             "version": case.summary.get("version"),
@@ -134,7 +129,7 @@ def disagreements_of(state: ScanState) -> list[str]:
     return [*found, *state.disagreements]
 
 
-def _changes(case: Case, state: ScanState, table: Table) -> list[dict[str, Any]]:
+def _changes(case: Case, table: Table) -> list[dict[str, Any]]:
     """Return the findings that a review left otherwise than the software, and those gone."""
     out: list[dict[str, Any]] = []
     for row, item in zip(table.rows, table.items, strict=True):

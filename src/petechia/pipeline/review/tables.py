@@ -61,14 +61,6 @@ def table_of(case: Case, state: ScanState) -> Table:
     return out
 
 
-def applied(
-    case: Case, state: ScanState
-) -> tuple[list[dict[str, str]], npt.NDArray[np.int32], list[str]]:
-    """Return table, label image (I, J, K) and columns of a scan as a state has them."""
-    table = table_of(case, state)
-    return table.rows, table.labels, columns_of(case)
-
-
 def columns_of(case: Case) -> list[str]:
     """Return the columns of a reviewed table: the promised, the software's own, the review's."""
     promised = contract().finding_columns
