@@ -248,6 +248,18 @@ def test_without_an_affine_susceptibility_does_not_depend_on_the_order_of_axes()
     assert np.abs(other - one.transpose(order)).max() < 1e-3 * np.abs(one).max()
 
 
+def test_with_an_affine_susceptibility_does_not_depend_on_its_directions_either():
+    """As on the road; without one, left and right cannot be told and the array's order counts."""
+    size, phase = bead()
+    words = {"te_s": 0.020, "b0_t": 3.0, "phase_sign": "+1", "mask": np.ones(size.shape, bool)}
+    affine = np.diag([-1.0, 1.0, 1.0, 1.0])
+    one = api.qsm(phase, size, **words, affine=np.eye(4))["chi_ppm"]
+    other = api.qsm(phase[::-1], size[::-1], **words, affine=affine)["chi_ppm"][::-1]
+    assert np.abs(other - one).max() < 1e-3 * np.abs(one).max()
+    bare = api.qsm(phase, size, **words, spacing_mm=(1, 1, 1))["chi_ppm"]
+    assert np.abs(bare - one).max() < 1e-3 * np.abs(one).max()
+
+
 @pytest.mark.parametrize(("handedness", "filtered"), [(-1, False), (1, True)])
 def test_calcium_is_never_called_blood_in_either_handedness(handedness, filtered):
     """Spheres of -1 ppm, from raw phase to the table; where there is no smooth field to be
@@ -308,6 +320,7 @@ def test_words_that_cannot_be_right_are_told(change, message):
 
 
 SIZE = (8, 9, 10)
+LEANING = np.eye(4) + 0.3 * np.eye(4, k=1) * [0, 1, 0, 0]
 GOOD = {"te_s": 0.01, "b0_t": 3.0, "spacing_mm": (1, 1, 1)}
 BAD = {
     "NaN": ({"phase_rad": np.full(SIZE, np.nan)}, r"phase_rad: 720 of 720 voxels are not finite"),
@@ -320,6 +333,11 @@ BAD = {
     "milliseconds": ({"te_s": 10}, r"echo times \(10\.0,\) s"),
     "gauss": ({"b0_t": 30000}, r"main field of 30000\.0 T"),
     "a mask of another shape": ({"mask": np.ones((3, 3, 3))}, r"mask: shape \(3, 3, 3\)"),
+    "no geometry": ({"spacing_mm": None}, r"spacing_mm: no voxel size.*or the affine"),
+    "two geometries": ({"affine": np.eye(4)}, r"affine: given together with spacing_mm"),
+    "a word for a size": ({"spacing_mm": "a"}, r"spacing_mm = 'a' is not three numbers"),
+    "a word for a direction": ({"b0_dir": ("a", 0, 1)}, r"b0_dir = \('a', 0, 1\) is not three"),
+    "a leaning affine": ({"spacing_mm": None, "affine": LEANING}, r"Echoes\.grid: sheared: two axes .* 73\.3 degrees"),
     "no voxel": ({"spacing_mm": (1, 0, 1)}, r"spacing|voxel|affine"),
     "no thread": ({"n_threads": 0}, r"0 threads"),
     "a method we lack": ({"inversion": "magic"}, r"no method 'magic'"),
@@ -394,6 +412,29 @@ def test_coils_are_combined():
     assert result.record["bipolar"] is False
     with pytest.raises(InputError, match="phase of shape"):
         api.combine_coils(phase[0], phase[0], te_s=te_s, spacing_mm=(2, 2, 2))
+
+
+COILS = (2, 3, 8, 9, 10)
+BAD_COILS = {
+    "whole numbers for a phase": ({"phase_rad": np.full(COILS, 4095, np.int16)}, r"phase of up to 4095 is not in radians"),
+    "a complex signal": ({"phase_rad": np.ones(COILS, complex)}, r"phase_rad: complex128 is no real number"),
+    "a phase for a magnitude": ({"magnitude": np.full(COILS, -1.0)}, r"magnitude goes down to -1"),
+    "NaN in one coil": ({"magnitude": np.where(np.arange(3) == 2, np.nan, 1)[:, None, None, None] * np.ones(COILS)}, r"magnitude: .* are not finite"),
+    "swapped": ({"phase_rad": np.ones(COILS), "magnitude": np.linspace(0, 2 * np.pi, np.prod(COILS)).reshape(COILS)}, r"in each other's place"),
+    "one time": ({"te_s": 0.005}, r"te_s: 1 echo times .* for 2 images"),
+    "words for times": ({"te_s": ("a", "b")}, r"te_s: 'a' is no number"),
+    "a mask of another shape": ({"mask": np.ones((3, 3, 3))}, r"mask: shape \(3, 3, 3\)"),
+    "a word for a size": ({"spacing_mm": "a"}, r"spacing_mm = 'a' is not three numbers"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_COILS.values(), ids=BAD_COILS.keys())
+def test_coils_that_cannot_be_right_are_told(change, message):
+    words = {"phase_rad": np.zeros(COILS), "magnitude": np.ones(COILS), "te_s": (0.005, 0.01)}
+    words |= {"spacing_mm": (1, 1, 1)} | change
+    with pytest.raises(InputError) as caught:
+        api.combine_coils(words.pop("phase_rad"), words.pop("magnitude"), **words)
+    assert re.search(message, str(caught.value)), caught.value
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ PetechiaError
 │   ├── InUseError         another process is at work on the same folder
 │   └── OutputError        a result could not be written
 ├── TransferError          a server could not be reached, refused, or cannot be understood
-├── ConvergenceError       an iteration ended without reaching its tolerance
 └── DependencyError        an optional package this command needs is not installed
 """
 
@@ -80,10 +79,6 @@ class OutputError(FileError):
 
 class TransferError(PetechiaError):
     """A server could not be reached, refused, or answered what cannot be used."""
-
-
-class ConvergenceError(PetechiaError):
-    """An iteration ended without reaching its tolerance."""
 
 
 class DependencyError(PetechiaError):

@@ -64,6 +64,8 @@ def test_every_command_has_help_that_ends_well(command, petechia):
         assert said.out.startswith(f"usage: petechia {command}")
         assert "Research use only" in " ".join(said.out.split())
     assert build_parser(command).prog == f"petechia {command}"
+    text = " ".join(COMMANDS[command].split())
+    assert text[:1].upper() + text[1:] + "." in " ".join(said.out.split())  # names as they are
 
 
 WORDS = {
@@ -95,6 +97,7 @@ WORDS = {
     "less than none": (["simulate", "o", "--microbleeds", "-1"], r"n_microbleeds = -1"),
     "no such pattern": (["simulate", "o", "--pattern", "stripes"], r"pattern = 'stripes'"),
     "noise that is none": (["simulate", "o", "--snr", "nan"], r"snr = nan"),
+    "more than all grown": (["simulate", "o", "--pairs", "--grown", "2"], r"2\.0 grown.*--grown 0 to 1"),
     "a seed below 0": (["simulate", "o", "--seed", "-1"], r"seed -1"),
     "a step without its file": (["mask"], r"petechia mask: the following arguments are required"),
     "a demo of what": (["demo", "x"], r"petechia demo: unknown words: x"),
@@ -113,6 +116,8 @@ def test_a_wrong_word_is_told_in_one_message(words, message, petechia, tmp_path,
 
 
 SETTINGS = {
+    "no step at all": (["--steps", ""], "", r"--steps: no step is named"),
+    "a file's own fault": ([], "slab_mm = true", r"s\.toml, settings\.slab_mm: slab of True mm"),
     "a preset we lack": (["--preset", "hasty"], "", r"no preset 'hasty'. Choose one of fast"),
     "a point we lack": (["--operating-point", "x"], "", r"operating_point: 'x' is not a choice"),
     "a step we lack": (["--steps", "dream"], "", r"no step 'dream'. Choose from mask, unwrap"),
@@ -168,7 +173,7 @@ def test_bids_app_forms(form, petechia, noise_dataset, tmp_path):
     said = petechia(*form.format(raw=raw, out=tmp_path / "out").split())
     assert said.code == 0, said.err
     assert said.out.startswith("sub-02  BIDS")
-    assert "1 scans" in said.out
+    assert "1 scan; stages" in said.out
 
 
 def test_methods_in_words_and_for_programs(petechia):

@@ -43,7 +43,13 @@ def test_results_may_lie_in_the_derivatives_of_a_dataset(petechia, noise_dataset
     assert petechia("run", raw, out, "--steps", "mask").code == 0
     described = json.loads((out / "dataset_description.json").read_text())
     assert described["DatasetLinks"] == {"raw": "../.."}
-    assert "1 scans" in petechia("run", raw, out, "--dry-run").out  # its own results are no scans
+    every = raw / "derivatives"
+    assert refused(petechia("run", raw, every), "folder of all derivatives", "derivatives/petechia")
+    assert refused(
+        petechia("run", raw / "sub-01" / "anat", every), "holds other datasets (petechia)"
+    )
+    told = petechia("run", raw, out, "--dry-run").out
+    assert "1 scan; stages" in told  # its own results are no scans
 
 
 def test_another_dataset_is_never_written_over(petechia, noise_dataset, tmp_path):

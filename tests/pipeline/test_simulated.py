@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from petechia.core.units import wrap
-from petechia.errors import ParameterError
+from petechia.errors import OutputError, ParameterError
 from petechia.files.dicom.write import DicomStyle
 from petechia.files.find import find_scans
 from petechia.pipeline import simulated
@@ -108,6 +108,73 @@ def test_everyone_s_age_is_that_of_their_head(pair, tmp_path, monkeypatch):
     simulate_dataset(tmp_path / "given", replace(params, age_years=31.5))
     assert [row["age"] for row in table(tmp_path / "given" / "participants.tsv")] == ["31.5"]
     assert scanned[-1].head.age_years == 31.5
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """No scan is computed: one file stands for each; 'broken' ones fail."""
+    broken = set()
+
+    def write(root, name, *_):
+        if name.prefix in broken:
+            raise RuntimeError(name.prefix)
+        (root / name.folder).mkdir(parents=True, exist_ok=True)
+        (root / name.folder / f"{name.prefix}.txt").write_text("a scan")
+
+    monkeypatch.setattr(simulated, "scan_patient", lambda *a, **k: None)
+    monkeypatch.setattr(simulated, "write_simulated", write)
+    return broken
+
+
+FEW = SimulationParams(protocol="3t_tiny", n_microbleeds=1, n_calcifications=0)
+
+
+def test_people_of_another_seed_do_not_mix_with_those_that_are_there(quick, tmp_path):
+    simulate_dataset(tmp_path, FEW, seed=3, n_subjects=2)
+    before = (tmp_path / "participants.tsv").read_bytes()
+    for more, said in (
+        ({"seed": 4}, r"seed = 3, not 4\. .*new folder"),
+        ({"seed": 3, "varied": True}, "varied = False, not True"),
+        ({"seed": 3, "second": simulated.SecondVisit()}, "second_visit = None, not"),
+        ({"seed": 3, "params": replace(FEW, n_microbleeds=2)}, "n_microbleeds = 1, not 2"),
+    ):
+        with pytest.raises(OutputError, match=said):
+            simulate_dataset(tmp_path, **{"params": FEW, **more})
+    assert (tmp_path / "participants.tsv").read_bytes() == before
+    simulate_dataset(tmp_path, FEW, protocols=["3t_megre_1mm"], seed=3, n_subjects=3)  # the same
+    assert len(table(tmp_path / "participants.tsv")) == 3
+    described = tmp_path / "dataset_description.json"
+    told = json.loads(described.read_text())
+    del told[simulated.DRAWN_FROM]
+    described.write_text(json.dumps(told))
+    with pytest.raises(OutputError, match="drawn with what it does not tell"):
+        simulate_dataset(tmp_path, FEW, seed=3)
+
+
+def test_the_table_names_those_who_were_scanned_and_nobody_is_lost(quick, tmp_path):
+    quick.add("sub-02_acq-3tTiny")
+    with pytest.raises(RuntimeError):
+        simulate_dataset(tmp_path, FEW, n_subjects=2)
+    (first,) = table(tmp_path / "participants.tsv")
+    assert first["participant_id"] == "sub-01"
+    quick.clear()
+    simulate_dataset(tmp_path, FEW, n_subjects=3)
+    every = (tmp_path / "participants.tsv").read_bytes()
+    simulate_dataset(tmp_path, FEW, n_subjects=1)
+    assert (tmp_path / "participants.tsv").read_bytes() == every
+    assert [row["participant_id"] for row in table(tmp_path / "participants.tsv")] == [
+        "sub-01", "sub-02", "sub-03",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [({"grown": 2.0}, "2.0 grown.*--grown"), ({"grown": float("nan")}, "nan grown"),
+     ({"n_new": -1}, "-1 new microbleeds.*--new")],
+)  # fmt: skip
+def test_a_second_visit_that_cannot_be_is_refused_before_anything_is_made(bad, said):
+    with pytest.raises(ParameterError, match=said):
+        simulated.SecondVisit(**bad)
 
 
 def test_a_wrong_protocol_is_answered_with_all_there_are(tmp_path):

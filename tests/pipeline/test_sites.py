@@ -10,7 +10,7 @@ from petechia.anatomy.registration import Registration
 from petechia.core.grid import Grid
 from petechia.files.scan import Beside
 from petechia.files.writing import write_nifti
-from petechia.pipeline import sites
+from petechia.pipeline import companions, sites
 from petechia.pipeline.stages import template
 
 GRID = Grid.from_spacing((12, 12, 12), (4.0, 4.0, 4.0))
@@ -46,9 +46,10 @@ def answers(monkeypatch, fit):
     """What each way says, without the work; an own fit is taken as it is."""
     told = {"T1w": "no fit (T1w)", "T2w": "no fit (T2w)"}
 
-    def companion(own, magnitude, mask, image, grid, there, name):
+    def companion(own, rigid, mask, image, grid, there, name):
         return told[name]
 
+    monkeypatch.setattr(companions, "to_companion", lambda *_: (np.eye(4), 0.9))
     monkeypatch.setattr(sites, "through_companion", companion)
     monkeypatch.setattr(sites, "deform", lambda registration, *_: registration)
     return told

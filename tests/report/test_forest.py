@@ -8,7 +8,7 @@ import pytest
 
 from petechia.core.grid import Grid
 from petechia.report.forest import LABEL, PLOT, ForestRow, forest
-from petechia.report.frequency import HEATS, Map, colour_of, glasses, slices, steps
+from petechia.report.frequency import HEATS, Map, glasses, levels, slices, steps
 from petechia.report.group_words import p_text, ratio_text
 
 
@@ -66,8 +66,8 @@ def made_map(place):
 
 
 def test_colours_rise_with_the_share_and_none_has_none():
-    assert [colour_of(share, 0.4) for share in (0.0, 0.01, 0.2, 0.4)] == [0, 1, 4, HEATS]
-    assert colour_of(0.3, 0.0) == 0
+    assert levels([0.0, 0.01, 0.2, 0.4], 0.4).tolist() == [0, 1, 4, HEATS]
+    assert levels([0.3], 0.0).tolist() == [0]
     legend = steps(0.4)
     assert len(legend) == HEATS
     assert legend[-1][1].endswith("40.0 %")

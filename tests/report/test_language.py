@@ -9,6 +9,7 @@ from string import Formatter
 import pytest
 
 from petechia.errors import ParameterError
+from petechia.lesions.model import NAMES, words
 from petechia.pipeline import stages
 from petechia.pipeline.settings import FAMILIES
 from petechia.report import (
@@ -23,8 +24,9 @@ from petechia.report import (
     wording,
 )
 from petechia.report.data import RESEARCH_USE
+from petechia.report.findings import read_entries
 from petechia.report.language import catalogue, said, speaking, t
-from petechia.report.narrative import methods_text
+from petechia.report.narrative import methods_text, short_text
 from petechia.report.planes import PLANES
 
 ROOM = Path(page.__file__).parent
@@ -91,7 +93,7 @@ ROWS = {
     "Main field", "Echo times", "Echo read for dark spots", "Phase", "Voxel", "Matrix", "Acquisition",
     "Slice thickness", "Gap between slices", "Slice tilt", "Scanner", "Sequence", "Read from",
     "Lacunes", "White-matter hyperintensities (Fazekas)", "Perivascular spaces",
-    "for: {names}", "against: {names}",
+    *page.SPOKE,
 }  # fmt: skip
 """Texts that reach `t` by a name, not as themselves."""
 
@@ -145,6 +147,82 @@ def test_a_chinese_page_is_chinese(data):
         h for h in english if re.match(r"\d+\.|tv\.|method_settings", h)
     }, english
     assert "仅供研究使用" in words
+
+
+DEMO = {
+    "evidence": "model: likeness to a vessel for it, magnitude: roundness within 3 mm for it, moment "
+    "by the void above that by the field in errors against it; field negative at the equator and "
+    "positive at the poles over 344 border voxels, moment 2.18 +- 0.36 ppm mm3 (2.16 by its field, "
+    "2.22 by its void): paramagnetic; round (sphericity 0.76), 2.9 mm; signal loss 77 % (13 sd); no "
+    "tube continues; 96 % of its border in parenchyma",
+    "handedness": "Phase follows the convention (higher frequency, rising phase): correlation with "
+    "the field of air around the brain +0.87, size 0.61 of it. 99 % of 867 small dark structures "
+    "come out paramagnetic (most should), and the tails of the susceptibility lean +0.22: the phase "
+    "follows the convention.",
+    "methods": {
+        ("brain mask", "template"): "affine fit, peak of agreement 0.80, 100% of the brain",
+        ("phase offsets", "MCPC-3D-S"): "phase offset from the first echoes, smoothed and removed. "
+        "Echoes are read in one direction (monopolar): 0.00058 rad (rms) between odd and even "
+        "echoes.",
+        ("anatomical sites", "registration to ICBM 2009c"): "mutual information, then demons; "
+        "labels grouped into MARS sites",
+        ("fluid", "two classes"): "first and last echo and R2*. Fluid was learnt from the "
+        "template's ventricles.",
+    },
+}
+"""What a run of the demo wrote into its summary and table."""
+SECTIONS = ("answer", "text", "scan", "regions", "findings", "markers", "criteria", "methods")
+ALLOWED = re.compile(
+    r"(left|right|midline) [a-z ]+ \d+|NiiVue[^<]*|petechia run --clinical|doi|Siemens \S+|Page (Up|Down)"
+    r"|ICBM|MARS|BOMBS|ppm mm|microbleed \d+"
+)
+"""English that stays: names of findings, programs, scanners, keys, atlases, scales."""
+
+
+@pytest.fixture(scope="module")
+def demo(data, make):
+    """A report of a whole run, as the demo makes it."""
+    rows = [row | {"evidence": DEMO["evidence"]} for row in make.findings()]
+    fitness = [
+        {"check": "phase", "status": "ok", "value": "4 echoes", "says": "Phase of every echo."},
+        {"check": "handedness", "status": "ok", "value": "as given", "says": DEMO["handedness"]},
+    ]
+    methods = [
+        {"stage": stage, "method": method, "summary": summary, "doi": ""}
+        for (stage, method), summary in DEMO["methods"].items()
+    ]
+    source = data.summary["source"] | {"notes": []}
+    model = {"calibrated": True, "says": "Not validated on scans of people with microbleeds."}
+    summary = data.summary | {"fitness": fitness, "source": source, "model": model}
+    return replace(data, findings=rows, summary=summary, methods=methods, language="zh")
+
+
+def test_no_english_is_left_on_the_page_of_a_run(demo):
+    html = page.render(demo)
+    left = []
+    for section in SECTIONS:
+        found = re.search(rf'<section(?: id="{section}")? aria-labelledby="{section}-title".*?</section>',
+                          html, re.S)  # fmt: skip
+        text = ALLOWED.sub("", re.sub(r"<[^>]+>", "\n", found[0]))
+        lines = text.splitlines()
+        left += [line for line in lines if re.search("[A-Za-z]{3,}[ -][A-Za-z]{2,}", line)]
+    assert left == []
+    assert "据其场 2.16\uff0c据其低信号区 2.22" in html
+    assert "实测的“似血管”、“3 mm 内的圆度”支持为微出血" in html
+
+
+def test_lines_of_the_short_text_are_pointed_as_chinese(demo):
+    with speaking("zh"):
+        text = short_text(demo, read_entries(demo.findings))
+    assert re.findall(r"[\u4e00-\u9fff\uff09][;:,.]|[\uff1b\u3002]\uff1b", text) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_feature_of_the_model_has_a_chinese_name(name):
+    for mark in ("for", "against"):
+        with speaking("zh"):
+            told = page._weighed(f"{words(name)} {mark} it")
+        assert not re.search("[a-z]{3}", told), told
 
 
 def cited():

@@ -570,7 +570,10 @@ def test_what_the_model_weighed_is_told_apart_from_the_evidence(data, make):
     text = " ".join(page.by_id("finding-1")["text"].split())
     assert "Evidence: round (sphericity 0.81), 2.9 mm Definition:" in text
     assert "met: 2 to 10 mm; not met: round or oval; not assessed: no edema" in text
-    assert "in the model: for: roundness within 3 mm; against: curvature at 1 mm (3)" in text
+    assert (
+        "in the model: the measured “roundness within 3 mm” spoke for it; the measured “curvature at "
+        "1 mm (3)” spoke against it" in text
+    )
     assert "Probability above 0.99" in text  # never a certainty
 
 

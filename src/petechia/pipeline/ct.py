@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from petechia.anatomy.ct import LEAST_FLUID, fluid_on_ct, to_ct
+from petechia.anatomy.ct import fluid_on_ct, to_ct
 from petechia.anatomy.density import CALCIFIED_HU, DILATED_MM, density_at, skull_voxels
+from petechia.anatomy.signs.fit import LEAST_FLUID
 from petechia.contrast.combine import combine_magnitude
 from petechia.errors import PetechiaError
 from petechia.files.ct import read_ct

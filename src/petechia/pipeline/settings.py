@@ -5,7 +5,7 @@ The order of precedence is command line, then `--config` file, then preset.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -169,15 +169,35 @@ class Settings:
         """
         table = read_config(config) if config else {}
         table.pop("cluster", None)  # where it runs, not what comes out: engines/cluster.py
-        name = preset or str(table.pop("preset", "standard"))
+        name = preset or str(table.get("preset", "standard"))
         table.pop("preset", None)
         if config and isinstance(table.get("calibration"), str) and table["calibration"]:
             table["calibration"] = str(config.parent / table["calibration"])
+        given = {key: value for key, value in given.items() if value is not None}
+        try:
+            return cls._over_preset(name, table, given)
+        except ParameterError as error:
+            if config is None or cls._fits(name, table):
+                raise
+            where = f"{config.name}, {error.where}"
+            raise ParameterError(error.what, where=where, mend=error.mend) from None
+
+    @classmethod
+    def _fits(cls, name: str, table: Mapping[str, Any]) -> bool:
+        """Return whether a settings file is right by itself."""
+        try:
+            cls._over_preset(name, table, {})
+        except ParameterError:
+            return False
+        return True
+
+    @classmethod
+    def _over_preset(cls, name: str, table: Mapping[str, Any], given: Mapping[str, Any]) -> Self:
+        """Return a preset's settings, those of a file over them, and those given over both."""
         if name not in PRESETS:
             raise ParameterError(
                 f"no preset {name!r}", where="settings", mend=f"Choose one of {', '.join(PRESETS)}."
             )
-        given = {key: value for key, value in given.items() if value is not None}
         merged = {"preset": name, **PRESETS[name], **table, **given}
         merged["method_settings"] = _over(
             PRESETS[name].get("method_settings", {}), merged.get("method_settings", {})
@@ -187,16 +207,10 @@ class Settings:
             if key not in known:
                 raise ParameterError(
                     f"unknown setting {key} = {value!r}",
-                    where=str(config.name if config else "settings"),
+                    where="settings",
                     mend=f"Known settings: {', '.join(known)}.",
                 )
         return cls(**merged)
-
-    def with_method_settings(self, name: str, **values: Any) -> Self:
-        """Return a copy with some settings of the method `name` changed."""
-        table = {k: dict(v) for k, v in self.method_settings.items()}
-        table[name] = {**table.get(name, {}), **values}
-        return replace(self, method_settings=table)
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -236,7 +250,7 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
 def read_config(path: Path) -> dict[str, Any]:
     """Return the table of a TOML settings file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise FileError(
             "no such file", where=str(path), mend="Check the path given to --config."

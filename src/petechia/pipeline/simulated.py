@@ -1,20 +1,25 @@
 """Simulated people as a BIDS dataset with its truth."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from petechia.anatomy.sites import REGIONS
 from petechia.assets.store import load_arrays
-from petechia.errors import ParameterError
+from petechia.errors import OutputError, ParameterError
 from petechia.files.dicom.write import DicomStyle, study_of, write_dicom
+from petechia.files.finished import read_rows
 from petechia.files.places import require_own
 from petechia.files.raw_bids import SIMULATED, write_dataset, write_raw_scan, write_truth
 from petechia.files.scan import Header, ScanName
+from petechia.files.sidecars import read_json
+from petechia.files.writing import plain
+from petechia.pipeline.listing import natural
 from petechia.pipeline.simulated_companions import Companions, Exam, write_companions
 from petechia.simulate.atlas import Atlas, atlas_from
 from petechia.simulate.heads import Heads
@@ -26,7 +31,7 @@ from petechia.simulate.patient import (
     scan_patient,
 )
 from petechia.simulate.protocols import PROTOCOLS, RANDOM, random_protocol
-from petechia.simulate.variety import GROWN, follow_up, varied_params
+from petechia.simulate.variety import GROWN, follow_up, require_change, varied_params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,9 @@ class SecondVisit:
     n_new: int | None = None
     grown: float = GROWN
 
+    def __post_init__(self) -> None:
+        require_change(self.n_new, self.grown)
+
 
 COLUMNS = {
     "age": {
@@ -56,6 +64,8 @@ COLUMNS = {
     }
 }
 """What participants.json says."""
+DRAWN_FROM = "SimulatedFrom"
+"""Key of dataset_description.json: what the people of the dataset were drawn from."""
 DICOM_FOLDER = "sourcedata"
 """Where DICOM lies below a dataset: BIDS leaves it alone."""
 
@@ -88,7 +98,7 @@ def simulate_dataset(
         person.
     n_subjects : int
         How many people, sub-01 and on. Person n is drawn from (seed, n): a dataset that
-        is made again with more people keeps the first ones.
+        is made again with more people keeps the first ones, and with fewer loses none.
     seed : int
         Any number from 0.
     phase_units : str
@@ -118,7 +128,8 @@ def simulate_dataset(
     ParameterError
         An unknown protocol, fewer than one person, or a seed or `keep_heads` below 0.
     OutputError
-        Something could not be written, or `root` is another dataset.
+        Something could not be written, or `root` is another dataset, or people were drawn for
+        it otherwise: with another seed or other parameters.
     """
     chosen = list(dict.fromkeys(protocols)) or [params.protocol]
     known = (*PROTOCOLS, RANDOM)
@@ -136,13 +147,15 @@ def simulate_dataset(
             mend="Give 1 person or more, a seed of 0 or more, 0 heads or more.",
         )
     require_own(root, SIMULATED, "petechia simulate")
+    drawn_from = _drawn_from(params, seed, second, varied=varied)
+    _require_same(root, drawn_from)
     atlas = atlas_from(load_arrays("template"))
-    heads, people, written = Heads(most=keep_heads), list[dict[str, object]](), []
+    heads, people, written = Heads(most=keep_heads), _people_there(root), []
+    keep = partial(write_dataset, root, about=COLUMNS, more={DRAWN_FROM: drawn_from})
+    keep(list(people.values()))
     for n in range(n_subjects):
         subject = f"{n + 1:02d}"
         own, patient = _drawn(params, atlas, seed, n, varied=varied)
-        people.append({"participant_id": f"sub-{subject}", "age": round(patient.head.age_years, 1)})
-        write_dataset(root, people, about=COLUMNS)
         scans = _scans(own, patient, chosen, atlas, seed, n, heads, second)
         beside: set[int | None] = set()
         for at, (protocol, session, make) in enumerate(scans):
@@ -150,6 +163,11 @@ def simulate_dataset(
             tell(name.prefix)
             scan = make()
             write_simulated(root, name, scan, phase_units)
+            people[f"sub-{subject}"] = {
+                "participant_id": f"sub-{subject}",
+                "age": round(patient.head.age_years, 1),
+            }
+            keep([people[who] for who in sorted(people, key=natural)])
             exam = None
             if dicom is not None:
                 folder = root / DICOM_FOLDER / name.prefix
@@ -165,6 +183,45 @@ def simulate_dataset(
                 stream = (seed, n, 0, (session or 1) - 1)
                 write_companions(root, where, companions, patient, head, atlas, stream, exam)
     return written
+
+
+def _drawn_from(
+    params: SimulationParams, seed: int, second: SecondVisit | None, *, varied: bool
+) -> dict[str, Any]:
+    """Return all that decides who the people of a dataset are, and how noisy their scans."""
+    later = None if second is None else {"n_new": second.n_new, "grown": second.grown}
+    told = {"seed": seed, "varied": varied, "second_visit": later, **asdict(params)}
+    del told["protocol"]  # the same people may be scanned with more of them
+    found: dict[str, Any] = plain(told)
+    return found
+
+
+def _require_same(root: Path, drawn_from: Mapping[str, Any]) -> None:
+    """Raise `OutputError` when the people of a dataset that is there are others."""
+    described = root / "dataset_description.json"
+    if not described.is_file():
+        return
+    before = read_json(described).get(DRAWN_FROM)
+    if before == drawn_from:
+        return
+    told = before if isinstance(before, Mapping) else {}
+    other = [
+        f"{name} = {told[name]}, not {value}"
+        for name, value in drawn_from.items()
+        if name in told and told[name] != value
+    ]
+    raise OutputError(
+        f"its people were drawn with {'; '.join(other) or 'what it does not tell'}",
+        where=str(root),
+        mend="Name a new folder, or simulate with the seed and parameters of this one.",
+    )
+
+
+def _people_there(root: Path) -> dict[str, Mapping[str, object]]:
+    """Return the rows of those people of a dataset whose folders are there."""
+    path = root / "participants.tsv"
+    rows = read_rows(path) if path.is_file() else []
+    return {row["participant_id"]: row for row in rows if (root / row["participant_id"]).is_dir()}
 
 
 def scan_name(subject: str, protocol: str, session: int | None = None) -> ScanName:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from petechia.anatomy.signs.hyperintensities import PERIVENTRICULAR_MM
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
@@ -163,7 +164,7 @@ def _write_dicom(exam: Exam, image: Volume, protocol: CompanionProtocol, n: int)
 def truth_of(signs: Signs, head: Head) -> dict[str, Any]:
     """Return what is true of a person's signs, as plain values."""
     ml = head.grid.voxel_mm3 / 1000
-    near = signs.near_ventricle_mm <= 10.0
+    near = signs.near_ventricle_mm <= PERIVENTRICULAR_MM
     return {
         "fazekas_periventricular": signs.periventricular,
         "fazekas_deep": signs.deep,

@@ -103,15 +103,17 @@ class Plot:
         for value in self.x.ticks():
             at, _ = self._at(value, self.y.low)
             parts.append(f'<path class="rule" d="M{at:.1f} {_TOP}V{bottom}"/>')
-            parts.append(_text(at, bottom + 16, f"{value:g}", "middle"))
+            parts.append(svg_text(at, bottom + 16, f"{value:g}", "middle"))
         for value in self.y.ticks():
             _, at = self._at(self.x.low, value)
             parts.append(f'<path class="rule" d="M{_LEFT} {at:.1f}H{right}"/>')
-            parts.append(_text(_LEFT - 6, at + 4, f"{value:g}", "end"))
+            parts.append(svg_text(_LEFT - 6, at + 4, f"{value:g}", "end"))
         parts.append(f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>')
-        parts.append(_text((_LEFT + right) / 2, HEIGHT - 8, self.x.title, "middle"))
+        parts.append(svg_text((_LEFT + right) / 2, HEIGHT - 8, self.x.title, "middle"))
         middle = (_TOP + bottom) / 2
-        parts.append(_text(14, middle, self.y.title, "middle", f"rotate(-90 14 {middle:.1f})"))
+        parts.append(
+            svg_text(14, middle, self.y.title, "middle", turned=f"rotate(-90 14 {middle:.1f})")
+        )
         return parts
 
     def _line(self, points: Sequence[Point], dashed: bool) -> str:
@@ -129,9 +131,23 @@ class Plot:
         return f'<circle cx="{at:.1f}" cy="{up:.1f}" r="3.2" fill="{_COLOURS[style]}"/>'
 
 
-def _text(x: float, y: float, words: str, anchor: str, turned: str = "") -> str:
-    turn = f' transform="{turned}"' if turned else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turn}>{escape(words)}</text>'
+def svg_text(
+    x: float, y: float, words: str, anchor: str, *, turned: str = "", kind: str = ""
+) -> str:
+    """Return words in a drawing.
+
+    Parameters
+    ----------
+    anchor : str
+        Which end lies at `x`: 'start', 'middle' or 'end'.
+    turned : str
+        SVG's transform.
+    kind : str
+        Class of the style sheet.
+    """
+    more = f' transform="{turned}"' if turned else ""
+    more += f' class="{kind}"' if kind else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(words)}</text>'
 
 
 def steps(points: Sequence[Point], start: Point, end_x: float) -> list[Point]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from petechia.report.curves import svg_text
+
 LABEL, PLOT, NUMBERS = 300, 320, 250
 ROW, TOP, BOTTOM = 24, 14, 34
 WIDEST = (0.05, 20.0)
@@ -47,9 +49,9 @@ def forest(rows: Sequence[ForestRow], title: str, says: str) -> Markup:
             at = _place(tick, low, high)
             kind = "none" if tick == 1 else "rule"
             parts.append(f'<path class="{kind}" d="M{at:.1f} {TOP}V{bottom}"/>')
-            parts.append(_text(at, bottom + 15, f"{tick:g}", "middle"))
+            parts.append(svg_text(at, bottom + 15, f"{tick:g}", "middle"))
     parts.append(f'<path class="axis" d="M{LABEL} {bottom}H{LABEL + PLOT}"/>')
-    parts.append(_text(LABEL + PLOT / 2, bottom + 30, title, "middle"))
+    parts.append(svg_text(LABEL + PLOT / 2, bottom + 30, title, "middle"))
     for n, row in enumerate(rows):
         parts += _row(row, TOP + ROW * (n + 0.5), low, high)
     return Markup("".join([*parts, "</svg>"]))
@@ -77,9 +79,9 @@ def _place(value: float, low: float, high: float) -> float:
 
 
 def _row(row: ForestRow, y: float, low: float, high: float) -> list[str]:
-    name = "strong" if row.strong else ""
-    parts = [_text(0, y + 4, _short(row.label), "start", name)]
-    parts.append(_text(LABEL + PLOT + 14, y + 4, row.text, "start", name))
+    kind = "strong" if row.strong else ""
+    parts = [svg_text(0, y + 4, _short(row.label), "start", kind=kind)]
+    parts.append(svg_text(LABEL + PLOT + 14, y + 4, row.text, "start", kind=kind))
     if row.value is None or not 0 < row.value < math.inf:
         return parts
     if row.low is not None and row.high is not None:
@@ -92,17 +94,12 @@ def _row(row: ForestRow, y: float, low: float, high: float) -> list[str]:
             parts.append(f'<path class="tip" d="M{right:.1f} {y:.1f}l-6 -4v8z"/>')
     if low <= row.value <= high:
         at = _place(row.value, low, high)
-        kind = "dot strong" if row.strong else "dot"
+        shape = "dot strong" if row.strong else "dot"
         parts.append(
-            f'<rect class="{kind}" x="{at - 4:.1f}" y="{y - 4:.1f}" width="8" height="8"/>'
+            f'<rect class="{shape}" x="{at - 4:.1f}" y="{y - 4:.1f}" width="8" height="8"/>'
         )
     return parts
 
 
 def _short(text: str) -> str:
     return text if len(text) <= 46 else text[:45] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def _text(x: float, y: float, words: str, anchor: str, name: str = "") -> str:
-    kind = f' class="{name}"' if name else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{escape(words)}</text>'

@@ -79,11 +79,13 @@ class Glass:
     letters: tuple[str, str, str, str]
 
 
-def colour_of(share: float, most: float) -> int:
-    """Return the level (1 to `HEATS`) of a share; 0 for none."""
-    if share <= 0 or most <= 0:
-        return 0
-    return min(HEATS, 1 + int(HEATS * share / most * (1 - 1e-6)))
+def levels(share: npt.ArrayLike, most: float) -> npt.NDArray[np.uint8]:
+    """Return the level (1 to `HEATS`) of each share; 0 for none."""
+    value = np.asarray(share)
+    if most <= 0:
+        return np.zeros(value.shape, dtype=np.uint8)
+    level = np.minimum(HEATS, 1 + HEATS * value / most * (1 - 1e-6))
+    return np.where(value > 0, level, 0).astype(np.uint8)
 
 
 def steps(most: float) -> list[tuple[str, str]]:
@@ -102,10 +104,7 @@ def slices(told: Map) -> list[tuple[str, list[MapSlice]]]:
     out = []
     top = float(np.percentile(told.background[told.brain], 99.5)) if told.brain.any() else 1.0
     grey = np.clip(told.background / (top or 1.0), 0, 1)
-    level = np.zeros(told.share.shape, dtype=np.uint8)
-    if told.most > 0:
-        some = told.share > 0
-        level[some] = np.minimum(HEATS, 1 + (HEATS * told.share[some] / told.most * (1 - 1e-6)))
+    level = levels(told.share, told.most)
     palette = _palette()
     for plane in reversed(PLANES):
         filled = np.flatnonzero(told.brain.any(axis=plane.axes))

@@ -19,8 +19,10 @@ from petechia.report.group_words import (
     level_words,
     outcome_words,
     p_text,
+    people_of,
     percent,
     ratio_text,
+    scans_of,
     short,
     span,
     title_of,
@@ -58,6 +60,8 @@ def _render(page: GroupPage) -> str:
         .get_template("group.html.j2")
         .render(
             facts=facts,
+            people_of=people_of,
+            scans_of=scans_of,
             answer=_answer(page),
             notes=[said(plain(text)) for text in (*facts["notes"], *page.notes)],
             left=_left(page.rows("left_out")),
@@ -96,16 +100,21 @@ def _files(page: GroupPage) -> list[tuple[str, list[str]]]:
 
 
 def _answer(page: GroupPage) -> dict[str, Any]:
-    whole = [row for row in page.rows("prevalence") if row["factor"] == "all"]
+    whole = [row for row in page.rows("prevalence") if row["factor"] == "all" and row["n"]]
     first = next((row for row in whole if row["outcome"] == "presence"), None)
     facts = page.facts
     reviewed = facts["n_reviewed"]
     counted = t("Counts are of software: no reader reviewed them.")
-    if reviewed:
+    if not facts["n_assessed"]:
+        counted = ""
+    elif reviewed:
         counted = t("{n} of {scans} assessed scans were reviewed by a reader.", n=reviewed,
                     scans=facts["n_assessed"])  # fmt: skip
         if reviewed == facts["n_assessed"]:
             counted = t("All assessed scans were reviewed by a reader.")
+    begun = sum(bool(row["undecided"]) for row in page.rows("scans") if row["status"] == "assessed")
+    if begun:
+        counted += " " + t("Scans whose review is begun, with findings undecided: {n}.", n=begun)
     return {
         "share": None if first is None else percent(first["share"]),
         "cases": first["cases"] if first else 0,

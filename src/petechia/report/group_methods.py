@@ -106,7 +106,7 @@ def _models(plan: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[Sentence]:
         names = "; ".join(said(kind) for kind in kinds)
         yield t("One regression for each factor and outcome: {names}.", names=names), ""
     adjusted = max((str(row["adjusted_for"] or "") for row in rows), key=len)
-    if adjusted:
+    if adjusted not in ("", "nothing"):
         words = covariate_words(adjusted)
         yield t("Adjusted for {names} (the factor itself left out), where they vary.",
                 names=words), ""  # fmt: skip

@@ -27,12 +27,10 @@ def _asked(page: GroupPage, adjusted: int) -> list[Row]:
 
 
 def _term(page: GroupPage, row: Row) -> str:
-    name, _, level = row["term"].partition("[")
-    words = (
-        title_of(page, name) if name in page.facts["titles"] else title_of(page, row["exposure"])
-    )
+    words = title_of(page, row["exposure"])
+    level = row["term"].removeprefix(row["exposure"])
     if level:
-        words += f": {level_words(level.rstrip(']'))}"
+        words += f": {level_words(level[1:-1])}"
     elif row.get("per"):
         words += t(", per {step}", step=step_words(row["per"]))
     part = row.get("part")
@@ -135,6 +133,7 @@ def trends(page: GroupPage) -> list[dict[str, str]]:
             "outcome": outcome_words(r["outcome"]),
             "factor": title_of(page, r["factor"]),
             "groups": "; ".join(level_words(word) for word in r["groups"].split(", ")),
+            "scores": "; ".join(r["scores"].split(", ")),
             "cases": "; ".join(
                 f"{a}/{b}" for a, b in zip(r["cases"].split(", "), r["n"].split(", "), strict=True)
             ),
@@ -154,10 +153,12 @@ def uncertainty(page: GroupPage) -> list[dict[str, str]]:
             "term": _term(page, {**r, "term": r.get("term") or r["exposure"]}),
             "plain": ratio_text(r, "as_counted"),
             "carried": ratio_text(r, "with_detection"),
-            "said": said(plain(r["said"])) if r.get("with_detection") is None else "",
+            # of a fit that went well, what its interval is; else all of it
+            "said": said(plain(r["said"] if r.get("with_detection") is None
+                               else r["said"].partition("; ")[2])),
         }
         for r in page.rows("uncertainty")
-    ]
+    ]  # fmt: skip
 
 
 def dispersion(page: GroupPage) -> dict[str, Any] | None:

@@ -73,6 +73,16 @@ def outcome_words(name: str) -> str:
     return t(OUTCOMES[name])
 
 
+def people_of(n: int) -> str:
+    """Return `1 person` or `24 people`."""
+    return t("1 person") if n == 1 else t("{n} people", n=n)
+
+
+def scans_of(n: int) -> str:
+    """Return `1 scan` or `30 scans`."""
+    return t("1 scan") if n == 1 else t("{n} scans", n=n)
+
+
 def span(low: str, high: str) -> str:
     """Return `1.20 to 2.86`."""
     return t("{low} to {high}", low=low, high=high)

@@ -7,7 +7,7 @@ text of the pipeline: `said` knows its patterns, and leaves what it does not kno
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -52,6 +52,21 @@ def t(text: str, **values: object) -> str:
     """Return a text of the report, its `{names}` filled in."""
     found = text if spoken() == "en" else catalogue().get(text, text)
     return found.format(**values) if values else found
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return `one, another`."""
+    return t(", ").join(words)
+
+
+def clauses(parts: Iterable[str]) -> str:
+    """Return `one clause; another`."""
+    return t("; ").join(parts)
+
+
+def pair(name: str, value: object) -> str:
+    """Return `name: value`."""
+    return t("{name}: {value}", name=name, value=value)
 
 
 def said(text: object) -> str:

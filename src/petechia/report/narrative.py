@@ -9,7 +9,7 @@ from urllib.parse import quote
 from petechia.report.criteria import scale_rows
 from petechia.report.data import RESEARCH_USE, ReportData, number
 from petechia.report.findings import Entry, rejected_groups
-from petechia.report.language import said, t
+from petechia.report.language import clauses, listed, pair, said, t
 from petechia.report.review import reviewed_by
 from petechia.report.signs import sign_rows
 from petechia.report.wording import (
@@ -139,7 +139,7 @@ def trust_when_empty(data: ReportData, entries: Sequence[Entry]) -> Trust | None
     reasons = [said(plain(text)) for text in data.says]
     reasons.append(_search(data, entries))
     doubts = [
-        f"{capital(spaced(check.get('check', '')))}: {said(plain(check.get('says') or ''))}"
+        pair(capital(spaced(check.get("check", ""))), said(plain(check.get("says") or "")))
         for check in data.fitness
         if check.get("status") != "ok"
     ]
@@ -164,7 +164,7 @@ def _search(data: ReportData, entries: Sequence[Entry]) -> str:
     kinds: dict[str, int] = {}
     for entry in entries:
         kinds[entry.kind] = kinds.get(entry.kind, 0) + 1
-    looked = ", ".join(count_of(kind, n) for kind, n in sorted(kinds.items()))
+    looked = listed(count_of(kind, n) for kind, n in sorted(kinds.items()))
     n, point = len(entries), operating_point(data)
     searched = (
         t("The search examined {n} dark or field-disturbing spot", n=n)
@@ -172,7 +172,7 @@ def _search(data: ReportData, entries: Sequence[Entry]) -> str:
         else t("The search examined {n} dark or field-disturbing spots", n=n)
     )
     none = t(" and counted none at {point}.", point=point) if point else t(" and counted none.")
-    return f"{searched}{f' ({looked})' if looked else ''}{none}"
+    return f"{searched}{t(' ({what})', what=looked) if looked else ''}{none}"
 
 
 def operating_point(data: ReportData) -> str:
@@ -208,7 +208,7 @@ def _siderosis(data: ReportData, foci: int) -> str:
         if why:
             return t("not assessed: {why}", why=said(plain(why)))
         return t("no dark sheet along the cortex was found; small or faint ones can be missed")
-    reach = f", {said(told['extent'])}" if told.get("extent") else ""
+    reach = t(", ") + said(told["extent"]) if told.get("extent") else ""
     sulci = t("1 sulcus") if foci == 1 else t("{n} sulci", n=foci)
     return t(
         "suspected in {where}: dark sheets along the cortex, for the reader to judge",
@@ -241,7 +241,7 @@ def _coverage(data: ReportData) -> str:
     """Return what the coverage check says."""
     for check in data.fitness:
         if check.get("check") == "coverage":
-            return said(plain(check.get("says") or "")).rstrip(".") or t("not stated")
+            return said(plain(check.get("says") or "")).rstrip(".。") or t("not stated")
     return t("not stated")
 
 
@@ -280,17 +280,16 @@ def methods_text(data: ReportData) -> MethodsText:
 def _sentence(row: Any) -> str:
     stage = said(spaced(row.get("stage", "")))
     method = str(row.get("method", ""))
-    what = said(plain(row.get("summary") or "")).rstrip(". ")
-    if not what:
-        return f"{capital(stage)}: {said(METHODS.get(method, plain(method)))}"
-    return f"{capital(stage)}: {said(METHODS.get(method, plain(method)))} ({what})"
+    what = said(plain(row.get("summary") or "")).rstrip(". 。")
+    told = said(METHODS.get(method, plain(method)))
+    return pair(capital(stage), told + (t(" ({what})", what=what) if what else ""))
 
 
 def _opening(data: ReportData) -> str:
     scan, version = scan_words(data), plain(data.summary.get("version") or "")
     return t(
         "A gradient-echo scan{scan} was processed with Petechia{version}, in these steps.",
-        scan=f" ({scan})" if scan else "",
+        scan=t(" ({what})", what=scan) if scan else "",
         version=f" {version}" if version else "",
     )
 
@@ -305,16 +304,16 @@ def scan_words(data: ReportData) -> str:
         _echoes(times),
         t("voxel {size}", size=size_text(facts["spacing_mm"])) if facts.get("spacing_mm") else "",
     ]
-    return "; ".join(part for part in parts if part)
+    return clauses(part for part in parts if part)
 
 
 def _echoes(times: Sequence[str]) -> str:
     if not times:
         return ""
-    listed = ", ".join(times)
+    told = listed(times)
     if len(times) == 1:
-        return t("1 echo, TE {times} ms", times=listed)
-    return t("{n} echoes, TE {times} ms", n=len(times), times=listed)
+        return t("1 echo, TE {times} ms", times=told)
+    return t("{n} echoes, TE {times} ms", n=len(times), times=told)
 
 
 def _together(rows: Sequence[tuple[str, str]]) -> list[str]:
@@ -322,7 +321,7 @@ def _together(rows: Sequence[tuple[str, str]]) -> list[str]:
     names: dict[str, list[str]] = {}
     for name, value in rows:
         names.setdefault(value, []).append(name)
-    return [f"{', '.join(same)}: {value}" for value, same in names.items()]
+    return [pair(listed(same), value) for value, same in names.items()]
 
 
 def short_text(data: ReportData, entries: Sequence[Entry]) -> str:
@@ -335,9 +334,9 @@ def short_text(data: ReportData, entries: Sequence[Entry]) -> str:
     ]  # fmt: skip
     lines += _short_answer(data, entries) if data.assessable else _short_refusal(data)
     lines += [
-        "; ".join(_together(other_markers(data, entries))) + ".",
+        clauses(_together(other_markers(data, entries))) + t("."),
         *_short_scales(data),
-        reviewed_by(data),
+        reviewed_by(data.summary),
         t(RESEARCH_USE),
     ]
     return "\n".join(line for line in lines if line)
@@ -353,35 +352,35 @@ def _quality(data: ReportData) -> str:
     if not data.fitness:
         return t("No fitness check was made of this scan.")
     doubts = [
-        f"{spaced(check.get('check', ''))} ({said(plain(check.get('value') or ''))})"
+        spaced(check.get("check", "")) + t(" ({what})", what=said(plain(check.get("value") or "")))
         for check in data.fitness
         if check.get("status") != "ok"
     ]
     if not doubts:
         return t("Quality: every fitness check was passed.")
-    return t("Quality: limited by {doubts}.", doubts=", ".join(doubts))
+    return t("Quality: limited by {doubts}.", doubts=listed(doubts))
 
 
 def _short_refusal(data: ReportData) -> list[str]:
     answer = headline(data)
-    return [f"{answer.title}: {' '.join(answer.cannot)}"]
+    return [pair(answer.title, " ".join(answer.cannot))]
 
 
 def _short_answer(data: ReportData, entries: Sequence[Entry]) -> list[str]:
     answer = headline(data)
-    facts = "; ".join(f"{name}: {value}" for name, value in answer.facts)
+    facts = clauses(pair(name, value) for name, value in answer.facts)
     sites: dict[str, int] = {}
     for entry in entries:
         if entry.counted:
             side, site = entry.row.get("side", "n/a"), entry.row.get("site", "n/a")
             sites[place_words(site, side)] = sites.get(place_words(site, side), 0) + 1
-    placed = "; ".join(f"{place}: {n}" for place, n in sorted(sites.items()))
-    rejected = ", ".join(count_of(kind, len(some)) for kind, some in rejected_groups(entries))
+    placed = clauses(pair(place, n) for place, n in sorted(sites.items()))
+    rejected = listed(count_of(kind, len(some)) for kind, some in rejected_groups(entries))
     point = operating_point(data)
     return [
         t("{n} {title} ({interval}) at {point}.", n=answer.number, title=answer.title,
           interval=answer.interval, point=point or t("an unknown operating point")),
-        f"{facts}.",
+        facts + t("."),
         t("Sites: {sites}.", sites=placed) if placed else "",
         t("Not counted: {kinds}.", kinds=rejected) if rejected else "",
         " ".join(answer.cannot),
@@ -392,16 +391,18 @@ def place_words(site: str, side: str) -> str:
     """Return `frontal, left`, as far as both are known."""
     if site == "n/a":
         return said(side) if side in _SIDES else t("site not known")
-    return f"{spaced(site)}, {said(side)}" if side in _SIDES else spaced(site)
+    if side not in _SIDES:
+        return spaced(site)
+    return t("{site}, {side}", site=spaced(site), side=said(side))
 
 
 def _short_scales(data: ReportData) -> list[str]:
     out = []
     for row in scale_rows(data):
-        line = f"{row.short}: {row.answer}"
+        line = pair(row.short, row.answer)
         if row.could_be and row.told:
             line += t(" (possible: {answers})", answers=row.could_be)
         if row.missing:
-            line += t("; missing: {facts}", facts=", ".join(row.missing))
-        out.append(line + ".")
+            line += t("; missing: {facts}", facts=listed(row.missing))
+        out.append(line + t("."))
     return out

@@ -9,7 +9,7 @@ from petechia.report.beside import beside
 from petechia.report.criteria import bombs_rows, input_words, scale_rows
 from petechia.report.data import RESEARCH_USE, ReportData
 from petechia.report.findings import Entry, picture_order, read_entries, rejected_groups
-from petechia.report.language import LANGUAGES, said, speaking, spoken, t
+from petechia.report.language import LANGUAGES, clauses, listed, said, speaking, spoken, t
 from petechia.report.review import review_words
 from petechia.report.scene import Scene
 from petechia.report.thumbnails import Thumbnail, strips
@@ -185,22 +185,28 @@ def _probability(value: float | None) -> str:
 
 def _evidence(text: str) -> dict[str, str]:
     """Return the reasons in words, and apart from them what weighed most in the model."""
-    clauses = text.replace(" +- ", " ± ").replace("mm3", "mm³").split("; ")
-    model = [c.removeprefix("model:").strip() for c in clauses if c.startswith("model:")]
-    rest = [c for c in clauses if not c.startswith("model:")]
-    return {"evidence": said("; ".join(rest)), "model_says": "; ".join(map(_weighed, model))}
+    parts = text.replace(" +- ", " ± ").replace("mm3", "mm³").split("; ")
+    model = [c.removeprefix("model:").strip() for c in parts if c.startswith("model:")]
+    rest = [c for c in parts if not c.startswith("model:")]
+    return {"evidence": said("; ".join(rest)), "model_says": clauses(map(_weighed, model))}
+
+
+SPOKE = ("the measured {names} spoke for it", "the measured {names} spoke against it")
 
 
 def _weighed(clause: str) -> str:
-    """Return `for: roundness, parenchyma; against: ...` of the model's own list."""
+    """Return `the measured “roundness” spoke for it; ...` of the model's own list."""
     sides: dict[str, list[str]] = {" for it": [], " against it": []}
     for part in clause.split(", "):
         for mark, names in sides.items():
             if part.endswith(mark):
-                names.append(said(part.removesuffix(mark).rpartition(": ")[2]))
-    told = {"for: {names}": sides[" for it"], "against: {names}": sides[" against it"]}
-    listed = [t(text, names=", ".join(names)) for text, names in told.items() if names]
-    return "; ".join(listed) or said(clause)
+                names.append(f"“{said(part.removesuffix(mark).rpartition(': ')[2])}”")
+    told = [
+        t(text, names=listed(names))
+        for text, names in zip(SPOKE, sides.values(), strict=True)
+        if names
+    ]
+    return clauses(told) or said(clause)
 
 
 JUDGED = ("met", "not met", "not assessed")
@@ -213,7 +219,7 @@ def _definition(criteria: str) -> list[tuple[str, str]]:
         name, mark, word = part.rpartition(": ")
         if mark and word in judged:
             judged[word].append(said(name))
-    return [(t(word), ", ".join(names)) for word, names in judged.items() if names]
+    return [(t(word), listed(names)) for word, names in judged.items() if names]
 
 
 def _titled(entry: Entry) -> str:

@@ -40,7 +40,7 @@ def review_words(data: ReportData) -> ReviewWords | None:
     if not isinstance(told, Mapping) or not told.get("readers"):
         return None
     return ReviewWords(
-        who=reviewed_by(data),
+        who=reviewed_by(data.summary),
         unfinished=_unfinished(told),
         facts=_facts(data, told),
         changes=[_change(row) for row in told.get("changes") or ()],
@@ -59,13 +59,26 @@ def review_words(data: ReportData) -> ReviewWords | None:
     )
 
 
-def reviewed_by(data: ReportData) -> str:
-    """Return one sentence: who has reviewed the scan and when, or that nobody has."""
-    told = data.summary.get("review") or {}
+def reviewed_by(summary: Mapping[str, Any]) -> str:
+    """Return one sentence: who has reviewed the scan and when, or that nobody has.
+
+    A review is begun, no more, until all that was asked about is decided.
+    """
+    told = summary.get("review") or {}
     readers = ", ".join(plain(name) for name in told.get("readers") or ())
     if not readers:
         return t("Not reviewed by a reader.")
     first, last = str(told.get("from", ""))[:10], str(told.get("to", ""))[:10]
+    if told.get("undecided"):
+        asked = told.get("asked", 0)
+        return t(
+            "Review begun by {readers} on {date}: {n} of {total} findings decided, the others "
+            "stand as the software left them.",
+            readers=readers,
+            date=first,
+            n=asked - told["undecided"],
+            total=asked,
+        )
     if first == last:
         return t("Reviewed by {readers} on {date}.", readers=readers, date=last)
     return t(
@@ -74,14 +87,9 @@ def reviewed_by(data: ReportData) -> str:
 
 
 def _unfinished(told: Mapping[str, Any]) -> str:
-    n, total = told.get("undecided", 0), told.get("asked", 0)
-    if n:
-        return t(
-            "{n} of {total} findings are undecided and stand as the software left them.",
-            n=n,
-            total=total,
-        )
-    return "" if told.get("finished") else t("The review was not marked as finished.")
+    if told.get("undecided") or told.get("finished"):
+        return ""
+    return t("The review was not marked as finished.")
 
 
 def _facts(data: ReportData, told: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from petechia.core.grid import Grid
 from petechia.report.data import RESEARCH_USE
+from petechia.report.review import reviewed_by
 
 Array = npt.NDArray[Any]
 A4_INCH = (8.27, 11.69)
@@ -120,10 +121,7 @@ def _sections(summary: Mapping[str, Any], n_findings: int) -> list[tuple[str, li
     out.append(("Model", told))
     if summary["warnings"]:
         out.append(("Notes", [str(text) for text in summary["warnings"]]))
-    review = summary.get("review") or {}
-    readers = ", ".join(review.get("readers") or ())
-    when = f"{readers}, last decision {str(review.get('to', ''))[:10]}."
-    out.append(("Reader's review", [when if readers else "Not reviewed by a reader."]))
+    out.append(("Reader's review", [reviewed_by(summary)]))
     out.append(("Software", [f"petechia {summary['version']}"]))
     return out
 

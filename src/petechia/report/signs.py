@@ -6,7 +6,7 @@ from typing import Any
 from petechia.report.criteria import input_words
 from petechia.report.data import ReportData
 from petechia.report.findings import Entry
-from petechia.report.language import said, t
+from petechia.report.language import clauses, listed, said, t
 from petechia.report.wording import plain
 
 MARKERS = {
@@ -43,12 +43,12 @@ def _marker(facts: Mapping[str, Any], signs: Mapping[str, Any], names: Sequence[
     parts = []
     given = [name for name in names if name in facts]
     if given:
-        told = ", ".join(f"{input_words(name)} {said(plain(facts[name]))}" for name in given)
+        told = listed(f"{input_words(name)} {said(plain(facts[name]))}" for name in given)
         parts.append(t("as given: {value}", value=told))
     read = {n: signs[n] for n in names if n not in facts and _assessed(signs.get(n) or {})}
     if read:
-        scans = ", ".join(dict.fromkeys(plain(sign.get("scans") or "") for sign in read.values()))
-        told = ", ".join(f"{input_words(name)} {_number(sign)}" for name, sign in read.items())
+        scans = listed(dict.fromkeys(plain(sign.get("scans") or "") for sign in read.values()))
+        told = listed(f"{input_words(name)} {_number(sign)}" for name, sign in read.items())
         parts.append(
             t("read by software on {scans}, not validated on real scans: {value}",
               scans=scans, value=told)
@@ -56,7 +56,7 @@ def _marker(facts: Mapping[str, Any], signs: Mapping[str, Any], names: Sequence[
     left = [name for name in names if name not in facts and name not in read]
     if left and not parts:
         parts.append(_not_assessed(signs.get(left[0]) or {}))
-    return "; ".join(parts)
+    return clauses(parts)
 
 
 def _assessed(sign: Mapping[str, Any]) -> bool:
@@ -100,7 +100,7 @@ def _around(sign: Mapping[str, Any], entries: Sequence[Entry]) -> str:
             return t("none seen around {seen} findings, by software on FLAIR; not told at {open}",
                      seen=len(words) - open_, open=open_)  # fmt: skip
         return t("none seen around the findings, by software on FLAIR")
-    names = ", ".join(said(plain(entry.name)) for entry in near)
+    names = listed(said(plain(entry.name)) for entry in near)
     return t("suspected around {names}, for the reader to judge", names=names)
 
 

@@ -38,7 +38,7 @@ class Viewer:
     library : str
         NiiVue, packed as the volumes are.
     panes : list of (name, title)
-    planes : str
+    plane : str
         The plane shown at first.
     """
 

@@ -95,12 +95,7 @@ def follow_up(
     Old lesions keep their order and so their index in the truth; new ones follow. The truth
     calls them 'grown microbleed' and 'new microbleed'.
     """
-    if not 0 <= grown <= 1 or (n_new is not None and not 0 <= n_new <= 1000):
-        raise ParameterError(
-            f"{n_new} new ones, a part of {grown} grown",
-            where="follow_up",
-            mend="Give 0 to 1000 new ones, and a part from 0 to 1.",
-        )
+    require_change(n_new, grown)
     old = tuple(_later(source, rng, grown) for source in patient.sources)
     n_before = sum(s.kind == "microbleed" for s in old)
     n = int(rng.poisson(0.7 + 0.15 * n_before)) if n_new is None else n_new
@@ -114,6 +109,18 @@ def follow_up(
                 taken.append(one.centre_mm)
                 fresh.append(replace(one, title="new microbleed"))
     return replace(patient, sources=old + tuple(fresh[:n]))
+
+
+def require_change(n_new: int | None, grown: float) -> None:
+    """Raise `ParameterError` when nobody can come back so changed."""
+    if n_new is not None and not 0 <= n_new <= 1000:
+        raise ParameterError(
+            f"{n_new} new microbleeds", where="second session", mend="Give --new 0 to 1000."
+        )
+    if not 0 <= grown <= 1:
+        raise ParameterError(
+            f"a part of {grown} grown", where="second session", mend="Give --grown 0 to 1."
+        )
 
 
 def _later(source: Source, rng: np.random.Generator, grown: float) -> Source:

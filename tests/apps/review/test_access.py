@@ -4,10 +4,11 @@ import logging
 import re
 import socket
 import stat
+from dataclasses import replace
 
 import pytest
 
-from petechia.apps.review.access import BODY_BYTES, POLICY
+from petechia.apps.review.access import BODY_BYTES, POLICY, Gate
 from petechia.apps.review.server import listening
 from petechia.errors import OutputError
 
@@ -249,6 +250,7 @@ def test_a_proxys_own_name_is_the_origin(proxied, asked, make):
         (["--behind-proxy", "X Y"], "is no header"),
         (["--reader", "a/b"], "reader"),
         (["--port", "x"], "not a whole number"),
+        (["--port", "70000"], "'70000' is no port: give 0 to 65535"),
     ],
 )
 def test_what_the_command_refuses(petechia, output, words, said):
@@ -284,6 +286,35 @@ def test_a_socket_is_open_to_the_group_alone(tmp_path):
     for _ in range(2):  # the second finds what a killed server left
         with listening(f"unix:{path}", 0):
             assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+@pytest.mark.parametrize(("host", "named"), [("::1", "[::1]"), ("127.0.0.2", "127.0.0.2")])
+def test_a_link_names_the_address_that_listens(asked, serve, host, named):
+    app, access = serve()
+    gate = Gate(app.app, replace(access, host=host))
+    link = gate.access.link("anna")
+    assert link.startswith(f"http://{named}:8123/?token=")
+    answer = asked(gate)(
+        "GET", link.removeprefix(f"http://{named}:8123"), headers={"host": f"{named}:8123"}
+    )
+    assert answer.status_code == 303
+    assert named == "[::1]" or f"{named}:8123" not in access.hosts()
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_on_another_sites_page_opens_the_desk(standing, asked, site):
+    app, access = standing
+    ask = asked(app)
+    token = {"token": access.token("anna")}
+    answer = ask("GET", "/", params=token, headers={"sec-fetch-site": site})
+    assert answer.status_code == 200  # a redirect would still be the other site's
+    assert 'http-equiv="refresh" content="0; url=/"' in answer.text
+    assert "SameSite=Strict" in answer.headers["set-cookie"]
+    assert token["token"] not in answer.text
+    assert ask("GET", "/api/session").json()["reader"] == "anna"
+    for near in ("none", "same-origin"):
+        answer = ask("GET", "/", params=token, headers={"sec-fetch-site": near})
+        assert answer.status_code == 303
 
 
 def test_links_hold_a_long_secret(standing):

@@ -79,7 +79,7 @@ def test_a_fit_that_is_not_believed_leaves_scanner_coordinates(output, images, m
     assert placed.how == "scanner"
     assert "do not fit (peak of agreement 0.05" in placed.says
     np.testing.assert_array_equal(placed.matrix, np.eye(4))
-    (picture,) = registered.shown(folder, case, {"t1w": other}, {"t1w": placed})
+    (picture,) = registered.shown(folder, {"t1w": other}, {"t1w": placed})
     assert (picture.name, picture.placed) == ("t1w", "scanner")
 
 

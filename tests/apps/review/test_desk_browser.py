@@ -229,7 +229,7 @@ def test_the_brush_draws_an_outline_and_undo_takes_it_back(desk):
     assert sum(length for _, length in event["payload"]["runs"]) == painted
     assert finding(desk, key)["outline_changed"]
     desk.until(f"petechiaDesk.labels.keys.includes('{key}')")
-    number = f"petechiaDesk.numbers.get('{key}')"
+    number = f"petechiaDesk.labels.keys.indexOf('{key}') + 1"
     shown = f"petechiaDesk.labels.numbers.reduce((n, v) => n + (v === {number}), 0)"
     desk.until(f"{shown} === {painted}")  # what was sent comes back as it was drawn
     desk.key("u")
@@ -371,6 +371,36 @@ def test_the_prior_exam_stands_beside_at_the_same_place_and_says_it_is_not_regis
         " return one.side.geometry.worldOfMm(p.here(one.side)); })"
     )
     assert now == pytest.approx(old, abs=1e-6)
+
+
+def test_a_finding_has_the_number_of_table_and_report(desk):
+    x, y = middle(desk)
+    desk.press(x + 30, y + 30, modifiers=SHIFT)
+    saved(desk)
+    new = current(desk)
+    rows = desk.run(
+        "[...document.querySelectorAll('#findings button')].map((b) =>"
+        " [b.dataset.key, b.querySelector('.n').textContent])"
+    )
+    told = dict(rows)
+    own = {key: n for key, n in told.items() if key.startswith("s")}
+    assert len(own) > 2
+    assert all(key == f"s{n}" for key, n in own.items())
+    added = [n for key, n in rows if not key.startswith("s")]
+    assert added == [f"+{n + 1}" for n in range(len(added))] != []
+    for key in (rows[0][0], new):
+        desk.run(f"petechiaDesk.go({json.dumps(key)})")
+        assert desk.run("document.querySelector('#card h2').textContent").startswith(
+            told[key] + ". "
+        )
+    desk.key("Delete")
+    desk.until(f"!petechiaDesk.byKey('{new}') && {SAVED}")
+
+
+def test_the_queue_fits_a_telephone(desk, server):
+    desk.open(f"{server.base}/", 360, 740)
+    desk.until(QUEUE)
+    assert desk.run("document.documentElement.scrollWidth") <= 360
 
 
 def test_queue_searches_and_filters(desk, server):

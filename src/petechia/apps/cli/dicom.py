@@ -40,11 +40,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _scan(root: Path, prefix: str | None) -> str:
     """Return the prefix of the one finished scan meant."""
-    ending = "_desc-petechia_summary.json"
-    found = sorted(p.name.removesuffix(ending) for p in root.glob(f"sub-*/**/*{ending}"))
+    from petechia.pipeline.listing import standing_of
+
+    there = standing_of(root)
+    found = [scan for scan, stands in there.items() if not stands.failed]
     if not found:
+        failed = f": the last run of {', '.join(list(there)[:20])} failed" if there else ""
         raise FileError(
-            "no finished scan", where=str(root), mend="Give the output folder of `petechia run`."
+            f"no finished scan{failed}",
+            where=str(root),
+            mend="Give the output folder of `petechia run`; run again what failed.",
         )
     if prefix is None and len(found) == 1:
         return found[0]

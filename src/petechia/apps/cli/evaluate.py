@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from petechia.apps.cli.words import LIST, items
+from petechia.apps.cli.words import LIST, items, several
 
 PRINTED = {
     "sensitivity": "sensitivity",
@@ -82,7 +82,7 @@ def _tell(result: dict[str, Any]) -> None:
     ):
         if result[key]:
             print(f"{len(result[key])} {words}: {', '.join(result[key])}")
-    print(f"{result['n_scans']} scans compared")
+    print(f"{several(result['n_scans'], 'scan')} compared")
     for rule, found in result.get("detection", {}).items():
         rates = [f"{words} {found['pooled'][n].value:.2f}" for n, words in PRINTED.items()]
         print(f"{rule:11}{', '.join(rates)}".replace("nan", "n/a"))

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from petechia.apps.cli.words import LIST, count, items
+from petechia.apps.cli.words import LIST, count, items, several
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,5 +43,6 @@ def run(args: argparse.Namespace) -> int:
         )
     finish_tree(args.output)
     failed = sum(outcome.status == "failed" for outcome in outcomes)
-    print(f"{len(outcomes) - failed} people done, {failed} failed. Research use only.")
+    done = several(len(outcomes) - failed, "person", "people")
+    print(f"{done} done, {failed} failed. Research use only.")
     return 3 if failed else 0

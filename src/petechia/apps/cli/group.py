@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from petechia.apps.cli.words import LIST, items, whole
+from petechia.apps.cli.words import LIST, items, several, whole
 from petechia.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def _tell(group: "Group", notes: list[str]) -> None:
     """Print the summary lines: who, how many, which models did not fit."""
     facts = group.facts
     print(
-        f"{facts['n_scans']} scans of {facts['n_people']} people: {facts['n_assessed']} assessed, "
+        f"{several(facts['n_scans'], 'scan')} of {several(facts['n_people'], 'person', 'people')}: "
+        f"{facts['n_assessed']} assessed, "
         f"{facts['n_not_assessable']} not assessable, {facts['n_failed']} failed, "
         f"{facts['n_unreadable']} unreadable"
     )

@@ -51,7 +51,7 @@ def build_parser(command: str) -> Parser:
     module = import_module(f"petechia.apps.cli.{command}")
     parser = Parser(
         prog=f"petechia {command}",
-        description=COMMANDS[command].capitalize() + f". {NOTICE}",
+        description=f"{COMMANDS[command][:1].upper()}{COMMANDS[command][1:]}. {NOTICE}",
         allow_abbrev=False,
     )
     parser.add_argument("--verbose", action="store_true", help="tell every step; on failure, where")

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petechia.apps.cli.words import LIST, count, items, whole
+from petechia.apps.cli.words import LIST, count, items, several, whole
 from petechia.errors import DependencyError, OutputError, ParameterError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PORTS = range(20000, 32000)
 """Below those that systems give out by themselves."""
+MOST_PORT = 65535
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--adjudicator", action=LIST, metavar="NAME", help="who settles what readers disagree on")
     add("--round", type=count, metavar="N", help="round of a study (1; to apply: the newest)")
     add("--blind", action="store_true", help="hide the software's opinion until a scan is done")
-    add("--port", type=whole, metavar="N", help="(the same one for an OUTPUT, while it is free)")
+    add("--port", type=port, metavar="N", help="(the same one for an OUTPUT, while it is free)")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="or unix:PATH (127.0.0.1)")
     add("--behind-proxy", metavar="HEADER", help="header in which a proxy names the reader")
     add("--language", choices=("en", "zh"), default="en", help="of the pages at first (en)")
@@ -42,6 +43,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("instead of serving")
     group.add_argument("--apply", action="store_true", help="put decisions into the results")
     group.add_argument("--dicom", type=Path, metavar="FOLDER", help="and write them as DICOM too")
+
+
+def port(word: str) -> int:
+    """Return a port, 0 for any that is free; for argparse."""
+    number = whole(word)
+    if number > MOST_PORT:
+        raise argparse.ArgumentTypeError(f"{word!r} is no port: give 0 to {MOST_PORT}")
+    return number
 
 
 def positionals(words: list[str]) -> int:
@@ -73,7 +82,7 @@ def _apply(args: argparse.Namespace) -> int:
         tell=lambda outcome: print(_told(outcome), flush=True),
     )
     failed = sum(outcome.status == "failed" for outcome in outcomes)
-    print(f"{len(outcomes) - failed} scans done, {failed} failed. Research use only.")
+    print(f"{several(len(outcomes) - failed, 'scan')} done, {failed} failed. Research use only.")
     return 3 if failed else 0
 
 
@@ -107,7 +116,7 @@ def _serve(args: argparse.Namespace) -> int:
     with _listening(args) as on, ReviewLog(log_path(args.output)) as log:
         address = on.getsockname()
         if isinstance(address, tuple):
-            access = replace(access, port=address[1])
+            access = replace(access, host=address[0], port=address[1])
         app = create_app(Desk(folder, log, rules), access, language=args.language)
         with suppress(KeyboardInterrupt):
             serve(app, on, lambda: _say(args, access))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from petechia.apps.cli.words import LEVELS, LIST, count, items, numbers
+from petechia.apps.cli.words import LEVELS, LIST, count, items, numbers, several
 from petechia.errors import FileError, OutputError, ParameterError
 
 if TYPE_CHECKING:
@@ -89,6 +89,10 @@ def run(args: argparse.Namespace) -> int:
         calibration=args.calibration,
     )
     steps = tuple(items(args.steps))
+    if args.steps and not steps:
+        raise ParameterError(
+            "no step is named", where="--steps", mend="Name one, or leave it out to run all."
+        )
     closure(steps)
     choose(ENGINES, args.engine, "--engine")
     where = _engine_words(args)
@@ -376,7 +380,7 @@ def _dry(refs: list["ScanRef"], stages: list[str]) -> int:
             print(f"    beside it, {kind}: {which}")
         for text in ref.beside.left:
             print(f"    {text}")
-    print(f"{len(refs)} scans; stages: {', '.join(stages)}; nothing was run")
+    print(f"{several(len(refs), 'scan')}; stages: {', '.join(stages)}; nothing was run")
     return 0
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from petechia.apps.cli.words import LIST, count, items
+from petechia.apps.cli.words import LIST, count, items, several
 
 OTHERS = {
     "macrobleeds": "hematomas above 10 mm",
@@ -107,5 +107,6 @@ def run(args: argparse.Namespace) -> int:
             companions=beside,
             tell=lambda prefix: tell(prefix, "simulating"),
         )
-    print(f"{len(written)} scans in {args.out}; truth in {args.out / 'derivatives' / 'truth'}")
+    truth = args.out / "derivatives" / "truth"
+    print(f"{several(len(written), 'scan')} in {args.out}; truth in {truth}")
     return 0

@@ -63,6 +63,8 @@ class Access:
         Those who may read. Behind a proxy an empty one means whoever it names.
     header : str
         Header in which a proxy names the reader; "" on one's own machine.
+    host : str
+        Address at which the server listens, of this machine alone.
     port : int
         Where the server listens; 0 for a socket without one.
     secret : bytes
@@ -71,6 +73,7 @@ class Access:
 
     readers: tuple[str, ...] = ()
     header: str = ""
+    host: str = "127.0.0.1"
     port: int = 0
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
@@ -102,13 +105,13 @@ class Access:
 
     def link(self, reader: str) -> str:
         """Return the address that opens the desk for a reader."""
-        return f"http://127.0.0.1:{self.port}/?{TOKEN}={self.token(reader)}"
+        return f"http://{_in_link(self.host)}:{self.port}/?{TOKEN}={self.token(reader)}"
 
     def hosts(self) -> frozenset[str]:
         """Return the Host words that are ours; empty behind a proxy, whose they are."""
         if self.header:
             return frozenset()
-        names = ("127.0.0.1", "localhost", "[::1]")
+        names = ("127.0.0.1", "localhost", "[::1]", _in_link(self.host))
         plain = names if self.port == 80 else ()
         return frozenset((*plain, *(f"{name}:{self.port}" for name in names)))
 
@@ -119,6 +122,11 @@ class Access:
             if hmac.compare_digest(use(reader).encode(), word.encode("utf-8", "replace")):
                 found = reader
         return found
+
+
+def _in_link(host: str) -> str:
+    """Return an address as it stands in a link."""
+    return f"[{host}]" if ":" in host else host
 
 
 class RefusedError(Exception):
@@ -153,7 +161,7 @@ class Gate:
             headers = _headers(scope)
             self._require_host(headers)
             if (opened := self._opened(scope)) is not None:
-                await _redirect(headed, opened, self.access)
+                await _open(headed, opened, self.access, afar=_from_afar(headers))
                 return
             reader = self._reader(scope, headers)
             if scope["method"] not in SAFE:
@@ -326,11 +334,25 @@ def _with_headers(send: Send) -> Send:
     return headed
 
 
-async def _redirect(send: Send, reader: str, access: Access) -> None:
+def _from_afar(headers: Mapping[bytes, list[str]]) -> bool:
+    """Return whether a link on another site's page was followed, as far as the browser says."""
+    return headers.get(b"sec-fetch-site", ["none"]) not in (["none"], ["same-origin"])
+
+
+async def _open(send: Send, reader: str, access: Access, *, afar: bool) -> None:
+    """Give a reader the cookie, and send the browser to the desk without the token.
+
+    After a redirect that began on another site no strict cookie is sent: there a page of our
+    own goes on.
+    """
     cookie = f"{access.cookie}={access.session(reader)}; Path=/; HttpOnly; SameSite=Strict"
-    headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 303, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    page = b'<!doctype html><meta http-equiv="refresh" content="0; url=/"><title>Petechia</title>'
+    body = page if afar else b""
+    headers = [(b"set-cookie", cookie.encode()), (b"content-length", str(len(body)).encode())]
+    headers.append((b"content-type", b"text/html; charset=utf-8") if afar else (b"location", b"/"))
+    status = 200 if afar else 303
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _refuse(send: Send, refusal: RefusedError, scope: Scope) -> None:

@@ -172,7 +172,7 @@ class Volumes:
         """
         others = others_of(self.folder, case)
         placed = {what: self._placed(case, other) for what, other in others.items()}
-        return shown(self.folder, case, others, placed), placed.get(PRIOR)
+        return shown(self.folder, others, placed), placed.get(PRIOR)
 
     def _placed(self, case: Case, other: Other) -> Placed:
         at = known(case, other)

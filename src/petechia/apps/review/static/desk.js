@@ -10,7 +10,7 @@ import { List, title } from "./findings.js";
 import { showForms } from "./forms.js";
 import { Geometry, PLANES, AXES } from "./geometry.js";
 import { listenKeys, showHelp } from "./keys.js";
-import { listed, nearest, nextOpen, withPending } from "./model.js";
+import { listed, nearest, nextOpen, numbered, withPending } from "./model.js";
 import { Outbox } from "./outbox.js";
 import { Panes } from "./panes.js";
 import { listen } from "./pointer.js";
@@ -97,13 +97,13 @@ class Desk {
 
   byKey(key) { return this.state.findings.find((f) => f.key === key); }
 
-  number(key) { return this.numbers.get(key) ?? 0; }
+  number(key) { return this.numbers.get(key) ?? ""; }
 
   show() {
     if (!this.told) { return; }
     this.state = withPending(this.told, this.outbox.waiting().map((one) => one.event));
     if (adjudicates) { this.state = this.onlyDisputed(this.state); }
-    this.numbers = new Map(this.state.findings.map((f, n) => [f.key, n + 1]));
+    this.numbers = numbered(this.state);
     const list = this.shown(), { n_undecided: left, n_asked: asked } = this.state;
     this.list.show(list, this.current, this.numbers);
     const hidden = this.state.findings.filter((f) => !f.asked && !f.decision).length;

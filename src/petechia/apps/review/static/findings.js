@@ -35,7 +35,7 @@ export class List {
       kept.said = said;
       const p = f.software?.probability;
       const button = h("button", { type: "button", data: { key: f.key, look: look(f) } },
-        h("span.n", {}, String(n)),
+        h("span.n", {}, n),
         h("span.what", {}, h("b", {}, f.class ? word("class", f.class) : t("undecided")), h("small", {}, (f.counted && f.mars !== "n/a" ? `${word("mars", f.mars)} · ` : "") + place(f))),
         h("span.p", {}, f.decision ? (f.waiting ? "…" : f.decision.verdict === "accept" ? "✓" : "✕") : p === null || p === undefined ? "" : number(p, 2)));
       if (f.key === this.key) { button.setAttribute("aria-current", "true"); }

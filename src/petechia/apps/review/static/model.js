@@ -52,6 +52,15 @@ function noted(out, f, event, p) {
   if (f) { f.notes = [...f.notes.filter((n) => n.reader !== out.reader), note]; } else if (!event.finding) { out.notes = [...out.notes, note]; }
 }
 
+/** The number of each finding in report, table and label image; +1, +2 for what a reader added. To a blind reader, its place. */
+export function numbered(state) {
+  let added = 0;
+  return new Map(state.findings.map((f, n) => {
+    const own = /^s(\d+(?:\.\d+)*)$/.exec(f.key);
+    return [f.key, !own ? `+${added += 1}` : state.blind ? String(n + 1) : own[1]];
+  }));
+}
+
 /** How a finding looks on lists and images. */
 export function look(f) {
   if (!f.decision) { return f.asked ? "open" : "unlikely"; }
