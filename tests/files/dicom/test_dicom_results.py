@@ -432,6 +432,18 @@ def test_no_finding_is_an_empty_segment_and_no_answer_is_none(tmp_path):
     assert not [c for c in content(report) if c.ValueType == "NUM"]
 
 
+@pytest.mark.parametrize("undecided", [0, 3])
+def test_a_review_that_is_only_begun_says_so(tmp_path, undecided):
+    folder = source(tmp_path / "scan", "axial")
+    review = {"readers": ["ann"], "asked": 9, "undecided": undecided, "digest": "5"}
+    found = replace(results(grid_of("axial")), summary=SUMMARY | {"review": review}, volumes={})
+    write_results(tmp_path / "out", found, origin_of(folder))
+    report = pydicom.dcmread(tmp_path / "out" / "findings_sr.dcm")
+    said = [c.get("TextValue", "") for c in content(report)]
+    assert "reviewed by ann" in said
+    assert any("3 of 9 findings are undecided" in text for text in said) == bool(undecided)
+
+
 def test_results_on_any_turn_of_the_grid_come_out_alike(tmp_path):
     """Converters to NIfTI flip and swap axes: the places decide."""
     origin = origin_of(source(tmp_path / "scan", "sagittal"))

@@ -133,8 +133,14 @@ def _parameters(summary: Mapping[str, Any]) -> list[str]:
         said.append(f"operating point {point.get('name')}: probability {point.get('threshold')}")
     if model.get("says"):
         said.append(str(model["says"]))
-    if readers := (summary.get("review") or {}).get("readers"):
-        said.append(f"{REVIEWED_BY}{', '.join(readers)}")
+    review = summary.get("review") or {}
+    if review.get("readers"):
+        said.append(f"{REVIEWED_BY}{', '.join(review['readers'])}")
+    if review.get("undecided"):
+        said.append(
+            f"review begun, not finished: {review['undecided']} of {review['asked']} findings are "
+            "undecided and stand as the software left them"
+        )
     return said
 
 
