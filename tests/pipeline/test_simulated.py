@@ -147,7 +147,7 @@ def test_people_of_another_seed_do_not_mix_with_those_that_are_there(quick, tmp_
     told = json.loads(described.read_text())
     del told[simulated.DRAWN_FROM]
     described.write_text(json.dumps(told))
-    with pytest.raises(OutputError, match="drawn with what it does not tell"):
+    with pytest.raises(OutputError, match="does not tell with which seed"):
         simulate_dataset(tmp_path, FEW, seed=3)
 
 

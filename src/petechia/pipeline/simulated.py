@@ -210,8 +210,9 @@ def _require_same(root: Path, drawn_from: Mapping[str, Any]) -> None:
         for name, value in drawn_from.items()
         if name in told and told[name] != value
     ]
+    drawn = f"its people were drawn with {'; '.join(other)}"
     raise OutputError(
-        f"its people were drawn with {'; '.join(other) or 'what it does not tell'}",
+        drawn if other else "it does not tell with which seed its people were drawn",
         where=str(root),
         mend="Name a new folder, or simulate with the seed and parameters of this one.",
     )
