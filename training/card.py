@@ -13,21 +13,23 @@ from petechia.assets.store import load_bytes, manifest
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "model-card.md"
 
 
-def _made(card: dict[str, Any], of: str) -> Iterator[str]:
-    """Yield the rows that tell how one of the models was made."""
-    points = ", ".join(f"{k} {v:.2f}" for k, v in card["operating_points"].items())
-    yield f"| operating points{of} | {points} |"
+def _made(card: dict[str, Any]) -> Iterator[str]:
+    """Yield the rows that tell how the model was made."""
+    thick = card["thick_slices"]
+    for of, told in (("", card), (f", slices of {thick['from_mm']:g} mm and more", thick)):
+        points = ", ".join(f"{k} {v:.2f}" for k, v in told["operating_points"].items())
+        yield f"| operating points{of} | {points} |"
     told = card["trained_on"]
     yield (
-        f"| trained on{of} | {told['scans']} simulated scans of {told['people']} people, "
+        f"| trained on | {told['scans']} simulated scans of {told['people']} people, "
         f"{told['looks']} looks, {told['voids']} voids |"
     )
     classes = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in told["classes"].items())
-    yield f"| of which{of} | {classes} |"
-    yield f"| training{of} | seed {told['seed']}, {told['minutes']} minutes |"
+    yield f"| of which | {classes} |"
+    yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"
     doubt, on = card["count_doubt"], card["counted_on"]
     yield (
-        f"| interval of the count{of} | usual rate {doubt['usual_rate']:g}, its spread "
+        f"| interval of the count | usual rate {doubt['usual_rate']:g}, its spread "
         f"{doubt['rate_spread']:g}, shared error {doubt['shared_error']:g} (log-odds); by the "
         f"other scans it held {on['by_others']['held']} of {on['scans']} people never "
         f"trained on, median width {on['by_others']['width']:g}; as if findings were "
@@ -47,29 +49,25 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
     yield "| what | |\n|---|---|"
     yield f"| features | {card['features']} (hash of the list; another one is refused) |"
     yield f"| default row | {card['default']} |"
-    thick = card["thick_slices"]
-    for name in ("detector", "detector_network", "detector_thick", "detector_thick_network"):
+    for name in ("detector", "detector_network"):
         if name in manifest():
             entry = manifest()[name]
             yield f"| {entry['file']} | {entry['bytes']} bytes, sha256 {entry['sha256'][:16]}... |"
-    yield from _made(card, "")
-    yield from _made(thick, f", slices of {thick['from_mm']:g} mm and more")
+    yield from _made(card)
     yield "\n## Out of fold\n"
     yield (
         "People kept out of training, threshold of `balanced`. Found: visible microbleeds "
         "counted, of all in the brain mask, by moment [ppm mm3]. Without a sign, calcifications "
         "count neither way. ECE: expected calibration error over 0.05 < p < 0.95, "
-        "in brackets that of as many perfect probabilities, and how many they are. Rows of thick "
-        "slices are of the model for them; 'all' is the model for thin ones, thick scans of its "
-        "training included.\n"
+        "in brackets that of as many perfect probabilities, and how many they are. Each scan at "
+        "the point for its slices.\n"
     )
     yield (
         "| row, scans | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 "
         "| ECE | Brier skill |"
     )
     yield "|---" * 11 + "|"
-    rows = {k: m for k, m in card["out_of_fold"].items() if not k.endswith("thick slices")}
-    for name, m in (rows | thick["out_of_fold"]).items():
+    for name, m in card["out_of_fold"].items():
         found = [f"{f}/{a}" for f, a in zip(m["found"], m["asked"], strict=True)]
         clean = m["false_a_clean_scan"]
         cells = [

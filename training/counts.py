@@ -1,6 +1,6 @@
 """Find what all findings of a scan have in common, and put it into the model's card.
 
-usage: python training/counts.py WORK [--thick] [--install]
+usage: python training/counts.py WORK [--install]
 
 Reads what the last fit in WORK thought of whole heads on the whole road, each by classifiers
 trained on other people. How many of a scan's findings are real has a likelihood under the law of
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from fit import THICK, WHOLE, allowed, family_of, of_thick_slices, read_examples
+from fit import WHOLE, allowed, read_examples
 from package import ASSETS, CARD, put_card
 
 from petechia.core.counts import CountDoubt, count_distribution
@@ -33,11 +33,8 @@ ERRORS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.8, 2.1, 2.5)
 Scans = Sequence[tuple[list[float], int]]
 
 
-def read(work: Path, thick: bool = False) -> Scans:
-    """Return the probabilities of each scan's findings, and how many are microbleeds.
-
-    Of whole heads, or of those with thick slices.
-    """
+def read(work: Path) -> Scans:
+    """Return the probabilities of each whole head's findings, and how many are microbleeds."""
     model = work / "model"
     if not (model / "out_of_fold.npz").exists():
         raise SystemExit(f"{model}: no fit. Run training/fit.py first.")
@@ -50,8 +47,6 @@ def read(work: Path, thick: bool = False) -> Scans:
     told = allowed(p, e)
     out = []
     for n, fact in enumerate(e.facts):
-        if thick and family_of(fact) != THICK:
-            continue
         if fact["protocol"] in WHOLE and fact["variant"] == "whole":
             rows = (e.scan == n) & (e.label >= 0)
             out.append((told[rows].tolist(), int((e.label[rows] == 0).sum())))
@@ -85,10 +80,9 @@ def main() -> None:
     """Fit, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--thick", action="store_true", help="of the model for thick slices")
     parser.add_argument("--install", action="store_true", help="write it into the package's card")
     args = parser.parse_args()
-    scans, tried = read(args.work, args.thick), doubts()
+    scans, tried = read(args.work), doubts()
     each = likelihoods(scans, tried)
     best = tried[int(each.sum(axis=0).argmax())]
     by_others = [
@@ -99,14 +93,10 @@ def main() -> None:
     print(best, told)
     if args.install:
         card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
-        of_fit = json.loads((args.work / "model" / "card.json").read_text(encoding="utf-8"))
-        made = {"count_doubt": asdict(best), "counted_on": told}
-        own, fitted = (card, of_fit) if not args.thick else (
-            card["thick_slices"], of_thick_slices(of_fit)
-        )  # fmt: skip
-        if own["out_of_fold"] != fitted["out_of_fold"]:
+        fitted = json.loads((args.work / "model" / "card.json").read_text(encoding="utf-8"))
+        if card["out_of_fold"] != fitted["out_of_fold"]:
             raise SystemExit("The package holds another model. Run training/fit.py --install.")
-        put_card(card | ({"thick_slices": own | made} if args.thick else made))
+        put_card(card | {"count_doubt": asdict(best), "counted_on": told})
 
 
 if __name__ == "__main__":

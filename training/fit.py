@@ -1,7 +1,7 @@
 """Train, calibrate and write the detector's model from examples.
 
 usage: python training/fit.py WORK [--seed 1] [--epochs 12] [--no-network | --keep-network]
-       [--thickened SHARE] [--width CHANNELS] [--install | --install-thick]
+       [--thickened SHARE] [--width CHANNELS] [--install]
 
 Examples are those of `examples.py`. People are kept apart: everything that is told of the model
 (joining, operating points, metrics) comes from predictions on people not trained on. Written to
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from package import ASSETS, CARD, SOURCE, put, put_card
+from package import SOURCE, put, put_card
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -429,12 +429,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--keep-network", action="store_true", help="that of the last fit in WORK")
-    parser.add_argument("--thickened", type=float, default=0.0, metavar="SHARE",
-                        help="of the network's batches, seen as in thick slices (0)")  # fmt: skip
-    parser.add_argument("--width", type=int, default=12, help="of the network's first map (12)")
+    parser.add_argument("--thickened", type=float, default=0.15, metavar="SHARE",
+                        help="of the network's batches, in thick slices (0.15)")  # fmt: skip
+    parser.add_argument("--width", type=int, default=14, help="of the network's first map (14)")
     parser.add_argument("--install", action="store_true")
-    parser.add_argument("--install-thick", action="store_true",
-                        help="beside the model for thin slices, for thick ones alone")  # fmt: skip
     args = parser.parse_args()
     begin = time.time()
     e = read_examples(args.work)
@@ -536,32 +534,20 @@ def main() -> None:
         rules=e.rules, moment=e.moment, **{f"p_{k}": v for k, v in p.items()},
     )  # fmt: skip
     print(points, thick_points, f"{(time.time() - begin) / 60:.1f} minutes", flush=True)
-    there = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
     if args.install:
-        install(out, "detector")
-        put_card(card | {"thick_slices": there["thick_slices"]})
-    elif args.install_thick:
-        install(out, "detector_thick")
-        put_card(there | {"thick_slices": of_thick_slices(card)})
+        install(out)
+        put_card(card)
 
 
-def install(out: Path, name: str) -> None:
-    """Put the arrays and the network of a model into the package."""
-    put(name, f"{name}.npz", (out / "detector.npz").read_bytes(), SOURCE)
-    network = out / "detector.onnx"
-    content = network.read_bytes() if network.exists() else None
-    if content is not None and name != "detector":
+def install(out: Path) -> None:
+    """Put the arrays and the network of the model into the package."""
+    put("detector", "detector.npz", (out / "detector.npz").read_bytes(), SOURCE)
+    network, content = out / "detector.onnx", None
+    if network.exists():
         from network import halved
 
-        content = halved(content)
-    put(f"{name}_network", f"{name}.onnx", content, SOURCE)
-
-
-def of_thick_slices(card: dict[str, Any]) -> dict[str, Any]:
-    """Return what a card tells of thick slices, when its model looks at nothing else."""
-    rows = {k: v for k, v in card["out_of_fold"].items() if k.endswith(THICK)}
-    names = ("name", "features", "default", "count_doubt", "outside_limit", "trained_on")
-    return {**card["thick_slices"], **{k: card[k] for k in names}, "out_of_fold": rows}
+        content = halved(network.read_bytes())
+    put("detector_network", "detector.onnx", content, SOURCE)
 
 
 if __name__ == "__main__":

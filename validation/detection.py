@@ -541,7 +541,7 @@ def count_cells(group: list[dict[str, Any]]) -> list[str]:
     holds, alone, width = 0, 0, []
     true = [len(_lesions([scan])) for scan in group]
     for scan, n in zip(group, true, strict=True):
-        low, high = count_interval(scan["p"], doubt=count_doubt(scan["slice_mm"]))
+        low, high = count_interval(scan["p"], doubt=count_doubt())
         holds += low <= n <= high
         width.append(high - low)
         low, high = count_interval(scan["p"])

@@ -20,8 +20,8 @@ from petechia.files.nifti import sha256_of
 FORM = "petechia site calibration 2"
 SLICES = ("thin", "thick")
 """A detector has operating points for each."""
-DETECTOR = (("detector", "detector_network"), ("detector_thick", "detector_thick_network"))
-"""Assets of the models for each of `SLICES`: arrays and network."""
+DETECTOR = ("detector", "detector_network")
+"""Its assets: arrays and network."""
 KEYS = ("form", "detector_sha256", "classification", "offset", "slope", "operating_points", "made")
 MADE = ("people", "scans", "decisions", "accepted", "rejected", "decided_by", "at", "version")
 MEND = "Make it again with `petechia calibrate` on results of this version."
@@ -65,8 +65,7 @@ class SiteCalibration:
 
 def detector_sha256() -> dict[str, str]:
     """Return the hashes of the detector's files."""
-    names = [name for model in DETECTOR for name in model]
-    return {name: str(manifest()[name]["sha256"]) for name in names if name in manifest()}
+    return {name: str(manifest()[name]["sha256"]) for name in DETECTOR if name in manifest()}
 
 
 def read_calibration(path: Path) -> SiteCalibration:

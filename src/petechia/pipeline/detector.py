@@ -1,7 +1,4 @@
-"""The detector's trained models, as they are vendored, and as they are calibrated at a site.
-
-One is for thin slices, one for thick ones: what serves the one harms the other.
-"""
+"""The detector's trained model, as it is vendored, and as it is calibrated at a site."""
 
 import json
 from dataclasses import replace
@@ -27,12 +24,6 @@ def slices_of(slice_mm: float) -> str:
     return SLICES[int(is_thick(slice_mm))]
 
 
-def card_of(slice_mm: float) -> dict[str, Any]:
-    """Return the card of the model that looks at slices of this thickness [mm]."""
-    told = card()
-    return told if slices_of(slice_mm) == SLICES[0] else {**told, **told["thick_slices"]}
-
-
 def points_of_slices() -> dict[str, dict[str, float]]:
     """Return the detector's own operating points, for thin slices and for thick ones."""
     own = (card()["operating_points"], card()["thick_slices"]["operating_points"])
@@ -54,13 +45,13 @@ def operating_points(
     return dict(points[slices_of(slice_mm)])
 
 
-def count_doubt(slice_mm: float = 0.0) -> CountDoubt:
+def count_doubt() -> CountDoubt:
     """Return what the detector's findings of one scan have in common."""
-    return CountDoubt(**card_of(slice_mm)["count_doubt"])
+    return CountDoubt(**card()["count_doubt"])
 
 
 def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Model:
-    """Return the model for slices of a thickness [mm], with all that a site has of its own.
+    """Return the model, with the points for slices of a thickness [mm] and all that a site has.
 
     Raises
     ------
@@ -69,10 +60,9 @@ def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Mode
     InputError
         If the model belongs to another version of the features.
     """
-    arrays, network = DETECTOR[SLICES.index(slices_of(slice_mm))]
-    points = {"operating_points": operating_points(site, slice_mm)}
+    arrays, network = DETECTOR
     model = Model.load(
-        {**card_of(slice_mm), **points},
+        {**card(), "operating_points": operating_points(site, slice_mm)},
         load_arrays(arrays),
         load_bytes(network) if network in manifest() else None,
     )

@@ -15,7 +15,7 @@ from petechia.lesions.criteria import CriteriaParams, summarise
 from petechia.lesions.criteria.clinical import with_read
 from petechia.pipeline.calibration import SLICES, SiteCalibration, detector_sha256
 from petechia.pipeline.detector import (
-    card_of,
+    card,
     count_doubt,
     operating_points,
     slices_of,
@@ -122,7 +122,7 @@ def counted(work: Work, signs: dict[str, Any] | None = None) -> dict[str, Any]:
     params = CriteriaParams(
         cerebellum=chosen.cerebellum,
         pvs_above=chosen.pvs_above,
-        count_doubt=count_doubt(work.slice_mm),
+        count_doubt=count_doubt(),
     )
     told = summarise(
         detection.findings if detection else (),
@@ -142,7 +142,7 @@ def model(
     classification: str, site: SiteCalibration | None = None, slice_mm: float = 0.0
 ) -> dict[str, Any]:
     """Return what named the findings, and how far it can be believed."""
-    told = card_of(slice_mm)
+    told = card()
     scans = "all" if slices_of(slice_mm) == SLICES[0] else "thick slices"
     measured = told["out_of_fold"][f"{classification}, {scans}"]
     return {
@@ -151,7 +151,7 @@ def model(
         "features": told["features"],
         "sha256": detector_sha256(),
         "operating_points": operating_points(site, slice_mm),
-        "count_doubt": asdict(count_doubt(slice_mm)),
+        "count_doubt": asdict(count_doubt()),
         "calibrated": True,
         "says": CALIBRATED.format(ece=measured["ece"]),
         "site_calibration": None if site is None else _site(site),
