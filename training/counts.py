@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from fit import WHOLE, allowed, read_examples
+from fit import WHOLE
+from measures import allowed, read_examples
 from package import ASSETS, CARD, put_card
 
 from petechia.core.counts import CountDoubt, count_distribution

@@ -1,6 +1,6 @@
 """Train, calibrate and write the detector's model from examples.
 
-usage: python training/fit.py WORK [--seed 1] [--epochs 12] [--no-network | --keep-network]
+usage: python training/fit.py WORK [--seed 1] [--epochs 8] [--no-network | --keep-network]
        [--thickened SHARE] [--width CHANNELS] [--install]
 
 Examples are those of `examples.py`. People are kept apart: everything that is told of the model
@@ -14,19 +14,28 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from measures import (
+    CALCIUM,
+    PHASE,
+    POINTS_FALSE,
+    THICK,
+    THICK_FALSE,
+    Examples,
+    family_of,
+    metrics,
+    operating_points,
+    read_examples,
+)
 from package import SOURCE, put, put_card
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from petechia.evaluate.calibration import brier_skill, calibration_error, error_by_chance
-from petechia.lesions.classify import FORBIDDEN
 from petechia.lesions.features import NAMES, PHASE_NAMES, SIGNED_NAMES, pipeline_hash
 from petechia.lesions.findings import CLASSES
 from petechia.lesions.model import KINDS, joined, kinds_of
@@ -34,8 +43,8 @@ from petechia.lesions.slices import THICK_MM, is_thick
 from petechia.lesions.trees import Trees
 
 FOLDS = 3
-STRATA = ((0.3, 1.0), (1.0, 3.0), (3.0, 10.0), (10.0, np.inf))
-PHASE = NAMES.index("phase")
+OF_SCAN = 7
+"""So many features, the last, are one number for a whole scan."""
 WITHOUT_PHASE = [
     n for n, name in enumerate(NAMES) if name in PHASE_NAMES or name.startswith("dark_swi_")
 ]
@@ -52,67 +61,12 @@ SPEAK_AGAINST = (
 )  # fmt: skip
 TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES]
 """What anatomy and physics say of the direction, so that no simulator can teach the contrary."""
-CALCIUM = CLASSES.index("calcification")
 MACRO = CLASSES.index("macrobleed")
 WHOLE, WHOLE_WEIGHT = ("random_3", "random_4", "random_5", "random_6"), 2.0
 """What a void counts of a whole head that went the whole road: it is what will be met."""
 THICK_WEIGHT = 0.5
 """And in a scan of thick slices, where every void is a coarse picture of one: half of the scans of
 training are such, and at full weight the trees find less in thin ones."""
-POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
-"""False findings that each operating point may make, out of fold: a scan, and a scan of somebody
-without microbleeds."""
-THICK = "thick slices"
-THICK_FALSE = {"screening": (3.0, 2.0), "balanced": (1.0, 0.6), "counting": (0.4, 0.3)}
-"""The same for thick slices: less is seen in them, and more may be false."""
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """All examples, scan after scan.
-
-    Attributes
-    ----------
-    table, label, rules, moment, sign_z, diameter, scan
-        In step; `scan` is an index of `facts`.
-    cubes : ndarray of float16
-        In step.
-    facts : list of dict
-        Of each scan, with `visible_moment`: the visible microbleeds.
-    """
-
-    table: npt.NDArray[np.float32]
-    label: npt.NDArray[np.int64]
-    rules: npt.NDArray[np.float64]
-    moment: npt.NDArray[np.float64]
-    sign_z: npt.NDArray[np.float64]
-    diameter: npt.NDArray[np.float64]
-    scan: npt.NDArray[np.int64]
-    cubes: npt.NDArray[np.float16]
-    facts: list[dict[str, Any]]
-
-
-def read_examples(work: Path) -> Examples:
-    """Read the examples of this version's features."""
-    folder = work / f"examples_{pipeline_hash()}"
-    paths = sorted(p for p in folder.glob("*.npz") if ".part" not in p.name)
-    if not paths:
-        raise SystemExit(f"{folder}: no examples. Run training/examples.py first.")
-    columns: dict[str, list[Any]] = {k: [] for k in (
-        "table", "label", "rules", "moment", "sign_z", "diameter", "scan", "cubes"
-    )}  # fmt: skip
-    facts = []
-    for number, path in enumerate(paths):
-        with np.load(path, allow_pickle=False) as stored:
-            told = json.loads(str(stored["facts"]))
-            told["visible_moment"] = stored["visible_moment"].tolist()
-            told["reached"] = stored["reached"].tolist()
-            for name in ("table", "label", "rules", "moment", "sign_z", "diameter", "cubes"):
-                columns[name].append(stored[name])
-            size = len(stored["label"])
-        columns["scan"].append(np.full(size, number))
-        facts.append(told)
-    return Examples(**{k: np.concatenate(v) for k, v in columns.items()}, facts=facts)
 
 
 def folds_of(facts: Sequence[dict[str, Any]], seed: int) -> npt.NDArray[np.int64]:
@@ -273,104 +227,6 @@ def calibrated(
     return out
 
 
-def allowed(p: np.ndarray, e: Examples) -> npt.NDArray[np.float64]:
-    """Return probabilities within what sign and size forbid, as the detector gives them."""
-    forbidden = (e.sign_z <= -3) | (e.diameter > 10.04)
-    return np.where(forbidden, np.minimum(p, FORBIDDEN), p)
-
-
-def metrics(
-    p: np.ndarray,
-    e: Examples,
-    scans: Sequence[int],
-    threshold: npt.ArrayLike,
-    rng: np.random.Generator | None = None,
-) -> dict[str, Any]:
-    """Return how predictions did on some scans: counts that can be summed.
-
-    `threshold` is one for all, or one for each scan of `e`. With `rng` the calibration error of
-    perfect probabilities is told, too.
-    """
-    least = np.broadcast_to(threshold, len(e.facts))
-    limited = allowed(p, e)
-    found, asked = np.zeros(len(STRATA)), np.zeros(len(STRATA))
-    false = clean_false = clean = good = total = 0.0
-    ps, ys = [], []
-    for s in scans:
-        rows = np.flatnonzero(e.scan == s)
-        fact = e.facts[s]
-        unsigned = not (e.table[rows, PHASE] > 1).all()
-        q = limited[rows]
-        label = e.label[rows]
-        forgiven = (label < 0) | (unsigned & (label == CALCIUM))
-        counted = q >= least[s]
-        moments = np.asarray(fact["visible_moment"])
-        for n, (low, high) in enumerate(STRATA):
-            asked[n] += ((moments >= low) & (moments < high)).sum()
-            hit = counted & (label == 0)
-            found[n] += (hit & (e.moment[rows] >= low) & (e.moment[rows] < high)).sum()
-        good += (counted & (label == 0)).sum()
-        total += len(moments)
-        wrong = float((counted & (label != 0) & ~forgiven).sum())
-        false += wrong
-        if not len(moments):
-            clean += 1
-            clean_false += wrong
-        ps.append(q[~forgiven])
-        ys.append(label[~forgiven] == 0)
-    p_all, y_all = np.concatenate(ps), np.concatenate(ys)
-    undecided = (p_all > 0.05) & (p_all < 0.95)
-    return {
-        "scans": len(scans),
-        "found": found.astype(int).tolist(),
-        "asked": asked.astype(int).tolist(),
-        "false_a_scan": round(false / max(len(scans), 1), 3),
-        "clean_scans": int(clean),
-        "false_a_clean_scan": round(clean_false / clean, 3) if clean else None,
-        "f1": round(float(2 * good / max(good + false + total, 1)), 3),
-        "ece": round(calibration_error(p_all[undecided], y_all[undecided]), 3),
-        "undecided": int(undecided.sum()),
-        **({"ece_by_chance": round(error_by_chance(p_all[undecided], rng), 3)} if rng else {}),
-        "brier_skill": round(brier_skill(p_all, y_all), 3) if y_all.any() else None,
-    }
-
-
-def family_of(fact: dict[str, Any]) -> str:
-    """Return the family of protocols that a scan belongs to."""
-    if fact["variant"] == "no_phase":
-        return "phase dropped"
-    if is_thick(max(fact["spacing_mm"])):
-        return THICK
-    return "multi-echo" if len(fact["te_s"]) > 1 else "single-echo"
-
-
-def operating_points(
-    p: np.ndarray, e: Examples, scans: Sequence[int], may: dict[str, tuple[float, float]]
-) -> dict[str, float]:
-    """Return the lowest threshold, in hundredths, that keeps to the false findings allowed.
-
-    Over all scans, over those of people with few microbleeds or none, and over those with none.
-    Never below 0.1, and rising from screening to counting.
-    """
-    grid = np.round(np.arange(0.10, 0.96, 0.01), 2)
-    few = [s for s in scans if len(e.facts[s]["visible_moment"]) < 8]
-    over_all = [metrics(p, e, scans, t)["false_a_scan"] for t in grid]
-    over_few = [metrics(p, e, few, t) for t in grid] if few else []
-    out, least = {}, 0.1
-    for name, (most, clean) in may.items():
-        good = [
-            float(t)
-            for n, t in enumerate(grid)
-            if t >= least
-            and over_all[n] <= most
-            and (not few or over_few[n]["false_a_scan"] <= most)
-            and (not few or (over_few[n]["false_a_clean_scan"] or 0.0) <= clean)
-        ]
-        least = good[0] if good else 0.95
-        out[name] = round(least, 2)
-    return out
-
-
 def cross_validated(
     e: Examples,
     fold: np.ndarray,
@@ -421,12 +277,54 @@ def cross_validated(
     return np.stack([trees, seen], axis=1), networks
 
 
+def by_family(
+    p: dict[str, np.ndarray], e: Examples, balanced: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Return the metrics of each row of the classification table on each family of scans."""
+    families = [family_of(f) for f in e.facts]
+    scans = {"all": [n for n, f in enumerate(e.facts) if f["variant"] == "whole"]}
+    for family in ("multi-echo", "single-echo", THICK, "phase dropped"):
+        scans[family] = [n for n, own in enumerate(families) if own == family]
+    return {
+        f"{name}, {family}": metrics(q, e, some, balanced, np.random.default_rng(seed))
+        for name, q in p.items()
+        for family, some in scans.items()
+        if some
+    }
+
+
+def ranges_of(e: Examples) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """Return the least and the largest of each feature, and the share of each scan outside."""
+    low, high = (np.nanmin(e.table, axis=0), np.nanmax(e.table, axis=0))
+    core_low, core_high = np.nanpercentile(e.table, [0.1, 99.9], axis=0)
+    for n in range(len(NAMES) - OF_SCAN):
+        low[n], high[n] = core_low[n], core_high[n]
+    outside = [
+        float(((e.table[e.scan == s] < low) | (e.table[e.scan == s] > high)).mean())
+        for s in range(len(e.facts))
+    ]
+    return low, high, outside
+
+
+def numbers_of(e: Examples) -> dict[str, Any]:
+    """Return how much there is to learn from."""
+    whole = [f for f in e.facts if f["variant"] == "whole"]
+    return {
+        "looks": len(e.facts),
+        "scans": len(whole),
+        "people": len({f["person"] for f in e.facts}),
+        "voids": len(e.label),
+        "classes": {c: int((e.label == n).sum()) for n, c in enumerate(CLASSES)},
+        "microbleeds_visible": int(sum(len(f["visible_moment"]) for f in whole)),
+    }
+
+
 def main() -> None:
     """Train, calibrate, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--keep-network", action="store_true", help="that of the last fit in WORK")
     parser.add_argument("--thickened", type=float, default=0.15, metavar="SHARE",
@@ -458,22 +356,12 @@ def main() -> None:
     p = {
         name: calibrated(evidence[:, c], kinds, label, fold[e.scan]) for name, c in columns.items()
     }
-    real = [n for n, f in enumerate(e.facts) if f["variant"] == "whole"]
     thick = is_thick([max(f["spacing_mm"]) for f in e.facts])
     # looks without phase, too: many scans have none
     points = operating_points(p[best], e, np.flatnonzero(~thick).tolist(), POINTS_FALSE)
     thick_points = operating_points(p[best], e, np.flatnonzero(thick).tolist(), THICK_FALSE)
     balanced = np.where(thick, thick_points["balanced"], points["balanced"])
-    table: dict[str, Any] = {}
-    for name, q in p.items():
-        for family in ("all", "multi-echo", "single-echo", "thick slices", "phase dropped"):
-            scans = real if family == "all" else [
-                n for n, f in enumerate(e.facts) if family_of(f) == family
-            ]  # fmt: skip
-            if scans:
-                table[f"{name}, {family}"] = metrics(
-                    q, e, scans, balanced, np.random.default_rng(args.seed)
-                )
+    table = by_family(p, e, balanced, args.seed)
     for name, line in table.items():
         print(name, line, flush=True)
     out.mkdir(exist_ok=True)
@@ -482,14 +370,7 @@ def main() -> None:
         fit_bleed(e.table, known, weights(e), args.seed),
         fit_other(e.table, e.label, args.seed),
     )
-    low, high = (np.nanmin(e.table, axis=0), np.nanmax(e.table, axis=0))
-    core_low, core_high = np.nanpercentile(e.table, [0.1, 99.9], axis=0)
-    for n in range(len(NAMES) - 7):
-        low[n], high[n] = core_low[n], core_high[n]
-    outside = [
-        float(((e.table[e.scan == s] < low) | (e.table[e.scan == s] > high)).mean())
-        for s in range(len(e.facts))
-    ]
+    low, high, outside = ranges_of(e)
     np.savez_compressed(
         out / "detector.npz",
         **bleed.arrays("bleed_"), **other.arrays("other_"),
@@ -512,13 +393,8 @@ def main() -> None:
         # findings are independent until training/counts.py has measured it
         "count_doubt": {"usual_rate": 0.5, "rate_spread": 0.0, "shared_error": 0.0},
         "outside_limit": round(float(np.quantile(outside, 0.98)) * 1.5, 4),
-        "trained_on": {
-            "looks": len(e.facts),
-            "scans": len(real),
-            "people": len({f["person"] for f in e.facts}),
-            "voids": len(e.label),
-            "classes": {c: int((e.label == n).sum()) for n, c in enumerate(CLASSES)},
-            "microbleeds_visible": int(sum(len(e.facts[s]["visible_moment"]) for s in real)),
+        "trained_on": numbers_of(e)
+        | {
             "seed": args.seed,
             "epochs": 0 if best == "trees" else trained["epochs"] if trained else args.epochs,
             # of a whole fit: that which made the network that is kept

@@ -21,23 +21,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of, read_kept
-from fit import (
-    Examples,
-    calibrated,
-    family_of,
-    fit_bleed,
-    fit_joint,
-    folds_of,
-    metrics,
-    read_examples,
-    weights,
-)
+from fit import calibrated, fit_bleed, fit_joint, folds_of, weights
+from measures import CALCIUM, Examples, family_of, metrics, read_examples
 
 from petechia.core.matching import one_to_one
 from petechia.lesions.candidates.radial_symmetry import RadialSymmetryParams, radial_symmetry
 from petechia.lesions.features import NAMES
 from petechia.lesions.features.patches import BALL, CHANNELS, SIDE
-from petechia.lesions.findings import CLASSES
 from petechia.lesions.model import joined, kinds_of
 from petechia.lesions.signal import relative_signal
 
@@ -47,7 +37,6 @@ HEAD = (
     "| classifier | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 | ECE "
     "(0.05-0.95) | Brier skill |"
 )
-CALCIUM = CLASSES.index("calcification")
 
 
 def at_allowed(p: np.ndarray, e: Examples, scans: list[int]) -> dict[str, Any]:
