@@ -473,6 +473,7 @@ BAD = {
     "a sheared scan": (["detect", "--mag", "{place}/sheared.nii.gz", "--te", "0.01", "--b0", "3", OUT], r"sheared\.nii\.gz: sheared: two axes"),
     "a sheared field": (["background", "{place}/sheared.nii.gz", OUT, "--mask", M], r"sheared\.nii\.gz: sheared: two axes"),
     "a sheared local field": (["invert", "{place}/sheared.nii.gz", OUT, "--mask", M], r"sheared\.nii\.gz: sheared: two axes"),
+    "a sheared image of veins": (["vessels", "{place}/sheared.nii.gz", OUT], r"sheared\.nii\.gz: sheared: two axes"),
     "a magnitude of another grid": (["unwrap", "--phase", P, "--mag", "{place}/moved.nii.gz", "--te", "0.01", OUT], r"moved\.nii\.gz: its affine lies up to 50 mm"),
     "a setting twice": (["invert", P, OUT, "--mask", M, "--set", "strength=0.1", "--set", "strength=0.3"], r"--set: strength is given twice"),
     "weights that tkd does not read": (["invert", P, OUT, "--mask", M, "--method", "tkd", "--weights", M], r"--weights: not used by --method tkd\. .*a method that reads it: .*\btv\b"),

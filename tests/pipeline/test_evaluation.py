@@ -71,7 +71,7 @@ def test_a_scan_without_a_result_may_count_as_empty(folders):
     assert result["n_scans"] == 3
     assert result["detection"]["touch"]["pooled"]["sensitivity"].value == pytest.approx(1 / 3)
     assert result["valdo"]["median_q1_q3"]["f1"][0] == 0.25
-    assert "no result of the tool: taken as nothing found (1 scans)" in result["notes"]
+    assert "no result of the tool: taken as nothing found (1 scan)" in result["notes"]
 
 
 def test_a_tool_against_itself_is_perfect_and_swapping_sides_swaps_the_errors(folders):

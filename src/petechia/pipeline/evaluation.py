@@ -1,5 +1,6 @@
 """Evaluate a tool: pair scans, compare them, gather every measure, write tables and page."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -199,10 +200,10 @@ def _read(
 
 def _notes(scans: Sequence[ReadScan]) -> list[str]:
     """Return each note once, with how many scans it is about."""
-    every = [note for scan in scans for note in scan.notes]
+    every = Counter(note for scan in scans for note in scan.notes)
     return [
-        note if every.count(note) == len(scans) else f"{note} ({every.count(note)} scans)"
-        for note in dict.fromkeys(every)
+        note if n == len(scans) else f"{note} ({n} {'scan' if n == 1 else 'scans'})"
+        for note, n in every.items()
     ]
 
 

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     steps.require_outputs([args.out], [args.image, args.mask])
     row, params = steps.chosen(METHODS, args)
     image = read_nifti(args.image)
+    image.grid.require_square(str(args.image))
     mask = steps.mask_or_everything(args.mask, image.grid)
     if args.dark:
         params = replace(params, dark=True)
