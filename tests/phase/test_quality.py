@@ -85,14 +85,13 @@ def test_quality_does_not_mind_turns_sign_or_axes(make_scan):
     assert np.allclose(here, turned.T, atol=1e-5)
 
 
-def homodyne(phase, magnitude, window):
+def homodyne(phase, magnitude, window, box=False):
     """Divide each slice by its low-pass: a vendor's SWI filter, written for this test."""
     shape = []
     for n in phase.shape[:2]:
         f = np.fft.fftfreq(n) * n
-        shape.append(
-            np.where(np.abs(f) <= window / 2, 0.5 + 0.5 * np.cos(2 * np.pi * f / window), 0)
-        )
+        soft = 1.0 if box else 0.5 + 0.5 * np.cos(2 * np.pi * f / window)
+        shape.append(np.where(np.abs(f) <= window / 2, soft, 0))
     signal = magnitude * np.exp(1j * phase)
     low = np.fft.ifft2(np.fft.fft2(signal, axes=(0, 1)) * np.outer(*shape)[:, :, None], axes=(0, 1))
     return np.angle(signal * low.conj()).astype(np.float32)
@@ -137,6 +136,20 @@ def test_filtered_and_unfiltered_are_told_apart(head, b0_t, te_s):
             found = highpass_evidence(homodyne(phase, magnitude, window), mask, grid)
             assert found.filtered, (strength, window, found)
             assert "was high-pass filtered" in found.says
+
+
+@pytest.mark.parametrize(("b0_t", "te_s"), [(1.5, 0.04), (3.0, 0.005), (3.0, 0.02), (7.0, 0.015)])
+@pytest.mark.parametrize("window", [32, 48, 64, 96])
+@pytest.mark.parametrize("box", [False, True])
+def test_no_head_is_without_a_smooth_field(head, b0_t, te_s, window, box):
+    """Soft windows leave as little smooth phase as fine phase, which is where the ratio fails."""
+    grid, mask = head[:2]
+    turn = radians_per_ppm(b0_t, te_s)
+    phase, magnitude = phase_of(head, b0_t, te_s, 0.3)
+    assert not highpass_evidence(phase, mask, grid, turn).filtered
+    found = highpass_evidence(homodyne(phase, magnitude, window, box), mask, grid, turn)
+    assert found.filtered, found
+    assert "was high-pass filtered" in found.says
 
 
 def test_noise_and_constant_phase_are_not_filtered(head):

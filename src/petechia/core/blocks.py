@@ -56,6 +56,23 @@ class Blocks:
                 out = np.asarray(total / np.float32(f), dtype=np.float32)
         return out
 
+    def median(self, volume: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> Real:
+        """Return the median of each block's voxels in the mask; NaN where it has none."""
+        spread = tuple(
+            n for pair in zip(self.coarse.shape, self.factors, strict=True) for n in pair
+        )
+        over = [
+            (0, n * f - m)
+            for n, f, m in zip(self.coarse.shape, self.factors, self.grid.shape, strict=True)
+        ]
+        inside = np.where(mask, volume, np.nan).astype(np.float32, copy=False)
+        parts = np.pad(inside, over, constant_values=np.nan).reshape(spread)
+        parts = parts.transpose(0, 2, 4, 1, 3, 5).reshape(*self.coarse.shape, -1)
+        out = np.full(self.coarse.shape, np.nan, dtype=np.float32)
+        some = np.isfinite(parts).any(axis=-1)
+        out[some] = np.nanmedian(parts[some], axis=-1)
+        return out
+
     def expand(self, blocks: Real) -> Real:
         """Return voxels interpolated linearly between the middles of the blocks."""
         out = blocks

@@ -28,6 +28,9 @@ FINE_MM = 2.0
 """Standard deviation of the scale that it leaves [mm]."""
 LEAST_FINE_RAD = 0.01
 """Fine phase of a brain is more than this, at any usable echo time (rms) [rad]."""
+LEAST_SMOOTH_PPM, HEAD_ML = 0.005, 300.0
+"""Air around and in a head gives the brain a smooth field of 0.05 ppm and more (rms): far below,
+in a mask as large as a brain, it was taken out."""
 FEW = 0.75
 """Where the typical smooth phase is more than this times the typical fine one, the fine phase comes
 from a few strong sources alone, and the smooth phase is theirs: nothing was filtered."""
@@ -201,7 +204,10 @@ def phase_coherence(
 
 
 def highpass_evidence(
-    phase_rad: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], grid: Grid
+    phase_rad: npt.NDArray[np.floating],
+    mask: npt.NDArray[np.bool_],
+    grid: Grid,
+    turn_rad: float | None = None,
 ) -> HighpassEvidence:
     r"""Judge whether phase was high-pass filtered, from the missing smooth part.
 
@@ -210,6 +216,8 @@ def highpass_evidence(
     :math:`\arg(z_\mathrm{2 mm} \bar z_\mathrm{8 mm})` keeps veins and tissue. Measured
     phase has more of the first than of the second. The score is
     :math:`1 - 2\,\mathrm{rms}_\mathrm{smooth} / \mathrm{rms}_\mathrm{fine}`, not below 0.
+    Strong or soft windows leave as little of both: with the field and the echo time, a smooth part
+    that no head has tells them.
 
     Parameters
     ----------
@@ -218,6 +226,8 @@ def highpass_evidence(
     mask : (I, J, K) ndarray of bool
         Brain.
     grid : Grid
+    turn_rad : float, optional
+        Radians that 1 ppm makes at the echo judged.
 
     Returns
     -------
@@ -249,10 +259,13 @@ def highpass_evidence(
     )
     crop = wide[1] < SMALL_MM
     clear = score > (0.75 if crop else 0.5) and smooth < 0.2
-    filtered = clear and fine > LEAST_FINE_RAD and spread
+    some_ml = float(mask.sum() * np.prod(grid.spacing_mm) / 1000)
+    gone = turn_rad is not None and some_ml > HEAD_ML and 0 < smooth < LEAST_SMOOTH_PPM * turn_rad
+    filtered = gone or (clear and fine > LEAST_FINE_RAD and spread)
     found = f"smooth phase {smooth:.2g} rad, fine phase {fine:.2g} rad (rms)"
     if filtered:
-        says = f"The phase was high-pass filtered before it reached us: {found}."
+        how = " or its background was removed" if gone else ""
+        says = f"The phase was high-pass filtered before it reached us{how}: {found}."
     elif crop:
         says = f"No clear sign of a high-pass filter, in a crop too small to be sure: {found}."
     else:

@@ -40,7 +40,8 @@ def unwrap_stage(work: Work) -> None:
         work.leave_phase()
         work.checks.append(images.check_phase_noise(coherence))
         return
-    evidence = highpass_evidence(phase, mask, grid)
+    turn = radians_per_ppm(echoes.b0_t, echoes.phase_te_s[-1])
+    evidence = highpass_evidence(phase, mask, grid, turn)
     work.checks.append(
         images.check_filtered(evidence.filtered, evidence.says, signed=work.sign_trusted)
     )
