@@ -4,14 +4,23 @@ from types import SimpleNamespace
 import pytest
 
 from petechia.errors import ParameterError
-from petechia.lesions.classify import ClassifyParams, Features, classify, log_odds, ramp, sign_of
+from petechia.lesions.classify import (
+    ClassifyParams,
+    Features,
+    classify,
+    log_odds,
+    name_void,
+    ramp,
+    sign_of,
+)
+from petechia.lesions.criteria import CriteriaParams
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.shape import Shape
 from petechia.lesions.tube import Tube
 
 ROUND = Shape(
-    centre_vox=(10, 10, 10), n_voxels=14, volume_mm3=14.0, diameter_mm=3.2, radius_mm=1.5,
-    sphericity=0.85, elongation=1.2, flatness=1.2, margin_sharpness=0.5, homogeneity=0.6,
+    centre_vox=(10, 10, 10), n_voxels=14, volume_mm3=14.0, diameter_mm=3.2, stored_mm=3.2,
+    radius_mm=1.5, sphericity=0.85, elongation=1.2, flatness=1.2, margin_sharpness=0.5, homogeneity=0.6,
     parenchyma_fraction=0.95, outside_fraction=0.0, depth=0.8,
 )  # fmt: skip
 FIT = MomentFit(
@@ -63,6 +72,39 @@ def test_three_errors_make_a_sign_clear(moment, sign):
     assert sign_of(fitted(moment)) == sign
 
 
+def test_a_wide_void_with_no_more_moment_than_tissue_is_neither_calcium_nor_blood():
+    """White matter beside fluid: 682 mm3 and a moment of -10.45 +- 6.10 ppm mm3."""
+    core = replace(FIT, moment_ppm_mm3=-10.45, se_ppm_mm3=6.1, significance=-3.6)
+    wide = replace(shaped(diameter_mm=15.6, volume_mm3=682.0), fit=core)
+    for v in (
+        classify(wide),
+        name_void(wide, (0.9, {"macrobleed": 0.6, "calcification": 0.3, "vessel": 0.1}, ""), 0.2),
+    ):
+        assert v.class_ not in ("calcification", "microbleed", "macrobleed")
+        assert v.probability <= 0.02
+        assert "negative moment, for its size no more than that of normal tissue" in v.evidence
+        assert (
+            "moment -10.45 +- 6.10 ppm mm3: diamagnetic; its sign by an error of 2.90" in v.evidence
+        )
+    stone = replace(wide, fit=replace(core, moment_ppm_mm3=-21.0, significance=-7.0))
+    small = replace(shaped(diameter_mm=4.6), fit=replace(core, moment_ppm_mm3=-0.4))
+    assert classify(stone).class_ == classify(small).class_ == "calcification"
+    assert "its sign by" not in classify(BLOOD).evidence
+
+
+@pytest.mark.parametrize(
+    ("sphericity", "word", "oval_from"),
+    [
+        (0.85, "round", 0.7), (0.79, "oval", 0.7), (0.695, "irregular", 0.7), (0.697, "oval", 0.7),
+        (0.69, "irregular", 0.7), (0.69, "oval", 0.6),
+    ],
+)  # fmt: skip
+def test_the_word_for_a_form_is_that_of_its_criterion(sphericity, word, oval_from):
+    criteria = CriteriaParams(round_from=oval_from)
+    told = classify(shaped(sphericity=sphericity), criteria=criteria).evidence
+    assert f"{word} (sphericity {sphericity:.2f})" in told
+
+
 def test_without_phase_a_likely_microbleed_stays_one():
     v = classify(replace(BLOOD, fit=None, phase="none"))
     assert (v.class_, v.sign) == ("microbleed", "not_assessed")
@@ -73,6 +115,8 @@ def test_unknown_handedness_gives_no_sign():
     v = classify(fitted(-3.1, phase="unsigned"))
     assert (v.class_, v.sign) == ("microbleed", "not_assessed")
     assert "size 3.10" in v.evidence
+    assert "; diamagnetic if the phase is as given;" in v.evidence
+    assert "as given" not in classify(fitted(0.5, phase="unsigned")).evidence
 
 
 def test_a_tube_is_a_vessel():
@@ -135,3 +179,47 @@ def test_ramp_and_settings():
     assert [ramp(v, 1, 3) for v in (0, 2, 9)] == [0, 0.5, 1]
     with pytest.raises(ParameterError, match="between 0 and 1"):
         ClassifyParams(least_probability=0)
+
+
+LARGE = replace(
+    BLOOD,
+    shape=replace(ROUND, diameter_mm=8.6, parenchyma_fraction=0.6),
+    fit=replace(FIT, explained=0.95),
+)
+UNLIKELY = (0.1, {"iron": 0.8, "vessel": 0.2}, "symmetry (low) against it")
+
+
+def test_a_large_sphere_of_blood_is_one_though_the_model_has_seen_few():
+    v = name_void(LARGE, UNLIKELY, 0.4)
+    assert (v.class_, v.probability) == ("microbleed", 0.9)
+    assert "the field is that of one sphere" in v.evidence
+    wider = replace(LARGE, shape=replace(LARGE.shape, diameter_mm=11.4))
+    assert name_void(wider, UNLIKELY, 0.4).class_ == "macrobleed"
+    sure = name_void(LARGE, (0.97, {"iron": 1.0}, "why"), 0.4)
+    assert (sure.class_, sure.probability) == ("microbleed", 0.97)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"phase": "unsigned"},
+        {"fit": None},
+        {"fit": replace(FIT, explained=0.85)},
+        {"fit": replace(FIT, explained=0.95, significance=4.5)},
+        {"shape": replace(LARGE.shape, diameter_mm=6.4)},
+        {"shape": replace(LARGE.shape, sphericity=0.75)},
+        {"shape": replace(LARGE.shape, parenchyma_fraction=0.4)},
+    ],
+)
+def test_what_is_no_large_sphere_is_left_to_the_model(other):
+    v = name_void(replace(LARGE, **other), UNLIKELY, 0.4)
+    assert (v.class_, v.probability) == ("iron", 0.1)
+
+
+def test_a_large_sphere_of_calcium_stays_calcium():
+    negative = replace(
+        FIT, moment_ppm_mm3=-31.0, significance=-10.3, explained=0.95, poles_ppm=-0.05,
+        equator_ppm=0.02,
+    )  # fmt: skip
+    v = name_void(replace(LARGE, fit=negative), UNLIKELY, 0.4)
+    assert (v.class_, v.probability) == ("calcification", 0.02)

@@ -12,7 +12,7 @@ import petechia.files
 from petechia.core.grid import Grid
 from petechia.errors import GridMismatchError, InputError, ParameterError
 from petechia.lesions.criteria import COMPARTMENTS, SITES
-from petechia.lesions.detect import COMMON, _by_probability
+from petechia.lesions.detect import COMMON, _by_probability, _may_be_a_piece
 from petechia.lesions.detect import detect as told_of
 from petechia.lesions.findings import CLASSES, COLUMNS, SIGNS
 from petechia.lesions.inputs import LesionInputs
@@ -212,6 +212,12 @@ def test_unknown_handedness_gives_no_sign_and_no_moment(phantom):
     f = at(blind, phantom.grid, phantom.objects[0].centre_vox)
     assert (f.class_, f.sign, f.moment_ppm_mm3) == ("microbleed", "not_assessed", None)
     assert any("handedness" in text for text in blind.says)
+    assert any("Probabilities leave calcium out" in text for text in blind.says)
+    (told,) = [text for text in blind.says if "opposite sign" in text]
+    both = [f for f in blind.findings if f.class_ == "microbleed" and "as given" in f.evidence]
+    more = sum("; paramagnetic if" in f.evidence for f in both)
+    assert 1 == len(both) - more < more
+    assert f"opposite sign, {more} and 1:" in told
     check_agreement(blind, phantom.grid)
 
 
@@ -419,6 +425,21 @@ class TestPieces:
         assert [f.moment_ppm_mm3 for f in bleeds] == pytest.approx(
             [s.moment for s in spheres], rel=0.06
         )
+
+    def test_a_dark_place_with_no_more_moment_than_tissue_is_no_piece(self):
+        """A void of 274 mm3 beside a bleed of 30 mm3, its moment 1.08 +- 1.14 ppm mm3."""
+
+        def spot(moment, error, volume=274.0):
+            fit = SimpleNamespace(moment_ppm_mm3=moment, se_ppm_mm3=error)
+            shape = SimpleNamespace(volume_mm3=volume)
+            return SimpleNamespace(
+                verdict=SimpleNamespace(sign="unclear"),
+                features=SimpleNamespace(through=0.1, shape=shape, fit=fit if error else None),
+            )
+
+        assert not _may_be_a_piece(spot(1.08, 1.14))
+        for more in (spot(12.0, 1.14), spot(1.08, 6.0), spot(1.08, 1.14, 30.0), spot(0, 0)):
+            assert _may_be_a_piece(more)
 
     @pytest.mark.parametrize(
         ("gap_mm", "other_chi"), [(4.0, 1.0), (3.4, -1.0)], ids=["blood", "calcium"]

@@ -172,6 +172,18 @@ def test_pieces_of_one_lesion_are_neither_new_nor_gone():
     assert states(whole, with_voids(two, whole), bare) == ["new", "shrunk"]
 
 
+def test_moments_of_pieces_are_called_added_only_where_there_is_a_sum():
+    whole = session(spot(0.0, 3.0))
+    now = session(spot(-0.8, 1.8), spot(1.2, None, None, index=2))  # cut by a reader: not measured
+    then, now = with_voids(whole, now, (), [(0, 0), (1, 0)]), with_voids(now, whole, [(0, 1)])
+    (lesion,) = followed(then, now)
+    assert lesion.second.moment_ppm_mm3 is None
+    assert lesion.why.endswith("split in the later session: findings 1 and 2 are its pieces")
+    fresh = with_voids(session(spot(0.0, None, None), spot(2.5, 2.0, index=2)), session(), [(0, 1)])
+    (lesion,) = followed(session(), fresh, {0: (CLEAR, BARE), 1: (CLEAR, BARE)})
+    assert lesion.why.endswith("are its pieces")
+
+
 def test_two_pieces_of_a_new_lesion_are_one_new_lesion():
     now = session(spot(0.0, 1.0), spot(2.5, 2.0, index=2), spot(30.0, 2.0, index=3))
     now = with_voids(now, session(), [(0, 1)])

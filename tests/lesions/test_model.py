@@ -89,11 +89,22 @@ def test_reasons_add_up_to_the_score():
         value=np.array([0.0, 0.0, 8.0, 2.0, 4.0]),
     )
     row = np.array([-1.0, 1.0])
-    share = two.reasons(row)
+    share, high = two.reasons(row)
     mean_below = 0.5 * (2 + 4)
     mean = 0.5 * (mean_below + 8)
     assert share.tolist() == [mean_below - mean, 4 - mean_below]
+    assert high.tolist() == [0.0, share[1]]
     assert share.sum() == pytest.approx(two.scores(row[None])[0, 0] - mean)
+
+
+def test_reasons_tell_whether_a_low_or_a_high_value_spoke():
+    low = stump(DEPTH, 0.5, 2.0, -2.0)
+    assert replace(model(), bleed=low).reasons(told(0.2).table[0]) == "form: depth (low) for it"
+    assert (
+        replace(model(), bleed=low).reasons(told(0.8).table[0]) == "form: depth (high) against it"
+    )
+    missing = replace(model(), bleed=low).reasons(told(np.nan).table[0])
+    assert missing.startswith("form: depth (not measured)")
 
 
 def test_arrays_that_are_not_a_model_are_refused():
@@ -141,7 +152,7 @@ def test_the_model_judges_and_says_why():
     assert probability == pytest.approx(1 / (1 + np.exp(-4)))
     assert max(shares, key=shares.get) == "vessel"
     assert sum(shares.values()) == pytest.approx(1)
-    assert why == "form: depth for it"
+    assert why == "form: depth (high) for it"
     assert opinion.says == ()
 
 
@@ -180,8 +191,8 @@ def test_four_views_leave_a_dipole_as_it_is():
 
 
 SHAPE = Shape(
-    centre_vox=(10, 10, 10), n_voxels=14, volume_mm3=14.0, diameter_mm=3.2, radius_mm=1.5,
-    sphericity=0.85, elongation=1.2, flatness=1.2, margin_sharpness=0.5, homogeneity=0.6,
+    centre_vox=(10, 10, 10), n_voxels=14, volume_mm3=14.0, diameter_mm=3.2, stored_mm=3.2,
+    radius_mm=1.5, sphericity=0.85, elongation=1.2, flatness=1.2, margin_sharpness=0.5, homogeneity=0.6,
     parenchyma_fraction=0.95, outside_fraction=0.0, depth=0.8,
 )  # fmt: skip
 FIT = MomentFit(
@@ -265,11 +276,8 @@ def test_the_vendored_card_is_complete():
         pytest.skip("no model is vendored")
     card = json.loads(load_bytes("detector_card"))
     assert card["features"] == pipeline_hash()
-    for own in (card, card["thick_slices"]):
-        points = own["operating_points"]
+    for points in (card["operating_points"], card["thick_slices"]["operating_points"]):
         assert 0 < points["screening"] <= points["balanced"] <= points["counting"] < 1
-        assert own["features"] == pipeline_hash()
-        for key in ("trained_on", "out_of_fold", "count_doubt", "counted_on", "outside_limit"):
-            assert own[key]
-    for key in ("limits", "licence", "classes"):
+    for key in ("trained_on", "out_of_fold", "count_doubt", "counted_on", "outside_limit",
+                "limits", "licence", "classes"):  # fmt: skip
         assert card[key]

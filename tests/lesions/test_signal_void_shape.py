@@ -133,6 +133,16 @@ class TestShape:
         radii[(axis + 1) % 3] = 4.0
         assert in_plane_diameter(ellipsoid(grid, radii), grid) == pytest.approx(8, abs=1.01)
 
+    def test_on_cubic_voxels_the_plane_goes_by_the_scanner_and_not_by_the_array(self):
+        grid = Grid.from_spacing((23, 23, 23), 1.0)
+        void = ellipsoid(grid, (4.0, 3.0, 9.0))
+        for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
+            affine = grid.affine.copy()
+            affine[:, :3] = affine[:, :3][:, order]
+            turned = Grid(grid.shape, affine)
+            assert in_plane_diameter(void[:, order], turned) == pytest.approx(9, abs=0.01)
+        assert in_plane_diameter(void[:, order], turned, turned.slice_axis) > 15
+
     def test_the_rim_holds_the_longest_distance(self):
         grid = Grid.from_spacing((41, 41, 3), 1.0)
         index = np.argwhere(np.ones((41, 41, 3), dtype=bool))

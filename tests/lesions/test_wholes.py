@@ -68,6 +68,28 @@ def test_what_is_not_likely_joins_but_is_no_lesion_of_its_own(grid):
     assert wholes_of([left, middle], grid, 0) == []
 
 
+def test_what_is_not_likely_joins_nothing_that_it_is_much_larger_than(grid):
+    left, middle, _ = cut(voxels(grid, (np.array([10.0, 6.0, 5.0]), 1.3), wide=2.6), 17, 24)
+    times = len(middle) / len(left)
+    assert wholes_of([left, middle], grid, 1, times) == [[0, 1]]
+    assert wholes_of([left, middle], grid, 1, 0.99 * times) == [[0]]
+    assert wholes_of([left, middle], grid, 2, 0.99 * times) == [[0, 1]]
+
+
+def test_how_an_array_is_stored_does_not_put_voids_together():
+    """It is 10.5 mm long from edge to edge, and that lies in the scanner's slices."""
+    grid = Grid.from_spacing((40, 40, 40), 0.5)
+    body = voxels(grid, (np.array([10.0, 10.0, 10.0]), 2.2), wide=2.3)
+    assert extent_mm(body, grid) == 10
+    told = set()
+    for order in ((0, 1, 2), (1, 0, 2), (2, 1, 0), (1, 2, 0)):
+        affine = grid.affine.copy()
+        affine[:, :3] = affine[:, :3][:, order]
+        parts = cut(body[:, order], 20, axis=order.index(0))
+        told.add(len(wholes_of(parts, Grid(grid.shape, affine))))
+    assert told == {2}
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_what_is_too_long_for_a_microbleed_stays_in_pieces_whatever_its_way(axis):
     grid = Grid.from_spacing((40, 40, 40), 0.5)

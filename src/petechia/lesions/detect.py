@@ -8,7 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
-from petechia.lesions.classify import A_TUBE, Features, Verdict, classify, name_void
+from petechia.core.intervals import Z95
+from petechia.lesions.classify import (
+    A_TUBE,
+    CLEAR,
+    TISSUE_PPM,
+    Features,
+    Verdict,
+    classify,
+    name_void,
+)
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import Seen, look
@@ -22,6 +31,8 @@ from petechia.lesions.void import Void
 from petechia.lesions.wholes import wholes_of
 
 ROUND = 0.7
+LARGEST_PIECE = 2.0
+"""What is no likely microbleed is a piece of one only if it is at most so many times as large."""
 COMMON = ("vessel", "air_tissue", "undetermined")
 """Classes of which a brain holds hundreds."""
 
@@ -126,22 +137,46 @@ def measure(
     seen = look(inputs, params)
     says = list(seen.says)
     if model is None:
-        named = [partial(classify, params=params.classify)] * len(seen.features)
+        name = partial(classify, params=params.classify, criteria=params.criteria)
+        named = [name] * len(seen.features)
     else:
         opinion = model.judge(seen.describe(), params.classification)
         says += opinion.says
         named = [
             partial(
                 name_void, opinion=opinion.of(n), least_probability=model.least_probability,
-                params=params.classify,
+                params=params.classify, criteria=params.criteria,
             )
             for n in range(len(seen.features))
         ]  # fmt: skip
-    out = [
-        Measured(void=_shift(void, seen.corner), features=f, verdict=name(f))
-        for void, f, name in zip(seen.voids, seen.features, named, strict=True)
+    spots = [
+        Measured(void=_shift(void, seen.corner), features=f, verdict=told(f))
+        for void, f, told in zip(seen.voids, seen.features, named, strict=True)
     ]
-    return _wholes(_by_void(out, named, seen), named, seen, inputs, params), says
+    out = _wholes(_by_void(spots, named, seen), named, seen, inputs, params)
+    return out, says + _without_a_sign(out)
+
+
+def _without_a_sign(measured: Sequence[Measured]) -> list[str]:
+    """Say what an unknown sign leaves open, and whether likely microbleeds are of both signs."""
+    unsigned = [m for m in measured if m.features.phase == "unsigned"]
+    if not unsigned:
+        return []
+    says = ["Probabilities leave calcium out: without a sign it cannot be told from blood."]
+    signs = [
+        m.features.fit.significance > 0
+        for m in unsigned
+        if m.verdict.class_ == "microbleed"
+        and m.features.fit is not None
+        and abs(m.features.fit.significance) >= CLEAR
+    ]
+    if any(signs) and not all(signs):
+        more, less = sorted((sum(signs), len(signs) - sum(signs)), reverse=True)
+        says.append(
+            f"Likely microbleeds are of opposite sign, {more} and {less}: one of these two groups "
+            "is no blood."
+        )
+    return says
 
 
 def _by_void(
@@ -172,14 +207,16 @@ def _wholes(
 ) -> list[Measured]:
     """Return the spots with the pieces of each lesion put together; the likeliest keeps its name.
 
-    What is no likely microbleed may be a piece of one, but for calcium and tubes.
+    What is no likely microbleed may be a piece of one, but for calcium, tubes, what is much larger
+    and what has no more moment for its size than tissue.
     """
     out = list(measured)
     order = sorted(range(len(out)), key=lambda n: _by_probability(out[n]))
     likely = [n for n in order if out[n].verdict.class_ == "microbleed"]
     some = likely + [n for n in order if n not in likely and _may_be_a_piece(out[n])]
     gone = set()
-    for whole in wholes_of([out[n].void.body for n in some], inputs.grid, len(likely)):
+    bodies = [out[n].void.body for n in some]
+    for whole in wholes_of(bodies, inputs.grid, len(likely), LARGEST_PIECE):
         first, *rest = (some[n] for n in whole)
         joined = _together(out, (first, *rest), seen, inputs, params) if rest else None
         if joined is not None:
@@ -196,7 +233,13 @@ def _wholes(
 
 def _may_be_a_piece(spot: Measured) -> bool:
     """Return whether a spot that is no likely microbleed may be a part of one."""
-    return spot.verdict.sign != "diamagnetic" and spot.features.through < A_TUBE
+    f = spot.features
+    if spot.verdict.sign == "diamagnetic" or f.through >= A_TUBE:
+        return False
+    if f.fit is None:
+        return True
+    most = abs(f.fit.moment_ppm_mm3) + Z95 * f.fit.se_ppm_mm3
+    return most >= TISSUE_PPM * f.shape.volume_mm3
 
 
 def _together(

@@ -372,8 +372,8 @@ def _matched(
         what = spot.class_.replace("_", " ")
         why = f"counted in the {counted} session only; the other found it too ({what})"
     pieces = _indices(first, kin.first), _indices(second, kin.second)
-    for some, word in zip(pieces, ("earlier", "later"), strict=True):
-        why += _split(some, word)
+    for lesion, some, word in zip((one, other), pieces, ("earlier", "later"), strict=True):
+        why += _split(lesion, some, word)
     return Followed(
         state=state,
         first=one,
@@ -391,15 +391,13 @@ def _indices(session: Session, rows: Sequence[int]) -> tuple[int, ...]:
     return tuple(session.findings[row].index for row in rows)
 
 
-def _split(indices: Sequence[int], word: str) -> str:
+def _split(lesion: Finding, indices: Sequence[int], word: str) -> str:
     """Return in words that a session has a lesion in pieces; "" when it has it in one."""
     if len(indices) < 2:
         return ""
     listed = ", ".join(map(str, indices[:-1]))
-    return (
-        f"; split in the {word} session: findings {listed} and {indices[-1]} are its pieces, "
-        "their moments added"
-    )
+    told = f"; split in the {word} session: findings {listed} and {indices[-1]} are its pieces"
+    return told if lesion.moment_ppm_mm3 is None else f"{told}, their moments added"
 
 
 def _alone(
@@ -434,7 +432,7 @@ def _alone(
     elif not same and not there.would_show(here.moment(lesion)):
         state, why = "not_assessable", f"too faint for the protocol of the {word} session"
     pieces = _indices(here, rows)
-    why += _split(pieces, "later" if later else "earlier")
+    why += _split(lesion, pieces, "later" if later else "earlier")
     return Followed(
         state=state,
         first=None if later else lesion,

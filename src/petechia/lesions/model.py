@@ -161,10 +161,19 @@ class Model:
         return run_network(self.network, cubes)
 
     def reasons(self, row: npt.NDArray[np.float32], most: int = 3) -> str:
-        """Return the features that speak loudest for and against, in words."""
-        share = self.bleed.reasons(row)
-        loud = [n for n in np.argsort(-np.abs(share), kind="stable")[:most] if share[n]]
-        told = (f"{words(NAMES[n])} {'for' if share[n] > 0 else 'against'} it" for n in loud)
+        """Return the features that speak loudest for and against, in words.
+
+        Each with the value that does: low, high, or that it could not be measured.
+        """
+        share, high = self.bleed.reasons(row)
+        told = []
+        for n in np.argsort(-np.abs(share), kind="stable")[:most]:
+            if share[n]:
+                # most of it may come from thresholds below the value, or from those above
+                value = "high" if abs(high[n]) > abs(share[n] - high[n]) else "low"
+                value = "not measured" if np.isnan(row[n]) else value
+                side = "for" if share[n] > 0 else "against"
+                told.append(f"{words(NAMES[n])} ({value}) {side} it")
         return ", ".join(told)
 
     def unlike(self, seen: Described) -> tuple[str, ...]:

@@ -47,9 +47,10 @@ def _finding(
 ) -> Finding:
     f, s = m.features, m.features.shape
     x, y, z = inputs.grid.to_mm(m.void.body.mean(axis=0)).tolist()
+    # judged as they are printed
     criteria = lesion_criteria(
-        round(s.diameter_mm, 1), s.sphericity, s.margin_sharpness, s.homogeneity,
-        s.parenchyma_fraction, params.criteria,
+        round(s.diameter_mm, 1), round(s.sphericity, 2), round(s.margin_sharpness, 2),
+        round(s.homogeneity, 2), round(s.parenchyma_fraction, 2), params.criteria,
     )  # fmt: skip
     told = f.fit if f.phase == "signed" else None
     moment, error = f.moment if told is not None and f.moment else (None, None)

@@ -14,6 +14,8 @@ Volume = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
 BALL = 3 ** (5 / 3) / (5 * (4 * np.pi) ** (2 / 3))
 """V^(5/3) over the second moment of a ball, inverted: scales compactness to 1."""
+ALIKE = 1e-3
+"""Sides of a voxel that differ by no more of their length are equally thick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,9 @@ class Shape:
         Size of the body.
     volume_mm3, diameter_mm : float
         Volume; longest extent within one slice.
+    stored_mm : float
+        The same in the slices of `Grid.slice_axis`: on cubic voxels it goes by how the array is
+        stored. The features read it.
     radius_mm : float
         Of the ball of the same volume.
     sphericity : float
@@ -54,6 +59,7 @@ class Shape:
     n_voxels: int
     volume_mm3: float
     diameter_mm: float
+    stored_mm: float
     radius_mm: float
     sphericity: float
     elongation: float
@@ -106,6 +112,7 @@ def measure_shape(
         n_voxels=len(body),
         volume_mm3=volume,
         diameter_mm=in_plane_diameter(body, grid),
+        stored_mm=in_plane_diameter(body, grid, grid.slice_axis),
         radius_mm=float((3 * volume / (4 * np.pi)) ** (1 / 3)),
         sphericity=sphericity(body, grid),
         elongation=elongation,
@@ -119,12 +126,16 @@ def measure_shape(
     )
 
 
-def in_plane_diameter(voxels: npt.NDArray[np.int64], grid: Grid) -> float:
+def in_plane_diameter(
+    voxels: npt.NDArray[np.int64], grid: Grid, slice_axis: int | None = None
+) -> float:
     """Return the longest extent within one slice, edge to edge of the voxels [mm].
 
-    The longest distance between voxel centres of a slice plus one in-plane voxel.
+    The longest distance between voxel centres of a slice plus one in-plane voxel. Slices lie
+    across the thickest side of the voxels; where several are as thick, across the one nearest to
+    the scanner's z, whatever the order of the array's axes.
     """
-    axis = grid.slice_axis
+    axis = _slice_axis(grid) if slice_axis is None else slice_axis
     plane = [a for a in range(3) if a != axis]
     spacing = grid.spacing_mm[plane]
     longest = 0.0
@@ -134,6 +145,12 @@ def in_plane_diameter(voxels: npt.NDArray[np.int64], grid: Grid) -> float:
         gap = ((at[:, None] - at[None]) ** 2).sum(axis=-1)
         longest = max(longest, float(np.sqrt(gap.max())))
     return longest + float(np.sqrt(spacing.prod()))
+
+
+def _slice_axis(grid: Grid) -> int:
+    spacing = grid.spacing_mm
+    thick = spacing > (1 - ALIKE) * spacing.max()
+    return int(np.argmax(np.where(thick, np.abs(grid.b0_dir), -1)))
 
 
 def _rim(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -80,14 +80,21 @@ class Trees:
         )  # fmt: skip
         return out
 
-    def reasons(self, row: npt.NDArray[np.floating]) -> Floats:
+    def reasons(self, row: npt.NDArray[np.floating]) -> tuple[Floats, Floats]:
         """Return what each feature adds to the first output of one row, along its paths.
 
         The change of the mean value of a subtree at every split is put down to the feature
         asked there: these sum to the score less its mean over the roots.
+
+        Returns
+        -------
+        share : (F,) ndarray
+            What each adds.
+        high : (F,) ndarray
+            What of it was added where the feature lay above the threshold.
         """
         means = _means(self.left, self.right, self.feature, self.value)
-        out = np.zeros(len(row))
+        out, high = np.zeros(len(row)), np.zeros(len(row))
         one = np.asarray(row, dtype=np.float64)
         for root, column in zip(self.root, self.column, strict=True):
             if column:
@@ -98,8 +105,9 @@ class Trees:
                 goes_left = self.missing_left[node] if np.isnan(x) else x <= self.threshold[node]
                 nxt = int(self.left[node] if goes_left else self.right[node])
                 out[self.feature[node]] += means[nxt] - means[node]
+                high[self.feature[node]] += 0.0 if goes_left else means[nxt] - means[node]
                 node = nxt
-        return out
+        return out, high
 
 
 @compiled

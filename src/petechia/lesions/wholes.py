@@ -25,7 +25,9 @@ WAIST = 0.4
 ball: a waist of less than 0.63 of its diameter parts two."""
 
 
-def wholes_of(bodies: Sequence[Body], grid: Grid, n_likely: int | None = None) -> list[list[int]]:
+def wholes_of(
+    bodies: Sequence[Body], grid: Grid, n_likely: int | None = None, largest: float = np.inf
+) -> list[list[int]]:
     """Return the numbers of the voids of each lesion, that of the first void first.
 
     Voids that touch are one lesion when they are round together or have no waist between them,
@@ -40,6 +42,8 @@ def wholes_of(bodies: Sequence[Body], grid: Grid, n_likely: int | None = None) -
         Geometry.
     n_likely : int, optional
         How many are likely; all of them when None. The others are lesions of no one's own.
+    largest : float
+        What is not likely joins nothing that it is more than so many times as large as.
     """
     n_likely = len(bodies) if n_likely is None else n_likely
     wholes = [[n] for n in range(len(bodies))]
@@ -48,6 +52,8 @@ def wholes_of(bodies: Sequence[Body], grid: Grid, n_likely: int | None = None) -
     n = 0
     while n < n_likely:
         for other in _touching(joined[n], n, owner):
+            if other >= n_likely and len(joined[other]) > largest * len(joined[n]):
+                continue
             if one_lesion(joined[n], joined[other], grid):
                 first, last = min(n, other), max(n, other)
                 owner |= dict.fromkeys(map(tuple, joined[last].tolist()), first)

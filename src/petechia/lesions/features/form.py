@@ -26,7 +26,7 @@ def form_features(void: Void, shape: Shape, noise: float) -> npt.NDArray[np.floa
     return np.array(
         [
             np.log(max(shape.volume_mm3, 1e-3)),
-            shape.diameter_mm,
+            shape.stored_mm,
             shape.sphericity,
             min(shape.elongation, 10.0),
             min(shape.flatness, 10.0),
