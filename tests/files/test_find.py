@@ -100,3 +100,12 @@ def test_linked_folders_are_searched_and_pipes_are_not_opened(tmp_path):
     (tmp_path / "in" / "link").unlink()
     with pytest.raises(FileError, match="holds no files but 1 pipes, sockets or devices"):
         find_scans(tmp_path / "in")
+
+
+def test_echo_times_are_given_only_to_what_does_not_tell_them(tmp_path):
+    put(tmp_path / "raw" / "sub-03" / "anat" / "sub-03_T2starw.nii.gz")
+    with pytest.raises(ParameterError, match=r'for a BIDS dataset.*"EchoTime".*T2starw\.json'):
+        find_scans(tmp_path / "raw", te_s=(0.02,))
+    dicom_like(tmp_path / "dicom", 1)
+    with pytest.raises(ParameterError, match="for DICOM"):
+        find_scans(tmp_path / "dicom", b0_t=3.0)

@@ -307,3 +307,94 @@ def test_a_real_crop_of_scaled_phase(real_data):
     assert scan.echoes.magnitude.shape == (3, 51, 51, 41)
     assert np.abs(scan.echoes.phase_rad).max() == pytest.approx(np.pi, rel=1e-3)
     assert "855" in scan.phase_note
+
+
+# --- several persons, and what their files don't say
+
+
+def valdo(folder, *persons):
+    """Write persons as the challenge's Task 2 lays them, without any sidecar."""
+    for n, sub in enumerate(persons):
+        own = folder / f"sub-{sub}"
+        for seed, image in enumerate(("T1", "T2", "T2S")):
+            put(own, f"sub-{sub}_space-T2S_desc-masked_{image}", magnitude(10 * n + seed))
+        put(own, f"sub-{sub}_space-T2S_CMB", np.ones(GRID.shape))
+
+
+def test_persons_are_never_put_together_nor_masks_and_other_images_taken(tmp_path):
+    valdo(tmp_path, "101", "203")
+    refs = find_nifti_scans(tmp_path, te_s=(0.02,), b0_t=3.0)
+    assert [ref.name.prefix for ref in refs] == ["sub-101", "sub-203"]
+    for n, ref in enumerate(pickle.loads(pickle.dumps(refs))):
+        scan = ref.load()
+        assert (scan.echoes.te_s, scan.echoes.b0_t) == ((0.02,), 3.0)
+        assert np.array_equal(scan.echoes.magnitude[0], magnitude(10 * n + 2))
+        assert scan.notes[:2] == (
+            "echo times as given on the command line",
+            "field as given on the command line",
+        )
+        others = "; ".join(scan.notes[2:])
+        assert "CMB.nii.gz: a mask by its name (CMB)" in others
+        assert "T1.nii.gz: no gradient echo by its name (T1)" in others
+        assert ref.name.prefix in others
+        assert refs[1 - n].name.prefix not in others
+        assert ref.load_magnitude().echoes.b0_t == ref.load_echo(0.02).echoes.b0_t == 3.0
+    with pytest.raises(MetadataError, match=r"T2S\.nii\.gz: no echo time.*give --te"):
+        find_nifti_scans(tmp_path)[0].load()
+
+
+def test_sessions_of_a_person_stay_apart_and_a_subject_renames_one_person(tmp_path):
+    for ses in ("a", "b"):
+        put(tmp_path / "sub-5" / f"ses-{ses}", "gre", magnitude(), EchoTime=0.02, **GRE)
+    assert [r.name.prefix for r in find_nifti_scans(tmp_path)] == ["sub-5_ses-a", "sub-5_ses-b"]
+    renamed = find_nifti_scans(tmp_path, subject="x")
+    assert [r.name.prefix for r in renamed] == ["sub-x_ses-a", "sub-x_ses-b"]
+    put(tmp_path / "sub-6", "gre", magnitude(), EchoTime=0.02, **GRE)
+    with pytest.raises(ParameterError, match="--subject: 'x' for 2 persons"):
+        find_nifti_scans(tmp_path, subject="x")
+
+
+def test_a_file_of_no_person_or_of_two(tmp_path, caplog):
+    valdo(tmp_path, "1", "2")
+    put(tmp_path, "gre_9", magnitude())
+    put(tmp_path / "sub-3", "sub-3_T1w", magnitude())
+    refs = find_nifti_scans(tmp_path, te_s=(0.02,), b0_t=3.0)
+    assert [ref.name.prefix for ref in refs] == ["sub-1", "sub-2"]
+    assert any("gre_9.nii.gz: of no person" in note for note in refs[0].load().notes)
+    assert "sub-3: no gradient echo" in caplog.text
+    put(tmp_path / "sub-1", "sub-2_gre", magnitude())
+    with pytest.raises(FileError, match=r"sub-2_gre\.nii\.gz: .* tell of sub-1 and sub-2"):
+        find_nifti_scans(tmp_path)
+
+
+def test_an_image_named_t1w_is_a_gradient_echo_when_its_sidecar_says_so(tmp_path):
+    put(tmp_path, "sub-1_T1w", magnitude(), EchoTime=0.02, **GRE)
+    assert len(find_nifti_scans(tmp_path)) == 1
+
+
+def test_times_go_to_echoes_in_order_and_only_where_none_are_stated(tmp_path):
+    for n in (1, 2, 10):
+        put(tmp_path / "sub-1", f"gre_e{n}", magnitude(n))
+        put(tmp_path / "sub-1", f"gre_e{n}_ph", phase(n))
+    put(tmp_path / "sub-2", "gre", magnitude(), EchoTime=0.02, **GRE)
+    first, second = find_nifti_scans(tmp_path, te_s=(0.01, 0.02, 0.03), b0_t=7.0)
+    echoes = first.load().echoes
+    assert (echoes.te_s, echoes.b0_t) == ((0.01, 0.02, 0.03), 7.0)
+    assert np.array_equal(echoes.magnitude[2], magnitude(10))
+    assert np.allclose(echoes.phase_rad[2], phase(10), atol=1e-6)
+    known = second.load()
+    assert (known.echoes.te_s, known.echoes.b0_t, known.notes) == ((0.02,), 3.0, ())
+    with pytest.raises((InputError, MetadataError), match="echo time"):
+        find_nifti_scans(tmp_path, te_s=(0.01, 0.02), b0_t=7.0)[0].load()
+
+
+def test_times_that_no_scan_lacks_and_that_are_none_are_refused(tmp_path):
+    put(tmp_path, "gre", magnitude(), EchoTime=0.02, **GRE)
+    for words, message in (
+        ({"te_s": (0.03,)}, "--te: the JSON beside the files tells it of every scan"),
+        ({"b0_t": 3.0}, "--b0: the JSON beside the files tells it of every scan"),
+        ({"te_s": (20.0,)}, "--te: echo times .* are in seconds"),
+        ({"b0_t": 300.0}, "--b0: .* outside"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            find_nifti_scans(tmp_path, **words)

@@ -449,6 +449,24 @@ def test_what_only_looks_like_a_name_or_number_keeps_no_file_back(tmp_path):
     assert (again.written, again.left_out) == (told.written, {})
 
 
+def test_what_readers_wrote_on_a_finding_is_taken_out(tmp_path):
+    folder = scan_of(tmp_path / "exam" / "scan")
+    labels = np.zeros(SHAPE, np.int32)
+    labels[3:5, 4, 2] = 1
+    row = {"index": "1", "name": "microbleed 1", "class": "microbleed", "sign": "unclear",
+           "counted": "1", "mars": "definite", "side": "left", "site": "frontal", "x_mm": "1",
+           "y_mm": "2", "z_mm": "3", "review_note": "part of finding 3; Weber: asked Erika"}  # fmt: skip
+    summary = {"fingerprint": "f", "category": "mixed", "counts": {"total": 1},
+               "reading_te_s": 0.012, "settings": {"slab_mm": 9.0}}  # fmt: skip
+    found = Results(grid=grid(), labels=labels, findings=[row], summary=summary, volumes={})
+    (ref,) = find_dicom_scans(folder)
+    write_results(tmp_path / "exam" / "out", found, ref.origin())
+    deidentify_folder(tmp_path / "exam", tmp_path / "clean", CHOICE)
+    data = b"".join(p.read_bytes() for p in (tmp_path / "clean").rglob("*.dcm"))
+    assert b"review: REMOVED" in data
+    assert b"Weber" not in data
+
+
 def test_a_folder_that_says_it_is_clean_is_not_believed(tmp_path, image):
     (tmp_path / "d").mkdir()
     out = deidentify(image, CHOICE)

@@ -13,7 +13,7 @@ import pytest
 
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
-from petechia.errors import GridMismatchError, MetadataError
+from petechia.errors import FileError, GridMismatchError, MetadataError
 from petechia.files.dicom.find import find_dicom_scans
 from petechia.files.dicom.results.write import Results, write_results
 from petechia.files.dicom.write import DicomStyle, write_dicom
@@ -388,6 +388,26 @@ def test_the_source_is_read_as_before_when_its_results_lie_beside_it(tmp_path):
     np.testing.assert_array_equal(after.load().echoes.magnitude, before.load().echoes.magnitude)
 
 
+def test_our_swi_is_no_scan_even_where_the_scanners_own_is_one(tmp_path):
+    folder = source(tmp_path / "scan", "axial")
+    for file in sorted(folder.rglob("*.dcm")):
+        dataset = pydicom.dcmread(file)
+        if "P" in dataset.ImageType:
+            file.unlink()
+            continue
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "SWI"]
+        dataset.save_as(file)
+    (before,) = find_dicom_scans(folder)
+    assert before.load().header.weighted
+    write_results(tmp_path / "out", results(grid_of("axial")), before.origin())
+    shutil.copytree(tmp_path / "out", folder / "out")  # as a study comes back from an archive
+    (after,) = find_dicom_scans(folder)
+    assert after.paths == before.paths
+    assert any("left aside: result of Petechia" in note for note in after.load().notes)
+    with pytest.raises(FileError, match="left aside: result of Petechia"):
+        find_dicom_scans(tmp_path / "out")
+
+
 def identifiers(folder: Path) -> list[str]:
     return [
         str(pydicom.dcmread(p, stop_before_pixels=True)[k].value)
@@ -442,6 +462,23 @@ def test_a_review_that_is_only_begun_says_so(tmp_path, undecided):
     said = [c.get("TextValue", "") for c in content(report)]
     assert "reviewed by ann" in said
     assert any("3 of 9 findings are undecided" in text for text in said) == bool(undecided)
+
+
+def test_a_finished_review_tells_its_disagreements_and_notes(tmp_path):
+    folder = source(tmp_path / "scan", "axial")
+    words = ["microbleed 1: ann: microbleed; ben: not"]
+    review = {"readers": ["ann", "ben"], "asked": 9, "undecided": 0, "finished": True,
+              "disagreements": words, "digest": "5"}  # fmt: skip
+    found = replace(results(grid_of("axial")), summary=SUMMARY | {"review": review}, volumes={})
+    noted = "moment and shape are of the software's outline"
+    cells = iter((noted, "n/a"))
+    rows = [{**row, "review_note": next(cells, "n/a")} for row in found.findings]
+    write_results(tmp_path / "out", replace(found, findings=rows), origin_of(folder))
+    report = pydicom.dcmread(tmp_path / "out" / "findings_sr.dcm")
+    said = [c.get("TextValue", "") for c in content(report)]
+    assert "disagreements of the readers, not settled: 1" in said
+    assert not [text for text in said if "undecided" in text or "not finished" in text]
+    assert [text for text in said if text.startswith("review: ")] == [f"review: {noted}"]
 
 
 def test_results_on_any_turn_of_the_grid_come_out_alike(tmp_path):

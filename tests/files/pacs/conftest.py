@@ -37,6 +37,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    """A port that nobody listens at."""
+    return free_port()
+
+
 @dataclass
 class Orthanc:
     """A running server."""
@@ -94,7 +100,15 @@ def orthanc(tmp_path_factory):
         "RegisteredUsers": {USER: PASSWORD},
         "Plugins": [str(PLUGIN)],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-        "DicomModalities": {"us": ["PETECHIA", "127.0.0.1", server.move_port]},
+        "DicomModalities": {
+            "us": ["PETECHIA", "127.0.0.1", server.move_port],
+            "moved": {
+                "AET": "MOVEONLY",
+                "Host": "127.0.0.1",
+                "Port": server.move_port,
+                "AllowGet": False,
+            },
+        },
         "DicomCheckCalledAet": True,
         "SaveJobs": False,
     }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from petechia.errors import FileError, ParameterError
 from petechia.files.pacs import Access, Query, credentials, parse_address
-from petechia.files.pacs.access import parse_listen
+from petechia.files.pacs.access import parse_listen, require_private_listening
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,24 @@ def test_a_port_to_listen_at():
     for word in ("", "x", "0", "70000", "1:", "-3"):
         with pytest.raises(ParameterError, match="HOST:PORT"):
             parse_listen(word)
+
+
+def test_a_port_that_others_can_reach_is_for_readable_networks_only():
+    plain, safe = parse_address("dimse://A@localhost"), parse_address("dimse+tls://A@host")
+    for host in ("127.0.0.1", "::1", "localhost"):
+        for address in (plain, safe):
+            require_private_listening((host, 104), address)
+    for host in ("0.0.0.0", "::", "192.0.2.1", "name"):
+        with pytest.raises(ParameterError, match=r"readable over the network.*add --insecure"):
+            require_private_listening((host, 104), plain)
+        require_private_listening((host, 104), plain, insecure=True)
+        with pytest.raises(ParameterError, match=r"not done over TLS.*the right to C-GET"):
+            require_private_listening((host, 104), safe, insecure=True)
+
+
+def test_a_key_without_its_certificate_is_no_key(certificates):
+    with pytest.raises(ParameterError, match=r"--client-key .*ours\.key: was given without"):
+        Access(client_key=certificates.ours_key).tls()
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,13 @@ def test_one_command_pulls_runs_and_pushes_and_goes_on_where_it_was(
     said = pacs(*words, one.study)
     assert "8 objects" in said.out  # its own results, now in that study, are not pulled
     assert "2 DICOM files: 0 sent, 2 were there" in said.out
+    for n in (2, 4):  # other settings give other results; those of before are not pulled either
+        for file in (tmp_path / "out").rglob("*.dcm"):
+            file.unlink()
+        said = pacs(*words, one.study)
+        assert "8 objects" in said.out
+        assert "2 DICOM files: 2 sent, 0 were there" in said.out
+        assert len(orthanc.stored(one.study) - one.sops) == n + 2
 
 
 @pytest.mark.parametrize(
@@ -116,6 +123,12 @@ def test_one_command_pulls_runs_and_pushes_and_goes_on_where_it_was(
         (("pull", "https://h", "a", "--study", "1.2", "--timeout", "0"), "not a time"),
         (("pull", "https://h", "a", "--study", "1.2", "--aet", "a\\b"), "--aet"),
         (("pull", "dimse://A@localhost", "a", "--study", "1.2", "--listen", "x"), "--listen"),
+        (("pull", "dimse://A@localhost", "a", "--study", "1", "--listen", "104"), "--insecure if"),
+        (
+            ("pull", "dimse+tls://A@h", "a", "--study", "1.2", "--listen", "104", "--insecure"),
+            "C-MOVE is not done over TLS",
+        ),
+        (("find", "https://h", "--study", "1.2", "--client-key", "k"), "Add --client-cert"),
     ],
 )
 def test_wrong_words_are_told_with_the_right_ones(petechia, words, reason):
@@ -132,6 +145,12 @@ def test_a_readable_network_is_warned_of_loudly(pacs, environment, tmp_path):
     )  # fmt: skip
     assert said.code == 2
     assert said.err.startswith("warning: NOT ENCRYPTED")
+
+
+def test_a_port_that_others_can_reach_is_warned_of_too(pacs, orthanc, environment):
+    words = ("find", orthanc.dimse, "--study", "1.2", "--insecure")
+    assert "NOT ENCRYPTED" not in pacs(*words).err
+    assert "NOT ENCRYPTED" in pacs(*words, "--listen", "0.0.0.0:11112").err
 
 
 def test_without_the_extra_it_is_said_how_to_install_it(pacs, monkeypatch, tmp_path):

@@ -27,12 +27,15 @@ class Fake:
         self.statuses: list[int] = []
         self.accept = accept
         self.gives = lambda wanted: wanted
+        self.moves_to: tuple[str, int] | None = None
         ae = pynetdicom.AE(ae_title="FAKE")
+        ae.requested_contexts = [pynetdicom.build_context(MR)]
         for kind, syntaxes in contexts.items():
             ae.add_supported_context(kind, syntaxes, scu_role=True, scp_role=True)
         handlers = [
             (evt.EVT_C_FIND, self.find),
             (evt.EVT_C_GET, self.get),
+            (evt.EVT_C_MOVE, self.move),
             (evt.EVT_C_STORE, self.store),
             (evt.EVT_USER_ID, self.who),
         ]
@@ -60,6 +63,11 @@ class Fake:
             yield status, None
             return
         yield 0xFF00, self.kept[self.gives(str(event.identifier.SOPInstanceUID))]
+
+    def move(self, event):
+        yield self.moves_to
+        yield 1
+        yield 0xFF00, self.kept[str(event.identifier.SOPInstanceUID)]
 
     def store(self, event) -> int:
         status = self.status()
@@ -166,6 +174,29 @@ def test_a_server_that_does_not_get_is_told_how_to_move(fake, nameless, study, t
     listening = nameless(server, listen=("127.0.0.1", 1 << 15))
     with pytest.raises(TransferError, match="neither C-GET nor C-MOVE"):
         pull(listening, Query(study=one.study), tmp_path / "x", patience=quick)
+
+
+def test_a_server_that_declines_a_whole_offer_is_asked_in_the_next_way(
+    fake, nameless, study, tmp_path, quick, contents, free_port
+):
+    one = study(10)
+    server = fake({FIND: None, MOVE: None})  # not even an echo
+    server.list(one)
+    server.moves_to = ("127.0.0.1", free_port)
+    with pytest.raises(TransferError, match=r"by C-GET.*--listen"):
+        pull(nameless(server), Query(study=one.study), tmp_path / "x", patience=quick)
+    listening = nameless(server, listen=server.moves_to)
+    assert pull(listening, Query(study=one.study), tmp_path / "x", patience=quick).n_fetched == 8
+    assert contents(tmp_path / "x") == contents(one.folder)
+    server = fake({FIND: None})
+    server.list(one)
+    with pytest.raises(TransferError, match="neither C-GET nor C-MOVE"):
+        pull(
+            nameless(server, listen=("127.0.0.1", 0)), Query(study=one.study), tmp_path / "y",
+            patience=quick,
+        )  # fmt: skip
+    pushed = push(nameless(fake({"1.2.840.10008.5.1.4.1.1.2": None})), [one.folder], patience=quick)
+    assert set(pushed.refused.values()) == {"the server does not take this kind (MR Image Storage)"}
 
 
 def test_each_refusal_is_told_for_its_file_and_the_others_are_sent(fake, nameless, study, quick):

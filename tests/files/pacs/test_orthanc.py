@@ -232,7 +232,7 @@ def test_an_interrupt_within_a_dimse_request_ends_at_once(orthanc, client_of, st
     with pytest.raises(OSError, match="full"):
         client.fetch(instance, Broken())
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), client._request():
+    with pytest.raises(KeyboardInterrupt), client._line.request():
         raise KeyboardInterrupt
     client.close()
     assert time.monotonic() - started < 5
@@ -253,6 +253,48 @@ def test_what_was_removed_there_is_sent_again_only_when_asked(orthanc, client_of
     assert (pushed.n_sent, pushed.n_unseen) == (0, 8)
     pushed = push(client_of(orthanc.web), [one.folder], patience=quick, again=True)
     assert (pushed.n_sent, pushed.n_unseen) == (8, 0)
+
+
+def test_what_was_removed_there_is_not_left_to_be_analysed(
+    orthanc, way, client_of, study, tmp_path, quick
+):
+    one, back = study(31 if way.startswith("http") else 32), tmp_path / "back"
+    client, query = client_of(way), Query(study=one.study)
+    push(client, [one.folder], patience=quick)
+    pull(client, query, back, patience=quick)
+    for file in (back / "series-01" / "0002.dcm", back / "series-01" / "0003.dcm"):
+        sop = pydicom.dcmread(file).SOPInstanceUID
+        (found,) = orthanc.ask(
+            "/tools/find",
+            b'{"Level": "Instance", "Query": {"SOPInstanceUID": "%s"}}' % sop.encode(),
+        )
+        orthanc.ask(f"/instances/{found}", method="DELETE")
+    first = pydicom.dcmread(file).SeriesInstanceUID
+    (second,) = {one.uid for one in client.series(one.study)} - {first}
+    for series in ([], [first]):
+        with pytest.raises(FileError, match=r"2 objects .*: series-01/0002.dcm, series-01/0003"):
+            pull(client, query, back, series=series, patience=quick)
+    assert pull(client, query, back, series=[second], patience=quick).n_before == 4
+    for name in ("0002.dcm", "0003.dcm"):
+        (back / "series-01" / name).unlink()
+    assert pull(client, query, back, patience=quick).n_before == 6
+
+
+def test_a_file_that_is_damaged_is_fetched_again(
+    way, client_of, study, tmp_path, contents, quick, monkeypatch
+):
+    one, back = study(33 if way.startswith("http") else 34), tmp_path / "back"
+    client, query, synced = client_of(way), Query(study=one.study), []
+    push(client, [one.folder], patience=quick)
+    monkeypatch.setattr("os.fsync", lambda number: synced.append(os.fstat(number).st_ino))
+    pull(client, query, back, patience=quick)
+    files = sorted(back.rglob("*.dcm"))
+    assert {file.stat().st_ino for file in files} <= set(synced)  # a power cut leaves them whole
+    data = files[5].read_bytes()
+    files[5].write_bytes(data[:-9] + bytes(9))  # of the same size
+    pulled = pull(client, query, back, patience=quick)
+    assert (pulled.n_fetched, pulled.n_before) == (1, 7)
+    assert contents(back) == contents(one.folder)
 
 
 def test_an_unknown_study_is_an_answer_with_a_reason(way, client_of, tmp_path, quick):
@@ -348,6 +390,19 @@ def test_c_move_brings_what_c_get_does_not(
     elsewhere = client_of(orthanc.dimse, listen=("127.0.0.1", 0))  # not where it sends to
     with pytest.raises(TransferError, match=r"could not send to us.*firewalls"):
         pull(elsewhere, Query(study=one.study), tmp_path / "y", patience=quick)
+
+
+def test_c_get_that_is_broken_off_as_not_allowed_gives_way_to_c_move(
+    orthanc, client_of, study, tmp_path, contents, quick
+):
+    one = study(30)
+    push(client_of(orthanc.dimse), [one.folder], patience=quick)
+    query, words = Query(study=one.study), {"calling_aet": "MOVEONLY"}
+    with pytest.raises(TransferError, match=r"do not allow it .*ask for that right.*--listen"):
+        pull(client_of(orthanc.dimse, **words), query, tmp_path / "x", patience=quick)
+    listening = client_of(orthanc.dimse, listen=("127.0.0.1", orthanc.move_port), **words)
+    assert pull(listening, query, tmp_path / "x", patience=quick).n_fetched == 8
+    assert contents(tmp_path / "x") == contents(one.folder)
 
 
 def test_wrong_titles_and_passwords_are_told_without_them(orthanc, client_of, quick, tmp_path):

@@ -86,8 +86,8 @@ def _require_places(args: argparse.Namespace) -> None:
 def _connected(args: argparse.Namespace) -> tuple["Patience", "Client"]:
     """Return how patient to be, and the client; warn of what others can read."""
     from petechia.files.pacs import Access, Patience, connect, credentials, parse_address
-    from petechia.files.pacs.access import parse_listen
-    from petechia.files.pacs.address import require_aet
+    from petechia.files.pacs.access import parse_listen, require_private_listening
+    from petechia.files.pacs.address import is_loopback, require_aet
 
     address = parse_address(args.where, insecure=args.insecure)
     secrets = credentials(os.environ)
@@ -97,17 +97,22 @@ def _connected(args: argparse.Namespace) -> tuple["Patience", "Client"]:
             where="PETECHIA_PACS_TOKEN",
             mend="Unset it; DIMSE takes PETECHIA_PACS_USER and PETECHIA_PACS_PASSWORD.",
         )
+    private = address.encrypted or address.loopback
+    listen = None if args.listen is None else parse_listen(args.listen)
+    if listen is not None and not address.is_web:
+        require_private_listening(listen, address, insecure=args.insecure)
+        private = private and is_loopback(listen[0])
     access = Access(
         **secrets,
         ca_file=args.ca_file,
         client_cert=args.client_cert,
         client_key=args.client_key,
         calling_aet=require_aet(args.aet, "--aet"),
-        listen=parse_listen(args.listen) if args.listen else None,
+        listen=listen,
         timeout_s=args.timeout,
     )
     client = connect(address, access)
-    if not (address.encrypted or address.loopback):
+    if not private:
         _warn("NOT ENCRYPTED: everybody on this network can read the images, names and passwords")
     return Patience(retries=args.retries), client
 
@@ -168,14 +173,15 @@ def _process(args: argparse.Namespace, client: "Client", patience: "Patience") -
     from petechia.apps.cli.main import build_parser
     from petechia.apps.cli.run import run as run_scans
     from petechia.files.pacs.local import dicom_files
+    from petechia.files.pacs.pushing import sent_before
     from petechia.files.places import require_apart
 
     source, output = args.places
     require_apart(output, [source])
     results = output / RESULTS
-    # what an earlier call has sent lies in the same study now: it is no scan
+    # what earlier calls have sent, whatever their settings, lies in the same study now
     ours = {file.sop for file in dicom_files(results)[0]} if results.is_dir() else set()
-    _pull(args, client, patience, ours)
+    _pull(args, client, patience, ours | sent_before(results))
     client.close()  # a run takes minutes: the server need not wait
     words = [str(source), str(output), "--dicom"]
     for name in ("subject", "config", "preset", "n_threads"):

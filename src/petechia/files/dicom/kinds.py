@@ -29,6 +29,8 @@ PROCESSED = {
 }  # fmt: skip
 WEIGHTED = "processed image, weighted by the scanner (SWI)"
 """What is said of the scanner's own SWI; it serves when there is no plain magnitude."""
+MAKER, MODEL = "Petechia developers", "Petechia"
+"""Who made our results, in every one of them."""
 LOCALIZERS = {"LOCALIZER", "SCOUT", "SURVEY"}
 LOCALIZER_NAME = re.compile(r"localizer|localiser|scout|survey|3[- ]?pl\b|3[- ]?plane", re.I)
 PROJECTION_NAME = re.compile(r"(?:^|[\W_])mi?n?ip(?:$|[\W_])|minip", re.I)
@@ -69,6 +71,8 @@ def _part(look: Facts, tokens: tuple[str, ...]) -> str:
 
 def why_aside(look: Facts, tokens: tuple[str, ...]) -> str | None:
     """Return why an image is no use for a gradient-echo scan, or None."""
+    if (look.text("Manufacturer"), look.text("ManufacturerModelName")) == (MAKER, MODEL):
+        return "result of Petechia"
     words = set(tokens)
     name = look.text("SeriesDescription") or ""
     if words & LOCALIZERS or LOCALIZER_NAME.search(name):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from petechia.errors import FileError, ParameterError
+from petechia.files.pacs.address import Address, is_loopback
 
 USER, PASSWORD = "PETECHIA_PACS_USER", "PETECHIA_PACS_PASSWORD"
 TOKEN, KEY_PASSWORD = "PETECHIA_PACS_TOKEN", "PETECHIA_PACS_KEY_PASSWORD"
@@ -56,7 +57,15 @@ class Access:
         ------
         FileError
             A certificate or key that cannot be used.
+        ParameterError
+            A key without its certificate.
         """
+        if self.client_key is not None and self.client_cert is None:
+            raise ParameterError(
+                "was given without its certificate",
+                where=f"--client-key {self.client_key}",
+                mend="Add --client-cert FILE.",
+            )
         context = ssl.create_default_context()
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.ca_file is not None:
@@ -135,3 +144,24 @@ def parse_listen(word: str) -> tuple[str, int]:
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
         raise ParameterError(f"{word[:40]!r}", where="--listen", mend="Write PORT or HOST:PORT.")
     return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def require_private_listening(
+    listen: tuple[str, int], address: Address, *, insecure: bool = False
+) -> None:
+    """Raise `ParameterError` when what C-MOVE brings could be read on its way here.
+
+    It comes over a connection of its own, which is not encrypted however we speak with the
+    server.
+    """
+    host, port = listen
+    if is_loopback(host) or (insecure and not address.encrypted):
+        return
+    raise ParameterError(
+        "would take images and names readable over the network: C-MOVE is not done over TLS",
+        where=f"--listen {host}:{port}",
+        mend="Leave it out and ask the server for the right to C-GET, or use https://."
+        if address.encrypted
+        else f"Write --listen 127.0.0.1:{port} when the server is this machine, or add --insecure "
+        "if that network may see them.",
+    )

@@ -53,16 +53,21 @@ class Address:
     @property
     def loopback(self) -> bool:
         """Whether it is this machine, so that nothing goes over a wire."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host.lower().rstrip(".") == "localhost"
+        return is_loopback(self.host)
 
     def __str__(self) -> str:
         """Return the address as it is written, with its port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         aet = f"{self.aet}@" if self.aet else ""
         return f"{self.scheme}://{aet}{host}:{self.port}{self.path}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or number, is this machine as only itself sees it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
 
 
 def parse_address(where: str, *, insecure: bool = False) -> Address:

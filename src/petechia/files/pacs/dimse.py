@@ -7,11 +7,8 @@ is read from its file in pieces and its bytes are not changed, unless the server
 Implicit VR.
 """
 
-import logging
-import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, cast
 
 import pydicom
@@ -35,11 +32,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from petechia.errors import DependencyError, TransferError
+from petechia.errors import TransferError
 from petechia.files.dicom.headers import quietly
-from petechia.files.pacs import faults
-from petechia.files.pacs.access import USER, Access
+from petechia.files.pacs.access import Access
 from petechia.files.pacs.address import Address
+from petechia.files.pacs.association import Line
 from petechia.files.pacs.local import LocalFile
 from petechia.files.pacs.patience import CannotAsk, Passing, Refused
 from petechia.files.pacs.records import (
@@ -60,7 +57,6 @@ from petechia.files.pacs.records import (
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
 """Study root query and retrieve."""
 
-VERIFICATION = "1.2.840.10008.1.1"
 SYNTAXES = (
     ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLosslessSV1, JPEGLossless, JPEGLSLossless,
     JPEG2000Lossless, RLELossless, HTJ2KLossless, DeflatedExplicitVRLittleEndian,
@@ -88,17 +84,12 @@ _NOT_DONE_HERE = {0x0122, 0x0124, 0x0211}
 
 
 class DimseClient:
-    """Speaks with one application entity over one association at a time; see `Client`."""
+    """Speaks with one application entity; see `Client`."""
 
     def __init__(self, address: Address, access: Access) -> None:
         self.where = str(address)
-        self._address, self._access = address, access
-        self._net = _library()
-        self._tls = access.tls() if address.encrypted else None
-        self._ae = self._entity()
-        self._association: Any = None
-        self._proposed: object = None
-        self._busy = False
+        self._access = access
+        self._line = Line(address, access, self._take)
         self._taking = threading.Lock()
         self._wanted: tuple[str, BinaryIO] | None = None
         self._fault: OSError | None = None
@@ -148,8 +139,8 @@ class DimseClient:
         syntaxes = {file.syntax: None}
         if file.syntax == ExplicitVRLittleEndian:
             syntaxes[ImplicitVRLittleEndian] = None
-        self._associate(("store", file.sop_class, file.syntax), {file.sop_class: list(syntaxes)})
-        accepted = self._accepted(file.sop_class)
+        key = ("store", file.sop_class, file.syntax)
+        accepted = self._line.agreed(file.sop_class, key, {file.sop_class: list(syntaxes)})
         if file.syntax in accepted:
             what: Any = file.path
         elif accepted:
@@ -158,8 +149,8 @@ class DimseClient:
         else:
             raise Refused(f"the server does not take this kind ({_name(file.sop_class)})")
         try:
-            with self._request() as association:
-                status = self._status(association.send_c_store(what))
+            with self._line.request() as association:
+                status = self._line.status(association.send_c_store(what))
         except (ValueError, AttributeError) as error:
             raise Refused(f"it cannot be encoded ({type(error).__name__})") from None
         if status in _RESOURCES:
@@ -170,7 +161,7 @@ class DimseClient:
 
     def close(self) -> None:
         """End the association and stop listening."""
-        self._leave()
+        self._line.leave()
         if self._listener is not None:
             self._listener.shutdown()
             self._listener = None
@@ -178,15 +169,14 @@ class DimseClient:
     # --- asking
 
     def _find(self, level: str, keys: Mapping[str, str], wanted: Sequence[str]) -> list[Answer]:
-        self._associate("find", {FIND: SYNTAXES[:2]})
-        if not self._accepted(FIND):
+        if not self._line.agreed(FIND, "find", {FIND: SYNTAXES[:2]}):
             raise CannotAsk("the server answers no queries")
         asked = _identifier(level, dict.fromkeys(wanted, "") | dict(keys))
         found: list[Answer] = []
         status = 0
-        with self._request() as association:
+        with self._line.request() as association:
             for reply, match in association.send_c_find(asked, FIND):
-                status = self._status(reply)
+                status = self._line.status(reply)
                 if status in _PENDING and match is not None and len(found) < MAX_ANSWERS:
                     found.append(_plain(match, [*wanted, *keys], self.where))
         if status in _NOT_DONE_HERE:
@@ -208,21 +198,29 @@ class DimseClient:
         """Fetch by C-GET; return False when the server does not do that."""
         kinds = (instance.sop_class,) if instance.sop_class else USUAL
         offered = {GET: SYNTAXES[:2], **dict.fromkeys(kinds, SYNTAXES)}
-        self._associate(("get", kinds), offered, kinds)
-        if not self._accepted(GET):
+        if not self._line.agreed(GET, ("get", kinds), offered, kinds):
             return False
         asked = _identifier("IMAGE", _keys(instance))
-        with self._request() as association:
-            status = self._last(association.send_c_get(asked, GET))
+        try:
+            with self._line.request() as association:
+                status = self._last(association.send_c_get(asked, GET))
+        except Passing:
+            if self._reached or self._fault is not None:
+                raise  # it does give objects
+            if self._access.listen is None:
+                raise Passing(
+                    "the server broke off C-GET or is silent, as some are that do not allow it "
+                    "(then ask for that right, or name a port for C-MOVE with --listen)"
+                ) from None
+            return False
         return self._retrieved(status)
 
     def _by_move(self, instance: Instance) -> None:
         self._listen()
-        self._associate("move", {MOVE: SYNTAXES[:2]})
-        if not self._accepted(MOVE):
+        if not self._line.agreed(MOVE, "move", {MOVE: SYNTAXES[:2]}):
             raise self._not_given("neither C-GET nor C-MOVE is offered")
         asked = _identifier("IMAGE", _keys(instance))
-        with self._request() as association:
+        with self._line.request() as association:
             status = self._last(association.send_c_move(asked, self._access.calling_aet, MOVE))
         if not self._retrieved(status):
             raise self._not_given("C-MOVE is refused")
@@ -231,7 +229,7 @@ class DimseClient:
         """Wait for the end of a retrieval; return its status."""
         status = 0
         for reply, _ in replies:
-            status = self._status(reply)
+            status = self._line.status(reply)
         return status
 
     def _retrieved(self, status: int) -> bool:
@@ -280,14 +278,15 @@ class DimseClient:
     def _listen(self) -> None:
         if self._listener is not None:
             return
-        every = [cx.abstract_syntax for cx in self._net.AllStoragePresentationContexts]
-        contexts = [self._net.build_context(kind, list(SYNTAXES)) for kind in every]
+        net = self._line.net
+        every = [cx.abstract_syntax for cx in net.AllStoragePresentationContexts]
+        contexts = [net.build_context(kind, list(SYNTAXES)) for kind in every]
         try:
-            self._listener = self._entity().start_server(
+            self._listener = self._line.entity().start_server(
                 self._access.listen,
                 block=False,
                 contexts=contexts,
-                evt_handlers=[(self._net.evt.EVT_C_STORE, self._take)],
+                evt_handlers=[(net.evt.EVT_C_STORE, self._take)],
             )
         except OSError as error:
             host, port = self._access.listen or ("", 0)
@@ -299,218 +298,6 @@ class DimseClient:
 
     def _not_given(self, what: str) -> TransferError:
         return TransferError(what, where=self.where, mend="Ask for that right at the server.")
-
-    # --- associations
-
-    def _entity(self) -> Any:
-        ae = self._net.AE(ae_title=self._access.calling_aet)
-        for name in ("acse_timeout", "dimse_timeout", "network_timeout", "connection_timeout"):
-            setattr(ae, name, self._access.timeout_s)
-        return ae
-
-    def _associate(
-        self, key: object, offered: Mapping[str, Sequence[str]], provided: Sequence[str] = ()
-    ) -> None:
-        """Have an association that offers these kinds, each form of them by itself."""
-        made = self._association
-        fit = made is not None and made.is_established and not self._busy
-        if fit and self._proposed == key:
-            return
-        self._leave()
-        build = self._net.build_context
-        contexts = [build(VERIFICATION)]  # so that it stands when all others are declined
-        for kind, syntaxes in offered.items():
-            contexts += [build(kind, syntax) for syntax in syntaxes]
-        words: dict[str, Any] = {
-            "contexts": contexts[:128],
-            "ae_title": self._address.aet,
-            "ext_neg": [self._net.build_role(kind, scp_role=True) for kind in provided],
-            "evt_handlers": [
-                (self._net.evt.EVT_C_STORE, self._take),
-                (self._net.evt.EVT_CONN_OPEN, _at_once),
-                (self._net.evt.EVT_DATA_RECV, _at_once),
-                (self._net.evt.EVT_DATA_SENT, _at_once),
-            ],
-        }
-        if self._access.user is not None:
-            words["ext_neg"].append(self._identity())
-        if self._tls is not None:
-            words["tls_args"] = (self._tls, self._address.host)
-        made = self._ae.associate(self._address.host, self._address.port, **words)
-        if not made.is_established:
-            _drop(made)
-            self._explain(made)
-        made._reactor_checkpoint = _Gate(made)
-        self._association, self._proposed = made, key
-
-    def _identity(self) -> Any:
-        from pynetdicom.pdu_primitives import UserIdentityNegotiation
-
-        item = UserIdentityNegotiation()
-        item.user_identity_type = 2
-        item.positive_response_requested = False
-        item.primary_field = str(self._access.user).encode()
-        item.secondary_field = str(self._access.password).encode()
-        return item
-
-    def _explain(self, made: Any) -> None:
-        """Raise why an association was not made."""
-        answer = made.acceptor.primitive
-        if made.is_rejected:
-            raise self._rejection(answer)
-        if made.rejected_contexts:
-            raise CannotAsk("the server offers nothing of what was asked for")
-        with faults.of_the_network(self.where):
-            self._knock()
-        raise Passing("the server broke off the connection")
-
-    def _rejection(self, answer: Any) -> Exception:
-        source, reason = answer.result_source, answer.diagnostic
-        if answer.result == 2 or source == 3:
-            more = "" if self._access.user is None else f", or not with this {USER}"
-            return Passing(f"the server takes no association now{more}")
-        titles = {
-            3: (f"our title {self._access.calling_aet!r}", "Give the one it knows with --aet."),
-            7: (f"the title {self._address.aet!r}", "Check the title in the address."),
-        }
-        if source == 1 and reason in titles:
-            what, mend = titles[reason]
-            return TransferError(f"the server does not know {what}", where=self.where, mend=mend)
-        if self._access.user is not None:
-            return faults.not_known(self.where)
-        return TransferError(
-            "the server declined the association",
-            where=self.where,
-            mend="Check the titles (--aet, and the one in the address) and whether it asks for "
-            f"a user ({USER}).",
-        )
-
-    def _knock(self) -> None:
-        """Connect by hand: pynetdicom does not tell why it could not."""
-        place = (self._address.host, self._address.port)
-        with socket.create_connection(place, self._access.timeout_s) as plain:
-            if self._tls is not None:
-                with self._tls.wrap_socket(plain, server_hostname=self._address.host) as safe:
-                    safe.settimeout(1.0)
-                    with suppress(TimeoutError):  # a server that wants more says so at once
-                        safe.recv(1)
-
-    def _accepted(self, kind: str) -> set[str]:
-        """Return the forms in which a kind was accepted."""
-        return {
-            str(cx.transfer_syntax[0])
-            for cx in self._association.accepted_contexts
-            if cx.abstract_syntax == kind
-        }
-
-    def _status(self, reply: Dataset) -> int:
-        if "Status" not in reply:
-            self._leave()
-            raise Passing(
-                "the server broke off or is silent, as some are to a title they do not know"
-            )
-        return int(reply.Status)
-
-    def _leave(self) -> None:
-        made, self._association = self._association, None
-        busy, self._busy = self._busy, False
-        if made is None:
-            return
-        if made.is_established and not busy:
-            made._reactor_checkpoint.hold()
-            made.release()
-        else:
-            made.abort()
-        _drop(made)
-
-    @contextmanager
-    def _request(self) -> Iterator[Any]:
-        """Give the association for one request, its own thread standing still.
-
-        When the request does not come to its end, the association is not used again.
-        """
-        self._association._reactor_checkpoint.hold()
-        self._busy = True
-        with quietly():
-            yield self._association
-        self._busy = False
-
-
-class _Gate:
-    """The door at which the thread of an association waits while a request is under way.
-
-    pynetdicom's own lets that thread slip through when one request follows another at once, and
-    it then takes an answer that was meant for us: a match or an object would be lost without a
-    word. Through this one nobody passes after `hold` has returned and before `set`.
-    """
-
-    def __init__(self, thread: threading.Thread) -> None:
-        self._thread, self._free = thread, threading.Condition()
-        self._open, self._waiting = True, False
-
-    def set(self) -> None:
-        with self._free:
-            self._open = True
-            self._free.notify_all()
-
-    def clear(self) -> None:
-        with self._free:
-            self._open = False
-
-    def wait(self) -> None:
-        with self._free:
-            self._waiting = True
-            self._free.notify_all()
-            while not self._open:
-                self._free.wait()
-            self._waiting = False
-
-    def hold(self) -> None:
-        """Close the door and return when the thread stands before it, or has ended."""
-        with self._free:
-            self._open = False
-            while not self._waiting and self._thread.is_alive():
-                self._free.wait(0.01)
-
-
-def _library() -> Any:
-    """Return pynetdicom, told to keep identifiers out of its log."""
-    try:
-        import pynetdicom
-        from pynetdicom import _config
-    except ImportError:
-        raise DependencyError(
-            "pynetdicom is not installed",
-            where="petechia pacs by DIMSE",
-            mend="Install it with: pip install 'petechia[pacs]'.",
-        ) from None
-    _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
-    _config.STORE_SEND_CHUNKED_DATASET = True
-    logging.getLogger("pynetdicom").addHandler(logging.NullHandler())
-    return pynetdicom
-
-
-def _drop(made: Any) -> None:
-    """Close the socket of an association that has ended, which pynetdicom may leave open."""
-    wrapped = made.dul.socket
-    if wrapped is not None and wrapped.socket is not None:
-        with suppress(OSError):
-            wrapped.socket.close()
-
-
-def _at_once(event: Any) -> None:
-    """Send small messages and acknowledge those that come at once; called by pynetdicom.
-
-    Else each message of two parts waits some 40 ms, on both sides, for an acknowledgement that
-    the other delays.
-    """
-    wrapped = event.assoc.dul.socket
-    if wrapped is None or wrapped.socket is None:
-        return
-    for option in ("TCP_NODELAY", "TCP_QUICKACK"):  # the second is Linux's, and wears off
-        if hasattr(socket, option):
-            with suppress(OSError):
-                wrapped.socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), 1)
 
 
 def _identifier(level: str, keys: Mapping[str, str]) -> Dataset:

@@ -72,15 +72,35 @@ class Ledger:
         data = self._stream.read()
         if data and not data.endswith(b"\n"):
             self._stream.write(b"\n")  # the line that a kill cut off stays alone
-        rows: list[Row] = []
-        for line in data.splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict):
-                rows.append(row)
-        return rows
+        return _rows(data)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the facts of a ledger without holding it; none when it is not there.
+
+    Raises
+    ------
+    OutputError
+        It cannot be read, and so not be written.
+    """
+    try:
+        return _rows(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise output_error(error, path) from error
+
+
+def _rows(data: bytes) -> list[Row]:
+    rows: list[Row] = []
+    for line in data.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
 
 
 def require_free(folder: Path, ledger: str) -> None:

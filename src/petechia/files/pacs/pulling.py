@@ -7,16 +7,17 @@ is which object stands in the ledger.
 
 import hashlib
 import logging
+import os
 import re
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from petechia.errors import FileError, ParameterError, TransferError
-from petechia.files.pacs.ledger import Ledger, require_free
+from petechia.files.pacs.ledger import Ledger, Row, require_free
 from petechia.files.pacs.local import identity_of
 from petechia.files.pacs.patience import CannotAsk, Patience, Refused
 from petechia.files.pacs.records import Client, Instance, Query, Series, Study
@@ -24,6 +25,8 @@ from petechia.files.writing import output_error
 
 log = logging.getLogger(__name__)
 LEDGER = ".petechia-pull.jsonl"
+SHOWN = 5
+"""Files that are named in a message."""
 _NAME = re.compile(r"series-[0-9]{2,6}/[0-9]{4,8}\.dcm")
 Tell = Callable[[int, int], None]
 
@@ -87,19 +90,27 @@ def pull(
     ParameterError
         Several studies match, or a series is not in the study.
     FileError, InUseError, OutputError
-        The folder holds something else, is in use, or cannot be written.
+        The folder holds something else, or what the study no longer has; it is in use, or
+        cannot be written.
     """
     patience = patience or Patience()
     require_free(folder, LEDGER)
     study = _the_study(client, query, patience)
-    listed = _instances(client, study.uid, series, patience)
+    there = list_series(client, study.uid, patience)
+    listed = _instances(client, study.uid, there, series, patience)
     wanted = [one for one in listed if one.uid not in leave]
     with Ledger(folder / LEDGER) as ledger:
         _require_same_study(ledger, study.uid, folder)
         _sweep(folder)
+        not_asked = {one.uid for one in there if series and one.uid not in series}
+        _require_all_there(ledger, folder, listed, not_asked)
         names = _planned(ledger, wanted)
-        whole = _whole_files(ledger, folder)
-        missing = [one for one in wanted if names[one.uid] not in whole]
+        done = {str(row["done"]): row for row in ledger.rows if "done" in row}
+        missing = [
+            one
+            for one in wanted
+            if not _is_whole(folder / names[one.uid], done.get(names[one.uid]))
+        ]
         n_before, n_bytes = len(wanted) - len(missing), 0
         refused: list[str] = []
         for n, one in enumerate(missing):
@@ -162,10 +173,9 @@ def _the_study(client: Client, query: Query, patience: Patience) -> Study:
 
 
 def _instances(
-    client: Client, study: str, series: Sequence[str], patience: Patience
+    client: Client, study: str, there: Sequence[Series], series: Sequence[str], patience: Patience
 ) -> list[Instance]:
     """Return what is to be fetched, in the order of series and instance numbers."""
-    there = list_series(client, study, patience)
     try:
         absent = set(series) - {one.uid for one in there}
         if absent:
@@ -220,6 +230,29 @@ def _require_same_study(ledger: Ledger, study: str, folder: Path) -> None:
         ledger.add({"study": study})
 
 
+def _require_all_there(
+    ledger: Ledger, folder: Path, listed: Sequence[Instance], not_asked: Collection[str]
+) -> None:
+    """Raise `FileError` when files lie here that the study no longer has.
+
+    Of series that were not asked about nothing is known.
+    """
+    known = {one.uid for one in listed}
+    gone = sorted(
+        name
+        for name, sop, series in _plan(ledger)
+        if sop not in known and series not in not_asked and (folder / name).exists()
+    )
+    if gone:
+        more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
+        raise FileError(
+            f"holds {len(gone)} objects that the server no longer has in this study: "
+            f"{', '.join(gone[:SHOWN])}{more}",
+            where=str(folder),
+            mend="They would be analysed with the rest: delete these files, or name a new folder.",
+        )
+
+
 def _sweep(folder: Path) -> None:
     """Remove what an earlier pull was writing when it was killed."""
     for part in folder.glob("series-*/.*.part"):
@@ -232,14 +265,10 @@ def _planned(ledger: Ledger, wanted: Sequence[Instance]) -> dict[str, str]:
     names: dict[str, str] = {}
     folders: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for row in ledger.rows:
-        name, sop, series = (row.get(key) for key in ("plan", "sop", "series"))
-        if not (isinstance(name, str) and isinstance(sop, str) and isinstance(series, str)):
-            continue
-        if _NAME.fullmatch(name):
-            names[sop] = name
-            folders[series], _, file = name.partition("/")
-            counts[series] = max(counts.get(series, 0), int(file.removesuffix(".dcm")))
+    for name, sop, series in _plan(ledger):
+        names[sop] = name
+        folders[series], _, file = name.partition("/")
+        counts[series] = max(counts.get(series, 0), int(file.removesuffix(".dcm")))
     new = []
     taken = max((int(name.removeprefix("series-")) for name in folders.values()), default=0)
     for one in wanted:
@@ -256,16 +285,27 @@ def _planned(ledger: Ledger, wanted: Sequence[Instance]) -> dict[str, str]:
     return names
 
 
-def _whole_files(ledger: Ledger, folder: Path) -> set[str]:
-    """Return the names that were finished and whose files still have their size."""
-    whole = set()
+def _plan(ledger: Ledger) -> Iterator[tuple[str, str, str]]:
+    """Yield file name, SOP and series instance UID of what was ever planned."""
     for row in ledger.rows:
-        name, n_bytes = row.get("done"), row.get("bytes")
-        if isinstance(name, str) and _NAME.fullmatch(name):
-            with suppress(OSError):
-                if (folder / name).stat().st_size == n_bytes:
-                    whole.add(name)
-    return whole
+        name, sop, series = (row.get(key) for key in ("plan", "sop", "series"))
+        if not (isinstance(name, str) and isinstance(sop, str) and isinstance(series, str)):
+            continue
+        if _NAME.fullmatch(name):
+            yield name, sop, series
+
+
+def _is_whole(path: Path, done: Row | None) -> bool:
+    """Whether a file still holds the bytes with which it was finished."""
+    if done is None:
+        return False
+    try:
+        with path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size != done.get("bytes"):
+                return False
+            return hashlib.file_digest(stream, "sha256").hexdigest() == done.get("sha256")
+    except OSError:
+        return False
 
 
 def _fetch(
@@ -295,6 +335,7 @@ def _once(client: Client, one: Instance, part: Path) -> tuple[int, str]:
             raise Refused("the server sent another object, or one that is not whole")
         stream.seek(0)
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        os.fsync(stream.fileno())  # before it takes its name: else a power cut leaves it empty
         return stream.tell(), sha256
 
 

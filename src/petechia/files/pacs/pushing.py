@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from petechia.errors import FileError, OutputError, TransferError
-from petechia.files.pacs.ledger import Ledger
+from petechia.files.pacs.ledger import Ledger, read_rows
 from petechia.files.pacs.local import LocalFile, dicom_files, same_content
 from petechia.files.pacs.patience import CannotAsk, Passing, Patience, Refused
 from petechia.files.pacs.records import Client, Instance
@@ -120,6 +120,11 @@ def push(
         _Push(client, patience, pushed, again).all_of(chosen, tell)
     log.info("%d files sent, %d were there", pushed.n_sent, pushed.n_there)
     return pushed
+
+
+def sent_before(folder: Path) -> set[str]:
+    """Return the SOP instance UIDs that earlier pushes of a folder have sent, to any server."""
+    return {str(row["sop"]) for row in read_rows(folder / LEDGER) if "sop" in row}
 
 
 Work = list[tuple[LocalFile, Ledger | None]]

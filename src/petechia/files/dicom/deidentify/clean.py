@@ -15,8 +15,9 @@ from pydicom.uid import UID, generate_uid
 from petechia import __version__
 from petechia.files.dicom.deidentify import rules
 from petechia.files.dicom.deidentify.private import clean_private
-from petechia.files.dicom.results.identity import MAKER, MODEL, coded
-from petechia.files.dicom.results.structured_report import REVIEWED_BY
+from petechia.files.dicom.kinds import MAKER, MODEL
+from petechia.files.dicom.results.identity import coded
+from petechia.files.dicom.results.structured_report import OF_READERS
 
 AGE = re.compile(r"\s*(\d{1,6})([DWMY])\s*")
 A_YEAR = {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}
@@ -184,8 +185,10 @@ class _Cleaner:
         elif element.keyword in ("SequenceName", "PulseSequenceName"):
             if not SEQUENCE.fullmatch(str(element.value or "")):
                 _clean_text(element)
-        elif element.keyword == "TextValue" and str(element.value).startswith(REVIEWED_BY):
-            element.value = f"{REVIEWED_BY}{REMOVED}"
+        elif element.keyword == "TextValue":
+            for begun in OF_READERS:
+                if str(element.value).startswith(begun):
+                    element.value = f"{begun}{REMOVED}"
 
     def _sequence(self, dataset: Dataset, element: DataElement, action: str) -> None:
         if action == "X":

@@ -11,12 +11,11 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from petechia import __version__
 from petechia.files.dicom.frames import Frame
+from petechia.files.dicom.kinds import MAKER, MODEL
 from petechia.files.dicom.results import codes
 from petechia.files.dicom.results.origin import Origin, copy_identity
 from petechia.files.dicom.results.texts import UNICODE
 
-MAKER = "Petechia developers"
-MODEL = "Petechia"
 SERIAL = "software"
 RESEARCH = "Research use only"
 """In every series description."""

@@ -27,7 +27,7 @@ class SeriesKind:
 
 
 KINDS: Mapping[str, SeriesKind] = {
-    # "SWI" and "MIN IP" tell every reader, ours too, that this is no source image
+    # "SWI" and "MIN IP" tell other readers that this is no source image; ours goes by the maker
     "swi": SeriesKind(("DERIVED", "SECONDARY", "OTHER", "SWI"), "SWI", codes.WEIGHTED),
     "mip": SeriesKind(
         ("DERIVED", "SECONDARY", "PROJECTION IMAGE", "MIN IP"), "mIP", codes.PROJECTED

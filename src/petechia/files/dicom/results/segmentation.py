@@ -13,8 +13,9 @@ from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescr
 from pydicom.dataset import Dataset
 
 from petechia import __version__
+from petechia.files.dicom.kinds import MODEL
 from petechia.files.dicom.results import codes
-from petechia.files.dicom.results.identity import MODEL, RESEARCH, Identity, refer_by_place
+from petechia.files.dicom.results.identity import RESEARCH, Identity, refer_by_place
 
 COUNTED, NOT_COUNTED = "microbleed, counted", "microbleed, not counted"
 COLOURS = {

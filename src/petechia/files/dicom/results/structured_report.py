@@ -9,15 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from petechia import __version__
+from petechia.files.dicom.kinds import MAKER, MODEL
 from petechia.files.dicom.results import codes
-from petechia.files.dicom.results.identity import (
-    MAKER,
-    MODEL,
-    RESEARCH,
-    SERIAL,
-    Identity,
-    referenced_series,
-)
+from petechia.files.dicom.results.identity import RESEARCH, SERIAL, Identity, referenced_series
 
 Row = Mapping[str, str]
 NUMBERS: tuple[tuple[str, Code, Code], ...] = (
@@ -38,6 +32,9 @@ DISCLAIMER = (
 )
 REVIEWED_BY = "reviewed by "
 """How a text begins that names the readers."""
+NOTED = "review: "
+"""How a text begins that tells what readers made of a finding, also in their own words."""
+OF_READERS = (REVIEWED_BY, NOTED)
 BRAIN_MR = codes.sct("816077007", "Magnetic resonance imaging of brain")
 
 
@@ -138,9 +135,12 @@ def _parameters(summary: Mapping[str, Any]) -> list[str]:
         said.append(f"{REVIEWED_BY}{', '.join(review['readers'])}")
     if review.get("undecided"):
         said.append(
-            f"review begun, not finished: {review['undecided']} of {review['asked']} findings are "
-            "undecided and stand as the software left them"
+            f"review {'finished' if review.get('finished') else 'begun, not finished'}: "
+            f"{review['undecided']} of {review['asked']} findings are undecided and stand as the "
+            "software left them"
         )
+    if review.get("disagreements"):  # their words name the readers
+        said.append(f"disagreements of the readers, not settled: {len(review['disagreements'])}")
     return said
 
 
@@ -243,9 +243,19 @@ def _finding(
         ),
         finding_type=codes.CLASSES[row["class"]],
         finding_sites=[sr.FindingSite(codes.SITES[row["site"]], codes.SIDES.get(row["side"]))],
-        algorithm_id=algorithm,
+        algorithm_id=_told_of(row, algorithm),
         measurements=_measurements(row),
         qualitative_evaluations=said,
+    )
+
+
+def _told_of(row: Row, algorithm: sr.AlgorithmIdentification) -> sr.AlgorithmIdentification:
+    """Return the algorithm of a finding with what its readers made of it: no other place."""
+    note = row.get("review_note", "n/a")
+    if note == "n/a":
+        return algorithm
+    return sr.AlgorithmIdentification(
+        name=MODEL, version=__version__, parameters=[f"{NOTED}{note}"]
     )
 
 
