@@ -55,6 +55,18 @@ def test_kappa_of_perfect_chance_and_one_word():
         kappa([[1, 0]])
 
 
+def test_an_interval_without_width_is_not_shown_and_it_is_said():
+    for counts in ([[0, 0], [1, 0]], np.diag([3, 4])):
+        found = kappa(counts)
+        assert found.se == 0
+        shown = found.shown()
+        assert shown.value == found.value
+        assert np.isnan([shown.se, shown.low, shown.high]).all()
+        assert "no interval" in shown.why
+    for found in (kappa([[20, 5], [10, 15]]), kappa(np.zeros((2, 2)))):
+        assert found.shown() is found
+
+
 def test_the_interval_of_kappa_covers():
     # raters who agree beyond chance: a true kappa of 0.5 by construction
     rng, inside = np.random.default_rng(11), 0

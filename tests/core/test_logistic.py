@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from petechia.core.logistic import Logistic, expit, fit_logistic, logit
+from petechia.core.logistic import ROUNDED, Logistic, expit, fit_logistic, logit
 from petechia.errors import ParameterError
 
 
@@ -68,3 +68,14 @@ def test_what_is_no_line_is_refused():
         Logistic(offset=float("nan"))
     with pytest.raises(ParameterError, match="one outcome"):
         fit_logistic([0.5], [True, False])
+
+
+def test_fit_and_line_hold_the_same_probabilities_away_from_0_and_1():
+    # beyond what a table tells the line is not known: it goes no further there
+    line = Logistic(offset=-2.0, slope=0.4)
+    edge = expit(-2.0 + 0.4 * logit([ROUNDED, 1 - ROUNDED]))
+    assert line.apply([0.0, 1e-7, 0.9999, 1.0]) == pytest.approx([edge[0], edge[0], edge[1], edge[1]])  # fmt: skip
+    p, y = drawn(0.0, 0.3, 200, seed=5)
+    near, rounded = (np.append(p, [top] * 40) for top in (1 - 1e-7, 1.0))
+    told = np.append(y, [True, False] * 20)
+    assert fit_logistic(near, told) == fit_logistic(rounded, told)

@@ -150,14 +150,14 @@ def test_a_chinese_page_is_chinese(data):
 
 
 DEMO = {
-    "evidence": "model: likeness to a vessel for it, magnitude: roundness within 3 mm for it, moment "
-    "by the void above that by the field in errors against it; field negative at the equator and "
+    "evidence": "model: likeness to a vessel (low) for it, magnitude: roundness within 3 mm (high) for "
+    "it, moment by the void above that by the field in errors (high) against it; field negative at the equator and "
     "positive at the poles over 344 border voxels, moment 2.18 +- 0.36 ppm mm3 (2.16 by its field, "
     "2.22 by its void): paramagnetic; round (sphericity 0.76), 2.9 mm; signal loss 77 % (13 sd); no "
     "tube continues; 96 % of its border in parenchyma",
     "handedness": "Phase follows the convention (higher frequency, rising phase): correlation with "
-    "the field of air around the brain +0.87, size 0.61 of it. 99 % of 867 small dark structures "
-    "come out paramagnetic (most should), and the tails of the susceptibility lean +0.22: the phase "
+    "the field of air around the brain +0.87, size 0.61 of it. 99 % of 867 small dark tubes "
+    "come out paramagnetic (most veins do), and the tails of the susceptibility lean +0.22: the phase "
     "follows the convention.",
     "methods": {
         ("brain mask", "template"): "affine fit, peak of agreement 0.80, 100% of the brain",
@@ -208,7 +208,7 @@ def test_no_english_is_left_on_the_page_of_a_run(demo):
         left += [line for line in lines if re.search("[A-Za-z]{3,}[ -][A-Za-z]{2,}", line)]
     assert left == []
     assert "据其场 2.16\uff0c据其低信号区 2.22" in html
-    assert "实测的“似血管”、“3 mm 内的圆度”支持为微出血" in html
+    assert "实测的“似血管\uff08低\uff09”、“3 mm 内的圆度\uff08高\uff09”支持为微出血" in html
 
 
 def test_lines_of_the_short_text_are_pointed_as_chinese(demo):
@@ -259,3 +259,22 @@ def test_a_language_ends_with_its_block():
     assert t("Findings") == "Findings"
     with pytest.raises(ParameterError, match=r"no texts in 'fr'.*en, zh"), speaking("fr"):
         pass
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "likeness to a vessel (low)",
+        "curvature at 1 mm (3) (high)",
+        "voids nearby (not measured)",
+        "negative moment, for its size no more than that of normal tissue",
+        "its sign by an error of 2.90, without what edge and tails add",
+        "diamagnetic if the phase is as given",
+        "Probabilities leave calcium out: without a sign it cannot be told from blood.",
+        "Likely microbleeds are of opposite sign, 12 and 5: one of these two groups is no blood.",
+    ],
+)
+def test_words_of_the_detector_have_their_chinese(text):
+    with speaking("zh"):
+        told = said(text)
+    assert not re.search("[a-z]{3,}", told), told

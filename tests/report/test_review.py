@@ -37,6 +37,30 @@ def test_reviewed_is_what_is_decided(data, review, said):
         assert ("not marked as finished" in words.unfinished) == missing
 
 
+@pytest.mark.parametrize(
+    ("review", "said"),
+    [
+        (None, "read by software (Petechia {version})"),
+        ({"asked": 9, "undecided": 2}, "read by software (Petechia {version})"),
+        ({"asked": 9, "undecided": 0},
+         "read by software (Petechia {version}), reviewed by anna"),
+    ],
+)  # fmt: skip
+def test_the_short_text_says_first_who_has_read(data, review, said):
+    summary = data.summary | ({} if review is None else {"review": TOLD | review})
+    text = short_text(replace(data, summary=summary), read_entries(data.findings))
+    version = summary.get("version")
+    assert text.splitlines()[0].endswith(f"gradient-echo MRI, {said.format(version=version)}")
+    assert "Comparison with a prior scan: not part of this report" in text  # it may have been made
+
+
+def test_a_disagreement_is_no_finding_that_is_left():
+    told = TOLD | {"asked": 9, "undecided": 0, "finished": True, "disagreements": ["a", "b"]}
+    assert reviewed_by({"review": told}).endswith("2026-11-27. Disagreements not settled: 2.")
+    with speaking("zh"):
+        assert "尚有 2 处分歧未解决" in reviewed_by({"review": told})
+
+
 def test_a_begun_review_in_chinese(data):
     with speaking("zh"):
         told = reviewed_by({"review": TOLD | {"asked": 9, "undecided": 9}})

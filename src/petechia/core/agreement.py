@@ -1,7 +1,7 @@
 """How far two ratings of the same things agree: kappa, and limits of agreement."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ Floats = npt.NDArray[np.float64]
 WEIGHTS = ("none", "linear", "quadratic")
 SCALES = ("raw", "root", "log_ratio")
 NAN = float("nan")
+NO_WIDTH = 1e-6
+"""An interval narrower than this has no width."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,17 @@ class Index:
     def undefined(cls, n: int, why: str) -> "Index":
         """Return the index that does not exist, and why."""
         return cls(value=NAN, se=NAN, low=NAN, high=NAN, n=n, why=why)
+
+    def shown(self) -> "Index":
+        """Return the index as it is shown: without an interval of no width, and why.
+
+        Where all cases are alike (full agreement, a single case) the formulas find no spread.
+        That says nothing of how sure the index is, and would look as if it were certain.
+        """
+        if not self.high - self.low < NO_WIDTH:
+            return self
+        why = self.why or "no interval: the cases show no spread to make it of"
+        return replace(self, se=NAN, low=NAN, high=NAN, why=why)
 
 
 def weight_matrix(n: int, weights: str) -> Floats:
@@ -93,8 +106,8 @@ def kappa(counts: npt.ArrayLike, weights: str = "none", level: float = 0.95) -> 
     Notes
     -----
     The standard error is that of large samples when kappa is not 0 [2]_. It is 0 when all
-    agree, and then says nothing of how sure that is. NaN without cases, and where chance alone
-    agrees fully (one word everywhere).
+    agree, and then says nothing of how sure that is (`Index.shown` leaves it out). NaN without
+    cases, and where chance alone agrees fully (one word everywhere).
 
     References
     ----------

@@ -9,6 +9,9 @@ from petechia.errors import InputError, ParameterError
 DEEPEST_RINGING = 0.25
 """How far below 0 interpolation may carry a magnitude (part of its maximum)."""
 
+NEGATIVE_ALLOWED = 0.05
+"""Part of a magnitude's voxels that interpolation may have made negative."""
+
 B0_T = (0.05, 25.0)
 """Main fields that a scanner can have [T]."""
 
@@ -33,6 +36,12 @@ def require_signal(array: npt.NDArray[np.generic], name: str) -> None:
             where=name,
             mend="The image is empty: check the conversion, or leave the file out.",
         )
+
+
+def share_below_0(magnitude: npt.NDArray[np.generic]) -> float:
+    """Return the part of voxels below 0 when it is more than interpolation makes, else 0."""
+    share = float(np.mean(np.less(magnitude, 0)))
+    return share if share > NEGATIVE_ALLOWED else 0.0
 
 
 def require_no_overflow(magnitude: npt.NDArray[np.generic], name: str) -> None:

@@ -11,6 +11,9 @@ from petechia.errors import ParameterError
 Floats = npt.NDArray[np.float64]
 LEAST = 1e-9
 """Probabilities nearer to 0 or 1 are taken for this near: their log-odds have no end."""
+ROUNDED = 0.0005
+"""Half the last digit of a probability in the table. A line is fitted to such, and is not known
+nearer to 0 or 1."""
 OFFSET_SD, SLOPE_SD = 1.0, 0.5
 """How far a line is thought to lie from the identity before anything is seen."""
 
@@ -29,6 +32,8 @@ def expit(z: npt.ArrayLike) -> Floats:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logistic:
     r"""The map :math:`p' = \sigma(a + b\,\mathrm{logit}\,p)`; it keeps the order.
+
+    Probabilities nearer to 0 or 1 than `ROUNDED` are taken for that near, as in the fit.
 
     Attributes
     ----------
@@ -49,7 +54,7 @@ class Logistic:
 
     def apply(self, p: npt.ArrayLike) -> Floats:
         """Return the moved probabilities."""
-        return expit(self.offset + self.slope * logit(p))
+        return expit(self.offset + self.slope * logit(p, ROUNDED))
 
     def undo(self, p: npt.ArrayLike) -> Floats:
         """Return the probabilities that `apply` moved to `p`."""
@@ -62,7 +67,6 @@ def fit_logistic(
     *,
     offset_sd: float = OFFSET_SD,
     slope_sd: float = SLOPE_SD,
-    least: float = LEAST,
 ) -> tuple[float, float]:
     """Return offset and slope that fit outcomes best, drawn towards 0 and 1.
 
@@ -72,13 +76,11 @@ def fit_logistic(
     Parameters
     ----------
     p : (N,) array of float
-        Probabilities.
+        Probabilities; nearer to 0 or 1 than `ROUNDED` they are taken for that near.
     y : (N,) array of bool
         What came true.
     offset_sd, slope_sd : float
         Standard deviations of the prior; large ones let the data alone speak.
-    least : float
-        See `logit`: half the last digit where probabilities were rounded.
 
     Notes
     -----
@@ -90,7 +92,7 @@ def fit_logistic(
     .. [1] Platt (1999), in Advances in Large Margin Classifiers, 61-74, MIT Press.
     .. [2] Cox (1958), Biometrika 45, 562-565, doi:10.1093/biomet/45.3-4.562 (slope and offset).
     """
-    z, t = logit(p, least), np.asarray(y, dtype=np.float64)
+    z, t = logit(p, ROUNDED), np.asarray(y, dtype=np.float64)
     if z.shape != t.shape or z.ndim != 1:
         raise ParameterError(
             f"{z.shape} probabilities, {t.shape} outcomes",

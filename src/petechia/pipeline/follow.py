@@ -41,7 +41,8 @@ RETEST = (
 )
 ARIA_NOTE = (
     "As if the earliest session were the scan before treatment, and the person treated; says "
-    "nothing about whether that is so, nor about treatment."
+    "nothing about whether that is so, nor about treatment. What came in between and is not seen "
+    "any more is not in it."
 )
 LINKED = re.compile(r"<!-- follow-up -->.*?<!-- end of follow-up -->", re.DOTALL)
 """Where a report tells of the page."""
@@ -401,7 +402,7 @@ def summary_of(c: Comparison) -> dict[str, Any]:
         "counts": {state: c.count(state) for state in STATES} if followed else None,
         "new_microbleeds": {"least": low, "most": high} if followed else None,
         "new_per_year_95": rate,
-        "aria_h": _aria(c) if followed else None,
+        "aria_h": _aria(c) if followed and "first" in c.compared else None,
     }
 
 
@@ -410,7 +411,7 @@ def _finite(value: float) -> float | None:
 
 
 def _aria(c: Comparison) -> dict[str, Any]:
-    """Return the grade of what is new, as under treatment."""
+    """Return the grade of what is new since the earliest session, as under treatment."""
     low, high = new_bounds(c.followed, "microbleed")
     facts: dict[str, Any] = {
         "amyloid_immunotherapy": True,

@@ -166,6 +166,8 @@ def _facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
     if told["aria_h"]:
         could = ", ".join(said(spaced(str(word))) for word in told["aria_h"]["could_be"])
+        if told["compared"] == "first":
+            could += f" ({t('without what came in between and is not seen any more')})"
         out.append((t("ARIA-H grade of what is new, as if under treatment"), could))
     return out
 

@@ -1,7 +1,7 @@
 """The sentences of a report: its headline, how far to trust it, and how it was made."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -233,7 +233,7 @@ def other_markers(data: ReportData, entries: Sequence[Entry]) -> list[tuple[str,
         (t("Macrobleeds above 10 mm"), blood),
         (t("Cortical superficial siderosis"), siderosis),
         *sign_rows(data, entries),
-        (t("Comparison with a prior scan"), t("not made")),
+        (t("Comparison with a prior scan"), t("not part of this report")),
     ]
 
 
@@ -326,9 +326,8 @@ def _together(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 def short_text(data: ReportData, entries: Sequence[Entry]) -> str:
     """Return the report in a few lines, for pasting into another one."""
-    name = f"Petechia {plain(data.summary.get('version') or '')}".strip()
     lines = [
-        t("CEREBRAL MICROBLEEDS, gradient-echo MRI, read by software ({name})", name=name),
+        t("CEREBRAL MICROBLEEDS, gradient-echo MRI, {read}", read=_read_by(data.summary)),
         t("Scan: {scan}; phase {phase}.", scan=scan_words(data), phase=_phase(data)),
         _quality(data),
     ]  # fmt: skip
@@ -340,6 +339,16 @@ def short_text(data: ReportData, entries: Sequence[Entry]) -> str:
         t(RESEARCH_USE),
     ]
     return "\n".join(line for line in lines if line)
+
+
+def _read_by(summary: Mapping[str, Any]) -> str:
+    """Return by which software it was read, and who has reviewed all of it."""
+    name = f"Petechia {plain(summary.get('version') or '')}".strip()
+    review = summary.get("review") or {}
+    readers = listed(plain(reader) for reader in review.get("readers") or ())
+    if not readers or review.get("undecided"):
+        return t("read by software ({name})", name=name)
+    return t("read by software ({name}), reviewed by {readers}", name=name, readers=readers)
 
 
 def _phase(data: ReportData) -> str:

@@ -62,7 +62,8 @@ def review_words(data: ReportData) -> ReviewWords | None:
 def reviewed_by(summary: Mapping[str, Any]) -> str:
     """Return one sentence: who has reviewed the scan and when, or that nobody has.
 
-    A review is begun, no more, until all that was asked about is decided.
+    A review is begun, no more, until all that was asked about is decided. What the readers
+    disagree on is no part of what is left: it is told apart.
     """
     told = summary.get("review") or {}
     readers = ", ".join(plain(name) for name in told.get("readers") or ())
@@ -80,10 +81,13 @@ def reviewed_by(summary: Mapping[str, Any]) -> str:
             total=asked,
         )
     if first == last:
-        return t("Reviewed by {readers} on {date}.", readers=readers, date=last)
-    return t(
-        "Reviewed by {readers} from {first} to {last}.", readers=readers, first=first, last=last
-    )
+        out = t("Reviewed by {readers} on {date}.", readers=readers, date=last)
+    else:
+        out = t(
+            "Reviewed by {readers} from {first} to {last}.", readers=readers, first=first, last=last
+        )
+    n = len(told.get("disagreements") or ())
+    return out + (t(" Disagreements not settled: {n}.", n=n) if n else "")
 
 
 def _unfinished(told: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """The JSON API: the queue, a scan, decisions, and what happens when others decide too."""
 
+import csv
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -239,6 +241,54 @@ def test_a_blind_reader_sees_no_opinion_until_done(serve, reader):
     assert row["counted"] == 3
 
 
+def test_no_answer_tells_a_blind_reader_what_the_software_thinks(serve, reader, output):
+    path = next(output.rglob(f"{SCAN}*summary.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"warnings": ["3 microbleeds."]}))
+    app, access = serve(blind=True)
+    anna = reader(app, access, "anna")
+    assert anna.opened(SCAN)["warnings"] == []
+
+    def anchors():
+        yield anna.get(f"/api/scans/{SCAN}/events").json()["events"][0]["anchor"]
+        (row, *_) = csv.DictReader(io.StringIO(anna.get("/api/export/decisions.csv").text))
+        yield json.loads(row["anchor"])
+
+    taken = anna.post(SCAN, "note", "s3", {"text": "x"}).json()
+    for anchor in (taken["event"]["anchor"], *anchors()):
+        assert set(anchor) == {"x_mm", "y_mm", "z_mm", "shape"}
+    anna.post(SCAN, "finish")
+    assert {anchor["class"] for anchor in anchors()} == {"microbleed"}
+    assert anna.opened(SCAN)["warnings"] == ["3 microbleeds."]
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_a_finished_reading_is_not_changed(serve, reader, make, blind):
+    app, access = serve(blind=blind)
+    anna, uuid = reader(app, access, "anna"), make.uuid()
+    first = anna.decide(SCAN, "s1", uuid=uuid)["event"]
+    end = anna.post(SCAN, "finish").json()["event"]
+    voxel = [int(v) for v in make.place(1)]
+    place = dict(zip(("x_mm", "y_mm", "z_mm"), make.grid().to_mm(voxel).tolist(), strict=True))
+    added = make.uuid()
+    for kind, finding, payload in (
+        ("decide", "s2", {"verdict": "accept"}), ("undo", "", {"event": first["id"]}),
+        ("site", "s1", {"site": "thalamus", "side": "left"}), ("merge", "s1", {"with": ["s2"]}),
+        ("outline", "s1", {"runs": [[5000, 2]]}), ("siderosis", "", {"extent": "none", "sulci": 0}),
+        ("add", f"a{added[:8]}", {**place, "class": "microbleed"}),
+    ):  # fmt: skip
+        more = {"uuid": added} if kind == "add" else {}
+        answer = anna.post(SCAN, kind, finding, payload, **more)
+        assert (answer.status_code, kind) == (409, kind)
+        assert "finished" in answer.json()["error"]["what"]
+        assert answer.json()["state"]["finished"]
+    assert anna.decide(SCAN, "s1", uuid=uuid)["event"]["id"] == first["id"]  # it came again
+    assert anna.post(SCAN, "note", "s1", {"text": "x"}).status_code == 200
+    again = 409 if blind else 200
+    assert anna.post(SCAN, "undo", "", {"event": end["id"]}).status_code == again
+    assert anna.post(SCAN, "reopen").status_code == again
+    assert anna.post(SCAN, "decide", "s2", {"verdict": "accept"}).status_code == again
+
+
 # --- volumes
 
 
@@ -400,6 +450,24 @@ def test_named_adjudicators_see_everything_and_readers_nothing(serve, reader):
     assert anna.get("/api/agreement").json()["readers"] == []
     assert eve.get("/api/agreement").json()["readers"] == ["anna", "ben"]
     assert anna.post(SCAN, "adjudicate", "s1", {"verdict": "accept"}).status_code == 400
+
+
+def test_what_was_settled_in_one_round_is_not_in_another(serve, reader):
+    more = {"readers": ("anna", "ben", "eve"), "adjudicators": ("eve",)}
+    for number in (1, 2):
+        app, access = serve(round=number, **more)
+        anna, ben, eve = (reader(app, access, name) for name in ("anna", "ben", "eve"))
+        anna.decide(SCAN, "s1")
+        ben.decide(SCAN, "s1", "reject")
+        for one in (anna, ben):
+            one.post(SCAN, "finish")
+        if number == 1:
+            eve.post(SCAN, "adjudicate", "s1", {"verdict": "accept"})
+
+    def settled(**params):
+        return [row["settled"] for row in eve.get("/api/disagreements", params=params).json()]
+
+    assert (settled(round=1), settled(round=2), settled()) == ([True], [False], [True])
 
 
 def test_the_api_page_needs_nothing_from_elsewhere(anna):

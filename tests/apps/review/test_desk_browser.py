@@ -423,6 +423,22 @@ def test_finish_goes_to_the_next_scan_and_chinese_is_kept(desk, server):
     )
     desk.until("document.documentElement.lang === 'zh-Hans'")
     assert "仅供研究" in desk.run("document.getElementById('research').textContent")
+    titles = desk.run("[...document.querySelectorAll('.pane .title')].map((e) => e.textContent)")
+    assert "幅度图" in titles[0]
+    assert "mIP of" not in " ".join(titles)
+    names = (
+        "[...document.querySelectorAll('canvas.image')].map((e) => e.getAttribute('aria-label'))"
+    )
+    assert desk.run(names) == titles
+    desk.run("document.getElementById('below').open = true")
+    desk.until("!!document.querySelector('[data-cell=\"scale/boston_2\"]')")
+    answers = desk.run(
+        "[...document.querySelectorAll('[data-cell^=\"scale/\"]')].map((e) => e.textContent)"
+    )
+    assert answers
+    assert not re.search(r"[a-z]", " ".join(answers))
+    assert desk.run("document.querySelector('[data-cell=scan-note]').ariaLabel") == "本例备注"
+    desk.run("document.getElementById('below').open = false")
     desk.key("Enter")
     desk.until("!!document.querySelector('dialog[open]')")  # some are undecided: it asks
     desk.key("1")
@@ -557,6 +573,17 @@ def test_two_blind_readers_disagree_and_an_adjudicator_settles(browser, written,
         seen = browser.run("document.getElementById('tables').innerText")
         assert "AB" not in seen
         assert "No scan was finished by two readers yet" in seen
+        other = Server(study.output, *words, "--round", "2")
+        try:  # what that server takes belongs to its own round
+            enter(browser, other, "EF")
+            browser.open(f"{other.base}/agreement", 1280, 800)
+            browser.until(QUEUE)
+            seen = browser.run("document.getElementById('tables').innerText")
+            assert "Only round 2 is settled here." in seen
+            assert not browser.run("document.querySelector('#tables a[href*=adjudicate]')")
+        finally:
+            browser.run("localStorage.clear(); sessionStorage.clear()")
+            other.kill()
         enter(browser, study, "EF")
         browser.open(f"{study.base}/agreement", 1280, 800)
         browser.until(QUEUE)
@@ -565,6 +592,16 @@ def test_two_blind_readers_disagree_and_an_adjudicator_settles(browser, written,
         ).split("\t")
         assert pair[:5] == ["AB / CD", "1", "4", "1", "0"]
         assert pair[5].startswith("0.89")  # F1 of 4 in common of 5 and 4: 2 x 4 / 9
+        assert "(both said one and the same word everywhere)" in pair[6]  # one scan
+        seen = browser.run(
+            "[...document.querySelectorAll('#tables table')].slice(2, 4).map((e) => e.innerText)"
+        )
+        rows = [[line.split("\t") for line in one.splitlines()] for one in seen]
+        assert "Positive agreement" in rows[0][0][1]
+        assert rows[0][1][1].startswith("1.00 (no interval")
+        assert "(neither rater called one negative)" in rows[0][1][2]
+        assert rows[0][1][3] == "−0.24 (n = 1)"  # noqa: RUF001 (roots of 4 and 5, a true minus)
+        assert [row[1] for row in rows[1][1:]] == ["1", "5"]  # a scan, and its five findings
         link = "#tables a[href*='adjudicate=1']"
         assert browser.run(f'document.querySelectorAll("{link}").length') == 1
         browser.click(link)
@@ -601,6 +638,12 @@ def test_a_blind_reader_sees_nothing_of_the_software(browser, written, tmp_path)
         browser.key("a")
         saved(browser)
         assert "Microbleed" in browser.run("document.getElementById('findings').textContent")
+        browser.run("petechiaDesk.put('finish', '', {})")
+        saved(browser)
+        assert browser.run("document.getElementById('finish').hidden")  # it stands as it is
+        browser.key("Enter")
+        browser.until("document.getElementById('message').innerText.includes('another round')")
+        assert log_of(browser)[-1]["kind"] == "finish"
         assert browser.console == []
     finally:
         browser.run("localStorage.clear(); sessionStorage.clear()")

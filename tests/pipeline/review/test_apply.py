@@ -17,6 +17,7 @@ from petechia.pipeline.review.apply import apply_review
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.log import ReviewLog, log_path
 from petechia.pipeline.review.originals import kept_folder
+from petechia.pipeline.review.outline import runs_of
 from petechia.pipeline.review.tables import REVIEW_COLUMNS
 
 
@@ -48,6 +49,70 @@ def much(hand):
     hand("note", text="all <script>")
     hand("note", added.finding, text="was missed")
     return added
+
+
+def test_a_round_that_was_only_begun_leaves_the_finished_one(output, ann, hand_of, scan_of):
+    ann("decide", "s1", verdict="reject", class_="vessel")
+    ann("finish")
+    again = hand_of("ann b", log=ann.log, round=2)
+    again("note", text="just looking")
+    (outcome,) = apply_review(output)
+    assert (outcome.status, outcome.counted) == ("applied", 2)
+    assert outcome.message == "round 2 is begun, not finished: round 1 stands"
+    assert scan_of.summary(output)["review"]["round"] == 1
+    assert apply_review(output, reader="ann b")[0].counted == 2
+    # by its number it can be had, and finished it stands
+    assert apply_review(output, round=2)[0].counted == 3
+    again("decide", "s2", verdict="reject", class_="vessel")
+    again("decide", "s3", verdict="reject", class_="vessel")
+    again("finish")
+    (outcome,) = apply_review(output)
+    assert (outcome.counted, outcome.message) == (1, "")
+    assert scan_of.summary(output)["review"]["round"] == 2
+
+
+def test_the_count_told_is_that_of_the_table(output, ann, scan_of):
+    """An old log may hold an addition that is voxel for voxel a finding of the software."""
+    same = runs_of(np.flatnonzero(scan_of.labels.ravel() == 1))
+    ann("decide", "s1", verdict="accept")
+    ann("add", x_mm=1.0, y_mm=2.0, z_mm=3.0, class_="microbleed", runs=[list(r) for r in same])
+    (outcome,) = apply_review(output)
+    rows, summary = scan_of.table(output), scan_of.summary(output)
+    assert outcome.counted == summary["counts"]["total"] == 3
+    assert sum(row["counted"] == "1" for row in rows) == 3
+    (gone,) = [row for row in summary["review"]["changes"] if row["name"] == "microbleed 1"]
+    assert (gone["after"], gone["reason"]) == (None, "covered by another")
+
+
+def test_a_tie_of_two_who_have_finished_is_not_left_undecided(output, ann, hand_of, scan_of):
+    """On a finding of the software and on one that only a reader saw."""
+    ben = hand_of("ben", log=ann.log)
+    for n in range(1, 6):
+        ann("decide", f"s{n}", verdict="accept")
+        ben("decide", f"s{n}", verdict="accept" if n > 1 else "reject")
+    ann("add", x_mm=1.0, y_mm=2.0, z_mm=3.0, class_="microbleed", runs=[[5000, 2]])
+    ann("finish")
+    ben("finish")
+    (outcome,) = apply_review(output)
+    review = scan_of.summary(output)["review"]
+    assert (outcome.undecided, outcome.disagreements) == (review["undecided"], 2) == (0, 2)
+    assert (review["finished"], len(review["disagreements"])) == (True, 2)
+    assert scan_of.summary(output)["count_interval_95"] is not None  # nobody settled s1
+    page = next(output.glob("sub-01*.html")).read_text()
+    assert "Review begun" not in page
+    assert "Disagreements not settled: 2." in page
+
+
+def test_a_merged_finding_and_a_part_say_what_is_theirs(output, ann, scan_of):
+    ann("merge", "s3", with_=["s5"])
+    ann("split", "s4", parts=[[[(8 * 25 + 17) * 19 + 10, 1]], [[(9 * 25 + 17) * 19 + 10, 1]]])
+    apply_review(output)
+    rows = {row["index"]: row for row in scan_of.table(output)}
+    assert (rows["3"]["moment_ppm_mm3"], rows["3"]["moment_se_ppm_mm3"]) == ("12.00", "0.28")
+    assert "moment the sum of theirs; shape not measured" in rows["3"]["review_note"]
+    for part in (rows["7"], rows["8"]):
+        assert (part["sign"], part["probability"]) == ("not_assessed", "n/a")
+        assert part["evidence"] == "cut out of vessel 4"
 
 
 def test_an_applied_review_keeps_the_contract(output, ann, scan_of, departures):

@@ -88,6 +88,43 @@ def test_decisions_against_the_probabilities_are_refused():
     assert any("run against" in why for why in found.refused)
 
 
+def test_a_line_is_judged_at_the_values_it_was_fitted_to_and_run_moves_to_those():
+    # lesions so sure that the table has 1.000, of which the readers take 6 in 10
+    rng = np.random.default_rng(0)
+    sure = rng.random((10, 14)) < 0.6
+    raw = expit(np.where(sure, rng.uniform(7.7, 9.5, sure.shape), rng.uniform(-2.5, 1.5, sure.shape)))  # fmt: skip
+    true = rng.random(sure.shape) < np.where(sure, 0.6, 0.15)
+
+    def judged(p):
+        scans = [
+            decided(f"sub-{n}", [spot(f"s{k}", float(p[n, k]), bool(true[n, k])) for k in range(14)])
+            for n in range(10)
+        ]  # fmt: skip
+        return recalibrate(decisions_of(scans), POINTS)
+
+    told, found = judged(np.round(raw, 3)), judged(raw)
+    assert told.table[0]["brier_after"] == pytest.approx(found.table[0]["brier_after"], abs=0.002)
+    assert told.table[0]["brier_after"] < 0.18
+    assert told.table[0]["ece_after"] < 0.1
+    assert told.gain == pytest.approx(found.gain, rel=0.01)
+    # what the detector gives these lesions, unrounded, becomes what the readers made of them
+    moved = told.line.apply(raw[sure])
+    assert moved == pytest.approx(np.full(sure.sum(), true[sure].mean()), abs=0.03)
+
+
+def test_what_gets_worse_is_named_protocols_and_operating_points():
+    found = recalibrate(decisions_of(site(-1.5, 0.7, 40)), POINTS)
+    falls = [row for row in found.points if row["f1_after"] < row["f1_before"] - 0.001]
+    assert [row["point"] for row in falls] == ["balanced", "counting"]
+    (note,) = [note for note in found.notes if note.startswith("F1 falls at")]
+    for row in falls:
+        assert f"{row['point']} ({row['f1_before']:.3f} to {row['f1_after']:.3f})" in note
+    assert "screening" not in note
+    better = recalibrate(decisions_of(site(1.5, 1.0, 40)), POINTS)
+    assert all(row["f1_after"] >= row["f1_before"] for row in better.points)
+    assert not any("F1 falls" in note for note in better.notes)
+
+
 def test_people_are_left_out_whole():
     # two scans of everyone, alike: the line of a person never sees the other scan
     scans = site(-1.5, 0.7, 20)
@@ -137,6 +174,25 @@ def test_what_was_calibrated_already_is_taken_back_first():
     one, other = decisions_of(plain), decisions_of(moved)
     there = {round(p, 6) for p in other.p.tolist()}
     assert there <= {round(p, 6) for p in one.p.tolist()}
+
+
+def test_a_scan_that_comes_twice_is_refused():
+    scans = site(-1.5, 0.7, 8)
+    with pytest.raises(UnfitError, match=r"8 of the scans come twice, e.g. sub-000"):
+        decisions_of([*scans, *scans])
+    # in one of the outputs it was only begun
+    begun = replace(scans[0], reading=replace(scans[0].reading, finished=False))
+    assert len(decisions_of([*scans, begun]).person) == 8
+
+
+def test_reviewed_scans_that_do_not_speak_are_counted_with_the_reason():
+    begun = [decided(f"sub-9{n}", [spot("s1", 0.9, True)], finished=False) for n in range(2)]
+    lost = Decided(reading=Reading(scan="sub-99", reader="ann"), lost=True)
+    told = decisions_of([*site(-1.5, 0.7, 40), *begun, lost])
+    assert told.left_out == {"not finished": 2, "no results here": 1}
+    (note,) = [note for note in recalibrate(told, POINTS).notes if "are left out:" in note]
+    assert note == "Reviewed scans that are left out: no results here (1), not finished (2)."
+    assert not any("are left out:" in n for n in recalibrate(decisions_of(site(-1.5, 0.7, 40)), POINTS).notes)  # fmt: skip
 
 
 def test_nothing_finished_and_another_detector_are_told():

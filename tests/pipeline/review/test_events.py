@@ -99,6 +99,8 @@ def test_payloads_come_in_one_form():
         ("form", GOOD["form"] | {"value": -1}, "payload.value"),
         ("form", GOOD["form"] | {"row": "frontal"}, "payload.row"),
         ("siderosis", {"extent": "none", "sulci": 2}, "payload.sulci"),
+        ("siderosis", {"extent": "focal", "sulci": 4}, "payload.sulci"),
+        ("siderosis", {"extent": "disseminated", "sulci": 3}, "payload.sulci"),
         ("undo", {"event": 0}, "payload.event"),
         ("finish", {"now": True}, "payload.now"),
     ],

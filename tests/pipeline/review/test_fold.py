@@ -194,6 +194,32 @@ def test_parts_of_a_split_are_measured_and_undecided(basis, hand_of):
         require(state, ann("decide", "s1", verdict="accept"))
 
 
+def test_moments_of_what_is_merged_are_added(basis, hand_of):
+    """As those of the pieces of a lesion: a reader's addition has none, so the whole has none."""
+    ann = hand_of()
+    ann("merge", "s3", with_=["s1"])
+    ann("merge", "s2", with_=["s3"])
+    row = table_row(fold(basis, ann.events, reader="ann").finding("s2"), 2)
+    assert (row["moment_ppm_mm3"], row["moment_se_ppm_mm3"]) == ("12.00", "0.35")  # 3 + 4 + 5
+    assert row["sphericity"] == row["chi_mean_ppm"] == "n/a"
+    told = as_json(fold(basis, ann.events, reader="ann"))["findings"]
+    (software,) = [item["software"] for item in told if item["key"] == "s2"]
+    assert (software["moment_ppm_mm3"], software["probability"]) == (12.0, 0.8)
+    added = ann("add", x_mm=1.0, y_mm=2.0, z_mm=3.0, class_="microbleed", runs=[[5000, 2]])
+    ann("merge", "s2", with_=[added.finding])
+    row = table_row(fold(basis, ann.events, reader="ann").finding("s2"), 2)
+    assert row["moment_ppm_mm3"] == row["moment_se_ppm_mm3"] == "n/a"
+
+
+def test_a_part_has_no_sign_nor_probability_of_its_own(basis, hand_of):
+    ann = hand_of()
+    flat = (6 * 25 + 6) * 19 + 5
+    ann("split", "s1", parts=[[[flat, 1]], [[flat + 19, 1], [flat - 19, 1]]])
+    row = table_row(fold(basis, ann.events, reader="ann").finding("s1.1"), 9)
+    assert (row["sign"], row["probability"]) == ("not_assessed", "n/a")
+    assert row["evidence"] == "cut out of microbleed 1"
+
+
 @pytest.mark.parametrize("key", ["s1", "a1234abcd"])
 def test_a_part_whose_parts_would_have_no_key_is_not_split(basis, hand_of, key):
     ann = hand_of()

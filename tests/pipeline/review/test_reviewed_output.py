@@ -61,8 +61,8 @@ def write_scan(tree, subject, findings):
 
 
 class Pen:
-    def __init__(self, log, reader):
-        self.log, self.reader = log, reader
+    def __init__(self, log, reader, round=1):
+        self.log, self.reader, self.round = log, reader, round
 
     def __call__(self, scan, kind, finding="", seconds=0.0, **payload):
         made = str(uuid.uuid4())
@@ -70,7 +70,7 @@ class Pen:
             Event(
                 uuid=made,
                 reader=self.reader,
-                round=1,
+                round=self.round,
                 scan=scan,
                 fingerprint=FINGERPRINT,
                 finding=added_key(made) if kind == "add" else finding,
@@ -140,6 +140,40 @@ def test_decisions_by_one_reader_and_by_all(reviewed):
     assert whole.protocol[0] == "3.0 T, 4 echoes, 1.2 x 1.2 x 7.0 mm, phase"
     # sub-02's was adjudicated; sub-01's lie 6 mm apart
     assert whole.missed.tolist()[1] == 1
+
+
+def test_a_later_round_speaks_once_it_is_finished(reviewed, tmp_path, capsys):
+    root = shutil.copytree(reviewed, tmp_path / "out")
+    with ReviewLog(log_path(root)) as log:
+        again = Pen(log, "ann", round=2)
+        again("sub-01", "note", text="just looking")
+        again("sub-02", "decide", "s1", verdict="reject", **{"class": "iron"})
+        for k in range(EACH):
+            again("sub-04", "decide", f"s{k + 1}", verdict="accept")
+        again("sub-04", "finish")
+    for reader, n in (("ann", PEOPLE), ("", PEOPLE - 1)):
+        scans = read_decided(root, reader)
+        rounds = {one.reading.scan: one.reading.round for one in scans}
+        assert {scan for scan, number in rounds.items() if number == 2} == {"sub-04"}
+        told = decisions_of(scans)
+        assert len(told.person) == n
+        speaking = [one.reading.scan for one in scans if not one.why_not]
+        assert told.y[told.scan == speaking.index("sub-04")].all()
+    # asked for by its number it is taken as it is
+    assert [one.why_not for one in read_decided(root, "ann", round=2)][:2] == ["not finished"] * 2
+    shutil.rmtree(root / "sub-05")
+    assert main(["calibrate", str(root), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "left out: sub-03 (not finished)\nleft out: sub-05 (no results here)\n" in out
+    assert "note: Reviewed scans that are left out: no results here (1), not finished (1)." in out
+
+
+def test_one_output_given_twice_is_refused(reviewed, tmp_path, capsys):
+    link = tmp_path / "link"
+    link.symlink_to(reviewed)
+    for other in (reviewed, link):
+        assert main(["calibrate", str(reviewed), str(other), "--dry-run"]) == 2
+        assert "7 of the scans come twice, e.g. sub-01" in capsys.readouterr().err
 
 
 def test_the_command_prints_writes_and_is_used(reviewed, tmp_path, capsys):

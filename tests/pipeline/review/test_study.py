@@ -137,6 +137,27 @@ def test_readers_who_say_the_same_agree_fully():
     assert found["overall"]["findings"]["n"] == 3
 
 
+def test_almost_nothing_has_no_interval_and_says_why():
+    ends = ("se", "low", "high")
+    one = agreement([reading("sub-01", "ann", spot("s1")), reading("sub-01", "ben", spot("s1", False))])  # fmt: skip
+    (pair,) = one["pairs"]
+    assert pair["presence"] == [[0, 0], [1, 0]]
+    for name in ("kappa_presence", "positive_agreement", "kappa_category"):
+        assert pair[name]["value"] == 0.0
+        assert [pair[name][end] for end in ends] == [None] * 3
+        assert "no interval" in pair[name]["why"]
+    alike = agreement([reading(f"sub-0{n}", who, spot("s1", n > 1)) for n in range(1, 5) for who in ("ann", "ben")])  # fmt: skip
+    (pair,) = alike["pairs"]
+    shown = (pair["positive_agreement"], pair["kappa_presence"], alike["overall"]["gwet_ac1"],
+             alike["overall"]["fleiss"], alike["overall"]["icc"])  # fmt: skip
+    for found in shown:
+        assert found["value"] == pytest.approx(1)
+        assert [found[end] for end in ends] == [None] * 3
+        assert "no interval" in found["why"]
+    assert (pair["lesions"]["f1"], pair["lesions"]["f1_low"]) == (1.0, None)
+    assert "no interval" in pair["lesions"]["why"]
+
+
 def test_rounds_are_apart_and_each_reader_is_compared_with_themself():
     first = [reading(f"sub-0{n}", who, spot("s1"), spot("s2", n > 2)) for n in range(1, 5) for who in ("ann", "ben")]  # fmt: skip
     again = [replace(r, round=2, spots=(spot("s1"),)) for r in first if r.reader == "ann"]

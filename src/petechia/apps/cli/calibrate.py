@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("output", nargs="+", type=Path, help="reviewed outputs of one site")
     add("--reader", metavar="NAME", help="decisions of this reader")
     add("--consensus", action="store_true", help="of all readers together (the default)")
-    add("--round", type=int, metavar="N", help="of this round (each reader's last)")
+    add("--round", type=int, metavar="N", help="of this round (each scan's last finished one)")
     add("--write", type=Path, metavar="FILE", help="for `petechia run --calibration FILE`")
     add("--dry-run", action="store_true", help="only print the table, write nothing")
 
@@ -48,13 +48,16 @@ def run(args: argparse.Namespace) -> int:
     scans = [s for root in args.output for s in read_decided(root, args.reader or "", args.round)]
     found = recalibrate(decisions_of(scans), points_of_slices())
     print("\n".join(told(found)))
+    for one in scans:
+        if one.why_not:
+            print(f"left out: {one.reading.scan} ({one.why_not})")
     if args.dry_run:
         print("nothing was written (--dry-run)")
         return 0
     path = write_calibration(
         args.write,
         found,
-        classification=scans[0].classification,
+        classification=next(one.classification for one in scans if not one.why_not),
         decided_by="one reader" if args.reader else "consensus",
     )
     print(f"written: {path}. Use it with: petechia run --calibration {path} ...")

@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--reader", metavar="NAME", help="who reads (your login)")
     add("--readers", action=LIST, metavar="NAME", help="several, each with a link of their own")
     add("--adjudicator", action=LIST, metavar="NAME", help="who settles what readers disagree on")
-    add("--round", type=count, metavar="N", help="round of a study (1; to apply: the newest)")
+    add("--round", type=count, metavar="N", help="of a study (1; to apply: the last finished one)")
     add("--blind", action="store_true", help="hide the software's opinion until a scan is done")
     add("--port", type=port, metavar="N", help="(the same one for an OUTPUT, while it is free)")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="or unix:PATH (127.0.0.1)")
@@ -149,10 +149,11 @@ def _listening(args: argparse.Namespace) -> "socket.socket":
     What waits in a browser to be sent belongs to one address: a restart should have the same.
     """
     from petechia.apps.review.server import listening
+    from petechia.files.places import real_place
 
     if args.port is not None:
         return listening(args.host, args.port)
-    named = zlib.crc32(str(args.output.resolve()).encode())
+    named = zlib.crc32(str(real_place(args.output)).encode())
     try:
         return listening(args.host, PORTS[named % len(PORTS)])
     except OutputError:

@@ -17,7 +17,7 @@ from petechia.errors import StaleError
 from petechia.pipeline.review import events
 from petechia.pipeline.review.cases import Case
 from petechia.pipeline.review.desk import Desk, Numbers, QueueRow
-from petechia.pipeline.review.export import decisions
+from petechia.pipeline.review.export import decisions, without_opinion
 from petechia.pipeline.review.images import Picture
 from petechia.pipeline.review.kept import Kept
 from petechia.pipeline.review.registered import WAITING, Placed
@@ -162,6 +162,7 @@ def _add_scan(router: APIRouter, room: Room) -> None:
         shown, says = room.volumes.pictures(case)
         room.volumes.begin(case, room.volumes.first(case))
         state = desk.state(case, reader)
+        hidden = desk.hides(state)
         return {
             "scan": scan,
             "fingerprint": case.fingerprint,
@@ -170,8 +171,8 @@ def _add_scan(router: APIRouter, room: Room) -> None:
             "labels": _labels(case),
             **_geometry(case),
             "protocol": dict(case.summary["protocol"]),
-            "summary": _summary(case, hidden=desk.hides(state)),
-            "warnings": [*case.summary.get("warnings", []), *says],
+            "summary": _summary(case, hidden=hidden),
+            "warnings": [*([] if hidden else case.summary.get("warnings", [])), *says],
             "prior": desk.folder.prior(scan),
             "next": desk.following(scan, reader),
         }
@@ -330,10 +331,11 @@ def _add_events(router: APIRouter, room: Room) -> None:
     @router.get("/scans/{scan}/events", response_model=words.Events)
     def listed(request: Request, scan: Scan) -> dict[str, Any]:
         """Return the reader's own log of a scan."""
+        reader = _reader(request)
         if desk.folder.find(scan) is None:
             raise MissingError(scan[:60], "no such scan", "Choose one of the queue.")
-        own = desk.log.events(scan, reader=_reader(request), round=desk.rules.round)
-        return {"events": [_event(event) for event in own]}
+        own = desk.log.events(scan, reader=reader, round=desk.rules.round)
+        return {"events": [_event(event) for event in _seen(desk, own, reader)]}
 
     @router.post("/scans/{scan}/events", response_model=words.Taken, responses=stale)
     def post(request: Request, scan: Scan, sent: words.Post) -> Any:
@@ -352,7 +354,14 @@ def _add_events(router: APIRouter, room: Room) -> None:
             told = {"where": error.where, "what": error.what, "mend": error.mend}
             return JSONResponse({"error": told, "state": _told(desk, state)}, 409)
         LOG.info("%s: %s", scan, taken.kind)
-        return {"event": _event(taken), "state": _told(desk, state)}
+        (shown,) = _seen(desk, [taken], event.reader)
+        return {"event": _event(shown), "state": _told(desk, state)}
+
+
+def _seen(desk: Desk, found: Sequence[events.Event], reader: str) -> list[events.Event]:
+    """Return events as a reader may see them."""
+    hidden = desk.hidden_from(reader, {event.scan for event in found})
+    return [without_opinion(event) if event.scan in hidden else event for event in found]
 
 
 def _event(event: events.Event) -> Mapping[str, Any]:
@@ -379,7 +388,7 @@ def _add_readers(router: APIRouter, room: Room) -> None:
         """Return the events this reader may see, as a table: an adjudicator's are all."""
         reader = _reader(request)
         every = reader in desk.rules.adjudicators
-        own = desk.log.events(reader=None if every else reader)
+        own = _seen(desk, desk.log.events(reader=None if every else reader), reader)
         kind = {"tsv": "text/tab-separated-values", "csv": "text/csv"}[form]
         headers = {"content-disposition": f'attachment; filename="decisions.{form}"'}
         return Response(decisions(own, form), media_type=kind, headers=headers)
@@ -387,8 +396,9 @@ def _add_readers(router: APIRouter, room: Room) -> None:
     @router.get("/disagreements", response_model=list[words.Disagreement])
     def disagreed(request: Request, round: number | None = None) -> list[dict[str, Any]]:
         """Return what is left to settle, of the scans this reader may see all of."""
-        from petechia.pipeline.review.study import disagreements
+        from petechia.pipeline.review.study import chosen_round, disagreements
 
         readings = desk.readings(_reader(request)).readings
-        settled = desk.settled({reading.scan for reading in readings})
-        return disagreements(readings, round=round, settled=settled)
+        shown = chosen_round(readings) if round is None else round
+        settled = desk.settled({reading.scan for reading in readings}, shown)
+        return disagreements(readings, round=shown, settled=settled)

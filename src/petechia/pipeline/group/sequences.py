@@ -10,6 +10,7 @@ import numpy as np
 
 from petechia.cohort.comparison import compare_counts, compare_lesions, paired_frequency
 from petechia.cohort.looks import HOMOGENEOUS, Look, looks
+from petechia.core.agreement import Index
 from petechia.core.matching import one_to_one
 from petechia.errors import ParameterError, PetechiaError
 from petechia.files.contract import contract
@@ -91,8 +92,10 @@ def _count_table() -> Table:
     return Table("sequences", "Counts by several sequences", columns)
 
 
-def _index(name: str, told: Any) -> dict[str, Any]:
-    return {name: tidy(told.value), f"{name}_low": tidy(told.low), f"{name}_high": tidy(told.high)}
+def _index(name: str, told: Index) -> dict[str, Any]:
+    shown = told.shown()
+    ends = {"": shown.value, "_low": shown.low, "_high": shown.high}
+    return {f"{name}{end}": tidy(value) for end, value in ends.items()}
 
 
 def _compare_counts(out: Table, titles: tuple[str, str], pairs: Sequence[Pair], plan: Plan) -> None:

@@ -24,6 +24,7 @@ from petechia.pipeline.review.events import Event
 from petechia.pipeline.review.log import FOLDER, ReviewLog, log_path
 from petechia.pipeline.review.originals import header_of, keep, kept_folder, places_of, restore
 from petechia.pipeline.review.page import report_data
+from petechia.pipeline.review.rounds import standing_state
 from petechia.pipeline.review.state import ScanState
 from petechia.pipeline.review.summary import disagreements_of, reviewed
 from petechia.pipeline.review.tables import columns_of, sidecar_of, table_of
@@ -84,7 +85,7 @@ def apply_review(
     reader : str, optional
         Whose decisions; left out: what all readers say together (`consensus`).
     round : int, optional
-        Of which round; left out: each scan's newest.
+        Of which round; left out: each scan's newest that is finished, or else its newest.
     images : Path, optional
         Input of the run: the report shows its magnitude again.
     dicom : Path, optional
@@ -140,7 +141,11 @@ def _outcome(
                 mend="Run it again; its decisions are kept.",
             )
         state = state_of(folder, events, scan, reader, round)
-        return _apply(folder, tree, state, dicom)
+        outcome = _apply(folder, tree, state, dicom)
+        if round is None and (newest := max(_rounds(events, reader), default=0)) > state.round:
+            begun = f"round {newest} is begun, not finished: round {state.round} stands"
+            outcome = replace(outcome, message=", ".join(filter(None, (begun, outcome.message))))
+        return outcome
     except PetechiaError as error:
         return ApplyOutcome(scan=scan, status="failed", message=writing.without_places(str(error)))
     except OSError as error:
@@ -157,13 +162,16 @@ def state_of(
 ) -> ScanState:
     """Return a scan as its readers leave it together, or as one of them does, measured.
 
-    Without a round it is the newest that has events (of that reader).
+    Without a round it is the newest finished one (of that reader), or else the newest.
     """
     basis = folder.case(scan).basis
-    rounds = [e.round for e in events if reader is None or e.reader == reader]
-    number = round if round is not None else max(rounds, default=1)
     only = None if reader is None else [reader]
-    return consensus(basis, events, round=number, only=only)
+    rounds = [round] if round is not None else _rounds(events, reader)
+    return standing_state(rounds, lambda n: consensus(basis, events, round=n, only=only))
+
+
+def _rounds(events: Sequence[Event], reader: str | None) -> list[int]:
+    return [event.round for event in events if reader in (None, event.reader)]
 
 
 def _apply(
@@ -186,7 +194,7 @@ def _apply(
         restore(tree, case.name)
     else:
         keep(tree, case)
-        _write(folder, tree, case, state)
+        told = replace(told, counted=_write(folder, tree, case, state))
     told = replace(told, status="restored" if is_untouched(state) else "applied")
     if dicom is not None:
         export_dicom(tree, case.name, reference_for(tree, case.name, dicom))
@@ -209,7 +217,8 @@ def is_untouched(state: ScanState) -> bool:
     return not (changed or said or state.finished)
 
 
-def _write(folder: ReviewFolder, tree: OutputTree, case: Case, state: ScanState) -> None:
+def _write(folder: ReviewFolder, tree: OutputTree, case: Case, state: ScanState) -> int:
+    """Write the results of a scan as its readers left it; return how many are counted."""
     name, places = case.name, places_of(tree, case.name)
     table = table_of(case, state)
     summary = reviewed(case, state, table)
@@ -223,6 +232,7 @@ def _write(folder: ReviewFolder, tree: OutputTree, case: Case, state: ScanState)
     writing.write_nifti(places["microbleeds"], np.isin(table.labels, counted), case.grid, header)
     tree.write_text("report", name, page)
     tree.write_json("summary", name, summary)
+    return len(counted)
 
 
 @contextmanager

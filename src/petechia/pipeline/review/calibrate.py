@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia import __version__
-from petechia.core.logistic import Logistic, fit_logistic, logit
+from petechia.core.logistic import ROUNDED, Logistic, fit_logistic, logit
 from petechia.errors import ParameterError, UnfitError
 from petechia.evaluate.calibration import brier_score, calibration_error
 from petechia.files.writing import write_json
@@ -25,14 +25,13 @@ from petechia.pipeline.calibration import FORM, SLICES, detector_sha256
 from petechia.pipeline.review.decided import Decisions, Floats
 from petechia.pipeline.review.state import ASKED_FROM
 
-ROUNDED = 0.0005
-"""Half the last digit of a probability in the table."""
 LEAST_PEOPLE = 5
 LEAST_EACH = 20
 """Accepted, and rejected, findings that are needed: ten for each of the line's two numbers
 (doi:10.1016/S0895-4356(96)00236-3)."""
 FREE = 100.0
 """Standard deviation of a prior that says nothing."""
+_NO_LINE = float("nan"), float("nan")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -92,7 +91,7 @@ def recalibrate(told: Decisions, points: Mapping[str, Mapping[str, float]]) -> R
     """
     n = _counts(told)
     refused = list(_too_few(n))
-    offset, slope = _fit(told.p, told.y)
+    offset, slope = fit_logistic(told.p, told.y)
     line = Logistic(offset=offset, slope=slope) if slope > 0 else None
     if line is None:
         refused.append(
@@ -119,28 +118,23 @@ def recalibrate(told: Decisions, points: Mapping[str, Mapping[str, float]]) -> R
         chosen = np.array([protocol == name for protocol in told.protocol])
         if not chosen.all():
             table.append(_row(name, told, moved, chosen))
+    rows = list(_points(told, moved, points, own_points))
     return Recalibration(
         line=line,
         operating_points=own_points,
         n=n,
         table=table,
-        points=list(_points(told, moved, points, own_points)),
+        points=rows,
         gain=gain,
         gain_se=gain_se,
         refused=tuple(refused),
-        notes=tuple(_notes(table, n, points, own_points)),
+        notes=(*_notes(told, points, own_points), *_worse(table, rows)),
     )
 
 
 def lowest_threshold(line: Logistic) -> float:
     """Return the site's probability of a finding at the edge of what was asked for."""
     return math.ceil(1000 * float(line.apply(ASKED_FROM))) / 1000
-
-
-def _fit(p: Floats, y: npt.NDArray[np.bool_], start_sd: float | None = None) -> tuple[float, float]:
-    if start_sd is None:
-        return fit_logistic(p, y, least=ROUNDED)
-    return fit_logistic(p, y, offset_sd=start_sd, slope_sd=start_sd, least=ROUNDED)
 
 
 def _counts(told: Decisions) -> dict[str, int]:
@@ -172,7 +166,7 @@ def _left_out(told: Decisions) -> Floats:
     of = told.person[told.scan]
     for person in np.unique(of):
         out = of == person
-        offset, slope = _fit(told.p[~out], told.y[~out])
+        offset, slope = fit_logistic(told.p[~out], told.y[~out])
         moved[out] = Logistic(offset=offset, slope=max(slope, 1e-3)).apply(told.p[out])
     return moved
 
@@ -205,12 +199,12 @@ def _row(
     }
     for word, p in (("before", told.p[own]), ("after", moved[own])):
         both = 0 < y.sum() < len(y)
-        offset, slope = _fit(p, y, FREE) if both else (float("nan"), float("nan"))
+        free = fit_logistic(p, y, offset_sd=FREE, slope_sd=FREE) if both else _NO_LINE
         row |= {
             f"brier_{word}": brier_score(p, y),
             f"ece_{word}": calibration_error(p, y),
-            f"slope_{word}": slope,
-            f"offset_{word}": offset,
+            f"slope_{word}": free[1],
+            f"offset_{word}": free[0],
         }
     return row
 
@@ -252,19 +246,27 @@ def _point(
 
 
 def _notes(
-    table: Sequence[Mapping[str, Any]],
-    n: Mapping[str, int],
+    told: Decisions,
     points: Mapping[str, Mapping[str, float]],
     own_points: Mapping[str, Mapping[str, float]],
-) -> list[str]:
-    notes = [
+) -> Iterator[str]:
+    """Yield what is to be known of the decisions, and of the thresholds made of them."""
+    yield (
         "Figures after are of people left out of the fit. The readers' word is taken for truth: "
-        "readers who see the software's opinion lean towards it; read blind where it matters.",
+        "readers who see the software's opinion lean towards it; read blind where it matters."
+    )
+    yield (
         f"Only findings with a probability from {ASKED_FROM:g} on were asked for: below that the "
-        "line is not seen, and nothing from there is counted.",
-    ]
-    if n["undecided"]:
-        notes.append(f"{n['undecided']} asked findings were left undecided and do not speak.")
+        "line is not seen, and nothing from there is counted."
+    )
+    if told.left_out:
+        why = ", ".join(f"{reason} ({n})" for reason, n in sorted(told.left_out.items()))
+        yield f"Reviewed scans that are left out: {why}."
+    if told.left:
+        yield (
+            f"{told.left} asked findings were left undecided, or have as many readers for as "
+            "against, and do not speak."
+        )
     raised = [
         f"{name} ({slices} slices)"
         for slices, some in points.items()
@@ -272,13 +274,26 @@ def _notes(
         if own_points[slices][name] > some[name]
     ]
     if raised:
-        notes.append(
-            f"raised so that nothing counts that nobody was asked about: {', '.join(raised)}."
-        )
+        yield f"raised so that nothing counts that nobody was asked about: {', '.join(raised)}."
+
+
+def _worse(
+    table: Sequence[Mapping[str, Any]], points: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Yield what gets worse by the line: protocols, operating points."""
     worse = [str(r["scans"]) for r in table[1:] if r["brier_after"] > r["brier_before"]]
     if worse:
-        notes.append(f"worse for: {'; '.join(worse)}. Consider a calibration of its own for it.")
-    return notes
+        yield f"worse for: {'; '.join(worse)}. Consider a calibration of its own for it."
+    fallen = [
+        f"{row['point']} ({row['f1_before']:.3f} to {row['f1_after']:.3f})"
+        for row in points
+        if round(row["f1_after"], 3) < round(row["f1_before"], 3)
+    ]
+    if fallen:
+        yield (
+            f"F1 falls at: {'; '.join(fallen)}. Probabilities are mended, the count there is not: "
+            "see what is found and what is false before it is used."
+        )
 
 
 def write_calibration(

@@ -1,7 +1,9 @@
 """What the decisions of finished scans tell of the detector, before any line is drawn."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from petechia.pipeline.calibration import SLICES, detector_sha256
 from petechia.pipeline.detector import slices_of
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.consensus import consensus
+from petechia.pipeline.review.events import Event
 from petechia.pipeline.review.fold import fold
 from petechia.pipeline.review.log import ReviewLog, log_path
 from petechia.pipeline.review.readings import (
@@ -22,14 +25,15 @@ from petechia.pipeline.review.readings import (
     reading_of,
     slice_mm,
 )
-from petechia.pipeline.review.state import ASKED_FROM
+from petechia.pipeline.review.rounds import standing_state
+from petechia.pipeline.review.state import ASKED_FROM, Basis, ScanState
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """One finished scan, and how its probabilities were made.
+    """One scan as its readers left it, and how its probabilities were made.
 
     Attributes
     ----------
@@ -41,6 +45,8 @@ class Decided:
         Hashes of the detector that made the probabilities.
     classification : str
         Row of the classification table.
+    lost : bool
+        Whether the output has no results of it.
     site : Logistic or None
         The calibration that the probabilities have been through already.
     slices : str
@@ -48,11 +54,19 @@ class Decided:
     """
 
     reading: Reading
-    protocol: str
-    detector: Mapping[str, str]
-    classification: str
+    protocol: str = ""
+    detector: Mapping[str, str] = field(default_factory=dict)
+    classification: str = ""
+    lost: bool = False
     site: Logistic | None = None
     slices: str = SLICES[0]
+
+    @property
+    def why_not(self) -> str:
+        """Why its decisions do not speak; empty when they do."""
+        if self.lost:
+            return "no results here"
+        return "" if self.reading.finished else "not finished"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -74,7 +88,9 @@ class Decisions:
     protocol, slices : tuple of str
         Of each scan.
     left : int
-        Asked findings that were left undecided.
+        Asked findings that were left undecided, or on which readers are split.
+    left_out : mapping of str to int
+        Reviewed scans that do not speak, by the reason.
     """
 
     p: Floats
@@ -85,10 +101,11 @@ class Decisions:
     protocol: tuple[str, ...]
     slices: tuple[str, ...]
     left: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_decided(root: Path, reader: str = "", round: int | None = None) -> list[Decided]:
-    """Return the finished scans of an output, by one reader or by the consensus of all.
+    """Return the reviewed scans of an output, by one reader or by the consensus of all.
 
     Parameters
     ----------
@@ -97,7 +114,8 @@ def read_decided(root: Path, reader: str = "", round: int | None = None) -> list
     reader : str
         Whose decisions; empty: the consensus of all.
     round : int, optional
-        Of the readings; the last one of each scan when it is not given.
+        Of the readings; when it is not given the newest of each scan that is finished, or else
+        its newest.
 
     Raises
     ------
@@ -116,16 +134,20 @@ def read_decided(root: Path, reader: str = "", round: int | None = None) -> list
         for scan in log.scans():
             events = log.events(scan)
             own = [e.round for e in events if reader in ("", e.reader)]
-            if folder.find(scan) is None or not own:
-                continue
-            basis, summary = folder.told(scan)
-            number = max(own) if round is None else round
-            if reader:
-                state = fold(basis, events, reader=reader, round=number)
-            else:
-                state = consensus(basis, events, round=number)
-            out.append(_decided(reading_of(state, slice_mm(summary)), summary))
+            if own and folder.find(scan) is None:
+                out.append(Decided(reading=Reading(scan=scan, reader=reader), lost=True))
+            elif own:
+                basis, summary = folder.told(scan)
+                rounds = own if round is None else [round]
+                state = standing_state(rounds, partial(_state, basis, events, reader))
+                out.append(_decided(reading_of(state, slice_mm(summary)), summary))
     return out
+
+
+def _state(basis: Basis, events: Sequence[Event], reader: str, round: int) -> ScanState:
+    if reader:
+        return fold(basis, events, reader=reader, round=round)
+    return consensus(basis, events, round=round)
 
 
 def _decided(reading: Reading, summary: Mapping[str, Any]) -> Decided:
@@ -160,15 +182,17 @@ def decisions_of(scans: Sequence[Decided]) -> Decisions:
     Raises
     ------
     UnfitError
-        No scan is finished, or they were not made by this detector and one classification.
+        No scan is finished, one comes twice, or they were not made by this detector and one
+        classification.
     """
-    done = [one for one in scans if one.reading.finished]
+    done = [one for one in scans if not one.why_not]
     if not done:
         raise UnfitError(
             "no finished scan",
             where="petechia calibrate",
             mend="Finish scans in `petechia review` first (key: see `?`), or name another reader.",
         )
+    _require_each_once(done)
     _require_one_detector(done)
     p, y, scan, missed, left = [], [], [], [], 0
     for n, one in enumerate(done):
@@ -191,7 +215,20 @@ def decisions_of(scans: Sequence[Decided]) -> Decisions:
         protocol=tuple(d.protocol for d in done),
         slices=tuple(d.slices for d in done),
         left=left,
+        left_out=Counter(one.why_not for one in scans if one.why_not),
     )
+
+
+def _require_each_once(scans: Sequence[Decided]) -> None:
+    times = Counter(one.reading.scan for one in scans)
+    twice = [scan for scan, n in times.items() if n > 1]
+    if twice:
+        raise UnfitError(
+            f"{len(twice)} of the scans come twice, e.g. {twice[0]}",
+            where="petechia calibrate",
+            mend="Give each output once, and each scan in one of them: its decisions would "
+            "count twice. Two people need two labels.",
+        )
 
 
 def _require_one_detector(scans: Sequence[Decided]) -> None:

@@ -35,6 +35,8 @@ KEPT_SCANS = 20_000
 KEPT_IMAGES = 3
 COMPLETED = ("add", "split")
 """Kinds whose voxels are worked out here, from what the reader pointed at."""
+AFTERWARDS = ("finish", "reopen", "note", "adjudicate")
+"""Kinds that leave a finished reading as it is, or open it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +200,13 @@ class Desk:
         """Return whether the software's opinion is hidden from the reader of `state`."""
         return self.rules.blind and not state.finished
 
+    def hidden_from(self, reader: str, scans: Iterable[str]) -> set[str]:
+        """Return the scans whose software's opinion is hidden from a reader."""
+        if not self.rules.blind:
+            return set()
+        tallies = self.log.tallies(reader, self.rules.round)
+        return set(scans) - {tally.scan for tally in tallies if tally.finished}
+
     def outlines(self, case: Case, state: ScanState) -> Numbers:
         """Return the outlines in the case's crop: a finding's position in the list, from 1."""
         order = ordered(state, blind=self.hides(state))
@@ -212,8 +221,8 @@ class Desk:
             The event is not what it may be, makes no sense (`sense`), or finds nothing to
             change.
         StaleError
-            The results are not those that were seen, or another window of the same reader
-            changed the same finding after event `after`.
+            The results are not those that were seen, another window of the same reader
+            changed the same finding after event `after`, or the reading is finished.
         FileError
             The scan cannot be read, or the log not be written.
         """
@@ -238,6 +247,8 @@ class Desk:
                 event = replace(event, payload=same.payload)
         else:
             before = fold(case.basis, events, reader=event.reader, round=self.rules.round)
+            if before.finished:
+                self._require_open(event, events)
             require(before, event)
             around = self._around(case)
             event = complete(event, before, around)
@@ -245,6 +256,24 @@ class Desk:
             event = anchored(event, before, case.grid.shape)
         stored = self.log.append(event, after=after)
         return stored, self.state(case, event.reader)
+
+    def _require_open(self, event: Event, events: Sequence[Event]) -> None:
+        """Raise when an event would change a reading that is finished."""
+        kind = event.kind
+        if kind == "undo":
+            taken = {known.id: known.kind for known in events}
+            kind = taken.get(event.payload["event"], kind)
+            kind = "reopen" if kind == "finish" else kind
+        if kind == "reopen" and self.rules.blind:
+            raise StaleError(
+                "a blind reading is not opened again: the software's opinion was shown at its end",
+                where=event.scan,
+                mend="Write a note, or read the scan anew in another round (--round).",
+            )
+        if kind not in AFTERWARDS:
+            raise StaleError(
+                "the reading is finished", where=event.scan, mend="Reopen it to change something."
+            )
 
     def _around(self, case: Case) -> Surroundings:
         """Return what voxels of an event are found with."""
@@ -305,13 +334,13 @@ class Desk:
             self._readings.put(key, known)
         return known
 
-    def settled(self, scans: Iterable[str]) -> set[tuple[str, str]]:
-        """Return scan and finding of what was adjudicated in this round and not taken back."""
+    def settled(self, scans: Iterable[str], round: int) -> set[tuple[str, str]]:
+        """Return scan and finding of what was adjudicated in a round and not taken back."""
         out: set[tuple[str, str]] = set()
         for scan in scans:
-            events = self.log.events(scan, round=self.rules.round)
+            events = self.log.events(scan, round=round)
             for reader in {event.reader for event in events}:
-                own = own_events(events, scan, reader, self.rules.round)
+                own = own_events(events, scan, reader, round)
                 undone = taken_back(own)
                 for event in own:
                     if event.kind == "adjudicate" and event.id not in undone:

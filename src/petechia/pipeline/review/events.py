@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from petechia.files.contract import contract
+from petechia.lesions.criteria import extent as extent_of
 from petechia.lesions.criteria.forms import BOMBS_ROWS, MARS_ROWS, SIDES
 from petechia.pipeline.review.values import (
     fields_of,
@@ -387,8 +388,9 @@ def _siderosis(given: dict[str, Any]) -> dict[str, Any]:
     extent, sulci = word_of(given["extent"], EXTENTS, "payload.extent"), given["sulci"]
     if sulci is not None:
         sulci = whole_of(sulci, "payload.sulci", 0, 99)
-        if (sulci == 0) != (extent == "none"):
-            raise refused("payload.sulci", sulci, f"It does not go with the extent {extent!r}.")
+        usual = extent_of(sulci)
+        if extent != usual:
+            raise refused("payload.sulci", sulci, f"That is called {usual!r}, not {extent!r}.")
     out = {"extent": extent, "sulci": sulci}
     _maybe(given, out, "note", lambda v: text_of(v, "payload.note", TEXT_LONGEST))
     return out

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from petechia.errors import ParameterError
@@ -14,8 +15,16 @@ EVENT_COLUMNS = (
     "id", "at", "scan", "reader", "round", "finding", "kind", "payload", "seconds", "taken_back",
     "fingerprint", "anchor", "version", "uuid",
 )  # fmt: skip
+OPINION_OF_ANCHOR = ("class", "moment")
+"""What an anchor holds of the software's opinion."""
 _FORMULA = ("=", "+", "-", "@")
 """A spreadsheet would take a text that begins so for a formula."""
+
+
+def without_opinion(event: Event) -> Event:
+    """Return an event as a blind reader may see it."""
+    kept = {name: v for name, v in event.anchor.items() if name not in OPINION_OF_ANCHOR}
+    return replace(event, anchor=kept)
 
 
 def event_rows(events: Iterable[Event]) -> list[dict[str, Any]]:

@@ -208,14 +208,16 @@ class _Desk:
         if len(others) < len(event.payload["with"]):
             return False
         first = self.items[event.finding]
-        whole, notes = first.outline, first.notes
+        whole, notes, merged = first.outline, first.notes, first.merged
         for key in others:
-            whole |= self.items[key].outline
-            notes += self.items[key].notes
+            taken = self.items[key]
+            whole |= taken.outline
+            notes += taken.notes
+            merged += (taken.software if taken.origin == "software" else {}, *taken.merged)
         asked = first.asked or any(self.items[key].asked for key in others)
         parents = (*first.parents, *others)
         changes = self._measured(first, whole)
-        self._change(event, asked=asked, parents=parents, notes=notes, **changes)
+        self._change(event, asked=asked, parents=parents, notes=notes, merged=merged, **changes)
         for key in others:
             self._replace(key, {})
         return True

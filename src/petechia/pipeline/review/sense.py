@@ -9,7 +9,7 @@ from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.pipeline.review.events import Event
 from petechia.pipeline.review.outline import Canvas, Surroundings, Voxels, flat_of
-from petechia.pipeline.review.state import FindingState, ScanState
+from petechia.pipeline.review.state import FindingState, Outline, ScanState
 
 BESIDE_BRAIN_MM = 10.0
 """An outline may lie so far outside the brain mask: the mask may have missed a gyrus [mm]."""
@@ -34,8 +34,9 @@ def require_sense(event: Event, state: ScanState, around: Surroundings) -> None:
     Raises
     ------
     ParameterError
-        An outline is larger than 200 mL or lies more than 10 mm outside the brain mask, or
-        findings that are merged lie more than 20 mm apart.
+        An outline is larger than 200 mL or lies more than 10 mm outside the brain mask,
+        findings that are merged lie more than 20 mm apart, or what is drawn or accepted and
+        another finding would be one lesion, counted twice.
     """
     grid = around.canvas.grid
     payload = event.payload
@@ -47,6 +48,33 @@ def require_sense(event: Event, state: ScanState, around: Surroundings) -> None:
     if event.kind == "merge":
         items = [state.finding(key) for key in (event.finding, *payload["with"])]
         _require_together([item for item in items if item is not None], around.canvas)
+    _require_once(event, state, around.canvas)
+
+
+def _require_once(event: Event, state: ScanState, canvas: Canvas) -> None:
+    """Raise when one of two findings that count, or may yet, has all its voxels in the other."""
+    known, runs = state.finding(event.finding), event.payload.get("runs")
+    if event.kind in ("add", "outline") and runs:
+        own = Outline(runs=tuple((start, length) for start, length in runs))
+    elif event.kind == "decide" and event.payload["verdict"] == "accept" and known is not None:
+        own = known.outline
+    else:
+        return
+    mine = canvas.voxels(own)
+    for other in state.findings:
+        stands = other.decision.verdict == "accept" if other.decision else other.asked
+        if other.key == event.finding or not stands:
+            continue
+        theirs = canvas.voxels(other.outline)
+        least = min(len(mine), len(theirs))
+        if least and len(np.intersect1d(mine, theirs, assume_unique=True)) == least:
+            raise ParameterError(
+                f"all voxels of one of {event.finding} and {other.key} lie within the other: "
+                "that is one lesion, and would be counted twice",
+                where="finding",
+                mend=f"Decide on {other.key}, correct its outline, split it or merge it; or reject "
+                "it first.",
+            )
 
 
 def _require_size(n_voxels: int, grid: Grid) -> None:

@@ -174,6 +174,8 @@ class FindingState:
         True when a reader should decide on it.
     software : mapping
         The row of the software's table it goes back to; empty for an added one.
+    merged : tuple of mapping
+        The rows of what a merge took into it; one is empty where nobody measured the finding.
     decision : Decision or None
         None: undecided, and the software's word stands.
     class_, counted, mars, site, side, compartment
@@ -205,6 +207,7 @@ class FindingState:
     parents: tuple[str, ...] = ()
     asked: bool = True
     software: Mapping[str, str] = field(default_factory=dict)
+    merged: tuple[Mapping[str, str], ...] = ()
     decision: Decision | None = None
     class_: str = "undetermined"
     counted: bool = False
@@ -323,8 +326,10 @@ class ScanState:
 
     @property
     def n_undecided(self) -> int:
-        """Those that are not decided yet."""
-        return sum(item.asked and not item.decided for item in self.findings)
+        """Those that nobody has decided on; in a consensus a disagreement is no such."""
+        return sum(
+            item.asked and not item.decided and not item.disagreement for item in self.findings
+        )
 
     @property
     def counted(self) -> int:

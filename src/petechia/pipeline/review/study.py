@@ -5,6 +5,7 @@ finding of the software, or places within 5 mm or a slice, one to one.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean, median
@@ -90,10 +91,16 @@ def agreement(
     }
 
 
-def _round(raters: Sequence[Rater]) -> int:
+def chosen_round(readings: Iterable[Reading]) -> int:
+    """Return the round that is told of when none is named: see `agreement`."""
+    return _round([rater for of_scan in by_scan(readings).values() for rater in of_scan])
+
+
+def _round(raters: Iterable[Rater]) -> int:
     """Return the first round with two readers, else the first one there is."""
-    rounds = sorted({number for _, number in raters})
-    several = [n for n in rounds if sum(number == n for _, number in raters) > 1]
+    by_round = Counter(number for _, number in set(raters))
+    rounds = sorted(by_round)
+    several = [n for n in rounds if by_round[n] > 1]
     return (several or rounds or [1])[0]
 
 
@@ -115,7 +122,7 @@ def _compared(
         rng,
         person=[people[person_of(a.scan)] for a, _ in pairs],
         n_resamples=n_resamples,
-    )
+    ).shown()
     counts = np.array([[len(a.counted), len(b.counted)] for a, b in pairs], float).reshape(-1, 2)
     present = cross_table((counts[:, 0] > 0).tolist(), (counts[:, 1] > 0).tolist(), PRESENCE)
     positive, negative = specific_agreement(present)
@@ -358,8 +365,9 @@ def plain(value: float, digits: int = 6) -> float | None:
 
 def as_words(index: Index) -> dict[str, Any]:
     """Return an index for JSON."""
-    told = {name: plain(getattr(index, name)) for name in ("value", "se", "low", "high")}
-    return {**told, "n": index.n, "why": index.why}
+    shown = index.shown()
+    told = {name: plain(getattr(shown, name)) for name in ("value", "se", "low", "high")}
+    return {**told, "n": shown.n, "why": shown.why}
 
 
 def limits_as_words(limits: BlandAltman) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from petechia import __version__
 from petechia.files import writing
 from petechia.lesions.criteria import count_interval
 from petechia.pipeline.review.cases import Case
-from petechia.pipeline.review.events import as_text
+from petechia.pipeline.review.events import as_text, software_key
 from petechia.pipeline.review.state import ScanState
 from petechia.pipeline.review.tables import Table
-from petechia.pipeline.review.told import findings_of, forms_of, orphan_json, summary_of
+from petechia.pipeline.review.told import forms_of, orphan_json, summary_of
 
 
 def reviewed(case: Case, state: ScanState, table: Table) -> dict[str, Any]:
@@ -30,14 +30,13 @@ def _interval(state: ScanState) -> list[int] | None:
     """Return the interval of the count: what was decided is certain.
 
     None when a reader has decided on all that was asked: a reader's count has no interval
-    of its own. While something is undecided it is the interval that remains.
+    of its own. While something is undecided or not agreed on it is the interval that remains.
     """
-    if not state.n_undecided:
+    if not any(item.asked and not item.decided for item in state.findings):
         return None
-    certain = {False: 0.0, True: 1.0}
     chances = [
-        certain[item.counted] if item.decided else round(finding.probability, 3)
-        for item, finding in zip(state.findings, findings_of(state), strict=True)
+        float(item.counted) if item.decided or item.probability is None else item.probability
+        for item in state.findings
     ]
     return list(count_interval(chances, doubt=state.basis.params.count_doubt))
 
@@ -91,8 +90,8 @@ def _review(
             "count_interval_95": case.summary.get("count_interval_95"),
         },
         "applied_by": __version__,
-        "interval_says": "A reader's count has no interval; while findings are undecided it is "
-        "the interval of those, with the software's probabilities.",
+        "interval_says": "A reader's count has no interval; while findings are undecided or "
+        "not agreed on it is the interval of those, with the software's probabilities.",
     }
     told = as_text({"review": writing.plain(out), "rows": table.rows})
     return out | {"digest": hashlib.sha256(told.encode()).hexdigest()[:16]}
@@ -147,7 +146,9 @@ def _changes(case: Case, table: Table) -> list[dict[str, Any]]:
     for lost in case.rows:
         if int(lost["index"]) not in here:
             before = {"class": lost["class"], "mars": lost["mars"]}
-            reason = "split" if f"s{lost['index']}" in split else "merged with another"
+            key = software_key(lost["index"])
+            reason = "split" if key in split else "merged with another"
+            reason = "covered by another" if key in table.without else reason
             told = {"index": None, "name": lost["name"], "before": before, "after": None}
             out.append(told | {"reason": reason})
     return out

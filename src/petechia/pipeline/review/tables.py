@@ -55,7 +55,8 @@ def table_of(case: Case, state: ScanState) -> Table:
             item = _remeasured(item, np.flatnonzero(painted.ravel() == n), case)
         placed.append((index, item))
     for index, item in sorted(placed, key=lambda pair: pair[0]):
-        out.rows.append(table_row(item, index) | _review_cells(item))
+        row = table_row(item, index)
+        out.rows.append(row | _review_cells(item, measured=row["moment_ppm_mm3"] != "n/a"))
         out.items.append(item)
     out.labels = numbers[painted]
     return out
@@ -85,7 +86,7 @@ def _remeasured(item: FindingState, flat: npt.NDArray[Any], case: Case) -> Findi
     return replace(item, outline_changed=True, **told)
 
 
-def _review_cells(item: FindingState) -> dict[str, str]:
+def _review_cells(item: FindingState, *, measured: bool) -> dict[str, str]:
     decision, own = item.decision, item.software if item.origin == "software" else {}
     said = []
     if decision and decision.adjudicated:
@@ -97,7 +98,10 @@ def _review_cells(item: FindingState) -> dict[str, str]:
     if item.parents:
         names = ", ".join(_told(key) for key in item.parents)
         said.append(f"{'part of' if item.origin == 'split' else 'merged with'} {names}")
-    if item.outline_changed and item.origin == "software":
+    if item.merged and item.origin == "software":
+        added = "the sum of theirs" if measured else "not measured"
+        said.append(f"moment {added}; shape not measured")
+    elif item.outline_changed and item.origin == "software":
         said.append("outline corrected; moment and shape are of the software's outline")
     if item.place_changed and item.origin == "software":
         said.append("site by a reader")

@@ -1,5 +1,6 @@
 """What a scan's state says: rows of the table, counts, forms, and plain values for a screen."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ UNMEASURED = (
     "margin_sharpness", "homogeneity", "source_x_mm", "source_y_mm", "source_z_mm", "iron_ug",
     "iron_se_ug", "criteria",
 )  # fmt: skip
-"""Columns that nobody has measured of what a reader drew or cut."""
+"""Columns that nobody has measured of what a reader drew, cut or joined."""
 _BY = ("reader", "event", "at")
 _SAME = (
     "key", "origin", "asked", "x_mm", "y_mm", "z_mm", "site", "side", "compartment",
@@ -33,21 +34,25 @@ def table_row(item: FindingState, index: int) -> dict[str, str]:
     """Return a finding as a row of the table: the contract's columns and the extra ones.
 
     What was measured on the software's outline stays, also when a reader changed the outline;
-    what a reader added or cut out of another has no such measures.
+    what a reader added or cut out of another has no such measures. Of findings that were merged
+    the moments are added.
     """
     row = dict(item.software) or dict.fromkeys((*COLUMNS, *EXTRA_COLUMNS), "n/a")
     if not item.software:
         row |= {"sign": "not_assessed", "evidence": "seen by a reader, not by the software"}
-    if item.origin == "split":
+    if item.origin == "split" or item.merged:
         row |= {name: "n/a" for name in UNMEASURED if name in row}
+    if item.origin == "split":
+        row |= {"sign": "not_assessed", "probability": "n/a"}
+        row |= {"evidence": f"cut out of {item.software['name']}"} if item.software else {}
+    elif item.merged:
+        row |= _added_up((item.software, *item.merged))
     if item.class_ != item.software.get("class") or item.index is None:
         row["name"] = f"{item.class_.replace('_', ' ')} {index}"
     if item.outline_changed or item.index is None:
         for name in ("x_mm", "y_mm", "z_mm", "volume_mm3", "diameter_mm"):
             value = getattr(item, name)
-            row[name] = (
-                "n/a" if value is None else f"{round(value, DIGITS[name]) + 0.0:.{DIGITS[name]}f}"
-            )
+            row[name] = "n/a" if value is None else _digits(name, value)
     row |= {
         "index": str(index),
         "class": item.class_,
@@ -58,6 +63,24 @@ def table_row(item: FindingState, index: int) -> dict[str, str]:
         "compartment": item.compartment,
     }
     return row
+
+
+def _added_up(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return moment and error of findings that are one lesion; n/a where one was not measured."""
+    moments = [as_number(row.get("moment_ppm_mm3")) for row in rows]
+    errors = [as_number(row.get("moment_se_ppm_mm3")) for row in rows]
+    known = [
+        (m, e) for m, e in zip(moments, errors, strict=True) if m is not None and e is not None
+    ]
+    if len(known) < len(rows):
+        return {}
+    moment, error = sum(m for m, _ in known), math.hypot(*(e for _, e in known))
+    told = {"moment_ppm_mm3": moment, "moment_se_ppm_mm3": error}
+    return {name: _digits(name, value) for name, value in told.items()}
+
+
+def _digits(name: str, value: float) -> str:
+    return f"{round(value, DIGITS[name]) + 0.0:.{DIGITS[name]}f}"
 
 
 def findings_of(state: ScanState, *, only_decided: bool = False) -> list[Finding]:
@@ -195,7 +218,8 @@ def _finding_json(item: FindingState, blind: bool) -> dict[str, Any]:
     if own and not blind:
         software = {"index": int(own["index"]), "counted": own["counted"] == "1"}
         software |= {name: own.get(name, "n/a") for name in _SOFTWARE_WORDS}
-        software |= {name: as_number(own.get(name)) for name in _SOFTWARE_NUMBERS}
+        row = table_row(item, 0) | {"probability": own.get("probability", "n/a")}
+        software |= {name: as_number(row.get(name)) for name in _SOFTWARE_NUMBERS}
     return {
         **{name: getattr(item, name) for name in _SAME},
         "index": None if blind else item.index,

@@ -70,7 +70,7 @@ class Desk {
   }
 
   async readDisputes() {
-    const round = new URLSearchParams(location.search).get("round"), answer = await get(`/api/disagreements${round ? `?round=${round}` : ""}`);
+    const { round } = this.session, answer = await get(`/api/disagreements?round=${round}`); /* what is settled goes into this round, and no other */
     for (const d of answer.disagreements ?? answer) { if (d.scan === scan && !d.settled) { this.disputed.set(d.finding, d); } }
   }
 
@@ -114,7 +114,7 @@ class Desk {
     saved.dataset.kept = kept;
     const text = t(`saved.${kept}`, { n, why: this.outbox.fault?.status === 401 ? t("saved.link") : "" });
     if (saved.textContent !== text) { saved.textContent = text; }
-    byId("finish").textContent = t(this.state.finished ? "reopen" : "finish");
+    Object.assign(byId("finish"), { textContent: t(this.state.finished ? "reopen" : "finish"), hidden: this.state.finished && this.session.blind });
     if (!byId("card").contains(document.activeElement) || document.activeElement.tagName !== "TEXTAREA") { showCard(byId("card"), this.byKey(this.current), this); }
     if (byId("below").open && !/INPUT|TEXTAREA|SELECT/.test(byId("forms").contains(document.activeElement) ? document.activeElement.tagName : "")) { this.showForms(); }
     this.panes.draw();
@@ -211,6 +211,7 @@ class Desk {
   async refused(fault, event) {
     const f = this.byKey(event.finding), name = f ? `${this.number(f.key)}. ${f.class ? title(f) : ""}` : "", state = fault.body?.state;
     this.leaving = null;
+    if (fault.status === 409 && state?.finished && state.fingerprint === event.fingerprint && event.kind !== "adjudicate") { this.told = state; this.readLabels(); this.say(`${t("refused")} ${this.stands()}`, "bad"); return null; }
     if (fault.status === 409 && state && state.fingerprint === event.fingerprint) {
       const now = state.findings.find((one) => one.key === event.finding);
       this.told = state;
@@ -229,10 +230,12 @@ class Desk {
     return null;
   }
 
+  stands() { return t(this.session.blind ? "finished.blind" : "finished.first"); }
+
   decide(verdict, class_, mars) {
     const key = this.current, f = this.byKey(key);
     if (!f) { return; }
-    if (this.state.finished && !adjudicates) { this.say(t("finished.first")); return; }
+    if (this.state.finished && !adjudicates) { this.say(this.stands()); return; }
     this.say();
     const list = this.shown();
     const payload = { verdict, class: class_, ...(mars ? { mars } : {}) };
@@ -315,7 +318,7 @@ class Desk {
   }
 
   async finish() {
-    if (this.state.finished) { this.put("reopen", "", {}); return; }
+    if (this.state.finished) { if (this.session.blind) { this.say(this.stands()); } else { this.put("reopen", "", {}); } return; }
     if (this.state.n_undecided) {
       const answer = await choose(t("finish"), h("p", {}, t("finish.open", { n: this.state.n_undecided })), [["yes", t("finish.anyway"), ".main"], ["", t("cancel")]]);
       if (answer !== "yes") { return; }

@@ -13,6 +13,7 @@ const BOMBS = ["lobar", "basal_ganglia_grey", "internal_external_capsule", "thal
 const CELLS = { mars: ["definite", "possible"], bombs: ["certain_below_5_mm", "certain_5_to_10_mm", "uncertain_below_5_mm", "uncertain_5_to_10_mm"] };
 const SCALES = ["boston_2", "aria_h", "total_svd", "caa_svd"];
 const EXTENTS = ["none", "focal", "disseminated"];
+const FOCAL_SULCI = 3; /* more are disseminated */
 
 /** Show all forms of `state`; `put(kind, payload)` sends what a reader fills in. */
 export function showForms(root, state, put) {
@@ -57,11 +58,17 @@ async function override(form, row, name, told, value, put) {
   if (answer === "back") { put("form", { form, row, value: null, reason: reason.value.trim() || t("override.back") }); }
 }
 
+/** An answer of a scale in words: `at_least_...` is said of any. */
+function answered(value) {
+  const least = /^at_least_(.+)$/.exec(value);
+  return least ? t("answer.at_least", { answer: word("answer", least[1]) }) : word("answer", value);
+}
+
 function scales(state, put) {
   const cells = state.forms?.scale ?? {};
   return h("section.form", {}, h("h3", {}, t("form.scale")), h("dl.facts", {}, SCALES.flatMap((name) => {
     const told = cells[name], over = told?.override;
-    return [h("dt", {}, word("scale", name)), h("dd", {}, h(`button.cell.text${over ? ".over" : ""}`, { type: "button", data: { cell: `scale/${name}` }, title: over?.reason ?? null, onclick: () => override("scale", name, word("scale", name), told, told?.value ?? "", put) }, told?.value === undefined || told.value === null ? "–" : word("answer", told.value)))];
+    return [h("dt", {}, word("scale", name)), h("dd", {}, h(`button.cell.text${over ? ".over" : ""}`, { type: "button", data: { cell: `scale/${name}` }, title: over?.reason ?? null, onclick: () => override("scale", name, word("scale", name), told, told?.value ?? "", put) }, told?.value === undefined || told.value === null ? "–" : answered(told.value)))];
   })));
 }
 
@@ -69,9 +76,10 @@ function siderosis(state, put) {
   const now = state.siderosis, extent = h("select", { data: { cell: "extent" } }, [h("option", { value: "" }, "–"), ...EXTENTS.map((e) => h("option", { value: e }, word("extent", e)))]);
   const sulci = h("input", { type: "number", min: 0, max: 99, data: { cell: "sulci" }, value: now?.sulci ?? "" }), note = h("input", { type: "text", maxLength: 4000, data: { cell: "siderosis-note" }, value: now?.note ?? "" });
   extent.value = now?.extent ?? "";
-  const send = () => {
+  const send = (event) => {
     if (!extent.value) { return; }
-    const n = extent.value === "none" ? 0 : sulci.value === "" || Number(sulci.value) === 0 ? null : Number(sulci.value);
+    const many = sulci.value === "" ? 0 : Number(sulci.value), other = event.target === extent && (many > FOCAL_SULCI) !== (extent.value === "disseminated");
+    const n = extent.value === "none" ? 0 : many === 0 || other ? null : many; /* a number of another extent is not kept */
     put("siderosis", { extent: extent.value, sulci: n, ...(note.value.trim() ? { note: note.value.trim() } : {}) });
   };
   for (const box of [extent, sulci, note]) { box.addEventListener("change", send); }
@@ -79,7 +87,7 @@ function siderosis(state, put) {
 }
 
 function notes(state, put) {
-  const box = h("textarea", { rows: 3, maxLength: 4000, data: { cell: "scan-note" }, value: state.notes.at(-1)?.text ?? "" });
+  const box = h("textarea", { rows: 3, maxLength: 4000, "aria-label": t("form.notes"), data: { cell: "scan-note" }, value: state.notes.at(-1)?.text ?? "" });
   box.addEventListener("change", () => put("note", { text: box.value.trim() }));
   return h("section.form", {}, h("h3", {}, t("form.notes")), box);
 }

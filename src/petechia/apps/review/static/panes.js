@@ -12,6 +12,12 @@ export const FIELD_MM = 40;
 
 const kindOf = (meta) => (/(^|-)mip$/.test(meta.name) ? "mip" : ORDER.includes(meta.group) ? meta.group : "other");
 
+/** The title of a volume in the page's language; those of contrasts are the same in each. */
+function titleOf(meta) {
+  const [kind] = /magnitude|computed|mip/.exec(meta.name) ?? [], [n] = /[\d.]+(?= m[ms]\b)/.exec(meta.title) ?? [];
+  return kind && n ? t(`volume.${kind}`, { n }) : meta.title;
+}
+
 export class Panes {
   /** `desk` has state, labels and current; `side` is {geometry, volumes} of this scan. */
   constructor(root, desk) {
@@ -61,7 +67,7 @@ export class Panes {
   }
 
   pane(spec) {
-    const image = h("canvas.image"), marks = h("canvas.marks", { "aria-hidden": "true" }), title = h("span.title"), value = h("span.value");
+    const image = h("canvas.image", { role: "img" }), marks = h("canvas.marks", { "aria-hidden": "true" }), title = h("span.title"), value = h("span.value");
     const n = this.panes.length + 1;
     const frame = h("div.pane", { data: { kind: spec.kind, old: spec.old ? "1" : "" } }, image, marks, h("div.caption", {}, h("b", {}, String(n)), title, value));
     if (spec.metas.length > 1 && spec.kind === "anatomy") {
@@ -97,8 +103,9 @@ export class Panes {
   show(pane) {
     const meta = this.meta(pane), numbers = pane.side.volumes.numbers(meta.name);
     const placed = meta.placed || (pane.old ? "scanner" : ""), read = pane.kind === "magnitude" && !pane.old && this.isReading(meta);
-    const told = [pane.old ? `${t("prior.short")}: ${meta.title}` : meta.title, placed && t(`placed.${placed}`), read && t("echo.read"), pane.whole && t("whole")];
+    const named = titleOf(meta), told = [pane.old ? `${t("prior.short")}: ${named}` : named, placed && t(`placed.${placed}`), read && t("echo.read"), pane.whole && t("whole")];
     pane.title.textContent = told.filter(Boolean).join(", ");
+    pane.image.setAttribute("aria-label", pane.title.textContent);
     pane.title.title = [pane.title.textContent, meta.says].filter(Boolean).join(": ");
     if (!numbers || pane.side.volumes.share(meta.name) === 0) { return; }
     pane.slice.show(meta, numbers, this.windowOf(pane));
