@@ -366,6 +366,31 @@ def test_a_phase_and_a_magnitude_in_each_others_place_are_told(call, top):
         api.detect(phase, size, **BEAD)
 
 
+def test_a_few_voxels_that_interpolation_made_negative_are_0():
+    """As `petechia run` and the single steps take them."""
+    size, _ = bead()
+    size[3, 4, 5] = -1
+    words = {"te_s": (0.01, 0.02), "spacing_mm": (1, 1, 1), "mask": np.ones(size.shape)}
+    echoes = np.stack([size, 0.8 * size])
+    clipped = np.maximum(echoes, 0)
+    one, other = (api.r2star(given, **words)["r2star"] for given in (echoes, clipped))
+    assert np.array_equal(one, other)
+    assert echoes.min() == -1  # the caller's own array
+    size.flat[::10] = -1
+    with pytest.raises(InputError, match=r"magnitude goes down to -1, with 10 % of its voxels"):
+        api.r2star(np.stack([size, size]), **words)
+
+
+def test_a_negative_voxel_of_a_coil_has_no_signal():
+    rng = np.random.default_rng(0)
+    shape = (2, 2, 12, 11, 10)
+    size, phase = np.ones(shape), rng.uniform(-3, 3, (1, 2, 1, 1, 1)) + np.zeros(shape)
+    size[:, 0, 5, 5, 5] = -0.2
+    words = {"te_s": (0.005, 0.012), "spacing_mm": (2, 2, 2)}
+    one, other = (api.combine_coils(phase, x, **words) for x in (size, np.maximum(size, 0)))
+    assert np.array_equal(one["phase_rad"], other["phase_rad"])
+
+
 def test_a_magnitude_that_ends_near_a_turn_is_one():
     size, phase = bead()
     size *= 2 * np.pi / size.max()

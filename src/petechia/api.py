@@ -22,10 +22,10 @@ from petechia.pipeline.arrays import (
     affine_of,
     array_of,
     last_three,
+    magnitude_of,
     mask_of,
     number,
     phase_of,
-    require_no_phase,
     require_not_swapped,
     stacked,
     times_of,
@@ -192,9 +192,7 @@ def combine_coils(
     grid = Grid.from_spacing(last_three(size.shape[1:]), spacing_mm)
     inside = None if mask is None else mask_of(mask, "mask", grid)
     for coil in range(len(stack)):
-        one = stacked(size[:, coil], "magnitude")
-        require_no_phase(one)
-        require_not_swapped(one, phase_of(phase[:, coil]))
+        require_not_swapped(magnitude_of(size[:, coil]), phase_of(phase[:, coil]))
     with threads(n_threads):
         found = combine(stack, times, grid, inside, McpcParams(bipolar=bipolar))
     record = {"alternation_rad": found.alternation_rad, "bipolar": found.bipolar_rad is not None}
@@ -355,9 +353,8 @@ def _work_on(
     oriented: bool,
 ) -> Work:
     times = times_of(te_s)
-    size = stacked(magnitude, "magnitude")
+    size = magnitude_of(magnitude)
     require_signal(size, "magnitude")
-    require_no_phase(size)
     if phase_rad is not None:
         require_not_swapped(size, stacked(phase_rad, "phase_rad"))
     echoes = Echoes(

@@ -224,3 +224,20 @@ def test_extents_leave_out_labels_that_are_not_asked_for():
     assert extent.voxel.tolist() == [1, 2, 3]
     assert extent.owner.tolist() == [0, 1, 0]
     assert not len(extent_of(labels, []).voxel)
+
+
+def test_a_rate_of_one_subject_among_several_has_no_interval(first, clean, line, resample):
+    lesions, findings, case = line
+    both = findings(0, 50, probability=[0.9, 0.9])
+    others = [case(lesions(0), both, name=f"sub-1{n}") for n in range(3)]
+    table = tallies_of(outcomes([first, clean, *others]))
+    for alone in (
+        pooled(table, resample(5)),
+        {k: v["mean"] for k, v in macro(table, resample(5)).items()},
+    ):
+        rate = alone["false_per_clean_scan"]
+        assert (rate.value, rate.n) == (1.0, 1)
+        assert np.isnan([rate.low, rate.high]).all()
+        assert (alone["sensitivity"].n, alone["false_per_scan"].n) == (4, 5)
+        assert alone["sensitivity"].low < alone["sensitivity"].high
+    assert pooled(table, resample(5))["f1"].n == 5  # what is false in a clean scan enters it

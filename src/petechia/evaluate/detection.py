@@ -214,6 +214,14 @@ RATES: dict[str, Callable[[Floats], Floats]] = {
     "false_per_clean_scan": false_per_clean_scan,
 }
 """Rates of a tally (..., 7), or of sums of tallies."""
+_MADE_OF = {
+    "sensitivity": (0, 1),
+    "precision": (2, 3),
+    "f1": (0, 1, 3),
+    "false_per_scan": (3, 4),
+    "false_per_clean_scan": (5, 6),
+}
+"""Numbers of a tally that a rate is made of: a scan where all are 0 does not enter it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,11 +232,13 @@ class Estimate:
     low: float = float("nan")
     high: float = float("nan")
     n: int = 0
-    """Scans, lesions or findings it is made of."""
+    """Scans, lesions or findings that enter it."""
 
 
 def pooled(tallies: Floats, resampling: Resampling) -> dict[str, Estimate]:
     """Return each rate over all scans together, with its interval by subject.
+
+    There is no interval where the scans that enter a rate are of one subject.
 
     Parameters
     ----------
@@ -240,10 +250,10 @@ def pooled(tallies: Floats, resampling: Resampling) -> dict[str, Estimate]:
     sums = resampling.sums(tallies)
     found = {}
     for name, rate in RATES.items():
-        low, high = resampling.interval(rate(sums))
-        found[name] = Estimate(
-            value=float(rate(tallies.sum(axis=0))), low=low, high=high, n=len(tallies)
-        )
+        enters = (tallies[:, _MADE_OF[name]] != 0).any(axis=1)
+        low, high = resampling.interval(rate(sums), enters)
+        value = float(rate(tallies.sum(axis=0)))
+        found[name] = Estimate(value=value, low=low, high=high, n=int(enters.sum()))
     return found
 
 

@@ -34,8 +34,9 @@ class Resampling:
 
     Notes
     -----
-    With one subject there is nothing to resample: every interval is NaN. With fewer than
-    about ten, percentile intervals are too narrow.
+    With one subject there is nothing to resample: every interval is NaN. So it is where all
+    that enters a statistic is of one subject. With fewer than about ten, percentile
+    intervals are too narrow.
     """
 
     draws: npt.NDArray[np.int64]
@@ -70,10 +71,14 @@ class Resampling:
         """Return (B, ...) sums of `values` (N, ...) over the rows of each draw."""
         return np.asarray(self.draws @ self.by_subject(values), dtype=np.float64)
 
-    def interval(self, drawn: Floats) -> Interval:
-        """Return the percentile interval of a statistic's draws, undefined ones left out."""
+    def interval(self, drawn: Floats, enters: npt.NDArray[np.bool_] | None = None) -> Interval:
+        """Return the percentile interval of a statistic's draws, undefined ones left out.
+
+        `enters` (N,) tells which rows the statistic is made of, all by default.
+        """
         kept = drawn[np.isfinite(drawn)]
-        if self.draws.shape[1] < 2 or not len(kept):
+        rows = self.group if enters is None else self.group[enters]
+        if len(np.unique(rows)) < 2 or not len(kept):
             return NOTHING
         low, high = np.quantile(kept, [(1 - self.level) / 2, (1 + self.level) / 2])
         return float(low), float(high)
@@ -86,7 +91,7 @@ class Resampling:
         pair = np.stack([np.where(good, values, 0.0), good.astype(float)], axis=1)
         above, below = self.sums(pair).T
         drawn = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
-        return (float(values[good].mean()), *self.interval(drawn))
+        return (float(values[good].mean()), *self.interval(drawn, good))
 
     def median(self, values: Floats) -> tuple[float, float, float]:
         """Return the median of the defined values and its interval."""
@@ -104,4 +109,4 @@ class Resampling:
             return (float("nan"), *NOTHING)
         kept, times = values[good], self.draws[:, self.group[good]]
         drawn = [of(np.repeat(kept, t, axis=0)) if t.any() else np.nan for t in times]
-        return (of(kept), *self.interval(np.array(drawn)))
+        return (of(kept), *self.interval(np.array(drawn), good))

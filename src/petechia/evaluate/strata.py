@@ -127,8 +127,8 @@ def _scans(by: str, name: str, inside: Bools, table: Floats, resampling: Resampl
     kept = table * inside[:, None]
     sums, n = resampling.sums(kept), int(inside.sum())
 
-    def estimate(rate: Callable[[Floats], Floats]) -> Estimate:
-        low, high = resampling.interval(rate(sums))
+    def estimate(rate: Callable[[Floats], Floats], enters: Bools) -> Estimate:
+        low, high = resampling.interval(rate(sums), enters)
         return Estimate(value=float(rate(kept.sum(axis=0))), low=low, high=high, n=n)
 
     return Stratum(
@@ -136,8 +136,8 @@ def _scans(by: str, name: str, inside: Bools, table: Floats, resampling: Resampl
         name=name,
         found=int(kept[:, 0].sum()),
         lesions=int(kept[:, 1].sum()),
-        sensitivity=estimate(sensitivity),
-        false_per_scan=estimate(false_per_scan),
+        sensitivity=estimate(sensitivity, kept[:, 1] > 0),
+        false_per_scan=estimate(false_per_scan, inside),
     )
 
 

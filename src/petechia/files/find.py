@@ -15,13 +15,25 @@ LOOKED_FOR = (
     "(files of any name, or a .zip of them)"
 )
 
+_WITH_FACTS = {
+    "BIDS": (
+        "a BIDS dataset, whose JSON files tell",
+        'Write {"EchoTime": 0.02, "MagneticFieldStrength": 3} into T2starw.json (or the suffix '
+        "of your images) in its top folder, or sub-X_T2starw.json in a person's.",
+    ),
+    "DICOM": ("DICOM, which tells it itself", "Leave it out."),
+}
+"""Why echo times and field are not asked for, and where they stand."""
+
 
 def find_scans(
     place: Path,
     *,
-    subject: str = "01",
+    subject: str | None = None,
     participants: Sequence[str] = (),
     sessions: Sequence[str] = (),
+    te_s: Sequence[float] = (),
+    b0_t: float | None = None,
     phase_scale: float | None = None,
 ) -> list[ScanRef]:
     """List the gradient-echo scans at a place without reading them.
@@ -30,10 +42,15 @@ def find_scans(
     ----------
     place : Path
         A BIDS dataset, a folder of NIfTI + JSON, or a DICOM folder, file or zip.
-    subject : str
-        What scans without a name of their own are called.
+    subject : str, optional
+        What scans that are no BIDS dataset are called; None is `01`, or what their NIfTI
+        files say (`sub-*`).
     participants, sessions : sequence of str
         Labels to keep of a BIDS dataset; empty keeps all.
+    te_s : sequence of float
+        Echo times of NIfTI files outside BIDS whose sidecars state none [s].
+    b0_t : float, optional
+        Their field, likewise [T].
     phase_scale : float, optional
         Factor from phase values to radians, when the user states it.
 
@@ -47,10 +64,17 @@ def find_scans(
     FileError
         Nothing there, or nothing that could be a gradient echo.
     ParameterError
-        A label that is not in the dataset, or labels for what is no dataset.
+        A label that is not in the dataset, or labels for what is no dataset; echo times or
+        a field for what tells them itself.
     """
     place = Path(place)
     kind = kind_of(place)
+    if kind != "NIfTI" and (te_s or b0_t is not None):
+        raise ParameterError(
+            f"--te or --b0 for {_WITH_FACTS[kind][0]}",
+            where=str(place),
+            mend=_WITH_FACTS[kind][1],
+        )
     if kind == "BIDS":
         return find_bids_scans(
             place, participants=participants, sessions=sessions, phase_scale=phase_scale
@@ -62,12 +86,14 @@ def find_scans(
             mend="Only BIDS datasets have participants and sessions; use --subject to name it.",
         )
     if kind == "NIfTI":
-        return find_nifti_scans(place, subject=subject, phase_scale=phase_scale)
+        return find_nifti_scans(
+            place, subject=subject, te_s=te_s, b0_t=b0_t, phase_scale=phase_scale
+        )
     from petechia.files.dicom import find_dicom_scans
 
     n_nifti = len(_nifti_in(place)) if place.is_dir() else 0
     notes = (f"{n_nifti} NIfTI files beside the DICOM left aside",) if n_nifti else ()
-    return find_dicom_scans(place, subject=subject, phase_scale=phase_scale, notes=notes)
+    return find_dicom_scans(place, subject=subject or "01", phase_scale=phase_scale, notes=notes)
 
 
 def kind_of(place: Path) -> str:

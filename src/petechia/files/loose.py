@@ -3,13 +3,16 @@
 In a folder, files are put together by series: a magnitude series takes the phase, real or
 imaginary series on the same grid with the same echo times, of the same acquisition time
 where the sidecars tell it, else nearest in series number. Projections, inversion recovery,
-spin echo, echo planar images and localizers are left out; so is a short-echo series (all
-echo times below 4 ms) without phase, which has no contrast of susceptibility.
+spin echo, echo planar images, localizers and masks are left out; so is a short-echo series
+(all echo times below 4 ms) without phase, which has no contrast of susceptibility. Where
+names or folders tell persons and sessions (`sub-101`, `ses-2`), nothing of two is put
+together, and the scans are called by them.
 """
 
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +20,11 @@ from typing import Any
 from petechia.core.checks import require_between
 from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
-from petechia.errors import FileError, InputError, PetechiaError
+from petechia.errors import FileError, InputError, ParameterError, PetechiaError
 from petechia.files.echo_parts import Image
 from petechia.files.images import load_scan, scan_ref
 from petechia.files.nifti import is_nifti, read_geometry, stem_of
-from petechia.files.scan import Scan, ScanRef, subject_name
+from petechia.files.scan import Scan, ScanName, ScanRef, subject_name
 from petechia.files.series import Found, by_series, pair
 from petechia.files.sidecars import (
     DIFFERENCE,
@@ -48,11 +51,23 @@ _ROLE_TOKENS = {
     "magn": MAGNITUDE, "magnitude": MAGNITUDE,
 }  # fmt: skip
 _ECHO_TOKEN = re.compile(r"(?:e|echo-?)0*(\d+)([a-z]?)")
+_OTHER_IMAGES = frozenset(
+    ("t1", "t1w", "t2", "t2w", "pd", "pdw", "flair", "dwi", "adc", "bold", "ct")
+)
+"""Last words of names of images that are no gradient echo, unless their sidecar says so."""
+_MASKS = frozenset(("cmb", "mask", "seg", "dseg", "probseg"))
+"""Last words of names of what was drawn on an image, `CMB` as the VALDO challenge has it."""
+_LABELS = {key: re.compile(rf"(?:^|[/_]){key}-([0-9A-Za-z]+)") for key in ("sub", "ses")}
 _LOCALIZER = re.compile(r"locali[sz]er|scout|survey", re.IGNORECASE)
 
 
 def find_nifti_scans(
-    folder: Path, *, subject: str = "01", phase_scale: float | None = None
+    folder: Path,
+    *,
+    subject: str | None = None,
+    te_s: Sequence[float] = (),
+    b0_t: float | None = None,
+    phase_scale: float | None = None,
 ) -> list[ScanRef]:
     """List the gradient-echo scans in a folder of NIfTI + JSON.
 
@@ -60,15 +75,23 @@ def find_nifti_scans(
     ----------
     folder : Path
         Searched with its subfolders.
-    subject : str
-        What the scans are called; `run-<n>` by series order when there are several.
+    subject : str, optional
+        What the scans are called; None takes it from `sub-*` in names or folders, else `01`.
+        Several of one person and session become `run-<n>` by series order.
+    te_s : sequence of float
+        Echo times of the scans whose sidecars state none [s].
+    b0_t : float, optional
+        Field of the scans whose sidecars state none [T].
     phase_scale : float, optional
         Factor from phase values to radians, when the user states it.
 
     Raises
     ------
     FileError
-        No NIfTI file, or none that is a gradient echo: the message says why each was left out.
+        No NIfTI file, or none that is a gradient echo: the message says why each was left out;
+        or a file of two persons.
+    ParameterError
+        One subject for several persons; echo times or a field that no scan lacks.
     """
     folder = Path(folder)
     paths = sorted(folder / name for name in names_below(folder)[0] if is_nifti(name))
@@ -78,19 +101,15 @@ def find_nifti_scans(
             where=str(folder),
             mend="Give a folder that dcm2niix wrote.",
         )
-    left_out: dict[str, str] = {}
-    found = [one for path in paths if (one := _look(path, folder, left_out)) is not None]
-    scans = pair(by_series(found), left_out)
-    for name, why in left_out.items():
-        log.info("%s left out: %s", name, why)
-    if not scans:
-        raise _none_usable(folder, left_out)
-    names = [subject_name(subject, n if len(scans) > 1 else None) for n in range(1, len(scans) + 1)]
-    notes = _left_out(left_out)
-    return [
-        scan_ref(name, "NIfTI", [f.image for f in images], phase_scale=phase_scale, notes=notes)
-        for name, images in zip(names, scans, strict=True)
-    ]
+    scans = _scans(paths, folder, subject)
+    times = tuple(float(t) for t in te_s)
+    _require_wanted([files for _, files, _ in scans], times, b0_t)
+    refs = []
+    for name, files, notes in scans:
+        images, given = _with_given(files, times, b0_t)
+        told = given + notes
+        refs.append(scan_ref(name, "NIfTI", images, phase_scale=phase_scale, notes=told))
+    return refs
 
 
 def scan_from_files(
@@ -126,18 +145,14 @@ def scan_from_files(
     """
     name = subject_name(subject)
     times = tuple(float(t) for t in te_s)
-    images = [
-        image
+    _require_field(b0_t)
+    images = tuple(
+        replace(image, b0_t=b0_t)
         for paths, role in ((mag, MAGNITUDE), (phase, PHASE))
         for image in _named(paths, role, times)
-    ]
-    notes: tuple[str, ...] = ()
-    if times:
-        notes += ("echo times as given on the command line",)
-    if b0_t is not None:
-        require_between(b0_t, 0.05, 25, "--b0", "Give the field in tesla, e.g. 1.5, 3 or 7.")
-        notes += ("field as given on the command line",)
-    return load_scan(tuple(images), name, "NIfTI", phase_scale=phase_scale, b0_t=b0_t, notes=notes)
+    )
+    notes = _given_notes(times, b0_t)
+    return load_scan(images, name, "NIfTI", phase_scale=phase_scale, notes=notes)
 
 
 def ref_from_files(
@@ -190,6 +205,17 @@ def _named(paths: Sequence[Path], role: str, times: tuple[float, ...]) -> list[I
     ]
 
 
+def _require_field(b0_t: float | None) -> None:
+    if b0_t is not None:
+        require_between(b0_t, 0.05, 25, "--b0", "Give the field in tesla, e.g. 1.5, 3 or 7.")
+
+
+def _given_notes(te_s: tuple[float, ...], b0_t: float | None) -> tuple[str, ...]:
+    """Return what of a scan was told by the user."""
+    given = (("echo times", bool(te_s)), ("field", b0_t is not None))
+    return tuple(f"{what} as given on the command line" for what, is_given in given if is_given)
+
+
 def _is_difference(path: Path) -> bool:
     return any(role_in(read_json(Path(p)), PHASE) == DIFFERENCE for p in _beside(path))
 
@@ -207,6 +233,118 @@ def _beside(path: Path) -> tuple[str, ...]:
 
 # --- a folder
 
+Listed = tuple[ScanName, list[Found], tuple[str, ...]]
+"""A scan of a folder: its name, its files, notes on what was left aside."""
+Person = tuple[str | None, str | None]
+"""Labels of subject and session; None where names and folders tell none."""
+
+
+def _scans(paths: Sequence[Path], folder: Path, subject: str | None) -> list[Listed]:
+    """Return the scans of every person and session in a folder."""
+    people, lost = _by_person(paths, folder)
+    _require_one_person(subject, people)
+    scans: list[Listed] = []
+    every: dict[str, str] = {}
+    for (sub, ses), own in people.items():
+        left_out = dict(lost)
+        found = [one for path in own if (one := _look(path, folder, left_out)) is not None]
+        paired = pair(by_series(found), left_out)
+        if not paired and len(people) > 1:
+            told = "; ".join(_left_out(left_out))
+            log.warning(
+                "%s: no gradient echo: %s", subject_name(sub or "01", session=ses).prefix, told
+            )
+        for n, files in enumerate(paired, start=1):
+            run = n if len(paired) > 1 else None
+            name = subject_name(subject or sub or "01", run, session=ses)
+            scans.append((name, files, _left_out(left_out)))
+        every |= left_out
+    for shown, why in every.items():
+        log.info("%s left out: %s", shown, why)
+    if not scans:
+        raise _none_usable(folder, every)
+    return scans
+
+
+def _by_person(
+    paths: Sequence[Path], folder: Path
+) -> tuple[dict[Person, list[Path]], dict[str, str]]:
+    """Return files by person and session, and those left out for want of a person.
+
+    Where all names tell of one person, files that tell of none are that person's too.
+    """
+    named = {path: _person_of(path.relative_to(folder).as_posix(), path) for path in paths}
+    subs = sorted({sub for sub, _ in named.values() if sub is not None})
+    people: dict[Person, list[Path]] = {}
+    lost: dict[str, str] = {}
+    for path, (sub, ses) in named.items():
+        if sub is None and len(subs) > 1:
+            lost[str(path.relative_to(folder))] = "of no person (sub-*), among files of several"
+        else:
+            people.setdefault((sub or next(iter(subs), None), ses), []).append(path)
+    return dict(sorted(people.items(), key=lambda one: [label or "" for label in one[0]])), lost
+
+
+def _person_of(shown: str, path: Path) -> Person:
+    labels: list[str | None] = []
+    for key, pattern in _LABELS.items():
+        told = sorted(set(pattern.findall(shown)))
+        if len(told) > 1:
+            both = " and ".join(f"{key}-{label}" for label in told)
+            raise FileError(
+                f"its name and folders tell of {both}",
+                where=str(path),
+                mend="Nothing of two is put together: rename it, or take it out.",
+            )
+        labels.append(told[0] if told else None)
+    return labels[0], labels[1]
+
+
+def _require_one_person(subject: str | None, people: Mapping[Person, Any]) -> None:
+    subs = {sub for sub, _ in people}
+    if subject is not None and len(subs) > 1:
+        raise ParameterError(
+            f"{subject!r} for {len(subs)} persons",
+            where="--subject",
+            mend="Leave it out: they are called by their own names (sub-*).",
+        )
+
+
+def _require_wanted(
+    scans: Sequence[Sequence[Found]], te_s: tuple[float, ...], b0_t: float | None
+) -> None:
+    """Raise `ParameterError` for times or a field that are none, or that no scan lacks."""
+    if te_s:
+        check_echo_times(tuple(sorted(te_s)), len(te_s), "--te")
+    _require_field(b0_t)
+    for option, given, known in (
+        ("--te", bool(te_s), all(any(one.te_s for one in files) for files in scans)),
+        ("--b0", b0_t is not None, all(any(one.b0_t for one in files) for files in scans)),
+    ):
+        if given and known:
+            raise ParameterError(
+                "the JSON beside the files tells it of every scan",
+                where=option,
+                mend="Leave it out; correct the JSON where it is wrong.",
+            )
+
+
+def _with_given(
+    files: Sequence[Found], te_s: tuple[float, ...], b0_t: float | None
+) -> tuple[list[Image], tuple[str, ...]]:
+    """Return the images of a scan with what its sidecars lack and the user told; and notes."""
+    images = [one.image for one in files]
+    times = () if any(one.te_s for one in files) else te_s
+    field = None if any(one.b0_t for one in files) else b0_t
+    for role in dict.fromkeys(image.role for image in images) if times else ():
+        if role == DIFFERENCE:
+            continue
+        own = sorted((i for i in images if i.role == role), key=lambda i: i.echo or 0)
+        each = [(t,) for t in times] if len(own) == len(times) else [times] * len(own)
+        for image, its in zip(own, each, strict=True):
+            images[images.index(image)] = replace(image, te_s=its)
+    return [replace(image, b0_t=field) for image in images], _given_notes(times, field)
+
 
 def _look(path: Path, folder: Path, left_out: dict[str, str]) -> Found | None:
     """Return what a file is; None, with the reason in `left_out`, when it is no use."""
@@ -215,12 +353,14 @@ def _look(path: Path, folder: Path, left_out: dict[str, str]) -> Found | None:
     sidecar: Mapping[str, Any] = {}
     grid: Grid | None = None
     te_s: tuple[float, ...] = ()
+    b0_t: float | None = None
     try:
         sidecar = read_json(Path(sidecars[0])) if sidecars else {}
-        if reason := _why_not(sidecar):
+        if reason := _why_not(sidecar, stem_of(path.name)):
             left_out[shown] = reason
             return None
-        te_s = facts_of(sidecar, shown).te_s
+        facts = facts_of(sidecar, shown)
+        te_s, b0_t = facts.te_s, facts.b0_t
         grid = read_geometry(path)
     except PetechiaError as error:
         log.warning("%s", error)  # and again from `load`, should this scan be wanted
@@ -233,7 +373,7 @@ def _look(path: Path, folder: Path, left_out: dict[str, str]) -> Found | None:
         sidecars=sidecars,
     )
     base = str(path.parent / base)
-    return Found(image=image, base=base, sidecar=sidecar, grid=grid, te_s=te_s)
+    return Found(image=image, base=base, sidecar=sidecar, grid=grid, te_s=te_s, b0_t=b0_t)
 
 
 def parse_stem(stem: str) -> tuple[str, int | None, str]:
@@ -253,12 +393,17 @@ def parse_stem(stem: str) -> tuple[str, int | None, str]:
     return "_".join(base), echo, role
 
 
-def _why_not(sidecar: Mapping[str, Any]) -> str | None:
+def _why_not(sidecar: Mapping[str, Any], stem: str) -> str | None:
+    last = re.split(r"[_.]", stem)[-1]
+    if last.lower() in _MASKS:
+        return f"a mask by its name ({last})"
     if is_projection(sidecar):
         return "an intensity projection"
     if is_gradient_echo(sidecar) is False:
         said = sidecar.get("ScanningSequence") or sidecar.get("PulseSequenceType")
         return f"not a plain gradient echo ({said or 'inversion recovery'})"
+    if last.lower() in _OTHER_IMAGES and is_gradient_echo(sidecar) is None:
+        return f"no gradient echo by its name ({last}), nor by a sidecar"
     named = f"{text(sidecar.get('SeriesDescription'))} {text(sidecar.get('ProtocolName'))}"
     if _LOCALIZER.search(named):
         return "a localizer"

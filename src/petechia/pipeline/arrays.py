@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_finite
+from petechia.core.checks import require_finite, require_no_overflow, share_below_0
 from petechia.core.grid import Grid
 from petechia.errors import InputError
 
@@ -78,14 +78,19 @@ def mask_of(mask: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[np.bool_]
     return volume_of(mask, name, grid) > 0.5
 
 
-def require_no_phase(magnitude: npt.NDArray[np.float32]) -> None:
-    """Raise when a magnitude has values below 0."""
-    if magnitude.min() < 0:
-        raise InputError(
-            f"magnitude goes down to {float(magnitude.min()):g}",
-            where="magnitude",
-            mend=f"Magnitudes are 0 or more: is this a phase? {ORDER}",
-        )
+def magnitude_of(volumes: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Return magnitude as (E, I, J, K), the few voxels that interpolation made negative as 0."""
+    magnitude = stacked(volumes, "magnitude")
+    for echo in magnitude:
+        if share := share_below_0(echo):
+            raise InputError(
+                f"magnitude goes down to {float(echo.min()):g}, with {100 * share:.0f} % of its "
+                "voxels below 0",
+                where="magnitude",
+                mend=f"Magnitudes are 0 or more: is this a phase? {ORDER}",
+            )
+        require_no_overflow(echo, "magnitude")
+    return np.maximum(magnitude, np.float32(0)) if magnitude.min() < 0 else magnitude
 
 
 def require_not_swapped(magnitude: npt.NDArray[np.float32], phase: npt.NDArray[np.float32]) -> None:

@@ -218,7 +218,10 @@ def _renamed(side: Side, key: str) -> Side:
 
 
 def _with_neighbours(path: Path, key: str | None = None) -> Side:
-    """Return the side that a file is the heart of: its table or labels, its maps."""
+    """Return the side that a file is the heart of: its table or labels, its maps.
+
+    A table of the same name beside an image says what its labels are, and which count.
+    """
     stem = stem_of(path.name)
     for suffix in TABLE_ENDINGS:
         stem = stem.removesuffix(suffix)
@@ -228,6 +231,8 @@ def _with_neighbours(path: Path, key: str | None = None) -> Side:
     is_table = path.name.endswith(TABLE_ENDINGS)
     is_map = stem.endswith(tuple(MAPS.values()))
     labels = _first(path.with_name(stem + end) for end in (".nii.gz", ".nii"))
+    tables = (path.with_name(stem + end) for end in TABLE_ENDINGS)
+    table = path if is_table else None if is_map else _first(t for t in tables if _has_places(t))
     maps = {
         name: found
         for name, end in {**MAPS, **TRUE_MAPS}.items()
@@ -238,7 +243,7 @@ def _with_neighbours(path: Path, key: str | None = None) -> Side:
     return Side(
         key=name,
         entities=_entities(name),
-        table=path if is_table else None,
+        table=table,
         labels=None if is_map else labels if is_table else path,
         maps=maps,
         summary=summary if summary.is_file() else None,
