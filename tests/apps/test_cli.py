@@ -91,6 +91,15 @@ WORDS = {
     "a file not there": (["run", "--mag", "m.nii", "--te", "0.02", "--out", "o"], r"--mag m\.nii: no such file"),
     "a folder for a file": (["run", "--mag", ".", "--te", "0.02", "--out", "o"], r"--mag \.: a folder, not a file"),
     "an empty --mag": (["run", "--mag=", "--out", "o"], r"--mag: no file given"),
+    "no input after all": (["run", "", "o"], r"INPUT: an empty word.*variable of the shell"),
+    "no output after all": (["run", ".", ""], r"OUTPUT: an empty word"),
+    "nothing at all": (["", "o"], r"INPUT: an empty word"),
+    "an empty --out": (["run", "--mag", "m.nii", "--out="], r"--out: an empty word"),
+    "an empty --flair": (["run", ".", "o", "--flair", ""], r"--flair: an empty word"),
+    "no one": (["run", ".", "o", "--participant-label", ""], r"-label: no participant label is named"),
+    "no phase": (["run", "--mag=m.nii", "--phase=", "--out=o"], r"--phase: no phase is named"),
+    "nowhere to simulate": (["simulate", ""], r"OUT: an empty word"),
+    "a schema of a family": (["methods", "inversion", "--schema"], r"--schema with inversion.*one schema"),
     "a family we lack": (["methods", "magic"], r"no method 'magic'.*unwrap"),
     "no people": (["simulate", "o", "--n-subjects", "0"], r"--n-subjects: '0' is not a whole number"),
     "no such protocol": (["simulate", "o", "--protocol", "9t"], r"no protocol '9t'.*3t_tiny"),
@@ -131,6 +140,8 @@ SETTINGS = {
     "no table": ([], "method_settings = 3", r"method_settings: 3 is not a table"),
     "no table of a method": ([], "method_settings = {tv = 3}", r"method_settings\.tv: 3 is not a"),
     "a word for a number": ([], '[method_settings.tkd]\nthreshold = "low"', r"threshold = 'low' is not a number"),
+    "a cluster that is not used": ([], "[cluster]\njobs = -1", r"\[cluster\]: -1 jobs of 1 cores"),
+    "a cluster misspelt": ([], "[cluster]\npartition = 'a'", r"unknown setting 'partition'"),
     "half a number": ([], "[method_settings.tv]\niterations = 1.5", r"iterations = 1\.5 is not a whole"),
 }  # fmt: skip
 
@@ -149,6 +160,24 @@ def test_a_wrong_setting_is_told_in_one_message(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_of_persons_without_sidecars_takes_times_and_field(petechia, tmp_path):
+    import numpy as np
+
+    from petechia.core.grid import Grid
+    from petechia.files.writing import write_nifti
+
+    for sub in ("101", "203"):
+        for name in ("desc-masked_T2S", "desc-masked_T1", "CMB"):
+            path = tmp_path / "Task2" / f"sub-{sub}" / f"sub-{sub}_space-T2S_{name}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_nifti(path, np.ones((3, 4, 5)), Grid((3, 4, 5)))
+    words = ["run", tmp_path / "Task2", tmp_path / "out", "--te", "0.02", "--b0", "3", "--dry-run"]
+    said = petechia(*words)
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[:2] == ["sub-101  NIfTI  1 files", "sub-203  NIfTI  1 files"]
+    assert "--subject: 'x' for 2 persons" in petechia(*words, "--subject", "x").err
+
+
 def test_a_dry_run_lists_the_scans_and_touches_nothing(petechia, noise_dataset, tmp_path):
     raw = noise_dataset(subjects=("01", "02"))
     said = petechia("run", raw, tmp_path / "out", "--dry-run", "--steps", "swi")
@@ -156,6 +185,17 @@ def test_a_dry_run_lists_the_scans_and_touches_nothing(petechia, noise_dataset, 
     assert "sub-01  BIDS  4 files\nsub-02  BIDS  4 files\n" in said.out
     assert "2 scans; stages: mask, unwrap, background, invert, swi; nothing was run" in said.out
     assert not (tmp_path / "out").exists()
+
+
+def test_settings_of_a_method_that_is_not_chosen_are_told(petechia, noise_dataset, tmp_path):
+    raw, config = noise_dataset(), tmp_path / "s.toml"
+    config.write_text("[method_settings.tkd]\nthreshold = 0.1\n[method_settings.l2]\n")
+    words = ["run", raw, tmp_path / "out", "--dry-run", "--config", config, "--preset", "fast"]
+    said = petechia(*words)
+    assert (said.code, said.err) == (
+        0,
+        "[method_settings.tkd] changes nothing: inversion is 'l2'\n",
+    )
 
 
 @pytest.mark.parametrize(

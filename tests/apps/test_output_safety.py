@@ -1,6 +1,7 @@
 """Results never mix with other data, and never stand half-written under a final name."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -163,8 +164,6 @@ def test_broken_records_of_other_scans_cost_only_their_row(noise_dataset, petech
 
 
 def test_leftovers_of_killed_runs_are_swept_when_they_are_old(noise_dataset, petechia, tmp_path):
-    import os
-
     raw, out = noise_dataset(), tmp_path / "out"
     (out / "sub-01" / "anat").mkdir(parents=True)
     old, new = (out / "sub-01" / "anat" / f".{name}.part" for name in ("old", "new"))
@@ -188,3 +187,54 @@ def test_a_run_with_fewer_maps_leaves_no_old_ones(noise_dataset, petechia, tmp_p
         path.name for path in out.rglob("*_swi*")
     ]
     assert left == []
+
+
+def test_links_in_a_circle_are_told(petechia, noise_dataset, tmp_path):
+    raw, image = noise_dataset(), tmp_path / "x.nii.gz"
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    said = ("one: cannot be followed to a place", "Mend the symbolic link")
+    assert refused(petechia("run", raw, one), *said)
+    key = ["deidentify", raw, one, "--secret", tmp_path / "key"]
+    assert refused(petechia(*key), *said)
+    magnitude = raw / "sub-01" / "anat" / "sub-01_echo-1_part-mag_MEGRE.nii.gz"
+    image = one / "x.nii.gz"
+    assert refused(
+        petechia("swi", "--mag", magnitude, "--phase", magnitude, image),
+        "x.nii.gz: cannot be followed to a place",
+    )
+
+
+STRANGE = os.fsdecode(b"m\xff")
+"""A name of bytes that are no text, as old archives unpack."""
+
+
+def test_names_that_are_no_text_are_written_down_all_the_same(petechia, noise_dataset, tmp_path):
+    anat, loose, out = noise_dataset() / "sub-01" / "anat", tmp_path / STRANGE, tmp_path / "out"
+    loose.mkdir()
+    for path in anat.iterdir():
+        path.rename(loose / path.name.replace("MEGRE", STRANGE))
+    assert petechia("run", loose, out).code == 0
+    assert "skipped" in petechia("run", loose, out).out
+    anat = out / "sub-01" / "anat"
+    facts = json.loads((anat / "sub-01_desc-brain_mask.json").read_text(encoding="utf-8"))
+    assert all((loose / source).is_file() for source in facts["Sources"])
+
+
+def test_a_label_that_is_no_text_is_no_name_for_results(petechia, noise_dataset, tmp_path):
+    raw = noise_dataset()
+    for path in (raw / "sub-01" / "anat").iterdir():
+        path.rename(path.with_name(path.name.replace("sub-01", f"sub-01_acq-{STRANGE}")))
+    said = petechia("run", raw, tmp_path / "out")
+    assert refused(said, r"'sub-01_acq-m\udcff' is no name for results", "Rename it")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_whose_name_is_no_text_is_told_on_the_terminal(noise_dataset, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", START, "run", noise_dataset(), tmp_path / STRANGE],
+        capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"m\udcff/sub-01.html" in done.stdout

@@ -2,7 +2,18 @@
 
 import sys
 
-from petechia.apps.cli.run import progress, time_left_s
+from petechia.apps.cli.run import conclude, progress, time_left_s
+from petechia.pipeline.run import Outcome
+
+
+def test_only_what_may_pass_by_itself_is_said_to_be_worth_another_run(capsys, tmp_path):
+    ended = [
+        Outcome(prefix=f"sub-{again}", status="failed", message="x", again=again)
+        for again in ("no", "later", "elsewhere")
+    ]
+    assert conclude(ended, tmp_path) == 3
+    told = capsys.readouterr().err
+    assert told == "sub-later: tried several times; run again later\n"
 
 
 def test_time_left_goes_by_the_scans_that_took_work():

@@ -367,6 +367,7 @@ def test_detect_writes_labels_and_their_table(petechia, files):
     head, *rows = (files / "found.tsv").read_text().splitlines()
     assert head.startswith("index\tname\tclass\tsign\tprobability\tcounted")
     columns = head.split("\t")
+    assert {"iron_ug", "iron_se_ug", "criteria", "source_x_mm", "ct_hu"} <= set(columns)
     assert {int(row.split("\t")[0]) for row in rows} == set(np.unique(labels).astype(int)) - {0}
     at = [columns.index(name) for name in ("x_mm", "y_mm", "z_mm")]
     middle = GRID.to_mm((np.array(SHAPE) - 1) / 2)

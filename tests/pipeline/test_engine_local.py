@@ -51,6 +51,18 @@ def test_a_fault_that_passes_is_tried_again_and_one_that_stays_is_told(tmp_path,
     )
 
 
+@pytest.mark.parametrize("n_procs", [1, 2])
+def test_a_fault_of_this_computer_is_told_at_once(tmp_path, n_procs):
+    tried = tmp_path / "tried"
+    tried.touch()
+    place = f"__import__('pathlib').Path({str(tried)!r})"
+    full = f"({place}.write_text({place}.read_text() + 'x'), 'elsewhere')[1]"
+    care = Care(lost=CARE.lost, again=lambda outcome: outcome if outcome == "elsewhere" else "no")
+    got = list(local(JOB, [full, "3"], LocalParams(n_procs=n_procs), care=care))
+    assert sorted(got, key=str) == sorted([(full, "elsewhere"), ("3", 3)], key=str)
+    assert tried.read_text() == "x"
+
+
 def test_no_process_is_no_engine():
     with pytest.raises(ParameterError, match=r"--n-procs: 0 processes"):
         LocalParams(n_procs=0)

@@ -450,3 +450,22 @@ def test_tables_of_an_earlier_evaluation_do_not_stay(folders, simulated, tmp_pat
 def test_bad_options_are_named(options, says):
     with pytest.raises(ParameterError, match=says):
         EvaluationOptions(**options)
+
+
+def test_the_table_beside_a_label_image_tells_which_labels_count(tmp_path):
+    true = image(tmp_path / "t.nii.gz", A)
+    found = np.zeros(GRID.shape, dtype=np.float32)
+    found[A], found[C] = 1, 2
+    write_nifti(tmp_path / "found.nii.gz", found, GRID)
+    (tmp_path / "found.tsv").write_text("index\tname\n1\tspot\n2\tspot\n")  # of no places
+    rates = evaluate(tmp_path / "found.nii.gz", true, FAST).result["detection"]
+    assert rates["touch"]["pooled"]["false_per_scan"].value == 1
+    places = {n: GRID.to_mm(np.argwhere(found == n).mean(axis=0)) for n in (1, 2)}
+    lines = ["\t".join([str(n), *map(str, p), str(2 - n)]) for n, p in places.items()]
+    (tmp_path / "found.tsv").write_text(
+        "\n".join(["index\tx_mm\ty_mm\tz_mm\tcounted", *lines]) + "\n"
+    )
+    rates = evaluate(tmp_path / "found.nii.gz", true, FAST).result["detection"]
+    for rule in ("touch", "one_to_one"):
+        assert rates[rule]["pooled"]["sensitivity"].value == 1
+        assert rates[rule]["pooled"]["false_per_scan"].value == 0

@@ -206,7 +206,13 @@ def test_three_sessions_are_compared_each_with_the_one_before_and_the_first(tmp_
     assert ends == [("1", "2", "first and previous"), ("2", "3", "previous"), ("1", "3", "first")]
     counts = [{s: n for s, n in c["counts"].items() if n} for c in told["comparisons"]]
     assert counts == [{"new": 1, "stable": 1}, {"not_seen": 1, "stable": 1}, {"stable": 1}]
+    # new since the last scan is no grade; what came and went is not in that of the first
+    grades = [(c["aria_h"] or {}).get("could_be") for c in told["comparisons"]]
+    assert grades == [["mild"], None, ["none"]]
+    assert "not seen any more is not in it" in told["comparisons"][2]["aria_h"]["note"]
     page = follow_path(tmp_path, "page", "sub-01").read_text()
+    assert page.count("ARIA-H grade of what is new") == 2
+    assert page.count("without what came in between and is not seen any more") == 1
     assert page.count("with the session before: ") == 1
     assert "not known" in page  # the time between them
     assert follow.follow_all(tmp_path)[0].status == "skipped"

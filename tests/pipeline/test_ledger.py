@@ -43,6 +43,12 @@ def test_a_fault_of_the_place_is_remembered_with_the_place():
     assert ledger.take(fits=lambda entry: "node-2" not in entry.avoid).item == "a"
 
 
+def test_where_there_is_no_other_place_nothing_is_tried_elsewhere():
+    ledger, _ = books(["a"])
+    assert ledger.ended(ledger.take(), "elsewhere")
+    assert not ledger.is_open()
+
+
 def test_who_kills_two_workers_is_set_aside_and_nobody_else():
     ledger, _ = books(["poison", "fine"])
     assert ledger.died(ledger.take(), "gone") is None

@@ -300,9 +300,15 @@ def _with_suffix(name: ScanName, suffix: str) -> ScanName:
 
 
 def _unlike(refs: Sequence[ScanRef]) -> list[ScanRef]:
-    """Return `refs`; `FileError` when two scans would write to the same names."""
+    """Return `refs`; `FileError` when two would write to the same names, or one to no name."""
     seen: dict[str, ScanRef] = {}
     for ref in refs:
+        if not ref.name.prefix.isprintable():  # also bytes of a name that are no text here
+            raise FileError(
+                f"{ref.name.prefix!r} is no name for results",
+                where=repr(ref.paths[0]),
+                mend="Rename it: BIDS labels are letters and digits.",
+            )
         if other := seen.get(ref.name.prefix):
             raise FileError(
                 f"would be written under the same name as {other.paths[0]}",

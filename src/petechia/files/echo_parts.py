@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_no_overflow, require_signal
+from petechia.core.checks import require_no_overflow, require_signal, share_below_0
 from petechia.errors import InputError
 from petechia.files.nifti import Volume
 from petechia.files.phase_scaling import (
@@ -20,8 +20,6 @@ from petechia.files.sidecars import DIFFERENCE, IMAGINARY, MAGNITUDE, PHASE, REA
 Floats = npt.NDArray[np.float32]
 SAME_TE_S = 2e-5
 """Echo times nearer than this are one echo time [s]."""
-NEGATIVE_ALLOWED = 0.05
-"""Part of a magnitude's voxels that interpolation may have made negative."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +40,8 @@ class Image:
         JSON files that apply, the most specific last.
     te_s : tuple of float
         Echo times of its volumes where the caller states them [s].
+    b0_t : float or None
+        Main field where the caller states it [T].
     """
 
     path: str
@@ -50,6 +50,7 @@ class Image:
     echo: int | None = None
     sidecars: tuple[str, ...] = ()
     te_s: tuple[float, ...] = ()
+    b0_t: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -138,10 +139,9 @@ def _require_partners(one: list[Frame], what: str, other: list[Frame], other_wha
 def _magnitude(frames: list[Frame]) -> Floats:
     for frame in frames:
         require_signal(frame.data, frame.shown)
-        negative = float(np.mean(frame.data < 0))
-        if negative > NEGATIVE_ALLOWED:
+        if share := share_below_0(frame.data):
             raise InputError(
-                f"{100 * negative:.0f} % of the magnitude is below 0, down to "
+                f"{100 * share:.0f} % of the magnitude is below 0, down to "
                 f"{float(frame.data.min()):g}",
                 where=frame.shown,
                 mend="Is this a phase or a real part? Magnitudes are 0 or more.",

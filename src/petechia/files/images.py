@@ -77,7 +77,6 @@ def load_scan(
     kind: str,
     *,
     phase_scale: float | None = None,
-    b0_t: float | None = None,
     notes: tuple[str, ...] = (),
 ) -> Scan:
     """Read the images of one scan and put its echoes together.
@@ -93,7 +92,7 @@ def load_scan(
     reads = _same_grid([_read(image) for image in images])
     _require_magnitude(tuple(read.image for read in reads), name)
     frames = _by_role(reads)
-    b0 = b0_t if b0_t is not None else _field(reads)
+    b0_t = _field(reads)
     header = _header(reads)
     magnitude, phase, phase_te_s, phase_note = put_together(frames, header, phase_scale)
     te_s = tuple(f.te_s for f in frames.get(MAGNITUDE) or frames[REAL])
@@ -103,7 +102,7 @@ def load_scan(
         echoes=Echoes(
             magnitude=magnitude,
             te_s=te_s,
-            b0_t=b0,
+            b0_t=b0_t,
             grid=first.grid,
             phase_rad=phase,
             phase_te_s=phase_te_s,
@@ -229,7 +228,8 @@ def _delta_te(read: Read, reads: list[Read]) -> float:
 
 
 def _field(reads: list[Read]) -> float:
-    stated = sorted({read.facts.b0_t for read in reads if read.facts.b0_t is not None})
+    told = {r.facts.b0_t if r.image.b0_t is None else r.image.b0_t for r in reads}
+    stated = sorted(b0_t for b0_t in told if b0_t is not None)
     if not stated:
         raise MetadataError(
             "no MagneticFieldStrength (nor ImagingFrequency)",

@@ -11,6 +11,25 @@ DESCRIPTION = "dataset_description.json"
 _NEVER_INSIDE = ("sub-", "sourcedata", "code")
 
 
+def real_place(path: Path) -> Path:
+    """Return a path without symbolic links; it need not be there yet.
+
+    Raises
+    ------
+    OutputError
+        Its links lead in a circle, or cannot be followed.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a circle, in Python 3.11 and 3.12
+        said = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        raise OutputError(
+            f"cannot be followed to a place ({said})",
+            where=str(path),
+            mend="Mend the symbolic link, or name another place.",
+        ) from error
+
+
 def require_apart(output: Path, inputs: Sequence[Path], *, dataset: bool = False) -> None:
     """Raise `OutputError` when results at `output` would mix with, or write over, other data.
 
@@ -29,9 +48,9 @@ def require_apart(output: Path, inputs: Sequence[Path], *, dataset: bool = False
     OutputError
         It is the input's folder, lies inside the input, is another dataset, or holds some.
     """
-    place = output.resolve()
+    place = real_place(output)
     for path in inputs:
-        folder = path.resolve() if path.is_dir() else path.resolve().parent
+        folder = real_place(path) if path.is_dir() else real_place(path).parent
         if place == folder:
             raise OutputError(
                 "results would lie in the folder of the input",

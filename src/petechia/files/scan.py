@@ -53,7 +53,7 @@ class ScanName:
         return dict(self.entities).get(key)
 
 
-def subject_name(subject: str, run: int | None = None) -> ScanName:
+def subject_name(subject: str, run: int | None = None, *, session: str | None = None) -> ScanName:
     """Return the name of a scan that has none of its own: `sub-01`, or `sub-01_run-2`.
 
     Raises
@@ -68,8 +68,9 @@ def subject_name(subject: str, run: int | None = None) -> ScanName:
             where="--subject",
             mend="Use letters and digits only, e.g. 01 or patient3.",
         )
+    sessions = () if session is None else (("ses", session),)
     runs = () if run is None else (("run", str(run)),)
-    return ScanName((("sub", label), *runs))
+    return ScanName((("sub", label), *sessions, *runs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ class Found:
     sidecar: Mapping[str, Any]
     grid: Grid | None
     te_s: tuple[float, ...]
+    b0_t: float | None = None
 
     @property
     def series(self) -> float:

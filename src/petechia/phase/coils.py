@@ -53,7 +53,7 @@ class CoilStack(Sequence[Images]):
         phase = np.asarray(self._phase[:, coil], dtype=np.float32)
         out = np.empty(phase.shape, dtype=np.complex64)
         out.real, out.imag = np.cos(phase), np.sin(phase)
-        out *= np.asarray(self._magnitude[:, coil], dtype=np.float32)
+        out *= np.maximum(self._magnitude[:, coil], 0, dtype=np.float32, casting="unsafe")
         return out
 
 

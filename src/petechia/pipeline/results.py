@@ -1,5 +1,6 @@
 """From a finished `Work` to files: volumes, tables, summary, report."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from petechia.files import writing
 from petechia.files.contract import contract, place
 from petechia.files.output import OutputTree, source_uris
+from petechia.files.scan import ScanName
 from petechia.pipeline.provenance import Meter
 from petechia.pipeline.referenced import reference_note
 from petechia.pipeline.summary import build_summary
@@ -95,6 +97,12 @@ INTERMEDIATES = {
     "highpass": ("highpass_rad", "rad"),
 }
 """Files `intermediate/<p>_desc-<name>.nii.gz`: attribute of `Work`, units."""
+
+
+def intermediates_of(tree: OutputTree, name: ScanName) -> list[Path]:
+    """Return the intermediates of a scan that are there, images and sidecars."""
+    folder = tree.root / name.folder.removesuffix("anat") / INTERMEDIATE
+    return sorted(folder.glob(f"{name.prefix}_desc-*"))
 
 
 def _write_intermediates(work: Work, tree: OutputTree) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from petechia import __version__
-from petechia.errors import FileError, OutputError, PetechiaError
+from petechia.errors import FileError, InUseError, OutputError, PetechiaError
 from petechia.files.nifti import sha256_of
 from petechia.files.output import OutputTree
 from petechia.files.scan import ScanName, ScanRef, SeriesImage
@@ -26,11 +26,12 @@ from petechia.pipeline.given import field_units, given_volumes
 from petechia.pipeline.memory import available_mb, need_mb
 from petechia.pipeline.provenance import Meter, software, threads
 from petechia.pipeline.reading import told_beside
-from petechia.pipeline.results import write_results
+from petechia.pipeline.results import intermediates_of, write_results
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import STAGES, walk
 from petechia.pipeline.standing import finished, mark_of_steps, named_hashes
 from petechia.pipeline.summary import fingerprint
+from petechia.pipeline.tree import alone
 from petechia.pipeline.work import Work
 
 LOG = logging.getLogger(__name__)
@@ -124,8 +125,11 @@ def run_scan(
             with threads(options.n_threads):
                 outcome = _down_the_road(ref, tree, settings, options, meter, telling)
                 if options.dicom:
-                    _export(ref, tree, outcome, telling)
+                    with alone(tree, ref.name):
+                        _export(ref, tree, outcome, telling)
             _forget(tree.path("crash", ref.name))
+        except InUseError as error:  # no fault of the scan: whoever writes it says how it went
+            outcome = Outcome(prefix=ref.name.prefix, status="failed", message=str(error))
         except PetechiaError as error:
             outcome = _failed(ref.name, tree, stage[0], error, settings)
         except OSError as error:
@@ -144,7 +148,7 @@ def _down_the_road(
     given = _given_hashes(options, ref)
     marked = partial(fingerprint, settings=settings, given=given, told=told_beside(ref))
     before = None if options.force or options.steps else finished(ref, tree, marked)
-    if before is not None:
+    if before and not (options.save_intermediates and _lacks_intermediates(before, tree, ref)):
         return Outcome(
             prefix=ref.name.prefix,
             status="skipped",
@@ -157,7 +161,7 @@ def _down_the_road(
         scan = ref.load()
     mark = marked(named_hashes(scan))
     if options.steps:
-        mark = mark_of_steps(mark, tree, ref.name, force=options.force)
+        mark_of_steps(mark, tree, ref.name, force=options.force)  # refuses before the work
     for note in scan.notes:
         LOG.info("read: %s", note)
     for kind, which in ref.beside.chosen:
@@ -178,22 +182,36 @@ def _down_the_road(
 
     walk(work, options.steps, around)
     tell("write")
-    if options.force or not options.steps:  # until the new one stands, nothing says "finished"
-        _forget(tree.path("summary", ref.name))
-        shutil.rmtree(export_folder(tree.root, ref.name), ignore_errors=True)
-    keys = {key for name in options.steps or STAGES for key in STAGES[name].writes}
-    provenance = {
-        "fingerprint": mark,
-        "software": software(),
-    }
-    with meter.stage("write"):
-        summary = write_results(work, tree, keys, meter, provenance, options.save_intermediates)
+    keys = {key for step in options.steps or STAGES for key in STAGES[step].writes}
+    with alone(tree, ref.name), meter.stage("write"):
+        summary = _write(work, tree, options, keys, meter, mark)
     return Outcome(
         prefix=ref.name.prefix,
         status="done",
         report=_report_name(tree, ref.name) if "report" in keys else None,
         summary=summary,
     )
+
+
+def _lacks_intermediates(before: dict[str, Any], tree: OutputTree, ref: ScanRef) -> bool:
+    """Return whether a finished scan has no intermediates, though it has phase."""
+    return before["protocol"]["phase"] != "none" and not intermediates_of(tree, ref.name)
+
+
+def _write(
+    work: Work, tree: OutputTree, options: Options, keys: set[str], meter: Meter, mark: str
+) -> dict[str, Any]:
+    """Write what a run made, while nobody else writes the scan; return its summary."""
+    name = work.scan.name
+    if options.steps:  # asked once more: another run may have ended meanwhile
+        mark = mark_of_steps(mark, tree, name, force=options.force)
+    if options.force or not options.steps:  # until the new one stands, nothing says "finished"
+        _forget(tree.path("summary", name))
+        shutil.rmtree(export_folder(tree.root, name), ignore_errors=True)
+        for path in intermediates_of(tree, name):
+            _forget(path)
+    provenance = {"fingerprint": mark, "software": software()}
+    return write_results(work, tree, keys, meter, provenance, options.save_intermediates)
 
 
 def _export(ref: ScanRef, tree: OutputTree, outcome: Outcome, tell: Tell) -> None:
@@ -318,7 +336,7 @@ def _logging_to(path: Path) -> Iterator[None]:
     """Send the package's log to a file inside the block."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = _Log(path, mode="a", encoding="utf-8")
+        handler = _Log(path, mode="a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise output_error(error, path) from error
     handler.setFormatter(_Placeless("%(asctime)s %(levelname)s %(message)s"))

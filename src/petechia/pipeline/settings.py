@@ -264,6 +264,18 @@ def read_config(path: Path) -> dict[str, Any]:
         ) from None
 
 
+def without_effect(config: Path | None, settings: Settings) -> list[str]:
+    """Return which tables [method_settings] of a settings file change nothing, and why."""
+    given = (read_config(config) if config else {}).get("method_settings", {})
+    family_of = {name: family for family, methods in FAMILIES.items() for name in methods}
+    return [
+        f"[method_settings.{name}] changes nothing: {family_of[name]} is "
+        f"{getattr(settings, family_of[name])!r}"
+        for name in given
+        if name != getattr(settings, family_of[name])
+    ]
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a settings file."""
     defaults = Settings()

@@ -1,21 +1,27 @@
-"""The output folder as a whole: its description, its index page."""
+"""The output folder as a whole: its description, its index page, who writes a scan in it."""
 
+import fcntl
 import json
+import logging
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from petechia.errors import InUseError
 from petechia.files.contract import follow_path
 from petechia.files.dicom.results.write import FOLDER
 from petechia.files.output import DATASET_NAME, OutputTree
-from petechia.files.writing import write_text
+from petechia.files.scan import ScanName
+from petechia.files.writing import output_error, write_text
 from petechia.pipeline.listing import standing_of
 from petechia.pipeline.results import INTERMEDIATE
 from petechia.report.data import IndexRow
 from petechia.report.index import render_index
+
+LOG = logging.getLogger(__name__)
 
 
 def prepare_tree(
@@ -55,6 +61,42 @@ def ignore(root: Path, line: str) -> None:
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     if line not in lines:
         write_text(path, "\n".join([*lines, line]) + "\n")
+
+
+HELD_S = 60.0
+"""How long to wait for another run that is writing the same scan [s]."""
+
+
+@contextmanager
+def alone(tree: OutputTree, name: ScanName) -> Iterator[None]:
+    """Hold the results of a scan against other runs; the lock goes with the process."""
+    path = tree.path("log", name).with_name(f".{name.prefix}.lock")
+    try:
+        stream = path.open("ab")
+    except OSError as error:
+        raise output_error(error, path) from error
+    with stream:
+        until_s = time.monotonic() + HELD_S
+        while not _taken(stream):
+            if time.monotonic() > until_s:
+                raise InUseError(
+                    "another run is writing the results of this scan",
+                    where=name.prefix,
+                    mend="Wait for it to end and run again, or name another OUTPUT.",
+                )
+            time.sleep(0.2)
+        yield
+
+
+def _taken(stream: BinaryIO) -> bool:
+    """Take a lock, if nobody has it."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        LOG.warning("write: this disk knows no locks (%s): no two runs at once", error.strerror)
+    return True
 
 
 def is_output(root: Path) -> bool:

@@ -51,6 +51,20 @@ def test_counts_of_two_sequences_are_compared_in_those_who_have_both(twice):
     assert row["bias"] == pytest.approx(np.mean(logs), rel=1e-5)
 
 
+def test_sequences_that_agree_fully_have_no_interval_of_no_width(make, tmp_path):
+    scans = [
+        make.scan(make.name(f"{n}", None, acq), [SITE] * (n % 3), extra=())
+        for n in range(6)
+        for acq in ("gre", "swi")
+    ]
+    output = make.write(tmp_path / "out", scans)
+    counts, _, _ = sequences_tables(frame_of(output), Plan(compare="acq"))
+    (row,) = counts.rows
+    for name in ("icc_absolute", "icc_consistency", "kappa"):
+        assert row[name] == 1
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == (None, None)
+
+
 def test_lesions_are_matched_one_to_one_where_they_lie(make, tmp_path):
     scans = []
     for n in range(6):

@@ -102,7 +102,9 @@ def _secret(path: Path | None, output: Path) -> bytes:
             file=sys.stderr,
         )
         return secrets.token_bytes(32)
-    if output.resolve() in path.resolve().parents:
+    from petechia.files.places import real_place
+
+    if real_place(output) in real_place(path).parents:
         raise ParameterError(
             "the key would travel with the files",
             where=f"--secret {path}",

@@ -24,7 +24,7 @@ def positionals(words: list[str]) -> int:
 def run(args: argparse.Namespace) -> int:
     """Detect, write labels, table and counts, and say what was found."""
     from petechia.apps.cli.words import items
-    from petechia.files.contract import contract
+    from petechia.lesions.findings import COLUMNS, EXTRA_COLUMNS
     from petechia.pipeline.fitness.acquisition import check_acquisition
     from petechia.pipeline.fitness.check import require_assessable
     from petechia.pipeline.summary import counted, model, warnings
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     detection = work.need("detection")
     steps.save(args.out, detection.labels, work.scan)
     rows = [finding.row() for finding in detection.findings]
-    steps.save_table(args.out, rows, list(contract().finding_columns))
+    steps.save_table(args.out, rows, [*COLUMNS, *EXTRA_COLUMNS])
     told = counted(work)
     facts = {
         **told,

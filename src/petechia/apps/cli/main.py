@@ -1,5 +1,6 @@
 """The command line: words in, one pipeline call, words out."""
 
+import io
 import logging
 import os
 import signal
@@ -168,6 +169,8 @@ def _nearest(word: str) -> str:
 def entry() -> None:
     """Start from a shell; a closed pipe is no error, and a polite kill is a Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main()
         sys.stdout.flush()

@@ -3,6 +3,8 @@
 import argparse
 import json
 
+from petechia.errors import ParameterError
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the words of this command."""
@@ -27,6 +29,13 @@ def run(args: argparse.Namespace) -> int:
     from petechia.pipeline.settings import ALONE, FAMILIES, schema
 
     if args.schema:
+        if args.family:
+            raise ParameterError(
+                f"--schema with {args.family}",
+                where="petechia methods",
+                mend="A settings file has one schema, with the methods of all families: leave the "
+                f"family out; or `petechia methods {args.family} --json` for its settings.",
+            )
         print(json.dumps(schema(), indent=2))
         return 0
     families = {**FAMILIES, **ALONE, "candidates": CANDIDATES, "engines": ENGINES}

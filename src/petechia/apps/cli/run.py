@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from petechia.apps.cli.words import LEVELS, LIST, count, items, numbers, several
+from petechia.apps.cli.words import LEVELS, LIST, count, items, numbers, require_named, several
 from petechia.errors import FileError, OutputError, ParameterError
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Find the scans, run them, say how it went."""
+    require_named(args, "steps", "participant_label", "session_label", "phase", "te")
     if args.engine != "local":
         _make_absolute(args)
     refs, root = _scans(args)  # before the imports below, which take seconds
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from petechia.pipeline.clinical import clinical_table
     from petechia.pipeline.engines import METHODS as ENGINES
     from petechia.pipeline.run import Options, Outcome, run_all
-    from petechia.pipeline.settings import Settings
+    from petechia.pipeline.settings import Settings, without_effect
     from petechia.pipeline.stages import closure
     from petechia.pipeline.tree import finish_tree, prepare_tree
 
@@ -88,11 +89,9 @@ def run(args: argparse.Namespace) -> int:
         operating_point=args.operating_point,
         calibration=args.calibration,
     )
+    for words in without_effect(args.config, settings):
+        print(words, file=sys.stderr)
     steps = tuple(items(args.steps))
-    if args.steps and not steps:
-        raise ParameterError(
-            "no step is named", where="--steps", mend="Name one, or leave it out to run all."
-        )
     closure(steps)
     choose(ENGINES, args.engine, "--engine")
     where = _engine_words(args)
@@ -158,17 +157,17 @@ def _make_absolute(args: argparse.Namespace) -> None:
 
 def _engine_words(args: argparse.Namespace) -> dict[str, Any]:
     """Return what the engine is told beside the number of processes."""
+    from petechia.pipeline.engines.cluster import read_cluster, require_distributed
+
+    cluster = read_cluster(args.config)  # a mistake in it is told wherever scans run
     if args.engine == "local":
         if args.scheduler:
             raise ParameterError(
                 args.scheduler, where="--scheduler", mend="It goes with --engine dask."
             )
         return {}
-    from petechia.pipeline.engines.cluster import read_cluster, require_distributed
-
     require_distributed()
-    cluster = None if args.scheduler else read_cluster(args.config)
-    return {"scheduler": args.scheduler or "", "cluster": cluster}
+    return {"scheduler": args.scheduler or "", "cluster": None if args.scheduler else cluster}
 
 
 def _threads_of_a_scan(args: argparse.Namespace, n_procs: int, where: dict[str, Any]) -> int:
@@ -211,7 +210,8 @@ def _scans(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
     if args.mag is not None:
         return _named_files(args)
     for option in ("phase", "te", "b0", "out"):
-        if getattr(args, option) is not None:
+        of_folder = option in ("te", "b0") and args.input is not None
+        if getattr(args, option) is not None and not of_folder:
             raise ParameterError(
                 f"--{option} was given without --mag",
                 where="petechia run",
@@ -227,9 +227,11 @@ def _scans(args: argparse.Namespace) -> tuple[list["ScanRef"], Path]:
 
     refs = find_scans(
         args.input,
-        subject=args.subject or "01",
+        subject=args.subject,
         participants=items(args.participant_label),
         sessions=items(args.session_label),
+        te_s=numbers(args.te, "--te"),
+        b0_t=args.b0,
         phase_scale=args.phase_scale,
     )
     if args.subject is not None and refs[0].kind == "BIDS":
@@ -405,7 +407,7 @@ def conclude(outcomes: Iterable["Outcome"], root: Path) -> int:
         print(f"report: {root / only.report}" if only.report else f"results: {root}")
         return 0
     for outcome in failed:
-        if outcome.again != "no":
+        if outcome.again == "later":
             print(f"{outcome.prefix}: tried several times; run again later", file=sys.stderr)
     done = len(ended) - len(failed)
     index = root / "index.html"

@@ -111,9 +111,10 @@ def require_outputs(
     `beside` are endings of what is written beside the first output.
     """
     from petechia.files.nifti import is_nifti
+    from petechia.files.places import real_place
     from petechia.files.writing import make_folder
 
-    read = [Path(path).resolve() for path in inputs if path is not None]
+    read = [real_place(Path(path)) for path in inputs if path is not None]
     asked = [path for path in outputs if path is not None]
     for n, path in enumerate(asked):
         if not is_nifti(path.name):
@@ -122,7 +123,7 @@ def require_outputs(
                 where=str(path),
                 mend="Name it .nii.gz or .nii.",
             )
-        if path.resolve() in [*read, *(other.resolve() for other in asked[:n])]:
+        if real_place(path) in [*read, *(real_place(other) for other in asked[:n])]:
             raise OutputError(
                 "is read or written by this command already",
                 where=str(path),
@@ -135,7 +136,7 @@ def require_outputs(
         make_folder(path.parent)
     read += [named_beside(path, ".json") for path in read]  # the facts of what is read
     for path in (named_beside(asked[0], ending) for ending in beside):
-        if path.is_dir() or path.resolve() in read:
+        if path.is_dir() or real_place(path) in read:
             raise OutputError(
                 "is a folder" if path.is_dir() else "is read by this command already",
                 where=str(path),
@@ -154,14 +155,14 @@ def main_field(b0_t: float | None) -> float | None:
 
 def magnitudes(paths: list[str], option: str) -> "tuple[np.ndarray, Volume]":
     """Return stacked echoes that could be a magnitude, and the first file."""
-    from petechia.core.checks import require_signal
+    from petechia.core.checks import require_signal, share_below_0
 
     echoes, first = stack(paths, option)
     for echo in echoes:
         require_signal(echo, str(first.path))
-        if (echo < 0).mean() > 0.05:
+        if share := share_below_0(echo):
             raise ParameterError(
-                f"{100 * (echo < 0).mean():.0f} % of its voxels are below 0",
+                f"{100 * share:.0f} % of its voxels are below 0",
                 where=f"{option} {first.path}",
                 mend="Is this a phase? Magnitudes are 0 or more.",
             )

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from petechia.errors import ParameterError
 
@@ -20,6 +20,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print below a page of usage."""
         raise ParameterError(message, where=self.prog, mend=f"See {self.prog} --help.")
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Return the value of a word; an empty one is no value, and no path to where we are.
+
+        Lists say themselves what they lack.
+        """
+        if not arg_string and not isinstance(action, argparse._AppendAction):
+            raise ParameterError(
+                "an empty word",
+                where=action.option_strings[-1] if action.option_strings else action.dest.upper(),
+                mend="Give a value; often a variable of the shell was not set.",
+            )
+        return super()._get_value(action, arg_string)
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """Return the values; an unknown word is told with the option it is nearest to."""
@@ -132,6 +145,21 @@ def _is_number(word: str) -> bool:
 def items(values: Sequence[str] | None) -> list[str]:
     """Return the words of a list option, split at commas."""
     return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
+
+
+def require_named(args: argparse.Namespace, *lists: str) -> None:
+    """Raise `ParameterError` for a list option that is given without anything in it.
+
+    It would count as left out, which most often means all.
+    """
+    for name in lists:
+        given = getattr(args, name)
+        if given and not items(given):
+            raise ParameterError(
+                f"no {name.removesuffix('s').replace('_', ' ')} is named",
+                where=f"--{name.replace('_', '-')}",
+                mend="Name one, or leave the option out.",
+            )
 
 
 def numbers(values: Sequence[str] | None, option: str) -> tuple[float, ...]:

@@ -1,6 +1,9 @@
 """Where a Dask cluster comes from: an address, this computer, or SLURM."""
 
-from collections.abc import Iterator, Mapping
+import logging
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib import import_module
@@ -8,10 +11,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from petechia.errors import DependencyError, ParameterError
-from petechia.pipeline.engines.ctrl_c import leave_ctrl_c
+from petechia.pipeline.engines.ctrl_c import kept_ctrl_c, leave_ctrl_c
 from petechia.pipeline.settings import read_config
 
+LOG = logging.getLogger(__name__)
 MISSING = "Install it with: pip install 'petechia[cluster]'"
+_WALLTIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}|unlimited|infinite", re.IGNORECASE)
+_MEMORY = re.compile(r"\d+(\.\d+)? ?([kmgtp]i?)?b?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +33,11 @@ class ClusterParams:
     queue, account : str
         Partition and account; empty for the site's own.
     walltime : str
-        Of a job, as SLURM writes it.
+        Of a job, as SLURM writes it: '08:00:00', '1-12' (days-hours), '90' (minutes).
     cores : int
         Of a job; a scan uses as many threads.
     memory : str
-        Of a job.
+        Of a job, as '6GB'.
     interface : str
         Network interface that nodes reach each other by, as 'ib0'; empty: the default one.
     local_directory : str
@@ -65,6 +71,14 @@ class ClusterParams:
             raise ParameterError(
                 f"{self.jobs} jobs of {self.cores} cores", where="[cluster]", mend="Give 1 or more."
             )
+        for name, form, example in (
+            ("walltime", _WALLTIME, "'08:00:00' or '1-12' (days-hours)"),
+            ("memory", _MEMORY, "'6GB'"),
+        ):
+            if not form.fullmatch(getattr(self, name)):
+                raise ParameterError(
+                    f"{name} = {getattr(self, name)!r}", where="[cluster]", mend=f"Write {example}."
+                )
 
     def as_slurm(self) -> dict[str, Any]:
         """Return what `dask_jobqueue.SLURMCluster` is called with."""
@@ -148,17 +162,71 @@ def local_cluster(n_workers: int) -> Iterator[str]:
         yield str(cluster.scheduler_address)
 
 
+class Asked:
+    """What SLURM last said to each job it was asked for; "" where it took the job."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+
+    def refusal(self) -> str:
+        """Return what was said when every job was refused, else ""."""
+        return next(iter(self.said.values()), "") if all(self.said.values()) else ""
+
+
+def _asking(base: Any, asked: Asked) -> Any:
+    """Return dask-jobqueue's class of a job, which notes a refusal instead of raising it.
+
+    What is raised there ends in a log as a traceback, and the cluster cannot be closed any more.
+    """
+    status: Any = import_module("distributed.core").Status
+
+    class Job(base):  # type: ignore[misc]
+        async def start(self) -> None:
+            asked.said[self.name] = ""
+            try:
+                await super().start()
+            except (OSError, RuntimeError, ValueError) as error:
+                words = str(error).rpartition("stderr:\n")[2].split()
+                asked.said[self.name] = " ".join(words) or type(error).__name__
+                LOG.warning("SLURM refused a job: %s", asked.said[self.name])
+                self.status = status.running  # until it is closed
+
+        async def close(self) -> None:
+            await super().close()
+            self.status = status.closed
+
+    return Job
+
+
 @contextmanager
-def slurm_cluster(params: ClusterParams) -> Iterator[str]:
-    """Ask SLURM for jobs; yield the address of their scheduler, which runs here."""
+def slurm_cluster(params: ClusterParams) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Ask SLURM for jobs; yield the address of their scheduler, which runs here.
+
+    And a function that returns what SLURM said, once it has refused every job.
+
+    Raises
+    ------
+    DependencyError
+        dask-jobqueue is not installed, or this computer has no sbatch.
+    """
     require_distributed()
     try:
-        jobqueue: Any = import_module("dask_jobqueue")
+        with kept_ctrl_c():
+            jobqueue: Any = import_module("dask_jobqueue")
     except ImportError:
         raise DependencyError(
             "the package dask-jobqueue is not installed", where="[cluster]", mend=MISSING
         ) from None
-    with jobqueue.SLURMCluster(**params.as_slurm()) as cluster:
+    if shutil.which("sbatch") is None:
+        raise DependencyError(
+            "this computer has no sbatch",
+            where="[cluster]",
+            mend="Start the run where SLURM takes jobs, most often on a login node; or start "
+            "workers yourself and give --scheduler.",
+        )
+    asked = Asked()
+    job = _asking(jobqueue.slurm.SLURMJob, asked)
+    with jobqueue.SLURMCluster(job_cls=job, **params.as_slurm()) as cluster:
         # not `scale`: jobs that end, by their time or a fault, are asked for again
         cluster.adapt(minimum_jobs=params.jobs, maximum_jobs=params.jobs)
-        yield str(cluster.scheduler_address)
+        yield str(cluster.scheduler_address), asked.refusal

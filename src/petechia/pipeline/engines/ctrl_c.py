@@ -34,6 +34,17 @@ def heard_ctrl_c() -> Iterator[list[int]]:
             signal.signal(number, signal.default_int_handler)
 
 
+@contextmanager
+def kept_ctrl_c() -> Iterator[None]:
+    """Give Ctrl-C back its meaning after the block: dask-jobqueue takes it when it is imported."""
+    ours = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if ours is not None and signal.getsignal(signal.SIGINT) is not ours:
+            signal.signal(signal.SIGINT, ours)
+
+
 def leave_ctrl_c() -> None:
     """Leave Ctrl-C to the parent: it ends its workers itself, and says so once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -101,15 +101,15 @@ def dask(
     DependencyError
         The extra `cluster` is not installed.
     TransferError
-        No scheduler, or no worker, within `patience_s`.
+        No scheduler, or no worker, within `patience_s`; or SLURM refused every job.
     """
     ledger = Ledger(items, care)
     with ExitStack() as stack:
         heard = stack.enter_context(heard_ctrl_c())
-        address = stack.enter_context(_started(params))
+        address, refusal = stack.enter_context(_started(params))
         while ledger.is_open():
             with _client(address, params, heard) as client:
-                carrier = _Carrier(client, job, ledger, params)
+                carrier = _Carrier(client, job, ledger, params, refusal)
                 try:
                     yield from carrier.carry(heard)
                 except _SchedulerGoneError:
@@ -118,17 +118,20 @@ def dask(
 
 
 @contextmanager
-def _started(params: DaskParams) -> Iterator[str]:
-    """Yield a scheduler's address; what was started for it ends with the block."""
+def _started(params: DaskParams) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Yield a scheduler's address; what was started for it ends with the block.
+
+    And a function that returns why no worker will ever come; "" while one may.
+    """
     require_distributed()
     if params.scheduler:
-        yield params.scheduler
+        yield params.scheduler, str
     elif params.cluster is not None:
-        with slurm_cluster(params.cluster) as address:
-            yield address
+        with slurm_cluster(params.cluster) as (address, refusal):
+            yield address, refusal
     else:
         with local_cluster(params.n_procs) as address:
-            yield address
+            yield address, str
 
 
 @contextmanager
@@ -175,8 +178,10 @@ class _Carrier:
         job: Callable[[Any], Any],
         ledger: Ledger[Any, Any],
         params: DaskParams,
+        refusal: Callable[[], str],
     ) -> None:
         self.client, self.job, self.ledger, self.params = client, job, ledger, params
+        self.refusal = refusal
         self.running: dict[str, tuple[Any, Entry[Any]]] = {}
         self.workers: tuple[str, ...] = ()
         self.strikes: Counter[str] = Counter()
@@ -213,6 +218,13 @@ class _Carrier:
             raise _SchedulerGoneError from error
         if self.workers or self.running:
             self.seen_s = now
+        elif said := self.refusal():
+            raise TransferError(
+                f"SLURM takes no job ({said})",
+                where="[cluster]",
+                mend="Correct that table of the settings file, and run again: what was finished is "
+                "kept.",
+            )
         elif self.params.cluster is None and now - self.seen_s > self.params.patience_s:
             raise TransferError(
                 f"no worker for {self.params.patience_s:.0f} s",

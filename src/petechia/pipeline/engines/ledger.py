@@ -126,10 +126,14 @@ class Ledger(Generic[Item, Outcome]):
         return max(0.0, due - self.clock())
 
     def ended(self, entry: Entry[Item], outcome: Outcome, worker: str = "") -> bool:
-        """Note an outcome; True when it is final, False when the item waits for another try."""
+        """Note an outcome; True when it is final, False when the item waits for another try.
+
+        `worker` is where it ran; "" where there is no other place.
+        """
         self.running.discard(entry)
         again = self.care.again(outcome)
         if again == "elsewhere":
+            again = again if worker else "no"
             entry.avoid.add(worker)
         entry.tries += 1
         if again == "no" or entry.tries >= self.care.tries:
