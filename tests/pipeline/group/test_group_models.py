@@ -63,7 +63,7 @@ def ask(study, petechia, tmp_path, monkeypatch):
     def call(*words, table="models"):
         said = petechia(
             "group", study.output, "--participants", study.people, "--out", tmp_path / "g",
-            "--draws", 2, "--adjust", "none", "--by", "", *words,
+            "--draws", 2, "--adjust", "none", "--by", "none", *words,
         )  # fmt: skip
         assert said.code == 0, said.err
         text = (tmp_path / "g" / f"{table}.tsv").read_text(encoding="utf-8")

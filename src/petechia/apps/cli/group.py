@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="O",
         help="presence, count, bin, lobar, deep, category (presence,count,lobar,deep)",
     )
-    add("--by", metavar="COL:WIDTH", help="bands of prevalence (age:10)")
+    add("--by", metavar="COL:WIDTH", help="bands of prevalence, or none (age:10)")
     add(
         "--model",
         metavar="M",

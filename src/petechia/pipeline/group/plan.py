@@ -226,6 +226,8 @@ def _typed(key: str, value: Any, where: str) -> Any:
         value = float(value) if isinstance(value, int | float) else None
     elif not isinstance(value, str):
         value = None
+    elif key == "by" and value == "none":
+        value = ""
     if value is None:
         raise ParameterError(
             f"{key} has a value of another kind", where=where, mend="See docs/how-to/cohort.md."
