@@ -24,6 +24,19 @@ def test_blocks_never_exceed_the_volume():
     assert blocks.expand(np.ones((1, 1, 2), np.float32)).shape == (2, 5, 9)
 
 
+def test_the_median_of_a_block_is_that_of_its_voxels_in_the_mask():
+    rng = np.random.default_rng(0)
+    values, mask = rng.normal(size=(5, 4, 7)), rng.random((5, 4, 7)) > 0.3
+    mask[4:, 2:, 6:] = False
+    found = Blocks.of(Grid((5, 4, 7)), 2.0).median(values, mask)
+    assert found.shape == (3, 2, 4)
+    for i, j, k in np.ndindex(3, 2, 4):
+        part = np.s_[2 * i : 2 * i + 2, 2 * j : 2 * j + 2, 2 * k : 2 * k + 2]
+        own = values[part][mask[part]]
+        assert np.isclose(found[i, j, k], np.median(own) if own.size else np.nan, equal_nan=True)
+    assert np.isnan(found[2, 1, 3])
+
+
 def test_blur_is_in_millimetres():
     grid = Grid.from_spacing((41, 41, 21), (1.0, 1.0, 2.0))
     point = np.zeros(grid.shape, np.float32)
