@@ -86,10 +86,30 @@ def test_a_wide_void_with_no_more_moment_than_tissue_is_neither_calcium_nor_bloo
         assert (
             "moment -10.45 +- 6.10 ppm mm3: diamagnetic; its sign by an error of 2.90" in v.evidence
         )
-    stone = replace(wide, fit=replace(core, moment_ppm_mm3=-21.0, significance=-7.0))
+    stone = replace(wide, fit=replace(core, moment_ppm_mm3=-42.0, significance=-7.0))
     small = replace(shaped(diameter_mm=4.6), fit=replace(core, moment_ppm_mm3=-0.4))
     assert classify(stone).class_ == classify(small).class_ == "calcification"
     assert "its sign by" not in classify(BLOOD).evidence
+
+
+@pytest.mark.parametrize(
+    ("moment", "through", "why"),
+    [
+        (-2730.0, 0.0, "for its size more than calcium has"),
+        (-21.0, 0.98, "but a tube goes through it"),
+        (-21.0, 0.55, ""),
+    ],
+)
+def test_bone_and_tubes_are_neither_calcium_nor_blood(moment, through, why):
+    """Skull base in the mask: 500 mm3, -2730 ppm mm3, goes on at both sides."""
+    fit = replace(FIT, moment_ppm_mm3=moment, significance=-8.0)
+    void = replace(shaped(volume_mm3=80.0), fit=fit, tube=replace(BLOOD.tube, through=through))
+    others = {"macrobleed": 0.5, "calcification": 0.3, "vessel": 0.2}
+    for v in (classify(void), name_void(void, (0.9, others, ""), 0.2)):
+        assert v.probability <= 0.02
+        assert f"negative moment{', ' + why if why else ''}" in v.evidence
+        assert (v.class_ == "calcification") == (not why)
+        assert v.class_ not in ("microbleed", "macrobleed")
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.fft import set_workers
 
 import petechia.files
 from petechia.core.grid import Grid
 from petechia.errors import GridMismatchError, InputError, ParameterError
+from petechia.lesions.anew import _may_be_a_piece
 from petechia.lesions.criteria import COMPARTMENTS, SITES
-from petechia.lesions.detect import COMMON, _by_probability, _may_be_a_piece
+from petechia.lesions.detect import COMMON
 from petechia.lesions.detect import detect as told_of
 from petechia.lesions.findings import CLASSES, COLUMNS, SIGNS
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import look
 from petechia.lesions.params import DetectParams
+from petechia.lesions.rows import Measured
 from petechia.lesions.slices import is_thick
 from petechia.pipeline.detector import detector, threshold
 
@@ -149,10 +152,11 @@ def test_most_probable_first(found):
 def test_spots_of_no_probability_are_not_told_side_by_side():
     def spot(total, seed):
         verdict = SimpleNamespace(probability=1 / (1 + np.exp(-total)), terms={"all": total})
-        return SimpleNamespace(verdict=verdict, void=SimpleNamespace(seed_vox=np.array(seed)))
+        void = SimpleNamespace(seed_vox=np.array(seed))
+        return Measured(void=void, features=None, verdict=verdict)
 
     left, right = spot(-12.0, (1, 5, 5)), spot(-9.0, (90, 5, 5))
-    assert sorted([left, right], key=_by_probability) == [right, left]
+    assert sorted([left, right], key=lambda m: m.order) == [right, left]
 
 
 @pytest.mark.parametrize(("order", "flip"), [((0, 1, 2), 0), ((2, 0, 1), 1)])
@@ -364,6 +368,22 @@ def test_bad_input_is_named(phantom):
         DetectParams(most_findings=0)
 
 
+def test_filtered_phase_of_unknown_handedness_tells_whether_spots_are_of_one_sign(phantom):
+    field = phantom.field_ppm - ndimage.gaussian_filter(phantom.field_ppm, 8)
+    given = phantom.inputs(phase=False, filtered_field_ppm=field, sign_trusted=False)
+    likely = SimpleNamespace(
+        judge=lambda *_: SimpleNamespace(says=[], of=lambda n: (0.9, {"vessel": 1.0}, "")),
+        least_probability=0.3,
+    )
+    told = told_of(given, model=likely)
+    assert {f.sign for f in told.findings} == {"not_assessed"}
+    (words,) = [text for text in told.says if "opposite sign" in text]
+    assert "one of these two groups is no blood" in words
+    known = told_of(replace(given, sign_trusted=True), model=likely)
+    assert not any("opposite sign" in text for text in known.says)
+    assert {"paramagnetic", "diamagnetic"} <= {f.sign for f in known.findings}
+
+
 def test_noise_is_not_blood():
     """A volume of noise alone: nothing is counted, and no sign is clear beyond chance."""
     rng = np.random.default_rng(3)
@@ -419,6 +439,29 @@ class TestPieces:
         assert np.allclose((one.x_mm, one.y_mm, one.z_mm), (23, 24, 22), atol=0.5)
         assert f"moment {one.moment_ppm_mm3:.2f}" in one.evidence
         assert one.evidence.endswith("; 2 voids that touch, as one")
+
+    @pytest.mark.parametrize("along", [(1, 0, 1), (1, 1, 1), (1, 0, 0)])
+    @pytest.mark.parametrize(("radius_mm", "chi_ppm"), [(1.3, 1.0), (1.8, 0.5)])
+    def test_a_void_of_two_lobes_has_the_moment_of_both(self, make, along, radius_mm, chi_ppm):
+        """Spheres 2.5 mm apart, 1 and 0.61 of the volume: one void, which is no point's."""
+        half = 1.25 * np.array(along) / np.linalg.norm(along)
+        middle = np.array((23.3, 24.1, 22.4))
+        spheres = [
+            make.Sphere(tuple(middle + way * half), radius_mm * size, chi_ppm)
+            for way, size in ((-1, 1.0), (1, 0.85))
+        ]
+        phantom = make.build(spheres, seed=3)
+        seen = look(phantom.inputs(), DetectParams())
+        (one,) = [f for f in detect(phantom.inputs()).findings if f.class_ == "microbleed"]
+        true = sum(s.moment for s in spheres)
+        assert one.moment_ppm_mm3 == pytest.approx(true, rel=0.03)
+        assert one.moment_se_ppm_mm3 < 0.15 * true
+        assert one.evidence.endswith("; its field is that of two lobes")
+        assert max(f.fit.moment_ppm_mm3 for f in seen.features) < 0.94 * true
+
+    def test_one_sphere_is_no_two_lobes(self, phantom, found):
+        for sphere in phantom.objects[:3]:
+            assert "lobes" not in at(found, phantom.grid, sphere.centre_vox).evidence
 
     def test_two_lesions_side_by_side_are_two_with_a_moment_each(self, make):
         spheres, _, bleeds, _ = self.bleeds(make, gap_mm=6.0)

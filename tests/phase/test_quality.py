@@ -152,6 +152,20 @@ def test_no_head_is_without_a_smooth_field(head, b0_t, te_s, window, box):
     assert "was high-pass filtered" in found.says
 
 
+@pytest.mark.parametrize(("b0_t", "te_s"), [(1.5, 0.04), (3.0, 0.02), (7.0, 0.015)])
+def test_what_a_small_window_leaves_is_called_faint(head, b0_t, te_s):
+    """A window of 32 in a fine matrix leaves 0.006 ppm; a head has 0.03 and more."""
+    grid, mask = head[:2]
+    turn = radians_per_ppm(b0_t, te_s)
+    phase, magnitude = phase_of(head, b0_t, te_s, 1.0)
+    assert not highpass_evidence(phase, mask, grid, turn).faint
+    assert not highpass_evidence(phase, mask, grid).faint
+    found = highpass_evidence(homodyne(phase, magnitude, 8), mask, grid, turn)
+    assert (found.filtered, found.faint) == (False, True), found
+    assert "fainter than heads have it" in found.says
+    assert not highpass_evidence(homodyne(phase, magnitude, 24), mask, grid, turn).faint
+
+
 def test_noise_and_constant_phase_are_not_filtered(head):
     grid, mask = head[:2]
     rng = np.random.default_rng(0)

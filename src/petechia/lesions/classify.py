@@ -4,7 +4,8 @@ The probability is a logistic sum of a few measured features. Its weights were s
 on simulated scans: it ranks findings, but it is not calibrated.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
@@ -25,9 +26,14 @@ A_TUBE = 0.6
 """Strength of the continuation on two sides, over its own, from which a void is part of a tube."""
 LONG, FAR = 2.0, 2.4
 """Elongation and reach, in radii of the void, from which a dark region is called a thread."""
-TISSUE_PPM, WIDE_MM = 0.03, 5.0
-"""Susceptibilities of normal tissues differ by so much: in a void wider than this [mm] a moment of
-less than that over its volume may be tissue's own, as that of white matter beside fluid is."""
+TISSUE_PPM = 0.03
+"""Susceptibilities of normal tissues differ by so much."""
+CALCIUM_PPM, WIDE_MM = (0.06, 3.0), 5.0
+"""Mean susceptibility of a calcification over its void, from and to. In a void wider than this [mm]
+less may be tissue's own, as that of white matter between fluid is; more has no calcium salt.
+True ones of simulated heads have 0.15 to 0.95."""
+STRONG_TUBE = 0.8
+"""Strength of the continuation on two sides from which what is negative is no calcification."""
 SPHERE = 0.8
 """Sphericity from which a void is called round; a spheroid twice as long as wide has 0.79."""
 LARGE_MM, LARGE_FIT, LARGE_CLEAR, LARGE_WITHIN = 6.5, 0.9, 5.0, 0.5
@@ -64,6 +70,8 @@ class Features:
         What the void itself says of the moment, where the field told that it is blood.
     filtered_fit : MomentFit or None
         What phase says that was high-pass filtered: of its sign only.
+    as_given : MomentFit or None
+        The same where the handedness of that phase is unknown: of no sign.
     phase : str
         "signed", "unsigned" (handedness unknown) or "none".
     chi_ppm : float or None
@@ -87,6 +95,7 @@ class Features:
     fit: MomentFit | None = None
     dephasing: Dephasing | None = None
     filtered_fit: MomentFit | None = None
+    as_given: MomentFit | None = None
     phase: str = "none"
     chi_ppm: float | None = None
     region: RegionLike | None = None
@@ -116,12 +125,16 @@ class Features:
         void = self.dephasing
         return both(by_field, (void.moment_ppm_mm3, void.se_ppm_mm3)) if void else by_field
 
+    def with_filtered(self, fit: MomentFit | None, *, known: bool) -> Self:
+        """Return it with what filtered phase says, of known handedness or not."""
+        return replace(self, filtered_fit=fit if known else None, as_given=None if known else fit)
+
     @property
     def like_tissue(self) -> bool:
         """Whether a wide void's moment, as far as it is known, may be that of normal tissue."""
         if self.fit is None or self.shape.diameter_mm <= WIDE_MM:
             return False
-        return abs(self.fit.moment_ppm_mm3) < TISSUE_PPM * self.shape.volume_mm3
+        return abs(self.fit.moment_ppm_mm3) < CALCIUM_PPM[0] * self.shape.volume_mm3
 
     @property
     def large_bleed(self) -> bool:
@@ -288,9 +301,13 @@ def classify(
 
 
 def _negative(f: Features, otherwise: str) -> tuple[str, str]:
-    """Return the class of a clear negative moment, and why; `otherwise` when it is tissue's."""
+    """Return the class of a clear negative moment, and why; `otherwise` when it is no calcium's."""
     if f.like_tissue:
         return otherwise, "negative moment, for its size no more than that of normal tissue"
+    if f.fit is not None and abs(f.fit.moment_ppm_mm3) > CALCIUM_PPM[1] * f.shape.volume_mm3:
+        return otherwise, "negative moment, for its size more than calcium has"
+    if f.through >= STRONG_TUBE:
+        return otherwise, "negative moment, but a tube goes through it"
     return "calcification", "negative moment"
 
 

@@ -8,11 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
-from petechia.core.intervals import Z95
+from petechia.lesions.anew import in_lobes, in_wholes
 from petechia.lesions.classify import (
-    A_TUBE,
     CLEAR,
-    TISSUE_PPM,
     Features,
     Verdict,
     classify,
@@ -24,15 +22,9 @@ from petechia.lesions.look import Seen, look
 from petechia.lesions.model import Model
 from petechia.lesions.params import DetectParams
 from petechia.lesions.rows import Measured, findings, siderosis_row
-from petechia.lesions.shape import measure_shape
 from petechia.lesions.siderosis import Sheet, find_siderosis
-from petechia.lesions.thread import thread_of
-from petechia.lesions.void import Void
-from petechia.lesions.wholes import wholes_of
 
 ROUND = 0.7
-LARGEST_PIECE = 2.0
-"""What is no likely microbleed is a piece of one only if it is at most so many times as large."""
 COMMON = ("vessel", "air_tissue", "undetermined")
 """Classes of which a brain holds hundreds."""
 
@@ -90,17 +82,17 @@ def detect(
         text = "The magnitude is zero throughout the brain mask."
         return Detection(findings=(), labels=labels, says=(text,))
     measured, says = measure(inputs, p, model)
-    kept = sorted(measured, key=_by_probability)
+    kept = sorted(measured, key=lambda m: m.order)
     if len(kept) > p.most_findings:
         # veins and edges are many: they make room, not a calcification or a macrobleed
-        told = sorted(measured, key=lambda m: (m.verdict.class_ in COMMON, *_by_probability(m)))
+        told = sorted(measured, key=lambda m: (m.verdict.class_ in COMMON, *m.order))
         left_out = told[p.most_findings :]
         says.append(
             f"{len(kept)} dark spots were measured and {p.most_findings} are listed; those left "
             f"out (mostly veins) have a probability of at most "
             f"{max(*(m.verdict.probability for m in left_out), 0.001):.3f}."
         )
-        kept = sorted(told[: p.most_findings], key=_by_probability)
+        kept = sorted(told[: p.most_findings], key=lambda m: m.order)
     if not kept:
         says.append(
             "No spot in the brain mask is darker than its surroundings by "
@@ -150,26 +142,24 @@ def measure(
             for n in range(len(seen.features))
         ]  # fmt: skip
     spots = [
-        Measured(void=_shift(void, seen.corner), features=f, verdict=told(f))
+        Measured(void=void.moved(seen.corner), features=f, verdict=told(f))
         for void, f, told in zip(seen.voids, seen.features, named, strict=True)
     ]
-    out = _wholes(_by_void(spots, named, seen), named, seen, inputs, params)
+    spots = _by_void(in_lobes(spots, named, seen, inputs, params), named, seen)
+    out = in_wholes(spots, named, seen, inputs, params)
     return out, says + _without_a_sign(out)
 
 
 def _without_a_sign(measured: Sequence[Measured]) -> list[str]:
     """Say what an unknown sign leaves open, and whether likely microbleeds are of both signs."""
-    unsigned = [m for m in measured if m.features.phase == "unsigned"]
+    unsigned = [m for m in measured if m.features.phase == "unsigned" or m.features.as_given]
     if not unsigned:
         return []
     says = ["Probabilities leave calcium out: without a sign it cannot be told from blood."]
-    signs = [
-        m.features.fit.significance > 0
-        for m in unsigned
-        if m.verdict.class_ == "microbleed"
-        and m.features.fit is not None
-        and abs(m.features.fit.significance) >= CLEAR
+    fits = [
+        m.features.as_given or m.features.fit for m in unsigned if m.verdict.class_ == "microbleed"
     ]
+    signs = [f.significance > 0 for f in fits if f is not None and abs(f.significance) >= CLEAR]
     if any(signs) and not all(signs):
         more, less = sorted((sum(signs), len(signs) - sum(signs)), reverse=True)
         says.append(
@@ -185,7 +175,9 @@ def _by_void(
     """Return the spots with the moments of what is blood, or likely so, read from the void, too."""
     out = list(measured)
     for n, (spot, told) in enumerate(zip(measured, seen.by_void, strict=True)):
-        if told is not None and _is_blood(spot):
+        # a void is read as that of a point
+        point = spot.features.fit is seen.features[n].fit
+        if told is not None and point and _is_blood(spot):
             features = replace(spot.features, dephasing=told)
             out[n] = replace(spot, features=features, verdict=named[n](features))
     return out
@@ -196,82 +188,6 @@ def _is_blood(spot: Measured) -> bool:
     verdict = spot.verdict
     told = verdict.class_ == "undetermined" and verdict.sign == "paramagnetic"
     return verdict.class_ == "microbleed" or told
-
-
-def _wholes(
-    measured: Sequence[Measured],
-    named: Sequence[Callable[[Features], Verdict]],
-    seen: Seen,
-    inputs: LesionInputs,
-    params: DetectParams,
-) -> list[Measured]:
-    """Return the spots with the pieces of each lesion put together; the likeliest keeps its name.
-
-    What is no likely microbleed may be a piece of one, but for calcium, tubes, what is much larger
-    and what has no more moment for its size than tissue.
-    """
-    out = list(measured)
-    order = sorted(range(len(out)), key=lambda n: _by_probability(out[n]))
-    likely = [n for n in order if out[n].verdict.class_ == "microbleed"]
-    some = likely + [n for n in order if n not in likely and _may_be_a_piece(out[n])]
-    gone = set()
-    bodies = [out[n].void.body for n in some]
-    for whole in wholes_of(bodies, inputs.grid, len(likely), LARGEST_PIECE):
-        first, *rest = (some[n] for n in whole)
-        joined = _together(out, (first, *rest), seen, inputs, params) if rest else None
-        if joined is not None:
-            spot = out[first]
-            verdict = named[first](joined.features)
-            if verdict.sign != "diamagnetic" and verdict.class_ != "microbleed":
-                verdict = replace(spot.verdict, sign=verdict.sign, evidence=verdict.evidence)
-            evidence = f"{verdict.evidence}; {1 + len(rest)} voids that touch, as one"
-            verdict = replace(verdict, evidence=evidence)
-            out[first] = replace(joined, verdict=verdict, joined=True)
-            gone.update(rest)
-    return [m for n, m in enumerate(out) if n not in gone]
-
-
-def _may_be_a_piece(spot: Measured) -> bool:
-    """Return whether a spot that is no likely microbleed may be a part of one."""
-    f = spot.features
-    if spot.verdict.sign == "diamagnetic" or f.through >= A_TUBE:
-        return False
-    if f.fit is None:
-        return True
-    most = abs(f.fit.moment_ppm_mm3) + Z95 * f.fit.se_ppm_mm3
-    return most >= TISSUE_PPM * f.shape.volume_mm3
-
-
-def _together(
-    measured: Sequence[Measured],
-    pieces: Sequence[int],
-    seen: Seen,
-    inputs: LesionInputs,
-    params: DetectParams,
-) -> Measured | None:
-    """Return one spot instead of its pieces, measured anew; None when its field cannot be."""
-    spot, near = measured[pieces[0]], seen.near
-    fits = [
-        sources.fit_together(pieces) if sources else None
-        for sources in (seen.sources, seen.filtered)
-    ]
-    if fits[0] is None and any(measured[n].features.fit for n in pieces):
-        return None
-    body = np.concatenate([seen.voids[n].body for n in pieces])
-    tail = np.concatenate([seen.voids[n].tail for n in pieces])
-    void = replace(seen.voids[pieces[0]], body=body, tail=tail)
-    shape = measure_shape(void, seen.signal, near.brain_mask, seen.dark, near.grid, near.csf)
-    thread = thread_of(void, seen.signal, seen.texture, near.brain_mask, near.grid, params.thread)
-    at = tuple(np.rint(body.mean(axis=0) + seen.corner).astype(int).tolist())
-    chi = spot.features.chi_ppm
-    if chi is not None and near.chi_ppm is not None:
-        chi = float(near.chi_ppm[tuple(body.T)].mean())
-    features = replace(
-        spot.features, shape=shape, fit=fits[0], dephasing=None, thread=thread,
-        filtered_fit=fits[1], chi_ppm=chi,
-        region=inputs.region_of(at) if inputs.region_of else None,
-    )  # fmt: skip
-    return replace(spot, void=_shift(void, seen.corner), features=features)
 
 
 def _without_sheets(
@@ -286,21 +202,3 @@ def _without_sheets(
         for m in kept
         if m.features.shape.sphericity >= ROUND or inside[tuple(m.void.body.T)].mean() <= 0.5
     ]
-
-
-def _by_probability(measured: Measured) -> tuple[float, ...]:
-    """Return the key that sorts the most probable first.
-
-    Hundreds of veins share a probability of 0.000: they go by log-odds, or the array's first
-    axis would choose which side of the head the table tells of. Rounded, so that the last bits
-    do not matter; what is equal even then goes by place.
-    """
-    verdict = measured.verdict
-    total = round(sum(verdict.terms.values()), 3)
-    return (-round(verdict.probability, 3), -total, *measured.void.seed_vox.tolist())
-
-
-def _shift(void: Void, corner: npt.NDArray[np.int64]) -> Void:
-    return replace(
-        void, body=void.body + corner, tail=void.tail + corner, seed_vox=void.seed_vox + corner
-    )

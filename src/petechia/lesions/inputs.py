@@ -64,8 +64,9 @@ class LesionInputs:
     field_mask : (I, J, K) ndarray of bool, or None
         Where the local field is valid; the brain mask when None.
     filtered_field_ppm : (I, J, K) ndarray of float, or None
-        Without a local field: phase of known handedness that a vendor high-pass filtered, as a
-        field [ppm]. It tells the sign of a spot, and nothing of its size.
+        Without a local field: phase that a vendor high-pass filtered, as a field [ppm]. It tells
+        the sign of a spot, and nothing of its size; where `sign_trusted` is False, whether spots
+        are of one sign.
     chi_ppm : (I, J, K) ndarray of float, or None
         Susceptibility, referenced [ppm].
     vessel : (I, J, K) ndarray of float, or None

@@ -130,7 +130,8 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     for f, fit, sign, context in zip(features, fits, signs, around, strict=True):
         i, j, k = (int(n) for n in np.rint(f.shape.centre_vox) + corner)
         region = inputs.region_of((i, j, k)) if inputs.region_of else None
-        told.append(replace(f, fit=fit, filtered_fit=sign, region=region, context=context))
+        f = replace(f, fit=fit, region=region, context=context)
+        told.append(f.with_filtered(sign, known=near.sign_trusted))
     tissue = near.brain_mask & ~dark
     by_void = together([
         partial(_read_void, v, f, signal, tissue, texture, near.grid, params)
@@ -196,7 +197,8 @@ def _places_and_radii(
 def _missing(inputs: LesionInputs) -> list[str]:
     """Say what the inputs cannot answer."""
     says = []
-    if not inputs.has_field and inputs.filtered_field_ppm is not None:
+    filtered = inputs.filtered_field_ppm is not None
+    if not inputs.has_field and filtered and inputs.sign_trusted:
         says.append("The phase was high-pass filtered: signs are read from it, moments are not.")
     elif not inputs.has_field:
         says.append("No usable phase: blood and calcium cannot be told apart.")

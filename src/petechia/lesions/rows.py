@@ -27,6 +27,18 @@ class Measured:
     verdict: Verdict
     joined: bool = False
 
+    @property
+    def order(self) -> tuple[float, ...]:
+        """Key that sorts the most probable first.
+
+        Hundreds of veins share a probability of 0.000: they go by log-odds, or the array's first
+        axis would choose which side of the head the table tells of. Rounded, so that the last bits
+        do not matter; what is equal even then goes by place.
+        """
+        verdict = self.verdict
+        total = round(sum(verdict.terms.values()), 3)
+        return (-round(verdict.probability, 3), -total, *self.void.seed_vox.tolist())
+
 
 def findings(
     kept: Sequence[Measured], inputs: LesionInputs, params: DetectParams

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from petechia.core.morphology import distance_inside_mm
 from petechia.lesions.around import Around
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.lobes import lobes
 from petechia.lesions.moment import MomentFit, MomentParams, Parts, fit_moments, robust_spread
 from petechia.lesions.shape import Shape
 from petechia.lesions.void import Void
@@ -121,13 +122,38 @@ class Sources:
         some = np.asarray(pieces)
         volumes = self.radii_mm[some] ** 3
         share = volumes / volumes.sum()
-        centre = share @ self.places_vox[some]
+        return self._fit_as(some, self.places_vox[some], share, float(share @ self.tails[some]))
+
+    def fit_lobes(
+        self, n: int, void: Void, signal: npt.NDArray[np.floating]
+    ) -> tuple[MomentFit, npt.NDArray[np.int64]] | None:
+        """Fit a candidate as two lobes of its void, in the way that explains the field best.
+
+        Returns
+        -------
+        fit, voxels
+            With the second lobe the whole dark region is read: its tail adds no error.
+            None where no field can be read.
+        """
+        some, out = np.array([n]), []
+        for voxels, places, share in lobes(void, signal, self.near.grid):
+            fit = self._fit_as(some, places, share, 0.0)
+            if fit is not None:
+                out.append((fit, voxels))
+        return max(out, key=lambda told: told[0].explained, default=None)
+
+    def _fit_as(
+        self, some: npt.NDArray[np.intp], places_vox: Floats, share: Floats, tail: float
+    ) -> MomentFit | None:
+        """Fit candidates as one source, its moment spread over points."""
+        centre = share @ places_vox
+        own = self.radii_mm[some] ** 3
         others = np.setdiff1d(np.arange(len(self.places_vox)), some)
         whole = replace(
             self,
             places_vox=np.concatenate([centre[None], self.places_vox[others]]),
-            radii_mm=np.concatenate([np.cbrt([volumes.sum()]), self.radii_mm[others]]),
-            edge_mm=np.concatenate([[share @ self.edge_mm[some]], self.edge_mm[others]]),
-            tails=np.array([share @ self.tails[some]]),
+            radii_mm=np.concatenate([np.cbrt([own.sum()]), self.radii_mm[others]]),
+            edge_mm=np.concatenate([[own @ self.edge_mm[some] / own.sum()], self.edge_mm[others]]),
+            tails=np.array([tail]),
         )
-        return whole.fit(Parts(offset_vox=self.places_vox[some] - centre, share=share))[0]
+        return whole.fit(Parts(offset_vox=places_vox - centre, share=share))[0]

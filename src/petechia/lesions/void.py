@@ -2,7 +2,8 @@
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -111,6 +112,12 @@ class Void:
     def depth(self) -> float:
         """Loss of signal at the darkest voxel, as a share of the background."""
         return 1 - self.least / self.background
+
+    def moved(self, by_vox: npt.NDArray[np.int64]) -> Self:
+        """Return it with its voxels so far off."""
+        return replace(
+            self, body=self.body + by_vox, tail=self.tail + by_vox, seed_vox=self.seed_vox + by_vox
+        )
 
 
 def grow_voids(

@@ -31,6 +31,8 @@ LEAST_FINE_RAD = 0.01
 LEAST_SMOOTH_PPM, HEAD_ML = 0.005, 300.0
 """Air around and in a head gives the brain a smooth field of 0.05 ppm and more (rms): far below,
 in a mask as large as a brain, it was taken out."""
+FAINT_SMOOTH_PPM = 0.0125
+"""A quarter of that: less may have been taken out in part, as by a small window."""
 FEW = 0.75
 """Where the typical smooth phase is more than this times the typical fine one, the fine phase comes
 from a few strong sources alone, and the smooth phase is theirs: nothing was filtered."""
@@ -49,6 +51,8 @@ class HighpassEvidence:
     Attributes
     ----------
     filtered : bool
+    faint : bool
+        Not filtered so that it is sure, but the smooth part is fainter than heads have it.
     score : float
         0: smooth phase is as strong as fine phase. 1: there is no smooth phase at all.
     says : str
@@ -56,6 +60,7 @@ class HighpassEvidence:
     """
 
     filtered: bool
+    faint: bool
     score: float
     says: str
 
@@ -261,6 +266,8 @@ def highpass_evidence(
     clear = score > (0.75 if crop else 0.5) and smooth < 0.2
     some_ml = float(mask.sum() * np.prod(grid.spacing_mm) / 1000)
     gone = turn_rad is not None and some_ml > HEAD_ML and 0 < smooth < LEAST_SMOOTH_PPM * turn_rad
+    least = FAINT_SMOOTH_PPM * (turn_rad or 0.0)
+    faint = not gone and some_ml > HEAD_ML and not crop and 0 < smooth < least
     filtered = gone or (clear and fine > LEAST_FINE_RAD and spread)
     found = f"smooth phase {smooth:.2g} rad, fine phase {fine:.2g} rad (rms)"
     if filtered:
@@ -270,7 +277,11 @@ def highpass_evidence(
         says = f"No clear sign of a high-pass filter, in a crop too small to be sure: {found}."
     else:
         says = f"The phase was not high-pass filtered: {found}."
-    return HighpassEvidence(filtered=filtered, score=round(score, 4), says=says)
+        if faint:
+            says = f"The smooth part of the phase is fainter than heads have it: {found}."
+    return HighpassEvidence(
+        filtered=filtered, faint=faint and not filtered, score=round(score, 4), says=says
+    )
 
 
 def _scales(phase: Volume, mask: Mask, grid: Grid) -> tuple[Volume, Volume]:

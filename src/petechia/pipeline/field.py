@@ -42,9 +42,7 @@ def unwrap_stage(work: Work) -> None:
         return
     turn = radians_per_ppm(echoes.b0_t, echoes.phase_te_s[-1])
     evidence = highpass_evidence(phase, mask, grid, turn)
-    work.checks.append(
-        images.check_filtered(evidence.filtered, evidence.says, signed=work.sign_trusted)
-    )
+    work.checks.append(images.check_filtered(evidence, signed=work.sign_trusted))
     if evidence.filtered:
         work.phase_filtered = True
         filtered = phase[min(work.reading_echo, len(phase) - 1)] * np.float32(work.phase_sign)

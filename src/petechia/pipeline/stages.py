@@ -93,6 +93,10 @@ def mask_stage(work: Work) -> None:
     work.checks.append(
         images.check_signal(signal / work.noise_sd if work.noise_sd > 0 else float("nan"))
     )
+    if work.mask.any():
+        work.checks += images.check_decay(
+            [float(np.median(one[work.mask])) for one in echoes.magnitude]
+        )
     head = head_mask(work.bridged(magnitude), grid)
     work.checks.append(images.check_ghosting(ghosting(magnitude, head, work.mask, grid)))
     if work.given_mask is not None and work.mask.any():
@@ -312,13 +316,13 @@ def lesion_inputs(work: Work) -> LesionInputs:
         air_mask=work.air,
         structures=work.structures,
         region_of=work.regions.at if work.regions is not None and work.regions.ok else None,
-        sign_trusted=usable and work.sign_trusted,
+        sign_trusted=(usable or work.phase_filtered) and work.sign_trusted,
     )
 
 
 def _filtered_field(work: Work) -> np.ndarray | None:
-    """Return filtered phase of known handedness as a field; it tells signs and no more."""
-    if not (work.phase_filtered and work.sign_trusted) or work.highpass_rad is None:
+    """Return filtered phase as a field; it tells signs and no more."""
+    if not work.phase_filtered or work.highpass_rad is None:
         return None
     turn = radians_per_ppm(work.echoes.b0_t, work.reading_te_s)
     return np.asarray(work.highpass_rad / turn, dtype=np.float32)

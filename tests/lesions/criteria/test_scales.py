@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from petechia.lesions.criteria.aria import aria_h
+from petechia.lesions.criteria.aria import aria_h, aria_h_between
 from petechia.lesions.criteria.boston import boston
 from petechia.lesions.criteria.clinical import ClinicalFacts, read_facts
 from petechia.lesions.criteria.svd import caa_svd, total_svd
@@ -240,6 +240,28 @@ def test_a_scan_alone_grades_no_aria(make):
     claim = aria_h([make("lobar")] * 30, ClinicalFacts())
     assert claim.answer == "indeterminate"
     assert claim.missing == ("amyloid_immunotherapy", "new_microhemorrhages", "new_siderosis_foci")
+
+
+@pytest.mark.parametrize(
+    ("new", "siderosis", "answer", "missing"),
+    [
+        ((0, 0), (0, 0), "none", ()),
+        ((1, 2), (0, 0), "mild", ()),
+        ((4, 5), (0, 0), "at_least_mild", ("new_microhemorrhages",)),
+        ((5, 5), None, "at_least_moderate", ("new_siderosis_foci",)),
+        ((10, 12), None, "severe", ()),
+        (None, (3, None), "severe", ()),
+        (None, None, "indeterminate", ("new_microhemorrhages", "new_siderosis_foci")),
+    ],
+)
+def test_what_two_scans_show_is_graded_as_if_treated(new, siderosis, answer, missing):
+    claim = aria_h_between(new, siderosis)
+    assert (claim.answer, claim.missing) == (answer, missing)
+    told = {i.name: (i.told, i.source) for i in claim.inputs}
+    assert told["amyloid_immunotherapy"] == ("yes", "assumed")
+    assert "clinical" not in {source for _, source in told.values()}
+    assert (told["new_microhemorrhages"] == ("", "")) == (new is None)
+    assert (told["new_siderosis_foci"] == ("", "")) == (siderosis is None)
 
 
 # --- the two scores

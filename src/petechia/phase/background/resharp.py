@@ -35,13 +35,13 @@ class ResharpParams:
     radius_mm: float = 5.0
     strength: float = 1e-4
     iterations: int = 60
-    tolerance: float = 0.0003
+    tolerance: float = 0.0002
 
     def __post_init__(self) -> None:
         require_between(self.radius_mm, 0.5, 60, "ResharpParams.radius_mm", "4 to 6 is usual.")
         require_between(self.strength, 0.0, 10.0, "ResharpParams.strength", "1e-4 to 1e-2.")
         require_between(self.iterations, 1, 10_000, "ResharpParams.iterations", "20 to 60.")
-        require_between(self.tolerance, 0.0, 0.9, "ResharpParams.tolerance", "0.0003 is usual.")
+        require_between(self.tolerance, 0.0, 0.9, "ResharpParams.tolerance", "0.0002 is usual.")
 
 
 def resharp(

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from petechia.phase.quality import HighpassEvidence
 from petechia.pipeline.fitness.check import Check
 
 SNR_REFUSED, SNR_LIMITED = 4.0, 10.0
 BRAIN_ML_LIMITED = 2500.0
 GHOST_LIMITED, GHOST_REFUSED = 0.05, 0.15
+GROWTH_REFUSED = 1.15
 MASK_OUTSIDE_LIMITED, MASK_OUTSIDE_REFUSED = 0.01, 0.3
 
 
@@ -38,6 +40,35 @@ def check_signal(snr: float) -> Check:
             says=f"Signal to noise {value}: faint microbleeds cannot be told from noise.",
         )
     return Check(check="signal to noise", status="ok", value=value, says="Enough signal.")
+
+
+def check_decay(signals: Sequence[float]) -> list[Check]:
+    """Return the check of brain signal that grows with the echo time; empty when it does not.
+
+    Parameters
+    ----------
+    signals : sequence of float
+        Median magnitude in the brain, by increasing echo time. Two echoes are not judged:
+        scanners may scale each, and short ones differ little.
+    """
+    if len(signals) < 3 or not signals[0] > 0:
+        return []
+    growth = signals[-1] / signals[0]
+    if not growth > GROWTH_REFUSED:
+        return []
+    value = f"grows by {100 * (growth - 1):.0f} %"
+    return [
+        Check(
+            check="decay",
+            status="refused",
+            value=value,
+            says=f"The signal of the brain {value} from the first echo to the last: echo times "
+            "are exchanged between files, or each echo is scaled by itself. R2* cannot be "
+            "measured; where the times are wrong, so are field and moments, and the echo that is "
+            "read may be too short for microbleeds to show. Check EchoTime of every file.",
+            forbids=("r2star",),
+        )
+    ]
 
 
 def check_ghosting(ratio: float) -> Check:
@@ -154,12 +185,13 @@ def check_phase_noise(coherence: float) -> Check:
     )
 
 
-def check_filtered(filtered: bool, says: str, *, signed: bool = False) -> Check:
+def check_filtered(evidence: HighpassEvidence, *, signed: bool = False) -> Check:
     """Return the check for phase that was high-pass filtered before it reached us.
 
     `signed` tells that its handedness is known: signs can then be read from it.
     """
-    if filtered:
+    says = evidence.says
+    if evidence.filtered:
         left = "it still tells blood from calcium and weights" if signed else "it still weights"
         return Check(
             check="phase filtering",
@@ -168,6 +200,14 @@ def check_filtered(filtered: bool, says: str, *, signed: bool = False) -> Check:
             says=f"{says} Susceptibility and moments cannot be measured from filtered phase; "
             f"{left} the SWI.",
             forbids=("susceptibility",) if signed else ("susceptibility", "sign"),
+        )
+    if evidence.faint:
+        return Check(
+            check="phase filtering",
+            status="limited",
+            value="faint smooth part",
+            says=f"{says} It may have been high-pass filtered by a small window: moments may be "
+            "read 10 to 20 % too low.",
         )
     return Check(check="phase filtering", status="ok", value="not filtered", says=says)
 

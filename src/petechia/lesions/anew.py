@@ -1,0 +1,167 @@
+"""Spots measured anew: what has two lobes, and what lies in pieces."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from petechia.core.grid import Grid
+from petechia.core.intervals import Z95
+from petechia.core.together import together
+from petechia.lesions.classify import A_TUBE, TISSUE_PPM, Features, Verdict
+from petechia.lesions.criteria import LARGEST_MM
+from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.lobes import GAIN
+from petechia.lesions.look import Seen
+from petechia.lesions.moment import MomentFit
+from petechia.lesions.params import DetectParams
+from petechia.lesions.rows import Measured
+from petechia.lesions.shape import measure_shape
+from petechia.lesions.thread import thread_of
+from petechia.lesions.void import Void
+from petechia.lesions.wholes import extent_mm, wholes_of
+
+LARGEST_PIECE = 2.0
+"""What is no likely microbleed is a piece of one only if it is at most so many times as large."""
+LESIONS = ("microbleed", "macrobleed", "calcification", "undetermined")
+"""Classes whose moment is asked for."""
+
+
+def in_lobes(
+    measured: Sequence[Measured],
+    named: Sequence[Callable[[Features], Verdict]],
+    seen: Seen,
+    inputs: LesionInputs,
+    params: DetectParams,
+) -> list[Measured]:
+    """Return the spots; of what has two lobes, moment and form are those of both.
+
+    The model is told of the point: it has learned from points. Veins and edges are left alone.
+    """
+    sources = seen.sources
+    if sources is None:
+        return list(measured)
+    asked = [n for n, spot in enumerate(measured) if _may_have_lobes(spot)]
+    voids = _without_others(seen.voids, seen.near.grid)
+    fits = together([partial(sources.fit_lobes, n, voids[n], seen.signal) for n in asked])
+    out = list(measured)
+    for n, told in zip(asked, fits, strict=True):
+        point = measured[n].features.fit
+        if told is None or point is None or told[0].explained < point.explained + GAIN:
+            continue
+        fit, body = told
+        void = voids[n]
+        if len(body) > len(void.body) and extent_mm(body, inputs.grid) <= LARGEST_MM:
+            void = replace(void, body=body, tail=void.tail[:0])
+        spot = _measured_anew(measured[n], void, fit, None, seen, inputs, params)
+        verdict = named[n](spot.features)
+        verdict = replace(verdict, evidence=f"{verdict.evidence}; its field is that of two lobes")
+        out[n] = replace(spot, verdict=verdict)
+    return out
+
+
+def _without_others(voids: Sequence[Void], grid: Grid) -> list[Void]:
+    """Return the voids without what of a tail is the body of another one."""
+    taken = np.zeros(grid.shape, dtype=bool)
+    for void in voids:
+        taken[tuple(void.body.T)] = True
+    return [replace(v, tail=v.tail[~taken[tuple(v.tail.T)]]) for v in voids]
+
+
+def _may_have_lobes(spot: Measured) -> bool:
+    """Return whether a spot with a field is, or may be, blood or calcium and no tube."""
+    f = spot.features
+    return f.fit is not None and spot.verdict.class_ in LESIONS and f.through < A_TUBE
+
+
+def in_wholes(
+    measured: Sequence[Measured],
+    named: Sequence[Callable[[Features], Verdict]],
+    seen: Seen,
+    inputs: LesionInputs,
+    params: DetectParams,
+) -> list[Measured]:
+    """Return the spots with the pieces of each lesion put together; the likeliest keeps its name.
+
+    What is no likely microbleed may be a piece of one, but for calcium, tubes, what is much larger
+    and what has no more moment for its size than tissue.
+    """
+    out = list(measured)
+    order = sorted(range(len(out)), key=lambda n: out[n].order)
+    likely = [n for n in order if out[n].verdict.class_ == "microbleed"]
+    some = likely + [n for n in order if n not in likely and _may_be_a_piece(out[n])]
+    gone = set()
+    bodies = [out[n].void.body for n in some]
+    for whole in wholes_of(bodies, inputs.grid, len(likely), LARGEST_PIECE):
+        first, *rest = (some[n] for n in whole)
+        joined = _together(out, (first, *rest), seen, inputs, params) if rest else None
+        if joined is not None:
+            spot = out[first]
+            verdict = named[first](joined.features)
+            if verdict.sign != "diamagnetic" and verdict.class_ != "microbleed":
+                verdict = replace(spot.verdict, sign=verdict.sign, evidence=verdict.evidence)
+            evidence = f"{verdict.evidence}; {1 + len(rest)} voids that touch, as one"
+            verdict = replace(verdict, evidence=evidence)
+            out[first] = replace(joined, verdict=verdict, joined=True)
+            gone.update(rest)
+    return [m for n, m in enumerate(out) if n not in gone]
+
+
+def _may_be_a_piece(spot: Measured) -> bool:
+    """Return whether a spot that is no likely microbleed may be a part of one."""
+    f = spot.features
+    if spot.verdict.sign == "diamagnetic" or f.through >= A_TUBE:
+        return False
+    if f.fit is None:
+        return True
+    most = abs(f.fit.moment_ppm_mm3) + Z95 * f.fit.se_ppm_mm3
+    return most >= TISSUE_PPM * f.shape.volume_mm3
+
+
+def _together(
+    measured: Sequence[Measured],
+    pieces: Sequence[int],
+    seen: Seen,
+    inputs: LesionInputs,
+    params: DetectParams,
+) -> Measured | None:
+    """Return one spot instead of its pieces, measured anew; None when its field cannot be."""
+    spot = measured[pieces[0]]
+    fits = [
+        sources.fit_together(pieces) if sources else None
+        for sources in (seen.sources, seen.filtered)
+    ]
+    if fits[0] is None and any(measured[n].features.fit for n in pieces):
+        return None
+    voids = [measured[n].void.moved(-seen.corner) for n in pieces]
+    void = replace(
+        voids[0],
+        body=np.concatenate([v.body for v in voids]),
+        tail=np.concatenate([v.tail for v in voids]),
+    )
+    return _measured_anew(spot, void, fits[0], fits[1], seen, inputs, params)
+
+
+def _measured_anew(
+    spot: Measured,
+    void: Void,
+    fit: MomentFit | None,
+    filtered_fit: MomentFit | None,
+    seen: Seen,
+    inputs: LesionInputs,
+    params: DetectParams,
+) -> Measured:
+    """Return a spot with another void, in voxels of the cut, and what the field says of it."""
+    near, body = seen.near, void.body
+    shape = measure_shape(void, seen.signal, near.brain_mask, seen.dark, near.grid, near.csf)
+    thread = thread_of(void, seen.signal, seen.texture, near.brain_mask, near.grid, params.thread)
+    at = tuple(np.rint(body.mean(axis=0) + seen.corner).astype(int).tolist())
+    chi = spot.features.chi_ppm
+    if chi is not None and near.chi_ppm is not None:
+        chi = float(near.chi_ppm[tuple(body.T)].mean())
+    features = replace(
+        spot.features, shape=shape, fit=fit, dephasing=None, thread=thread, chi_ppm=chi,
+        region=inputs.region_of(at) if inputs.region_of else None,
+    ).with_filtered(filtered_fit, known=near.sign_trusted)  # fmt: skip
+    return replace(spot, void=void.moved(seen.corner), features=features)
