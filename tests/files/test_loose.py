@@ -72,6 +72,18 @@ def paths_of(ref):
         ("Phase", ("", None, "phase")),
         ("sub-01_echo-3_part-phase_MEGRE", ("sub-01_MEGRE", 3, "phase")),
         ("phantom_emphasis", ("phantom_emphasis", None, "magnitude")),
+        ("mag1", ("", 1, "magnitude")),
+        ("pha2", ("", 2, "phase")),
+        ("Magnitude02", ("", 2, "magnitude")),
+        ("gre_phase-3", ("gre", 3, "phase")),
+        ("mag_1", ("", 1, "magnitude")),
+        ("gre_imag_10", ("gre", 10, "imaginary")),
+        ("Echo1_mag", ("", 1, "magnitude")),
+        ("gre_ph2_e1", ("gre_ph2", 1, "magnitude")),
+        ("gre_mag1_e2_ph", ("gre_mag1", 2, "phase")),
+        ("mag_5_gre", ("5_gre", None, "magnitude")),
+        ("mag1_ph2", ("mag1_ph2", None, "magnitude")),
+        ("ph1l", ("ph1l", None, "magnitude")),
     ],
 )
 def test_names_as_converters_write_them(stem, expected):
@@ -386,6 +398,49 @@ def test_times_go_to_echoes_in_order_and_only_where_none_are_stated(tmp_path):
     assert (known.echoes.te_s, known.echoes.b0_t, known.notes) == ((0.02,), 3.0, ())
     with pytest.raises((InputError, MetadataError), match="echo time"):
         find_nifti_scans(tmp_path, te_s=(0.01, 0.02), b0_t=7.0)[0].load()
+
+
+@pytest.mark.parametrize("name", ["{}{}", "{}_{}", "gre_{}-{}", "Echo{1}_{0}", "{}{}_gre"])
+def test_numbered_roles_are_echoes_of_one_scan(tmp_path, name):
+    for n in (1, 2, 10):
+        put(tmp_path, name.format("mag", n), magnitude(n))
+    for n in range(3, 10):
+        put(tmp_path, name.format("mag", n), magnitude(n))
+    for n in range(1, 11):
+        put(tmp_path, name.format("phase", n), phase(n))
+    times = tuple(0.003 * n for n in range(1, 11))
+    (ref,) = find_nifti_scans(tmp_path, te_s=times, b0_t=3.0)
+    echoes = ref.load().echoes
+    assert echoes.te_s == times
+    for n in (1, 2, 10):
+        assert np.array_equal(echoes.magnitude[n - 1], magnitude(n))
+        assert np.allclose(echoes.phase_rad[n - 1], phase(n), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "times"), [((5, 7), ((), ())), ((1, 2), ((0.02,), (0.02,))), ((1, 3), ((), ()))]
+)
+def test_numbers_that_are_no_echoes_are_of_series(tmp_path, numbers, times):
+    for n, te_s in zip(numbers, times, strict=True):
+        facts = {"EchoTime": te_s[0], **GRE} if te_s else {}
+        put(tmp_path, f"gre_mag_{n}", magnitude(n), **facts)
+        put(tmp_path, f"gre_pha_{n}", phase(n))
+    given = {} if times[0] else {"te_s": (0.02,), "b0_t": 3.0}
+    refs = find_nifti_scans(tmp_path, **given)
+    assert [paths_of(ref) for ref in refs] == [[f"gre_mag_{n}", f"gre_pha_{n}"] for n in numbers]
+    for n, ref in zip(numbers, refs, strict=True):
+        echoes = ref.load().echoes
+        assert np.array_equal(echoes.magnitude[0], magnitude(n))
+        assert np.allclose(echoes.phase_rad[0], phase(n), atol=1e-6)
+
+
+def test_a_phase_difference_beside_numbered_magnitudes(tmp_path):
+    for n, te_s in ((1, 0.005), (2, 0.0075)):
+        put(tmp_path, f"magnitude{n}", magnitude(n), EchoTime=te_s, **GRE)
+    put(tmp_path, "phasediff", phase(), EchoTime1=0.005, EchoTime2=0.0075, **GRE)
+    (ref,) = find_nifti_scans(tmp_path)
+    assert ref.load().echoes.te_s == (0.005, 0.0075)
+    assert ref.load().echoes.phase_te_s == (0.0025,)
 
 
 def test_times_that_no_scan_lacks_and_that_are_none_are_refused(tmp_path):

@@ -15,6 +15,8 @@ from petechia.core.grid import Grid
 from petechia.files.dicom.write import DicomStyle, write_dicom
 from petechia.files.find import find_scans
 from petechia.files.scan import Header
+from petechia.pipeline.listing import standing_of
+from petechia.pipeline.review.cases import ReviewFolder
 
 pytestmark = pytest.mark.xdist_group("road")
 NAME = "SECRET^PERSON"
@@ -87,6 +89,59 @@ def test_a_failure_to_write_dicom_is_told_and_mended_by_another_run(
     assert petechia("run", noise_dicom, out, "--dicom").code == 0
     assert (out / "dicom" / "sub-01" / "findings_sr.dcm").is_file()
     assert not list((out / "logs").glob("*crash*"))
+
+
+@pytest.fixture
+def not_exported(petechia, noise_dicom, tmp_path):
+    """An output folder whose export failed, and a call that mends the images."""
+    kept = {path: path.read_bytes() for path in noise_dicom.glob("*.dcm")}
+    for path in kept:
+        dataset = pydicom.dcmread(path)
+        del dataset.FrameOfReferenceUID
+        dataset.save_as(path)
+    assert petechia("run", noise_dicom, tmp_path / "out", "--dicom").code == 2
+    return tmp_path / "out", lambda: [path.write_bytes(data) for path, data in kept.items()]
+
+
+def test_where_only_the_export_failed_the_scan_is_finished_and_told(not_exported):
+    out, _ = not_exported
+    said = "Its export to DICOM failed: "
+    (stands,) = standing_of(out).values()
+    assert (stands.failed, stands.told_in) == (False, next(out.rglob("*_summary.json")))
+    assert stands.says.startswith(said)
+    assert "FrameOfReferenceUID is missing" in stands.says
+    folder = ReviewFolder(out)
+    (listed,) = folder.listed().values()
+    assert (listed.problem, listed.warning) == ("", stands.says)
+    (again,) = ReviewFolder(out).listed().values()  # from the cache of the first
+    assert again == listed
+    assert folder.case("sub-01").fingerprint == listed.fingerprint
+    assert said in (out / "index.html").read_text()
+
+
+def test_an_export_that_failed_is_mended_by_the_command_for_it(not_exported, petechia, noise_dicom):
+    out, mend = not_exported
+    mend()
+    # other bytes than were analysed: they show the same head
+    said = petechia("dicom", out, "--reference", noise_dicom)
+    assert said.code == 0, said.err
+    (stands,) = standing_of(out).values()
+    assert (stands.failed, stands.says) == (False, "")
+    assert not list((out / "logs").glob("*crash*"))
+    assert "Its export" not in (out / "index.html").read_text()
+
+
+def test_a_run_that_fails_before_its_results_is_no_matter_of_the_export(
+    petechia, noise_dicom, tmp_path
+):
+    out = tmp_path / "out"
+    assert petechia("run", noise_dicom, out).code == 0
+    first = min(noise_dicom.glob("*.dcm"))
+    first.write_bytes(first.read_bytes()[:-200])
+    assert petechia("run", noise_dicom, out, "--dicom").code != 0
+    (stands,) = standing_of(out).values()
+    assert stands.failed
+    assert ReviewFolder(out).listed()["sub-01"].problem
 
 
 def test_nifti_input_says_how_dicom_can_be_had(petechia, noise_dataset, tmp_path):

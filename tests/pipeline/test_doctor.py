@@ -63,6 +63,34 @@ def test_a_place_that_cannot_be_written_is_bad():
     assert found.mend == "Choose another."
 
 
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ("circle", "Too many levels of symbolic links"),
+        ("circle/results", "Too many levels of symbolic links"),
+        ("broken", "No such file or directory"),
+        ("broken/results", "No such file or directory"),
+        ("file", "Not a directory"),
+        ("file/results", "Not a directory"),
+    ],
+)
+def test_a_place_that_can_be_no_folder_is_bad(tmp_path, made, says):
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "broken").symlink_to("nowhere")
+    (tmp_path / "file").touch()
+    found = doctor._folder("results", tmp_path / made, "Choose another")
+    assert (found.state, found.mend) == ("bad", "Choose another.")
+    assert found.says == f"{tmp_path / made.partition('/')[0]} cannot be written ({says})"
+
+
+def test_a_link_to_a_folder_is_a_folder(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    assert (
+        doctor._folder("results", tmp_path / "link" / "results", "Choose another").state == "good"
+    )
+
+
 def test_too_little_memory_and_disk_are_bad(monkeypatch, tmp_path, petechia):
     monkeypatch.setattr(doctor, "available_mb", lambda: 1000.0)
     assert doctor._memory().state == "bad"

@@ -89,6 +89,14 @@ def test_a_fault_at_every_node_is_told(cluster, tmp_path):
     assert (tmp_path / "tried").read_text() == "xxx"
 
 
+def test_on_one_computer_a_fault_of_it_is_told_once_and_one_that_may_pass_tried_again(tmp_path):
+    full, slow = (counted(tmp_path / word, f"{word!r}") for word in ("elsewhere", "later"))
+    got = list(dask(JOB, [full, slow], DaskParams(n_procs=2), care=care()))
+    assert dict(got) == {full: "elsewhere", slow: "later"}
+    assert (tmp_path / "elsewhere").read_text() == "x"
+    assert (tmp_path / "later").read_text() == "xxx"
+
+
 def started(*words) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "dask", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -10,10 +10,12 @@ together, and the scans are called by them.
 """
 
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from petechia.core.checks import require_between
 from petechia.core.echoes import check_echo_times
 from petechia.core.grid import Grid
 from petechia.errors import FileError, InputError, ParameterError, PetechiaError
-from petechia.files.echo_parts import Image
-from petechia.files.images import load_scan, scan_ref
+from petechia.files.echo_parts import SAME_TE_S, Image
+from petechia.files.images import check_scan, load_scan, scan_ref
 from petechia.files.nifti import is_nifti, read_geometry, stem_of
 from petechia.files.scan import Scan, ScanName, ScanRef, subject_name
 from petechia.files.series import Found, by_series, pair
@@ -50,6 +52,8 @@ _ROLE_TOKENS = {
     "imaginary": IMAGINARY, "imag": IMAGINARY, "im": IMAGINARY, "mag": MAGNITUDE,
     "magn": MAGNITUDE, "magnitude": MAGNITUDE,
 }  # fmt: skip
+_NUMBERED = re.compile(r"(ph|pha|phase|real|imaginary|imag|mag|magn|magnitude)(?:-?0*(\d+))?")
+"""A role with the number of its echo, or without: `mag2`; `mag_2` are two tokens."""
 _ECHO_TOKEN = re.compile(r"(?:e|echo-?)0*(\d+)([a-z]?)")
 _OTHER_IMAGES = frozenset(
     ("t1", "t1w", "t2", "t2w", "pd", "pdw", "flair", "dwi", "adc", "bold", "ct")
@@ -144,15 +148,16 @@ def scan_from_files(
         A file is missing, broken, empty, or does not fit the others.
     """
     name = subject_name(subject)
-    times = tuple(float(t) for t in te_s)
-    _require_field(b0_t)
-    images = tuple(
-        replace(image, b0_t=b0_t)
-        for paths, role in ((mag, MAGNITUDE), (phase, PHASE))
-        for image in _named(paths, role, times)
-    )
-    notes = _given_notes(times, b0_t)
+    images = _named_images(mag, phase, te_s, b0_t)
+    notes = _given_notes(tuple(te_s), b0_t)
     return load_scan(images, name, "NIfTI", phase_scale=phase_scale, notes=notes)
+
+
+def check_files(
+    mag: Sequence[Path], phase: Sequence[Path], te_s: Sequence[float], b0_t: float | None
+) -> None:
+    """Raise what `scan_from_files` would raise for headers and sidecars; no voxel is read."""
+    check_scan(_named_images(mag, phase, te_s, b0_t), subject_name("01"), "NIfTI")
 
 
 def ref_from_files(
@@ -164,14 +169,28 @@ def ref_from_files(
     subject: str = "01",
 ) -> ScanRef:
     """Return the reference whose `load` calls `scan_from_files` with these arguments."""
-    load = partial(
-        scan_from_files, tuple(mag), tuple(phase), tuple(te_s), b0_t, phase_scale, subject
-    )
+    files = (tuple(mag), tuple(phase), tuple(te_s), b0_t)
+    load = partial(scan_from_files, *files, phase_scale, subject)
+    check = partial(check_files, *files)
     paths = tuple(str(p) for p in (*mag, *phase))
-    return ScanRef(name=subject_name(subject), kind="NIfTI", paths=paths, load=load)
+    return ScanRef(name=subject_name(subject), kind="NIfTI", paths=paths, load=load, check=check)
 
 
 # --- files named one by one
+
+
+def _named_images(
+    mag: Sequence[Path], phase: Sequence[Path], te_s: Sequence[float], b0_t: float | None
+) -> tuple[Image, ...]:
+    """Return the images of files named one by one."""
+    times = tuple(float(t) for t in te_s)
+    _require_field(b0_t)
+    shown = _shown([Path(path) for path in (*mag, *phase)])
+    return tuple(
+        replace(image, b0_t=b0_t, shown=shown[Path(image.path)])
+        for paths, role in ((mag, MAGNITUDE), (phase, PHASE))
+        for image in _named(paths, role, times)
+    )
 
 
 def _named(paths: Sequence[Path], role: str, times: tuple[float, ...]) -> list[Image]:
@@ -203,6 +222,15 @@ def _named(paths: Sequence[Path], role: str, times: tuple[float, ...]) -> list[I
         )
         for n, path in enumerate(chosen, start=1)
     ]
+
+
+def _shown(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return what each file is called: its name, from the folder of all on where two share one."""
+    chosen = dict.fromkeys(paths)
+    if len({path.name for path in chosen}) == len(chosen):
+        return {path: path.name for path in chosen}
+    top = Path(os.path.commonpath([path.absolute().parent for path in chosen]))
+    return {path: path.absolute().relative_to(top).as_posix() for path in chosen}
 
 
 def _require_field(b0_t: float | None) -> None:
@@ -247,7 +275,8 @@ def _scans(paths: Sequence[Path], folder: Path, subject: str | None) -> list[Lis
     every: dict[str, str] = {}
     for (sub, ses), own in people.items():
         left_out = dict(lost)
-        found = [one for path in own if (one := _look(path, folder, left_out)) is not None]
+        looked = [one for path in own if (one := _look(path, folder, left_out)) is not None]
+        found = _echoes_or_runs(looked)
         paired = pair(by_series(found), left_out)
         if not paired and len(people) > 1:
             told = "; ".join(_left_out(left_out))
@@ -376,21 +405,76 @@ def _look(path: Path, folder: Path, left_out: dict[str, str]) -> Found | None:
     return Found(image=image, base=base, sidecar=sidecar, grid=grid, te_s=te_s, b0_t=b0_t)
 
 
-def parse_stem(stem: str) -> tuple[str, int | None, str]:
-    """Return (base, echo number, role) of a name such as `gre_5_e2_ph`."""
+def parse_stem(stem: str, *, numbered: bool = True) -> tuple[str, int | None, str]:
+    """Return (base, echo number, role) of a name such as `gre_5_e2_ph`.
+
+    A number that follows a role (`mag2`, `phase_2` at the end) is its echo, unless the name
+    tells one by itself; without `numbered` it is a part of the base.
+    """
+    tokens = re.split(r"[_.]", stem)
+    lows = [token.lower().removeprefix("part-") for token in tokens]
+    if not numbered or any(_ECHO_TOKEN.fullmatch(low) for low in lows):
+        numbers = {}
+    else:
+        numbers = _numbers_of_roles(lows)
     base: list[str] = []
     echo, role = None, MAGNITUDE
-    for token in re.split(r"[_.]", stem):
-        low = token.lower().removeprefix("part-")
+    for n, (token, low) in enumerate(zip(tokens, lows, strict=True)):
         matched = _ECHO_TOKEN.fullmatch(low)
         if matched:
             echo = int(matched[1])
             base += [matched[2]] if matched[2] else []
+        elif n in numbers:
+            word, echo = numbers[n]
+            role = _ROLE_TOKENS.get(word, role)
         elif low in _ROLE_TOKENS:
             role = _ROLE_TOKENS[low]
         else:
             base.append(token)
     return "_".join(base), echo, role
+
+
+def _numbers_of_roles(lows: Sequence[str]) -> dict[int, tuple[str, int]]:
+    """Return the tokens that hold the number of a role's echo: their role, if there, and it."""
+    found = {n: _NUMBERED.fullmatch(low) for n, low in enumerate(lows)}
+    told = {n: (m[1], int(m[2])) for n, m in found.items() if m and m[2]}
+    last = len(lows) - 1
+    if last and found[last - 1] and lows[last].isdecimal() and not told:
+        told[last] = ("", int(lows[last]))
+    return told if len(told) == 1 else {}
+
+
+def _echoes_or_runs(found: Sequence[Found]) -> list[Found]:
+    """Return files whose numbered roles (`mag1`, `mag_2`) are echoes; else they are of series.
+
+    Echoes count from 1 (or 0) without a gap, and no two have the same echo time.
+    """
+    groups: dict[tuple[str, str], list[Found]] = {}
+    for one in found:
+        groups.setdefault((one.base, one.image.role), []).append(one)
+    series = {
+        base
+        for (base, role), files in groups.items()
+        if role != DIFFERENCE and not _are_echoes(files)
+    }
+    return [_as_series(one) if one.base in series else one for one in found]
+
+
+def _are_echoes(files: Sequence[Found]) -> bool:
+    numbers = [one.image.echo for one in files]
+    told = sorted(number for number in numbers if number is not None)
+    if len(told) < len(numbers) or told[0] > 1 or told != list(range(told[0], told[0] + len(told))):
+        return False
+    times = sorted(te for one in files for te in one.te_s)
+    return all(b - a >= SAME_TE_S for a, b in pairwise(times))
+
+
+def _as_series(one: Found) -> Found:
+    """Return a file with the number of its role left in its base."""
+    path = Path(one.image.path)
+    base, echo, _ = parse_stem(stem_of(path.name), numbered=False)
+    image = replace(one.image, echo=echo)
+    return replace(one, image=image, base=str(path.parent / base))
 
 
 def _why_not(sidecar: Mapping[str, Any], stem: str) -> str | None:

@@ -100,10 +100,24 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One input file: its path relative to INPUT (or its bare name), and its SHA-256."""
+    """One input file.
+
+    Attributes
+    ----------
+    path : str
+        Relative to INPUT, or its bare name.
+    sha256 : str
+        Of its bytes.
+    role : str
+        What a NIfTI file holds: 'magnitude', 'phase', ...; "" for other files.
+    te_s : tuple of float
+        Echo time of each of its volumes [s]; of a difference, that between the echoes.
+    """
 
     path: str
     sha256: str
+    role: str = ""
+    te_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -195,6 +209,8 @@ class ScanRef:
     kind: str
     paths: tuple[str, ...] = field(default=())
     load: Callable[[], Scan]
+    check: Callable[[], object] | None = None
+    """Raises what `load` would raise for headers and sidecars, without reading a voxel."""
     beside: Beside = field(default_factory=Beside)
     origin: Callable[[], "Origin"] | None = None
     """Reads who and what a DICOM scan came from, for results that go back as DICOM."""

@@ -196,8 +196,12 @@ def _memory() -> Finding:
 
 
 def _folder(name: str, place: Path, mend: str) -> Finding:
-    """Check that a folder, or the nearest above it that is there, can be written."""
-    there = next(p for p in (place.absolute(), *place.absolute().parents) if p.exists())
+    """Check that a folder, or the nearest above it that is there, can be written.
+
+    A link that leads nowhere is there too: nothing can be made in its place.
+    """
+    whole = place.absolute()
+    there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
     try:
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"petechia")

@@ -1,5 +1,6 @@
 """The scans of an output folder: their order, which finished and which failed."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -8,13 +9,17 @@ from pathlib import Path
 
 from petechia.files.contract import contract, ending
 
+EXPORT = "dicom"
+"""The stage that comes after a scan's results are whole: a fault of it leaves them so."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """How one scan stands.
 
     A run that fails leaves a crash file, and the next one that does not removes it: a scan that
-    has one failed, whatever an earlier run left of it.
+    has one failed, whatever an earlier run left of it. But where only the export of the results
+    to DICOM failed, the results are those of that very run.
 
     Attributes
     ----------
@@ -24,11 +29,14 @@ class Standing:
         Its last run failed.
     told_in : Path
         Its summary, or the crash file of the run that failed.
+    says : str
+        Why its results were not exported; "" when nothing went wrong.
     """
 
     scan: str
     failed: bool
     told_in: Path
+    says: str = ""
 
 
 def standing_of(
@@ -61,11 +69,38 @@ def standing_of(
         for entry in _inside(logs, onerror)
         if entry.name.endswith(crash)
     }
-    told_in = summaries | crashes
     return {
-        scan: Standing(scan=scan, failed=scan in crashes, told_in=told_in[scan])
-        for scan in sorted(told_in, key=natural)
+        scan: standing(scan, summaries.get(scan), crashes.get(scan))
+        for scan in sorted(summaries | crashes, key=natural)
     }
+
+
+def standing(scan: str, summary: Path | None, crash: Path | None) -> Standing:
+    """Return how a scan stands by its summary and crash file; None: it has none, not both."""
+    if crash is None or (summary is not None and not_exported(crash)):
+        assert summary is not None
+        says = "" if crash is None else f"Its export to DICOM failed: {crash_says(crash)}"
+        return Standing(scan=scan, failed=False, told_in=summary, says=says)
+    return Standing(scan=scan, failed=True, told_in=crash)
+
+
+def not_exported(crash: Path) -> bool:
+    """Return whether only the export failed, by a crash file."""
+    return _crash(crash).get("stage") == EXPORT
+
+
+def crash_says(path: Path) -> str:
+    """Return why a run failed, by its crash file."""
+    message = _crash(path).get("message")
+    return message if isinstance(message, str) else "its run failed"
+
+
+def _crash(path: Path) -> dict[str, object]:
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _folders(root: Path, onerror: Callable[[OSError], None]) -> Iterator[str]:

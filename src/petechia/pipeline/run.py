@@ -23,6 +23,7 @@ from petechia.pipeline.engines import METHODS as ENGINES
 from petechia.pipeline.engines.ledger import Again, Care
 from petechia.pipeline.faults import again
 from petechia.pipeline.given import field_units, given_volumes
+from petechia.pipeline.listing import EXPORT
 from petechia.pipeline.memory import available_mb, need_mb
 from petechia.pipeline.provenance import Meter, software, threads
 from petechia.pipeline.reading import told_beside
@@ -124,10 +125,10 @@ def run_scan(
         try:
             with threads(options.n_threads):
                 outcome = _down_the_road(ref, tree, settings, options, meter, telling)
+                _forget(tree.path("crash", ref.name))  # a run that is killed from here on is whole
                 if options.dicom:
                     with alone(tree, ref.name):
                         _export(ref, tree, outcome, telling)
-            _forget(tree.path("crash", ref.name))
         except InUseError as error:  # no fault of the scan: whoever writes it says how it went
             outcome = Outcome(prefix=ref.name.prefix, status="failed", message=str(error))
         except PetechiaError as error:
@@ -225,7 +226,7 @@ def _export(ref: ScanRef, tree: OutputTree, outcome: Outcome, tell: Tell) -> Non
             ref.kind,
         )
         return
-    tell("dicom")
+    tell(EXPORT)
     export_dicom(tree, ref.name, ref.origin())
 
 

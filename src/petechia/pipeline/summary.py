@@ -84,6 +84,11 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
             "n_files": len(work.scan.sources),
             "phase_note": work.scan.phase_note,
             "notes": list(work.scan.notes),
+            "images": {
+                source.path: {"role": source.role, "te_s": list(source.te_s)}
+                for source in work.scan.sources
+                if source.role
+            },
         },
         "protocol": protocol(work),
         "fitness": [check.as_dict() for check in work.checks],

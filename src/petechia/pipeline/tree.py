@@ -129,7 +129,8 @@ def finish_tree(root: Path) -> None:
     for scan, stands in standing_of(root).items():
         row = _row(stands.told_in, _failed if stands.failed else _done, scan)
         if not stands.failed:
-            row = replace(row, follow=_follow_up(root, row.prefix))
+            message = " ".join(filter(None, (row.message, stands.says)))
+            row = replace(row, follow=_follow_up(root, row.prefix), message=message)
         rows[row.prefix] = row
     if rows:
         OutputTree(root).write_text("index", None, render_index(list(rows.values())))

@@ -87,6 +87,18 @@ def test_a_scan_that_cannot_be_read_says_why_and_the_others_work(anna, output):
     anna.opened("sub-01_ses-1")
 
 
+def test_a_scan_whose_export_failed_is_shown_with_a_warning(anna, output):
+    told = {"scan": SCAN, "stage": "dicom", "message": "no frame of reference"}
+    (output / "logs").mkdir()
+    (output / "logs" / f"{SCAN}_crash.json").write_text(json.dumps(told))
+    warned = {row["scan"]: row["warning"] for row in fresh(anna)["scans"]}
+    said = "Its export to DICOM failed: no frame of reference"
+    assert warned == {"sub-01_ses-1": "", "sub-01_ses-2": "", SCAN: said}
+    assert said in anna.opened(SCAN)["warnings"]
+    assert said not in anna.opened("sub-01_ses-1")["warnings"]
+    assert anna.decide(SCAN, "s1")["event"]
+
+
 def fresh(reader):
     """Return the queue as the disk is now."""
     from petechia.pipeline.review import cases

@@ -1,5 +1,7 @@
 """Every part of the program takes the same scans for finished and for failed, in one order."""
 
+import json
+
 import pytest
 
 from petechia.apps.cli import dicom
@@ -52,6 +54,34 @@ def test_a_scan_that_failed_after_it_had_finished_failed_everywhere(output):
     assert person.notes == ("ses-2 is left out: its scan did not finish",)
     with pytest.raises(ParameterError, match=r"one of sub-01_ses-1, sub-01_ses-10\."):
         dicom._scan(output, "sub-01_ses-2")
+
+
+def test_a_failed_export_leaves_a_scan_finished_wherever_its_results_lie(output):
+    for scan in ("sub-01_ses-2", "sub-02"):  # the latter has no results that were exported
+        told = {"scan": scan, "stage": "dicom", "message": "no frame of reference"}
+        (output / "logs" / f"{scan}_crash.json").write_text(json.dumps(told))
+    says = "Its export to DICOM failed: no frame of reference"
+    there = standing_of(output)
+    assert {scan: (stands.failed, stands.says) for scan, stands in there.items()} == {
+        "sub-01_ses-1": (False, ""), "sub-01_ses-2": (False, says), "sub-01_ses-10": (False, ""),
+        "sub-02": (True, ""),
+    }  # fmt: skip
+    finish_tree(output)
+    assert (output / "index.html").read_text("utf-8").count(says) == 1
+    assert {row.prefix: row.status for row in read_scans(output)}["sub-01_ses-2"] == "assessed"
+    folder = ReviewFolder(output)
+    listed = folder.listed()
+    assert [one.warning for one in listed.values()] == ["", says, "", ""]
+    assert listed["sub-02"].problem == "no frame of reference"
+    assert folder.told("sub-01_ses-2")
+    assert dicom._scan(output, "sub-01_ses-2") == "sub-01_ses-2"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"stage": ["dicom"]}', '{"message": 3}'])
+def test_a_crash_file_that_cannot_be_understood_is_of_a_failed_run(output, text):
+    (output / "logs" / "sub-01_ses-2_crash.json").write_text(text)
+    assert standing_of(output)["sub-01_ses-2"].failed
+    assert ReviewFolder(output).listed()["sub-01_ses-2"].problem == "its run failed"
 
 
 def test_where_all_failed_nothing_is_finished(make, tmp_path):

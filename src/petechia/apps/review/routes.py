@@ -145,10 +145,10 @@ def _readers(room: Room, reader: str) -> list[str]:
 
 def _queued(row: QueueRow) -> dict[str, Any]:
     listed = row.listed
-    names = ("scan", "subject", "session", "n_findings", "n_asked", "problem")
-    out = {name: getattr(listed, name) for name in names}
-    names = ("state", "n_undecided", "counted", "category", "seconds", "prior")
-    return out | {name: getattr(row, name) for name in names}
+    of_all = ("scan", "subject", "session", "n_findings", "n_asked", "problem", "warning")
+    of_reader = ("state", "n_undecided", "counted", "category", "seconds", "prior")
+    out = {name: getattr(listed, name) for name in of_all}
+    return out | {name: getattr(row, name) for name in of_reader}
 
 
 def _add_scan(router: APIRouter, room: Room) -> None:
@@ -159,6 +159,8 @@ def _add_scan(router: APIRouter, room: Room) -> None:
         """Return a scan: its state, what there is to see, its geometry."""
         reader = _reader(request)
         case = _case(room, scan)
+        listed = desk.folder.find(scan)
+        told = [listed.warning] if listed is not None and listed.warning else []
         shown, says = room.volumes.pictures(case)
         room.volumes.begin(case, room.volumes.first(case))
         state = desk.state(case, reader)
@@ -172,7 +174,7 @@ def _add_scan(router: APIRouter, room: Room) -> None:
             **_geometry(case),
             "protocol": dict(case.summary["protocol"]),
             "summary": _summary(case, hidden=hidden),
-            "warnings": [*([] if hidden else case.summary.get("warnings", [])), *says],
+            "warnings": [*([] if hidden else case.summary.get("warnings", [])), *told, *says],
             "prior": desk.folder.prior(scan),
             "next": desk.following(scan, reader),
         }

@@ -92,7 +92,7 @@ class Volumes:
         """Return what there is to see of a scan itself, and what should be known about it."""
         why = self._unfit.get((case.scan, case.stamp)) or ""
         own = pictures(self.folder, case, unfit=bool(why))
-        return own, [text for text in (why, self.folder.input_says) if text]
+        return own, [text for text in (why, self.folder.input_says(case.scan)) if text]
 
     def find(self, case: Case, name: str) -> Picture | None:
         """Return a picture of a scan by its name, also one of another exam or contrast."""

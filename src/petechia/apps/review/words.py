@@ -57,6 +57,7 @@ class QueueScan(BaseModel):
     seconds: float
     prior: str | None
     problem: str
+    warning: str
 
 
 class QueuePage(BaseModel):

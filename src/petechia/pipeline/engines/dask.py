@@ -250,7 +250,7 @@ class _Carrier:
                     if outcome is not None:
                         yield entry.item, outcome
                     continue
-                if self.ledger.ended(entry, outcome, worker):
+                if self.ledger.ended(entry, outcome, self._place(worker)):
                     yield entry.item, outcome
                 self._strike(worker, entry)
                 continue
@@ -267,6 +267,11 @@ class _Carrier:
         """Return why a future holds no outcome: the job itself never raises."""
         error = future.exception()
         return f"the Dask worker could not run it ({type(error).__name__}: {error})"
+
+    def _place(self, worker: str) -> str:
+        """Return the place of a worker for the ledger: "" where there is no other computer."""
+        elsewhere = self.params.scheduler or self.params.cluster is not None
+        return worker if elsewhere else ""
 
     def _strike(self, worker: str, entry: Entry[Any]) -> None:
         self.strikes[worker] = self.strikes[worker] + 1 if worker in entry.avoid else 0

@@ -17,6 +17,7 @@ from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import REGIONS
 from petechia.core.grid import Grid
 from petechia.errors import FileError, PetechiaError
+from petechia.files.analysed import Folder, analysed_again
 from petechia.files.contract import contract, place
 from petechia.files.find import find_scans
 from petechia.files.finished import read_rows, read_summary, read_volume
@@ -24,6 +25,7 @@ from petechia.files.output import DATASET_NAME, RAW_LINK
 from petechia.files.scan import ScanName, ScanRef
 from petechia.files.sidecars import read_json
 from petechia.files.writing import without_places
+from petechia.pipeline.listing import crash_says, not_exported
 from petechia.pipeline.review.fold import PLACE, base_findings
 from petechia.pipeline.review.outline import Canvas
 from petechia.pipeline.review.queue import (
@@ -31,7 +33,6 @@ from petechia.pipeline.review.queue import (
     Listed,
     Queue,
     Stamp,
-    crash_says,
     scan_name,
     software_files,
     stamp_of,
@@ -169,8 +170,9 @@ class ReviewFolder:
     root : Path
         OUTPUT of `petechia run`.
     images : Path, optional
-        The input of that run, for the magnitude of each echo and scans beside it. Left out,
-        the raw dataset that OUTPUT's description links to is taken.
+        The input of that run, for the magnitude of each echo and scans beside it; of files
+        that were named one by one, a folder that holds them. Left out, the raw dataset that
+        OUTPUT's description links to is taken.
 
     Raises
     ------
@@ -191,6 +193,8 @@ class ReviewFolder:
         self._cases: OrderedDict[str, Future[Case]] = OrderedDict()
         self._finding = threading.Lock()
         self._inputs: dict[str, ScanRef] | None = None
+        self._again: dict[str, tuple[Stamp, ScanRef | None]] = {}
+        self._nifti: Folder | None = None
         self._input_says = ""
 
     # --- the queue --------------------------------------------------------------------------
@@ -278,7 +282,7 @@ class ReviewFolder:
         """Return summary, table, labels and mask: the software's own when they were kept."""
         agreed = contract()
         crash = self.root / agreed.relative_path("crash", name)
-        if crash.is_file():
+        if crash.is_file() and not not_exported(crash):
             raise FileError(
                 f"its last run failed: {crash_says(crash)}",
                 where=name.prefix,
@@ -320,12 +324,35 @@ class ReviewFolder:
         with self._finding:
             if self._inputs is None:
                 self._inputs = self._find_inputs()
-            return self._inputs.get(scan)
+            found = self._inputs.get(scan)
+            if self.images is None or (found is not None and found.kind != "NIfTI"):
+                return found
+            return self._analysed(scan, self.images) or found
 
-    @property
-    def input_says(self) -> str:
-        """Why there are no images; "" when there are, or none were looked for yet."""
-        return self._input_says
+    def input_says(self, scan: str) -> str:
+        """Return why there are no images of a scan; "" when there are, or nothing is known."""
+        return self._input_says if self.input(scan) is None else ""
+
+    def _analysed(self, scan: str, images: Path) -> ScanRef | None:
+        """Return NIfTI images by what the summary tells of them; None when they are not there."""
+        path = self.root / contract().relative_path("summary", scan_name(scan))
+        stamp = stamp_of(path)
+        held = self._again.get(scan)
+        if held is None or held[0] != stamp:
+            held = self._again[scan] = stamp, self._look_again(scan, path, images)
+        return held[1]
+
+    def _look_again(self, scan: str, path: Path, images: Path) -> ScanRef | None:
+        try:
+            summary = read_summary(path)
+        except FileError:
+            return None
+        source = summary.get("source")
+        if not isinstance(source, Mapping) or source.get("kind") != "NIfTI":
+            return None
+        if self._nifti is None:
+            self._nifti = Folder(images)
+        return analysed_again(self._nifti, scan_name(scan), summary)
 
     def _find_inputs(self) -> dict[str, ScanRef]:
         if self.images is None:

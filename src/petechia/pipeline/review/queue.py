@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from petechia.errors import FileError
@@ -13,7 +13,7 @@ from petechia.files.contract import contract, place
 from petechia.files.finished import read_summary
 from petechia.files.scan import ScanName
 from petechia.files.writing import write_text
-from petechia.pipeline.listing import standing_of
+from petechia.pipeline.listing import crash_says, standing_of
 from petechia.pipeline.review.events import PREFIX
 from petechia.pipeline.review.state import ASKED_FROM
 
@@ -50,6 +50,8 @@ class Listed:
         As in the summary.
     problem : str
         Why it cannot be read; "" when it can.
+    warning : str
+        What went wrong after its results were whole; "" when nothing did.
     """
 
     scan: str
@@ -59,6 +61,7 @@ class Listed:
     counted: int = 0
     category: str = ""
     problem: str = ""
+    warning: str = ""
 
     @property
     def name(self) -> ScanName:
@@ -104,6 +107,7 @@ class Queue:
         found: dict[str, tuple[Stamp, Listed]] = {}
         changed = False
         kept = _names(self._kept)
+        warnings: dict[str, str] = {}
         for scan, stands in standing_of(self.root).items():
             if not PREFIX.fullmatch(scan):
                 continue
@@ -112,6 +116,7 @@ class Queue:
                 problem = crash_says(summary)
                 found[scan] = (stamp_of(summary), Listed(scan=scan, problem=problem))
                 continue
+            warnings[scan] = stands.says
             table = self.root / place(str(contract().file("findings").table), scan_name(scan))
             stamp = stamp_of(summary, table)
             known = self._known.get(scan)
@@ -124,7 +129,10 @@ class Queue:
         self._known = found
         if changed:
             _write_cache(self._cache, self._known)
-        return {scan: listed for scan, (_, listed) in self._known.items()}
+        return {
+            scan: replace(listed, warning=warnings[scan]) if warnings.get(scan) else listed
+            for scan, (_, listed) in self._known.items()
+        }
 
 
 def stamp_of(*paths: Path) -> Stamp:
@@ -219,14 +227,6 @@ def _names(folder: Path) -> set[str]:
         return set(os.listdir(folder))  # noqa: PTH208 - no paths are made of ten thousand names
     except OSError:
         return set()
-
-
-def crash_says(path: Path) -> str:
-    """Return why a run failed, by its crash file."""
-    try:
-        return str(json.loads(path.read_bytes())["message"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "its run failed"
 
 
 def _read_cache(path: Path) -> dict[str, tuple[Stamp, Listed]]:

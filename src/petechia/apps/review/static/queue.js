@@ -24,7 +24,7 @@ const address = (scan) => `/scan/${encodeURIComponent(scan)}`;
 function row(s) {
   const time = s.seconds ? `${Math.floor(s.seconds / 60)}:${String(Math.round(s.seconds % 60)).padStart(2, "0")}` : "";
   const name = s.problem ? h("span", {}, s.scan) : h("a", { href: address(s.scan) }, s.scan);
-  return h("tr", { data: s.problem ? {} : { scan: s.scan } }, h("td", {}, name), s.problem ? h("td", { colSpan: 7 }, s.problem) : [
+  return h("tr", { data: s.problem ? {} : { scan: s.scan } }, h("td", {}, name, s.warning && h("span", { role: "img", "aria-label": s.warning, title: s.warning }, " ⚠")), s.problem ? h("td", { colSpan: 7 }, s.problem) : [
     h("td", {}, h(`span.chip.${s.state}`, {}, t(`state.${s.state}`))), h("td.num", {}, String(s.n_undecided)), h("td.num", {}, String(s.n_findings)),
     h("td.num", {}, s.counted === null ? "" : number(s.counted, 0)), h("td", {}, s.category ? word("category", s.category) : ""), h("td.num", {}, time), h("td", {}, s.prior ? "✓" : ""),
   ]);
