@@ -187,6 +187,37 @@ def test_a_dry_run_lists_the_scans_and_touches_nothing(petechia, noise_dataset, 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_tells_what_would_fail_by_its_headers(petechia, noise_dataset, tmp_path):
+    raw = noise_dataset(subjects=("01", "02", "03"))
+    for path in raw.glob("sub-01/anat/*.json"):
+        path.write_text(path.read_text().replace("3.0", "30000"))
+    next(raw.glob("sub-03/anat/*echo-2_part-mag*.nii.gz")).write_bytes(b"")
+    said = petechia("run", raw, tmp_path / "out", "--dry-run")
+    first, told, second, third, empty, last = said.out.splitlines()
+    assert (first, second, third) == (
+        "sub-01  BIDS  4 files", "sub-02  BIDS  4 files", "sub-03  BIDS  4 files",
+    )  # fmt: skip
+    assert "    would fail: " in told
+    assert "MagneticFieldStrength is 30000" in told
+    assert empty.endswith("the file is empty. Copy or convert it again from the DICOM.")
+    assert last.startswith("3 scans; 2 would fail; stages: mask")
+    assert (said.code, said.err) == (3, "")
+    one = petechia("run", raw, tmp_path / "out", "--dry-run", "--participant-label", "03")
+    assert one.code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_of_named_files_reads_their_headers(petechia, noise_dataset, tmp_path):
+    raw = noise_dataset()
+    mag = sorted(raw.glob("sub-01/anat/*part-mag*.nii.gz"))
+    words = ["run", "--mag", *mag, "--te", "0.01,0.02", "--out", tmp_path / "out", "--dry-run"]
+    assert petechia(*words).code == 0
+    mag[1].write_text("hello" * 99)
+    said = petechia(*words)
+    assert said.code == 2
+    assert "would fail: " in said.out
+
+
 def test_settings_of_a_method_that_is_not_chosen_are_told(petechia, noise_dataset, tmp_path):
     raw, config = noise_dataset(), tmp_path / "s.toml"
     config.write_text("[method_settings.tkd]\nthreshold = 0.1\n[method_settings.l2]\n")

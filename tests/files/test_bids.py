@@ -3,11 +3,19 @@ import pickle
 import shutil
 import time
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
-from petechia.errors import FileError, GridMismatchError, InputError, MetadataError, ParameterError
+from petechia.errors import (
+    FileError,
+    GridMismatchError,
+    InputError,
+    MetadataError,
+    ParameterError,
+    PetechiaError,
+)
 from petechia.files.bids import find_bids_scans, is_bids
 from petechia.files.bids_names import in_bids_order, name_of, parse_name
 from petechia.files.writing import write_nifti
@@ -430,3 +438,151 @@ def test_real_sidecars(real_data, tmp_path, dataset, expected, te_s):
     if te_s:
         assert scan.echoes.te_s == te_s
     assert (scan.echoes.phase_rad is not None) == (dataset == "qmri_qsm")
+
+
+def test_options_are_named_only_where_they_are_taken(tmp_path):
+    put(tmp_path, "sub-01_T2starw", **B0)
+    with pytest.raises(MetadataError, match=r"no echo time.*into the JSON beside it\.$"):
+        only(tmp_path).load()
+    put(tmp_path, "sub-01_T2starw", EchoTime=0.02)
+    with pytest.raises(
+        MetadataError, match=r"no Magnetic.*or one above \(--b0 is not taken for BIDS\)\.$"
+    ):
+        only(tmp_path).load()
+    put(tmp_path, "sub-01_T2starw", EchoTime=[0.02, 0.03], **B0)
+    with pytest.raises(InputError, match=r"2 echo times .* as a list in EchoTime\.$"):
+        only(tmp_path).load()
+
+
+def test_a_file_in_the_folder_of_another_is_named(tmp_path):
+    path = put(tmp_path, "sub-02_T2starw", EchoTime=0.02, **B0)
+    shutil.copytree(tmp_path / "sub-02", tmp_path / "sub-01")
+    shutil.rmtree(tmp_path / "sub-02")
+    named = rf"sub-01/anat/{path.name}: called sub-02 but lies in sub-01\. Whose is it\?"
+    for read in (only(tmp_path).load, only(tmp_path).check, only(tmp_path).load_magnitude):
+        with pytest.raises(InputError, match=named):
+            read()
+
+
+def test_a_session_of_another_folder_is_named_and_one_left_out_of_the_name_is_not(tmp_path):
+    path = put(tmp_path, "sub-01_ses-2_T2starw", EchoTime=0.02, **B0)
+    folder = tmp_path / "sub-01" / "ses-1" / "anat"
+    shutil.move(path.parent, folder)
+    with pytest.raises(InputError, match="called ses-2 but lies in ses-1"):
+        only(tmp_path).load()
+    for ending in (".nii.gz", ".json"):
+        (folder / f"sub-01_ses-2_T2starw{ending}").rename(folder / f"sub-01_T2starw{ending}")
+    assert only(tmp_path).load().name.prefix == "sub-01"
+
+
+def test_a_field_of_view_that_no_scanner_has_is_refused(tmp_path):
+    path = put(tmp_path, "sub-01_T2starw", EchoTime=0.02, **B0)
+    write_nifti(path, magnitude(), Grid.from_spacing(GRID.shape, (10, 10, 20)))
+    only(tmp_path).load()
+    wide = Grid.from_spacing((26, 7, 3), (24, 24, 24))
+    write_nifti(path, np.ones(wide.shape, np.float32), wide)
+    with pytest.raises(MetadataError, match=r"field of view of 624 x 168 x 72 mm, with voxels of"):
+        only(tmp_path).load()
+
+
+def test_complex_images_are_magnitude_and_phase(tmp_path):
+    signal = np.stack([magnitude(n) * np.exp(1j * phase(n)) for n in (1, 2)]).astype(np.complex64)
+    for n, te_s in enumerate((0.01, 0.02)):
+        path = put(tmp_path, f"sub-01_echo-{n + 1}_MEGRE", EchoTime=te_s, **B0)
+        nib.save(nib.Nifti1Image(signal[n], GRID.affine), path)
+    only(tmp_path).check()
+    scan = only(tmp_path).load()
+    assert np.allclose(scan.echoes.magnitude, np.abs(signal), rtol=1e-5)
+    assert np.allclose(np.exp(1j * scan.echoes.phase_rad), signal / np.abs(signal), atol=1e-5)
+    assert scan.notes == ("complex images: magnitude and phase are taken from them",)
+    assert [source.role for source in scan.sources] == ["magnitude", "magnitude"]
+    assert np.allclose(only(tmp_path).load_echo(0.02).echoes.magnitude[0], np.abs(signal[1]))
+    nib.save(nib.Nifti1Image(signal.transpose(1, 2, 3, 0), GRID.affine), path)
+    path.with_suffix("").with_suffix(".json").write_text(
+        json.dumps({"EchoTime": [0.01, 0.02], **B0})
+    )
+    path.with_name("sub-01_echo-1_MEGRE.nii.gz").unlink()
+    assert np.array_equal(only(tmp_path).load().echoes.phase_rad, scan.echoes.phase_rad)
+
+
+def test_a_complex_image_that_is_called_a_part_is_refused(tmp_path):
+    put(tmp_path, "sub-01_part-mag_T2starw", EchoTime=0.02, **B0)
+    path = put(tmp_path, "sub-01_part-phase_T2starw", EchoTime=0.02, **B0)
+    nib.save(nib.Nifti1Image(magnitude().astype(np.complex64), GRID.affine), path)
+    with pytest.raises(InputError, match=r"part-phase.*complex64, which hold magnitude and phase"):
+        only(tmp_path).load()
+
+
+def pair(root, mag, pha):
+    put(root, "sub-01_part-mag_T2starw", mag, EchoTime=0.02, **B0)
+    path = put(root, "sub-01_part-phase_T2starw", EchoTime=0.02, Units="rad", **B0)
+    nib.save(nib.Nifti1Image(pha.astype(np.float32), GRID.affine), path)  # NaN is never written
+
+
+def test_nan_outside_the_head_is_taken_as_0(tmp_path):
+    outside = np.ones(GRID.shape, bool)
+    outside[1:4, 1:6] = False
+    pair(tmp_path, magnitude(), np.where(outside, np.nan, phase()))
+    scan = only(tmp_path).load()
+    assert not scan.echoes.phase_rad[0][outside].any()
+    assert np.allclose(scan.echoes.phase_rad[0][~outside], phase()[~outside], atol=1e-6)
+    (note,) = scan.notes
+    assert note == (
+        "1 of 2 images hold NaN outside the head, in up to 57 % of their voxels: taken as 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "told"),
+    [
+        (np.s_[2, 3, 1], np.nan, r"1 of 105 voxels are not finite, the first at \(2, 3, 1\)"),
+        (np.s_[:2], np.nan, "42 of 105"),  # slices
+        (np.s_[:, :, :], np.nan, "105 of 105"),
+        (np.s_[0], np.inf, "21 of 105"),
+    ],
+)
+def test_nan_inside_the_head_or_of_slices_and_infinity_stay_errors(tmp_path, where, value, told):
+    bad = phase()
+    bad[0, 0, 0] = np.nan  # an outer one beside it excuses nothing
+    bad[where] = value
+    pair(tmp_path, magnitude(), bad)
+    with pytest.raises(InputError, match=rf"part-phase.* {told}"):
+        only(tmp_path).load()
+
+
+def break_field(folder):
+    (folder / "sub-01_part-mag_T2starw.json").write_text('{"EchoTime": 0.02, "Magnetic')
+
+
+def break_volume(folder):
+    (folder / "sub-01_part-phase_T2starw.nii.gz").write_bytes(b"")
+
+
+def drop_times(folder):
+    for path in folder.glob("*.json"):
+        path.write_text(json.dumps(B0))
+
+
+def other_grid(folder):
+    path = folder / "sub-01_part-phase_T2starw.nii.gz"
+    write_nifti(path, phase()[:4], Grid.from_spacing((4, 7, 3), (1, 1, 2)))
+
+
+@pytest.mark.parametrize("spoil", [break_field, break_volume, drop_times, other_grid])
+def test_a_check_tells_what_loading_would_tell(tmp_path, spoil):
+    pair(tmp_path, magnitude(), phase())
+    only(tmp_path).check()
+    spoil(tmp_path / "sub-01" / "anat")
+    with pytest.raises(PetechiaError) as told:
+        only(tmp_path).check()
+    with pytest.raises(type(told.value)) as loaded:
+        only(tmp_path).load()
+    assert str(told.value) == str(loaded.value)
+
+
+def test_a_check_reads_no_voxel(tmp_path):
+    pair(tmp_path, magnitude(), np.full(GRID.shape, np.nan))
+    only(tmp_path).check()
+    put(tmp_path, "sub-01_echo-2_part-mag_T2starw", EchoTime=0.03)
+    with pytest.raises(InputError, match=r"echo time 0\.03 s\) has magnitude but no phase"):
+        only(tmp_path).check()

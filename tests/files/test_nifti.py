@@ -1,4 +1,5 @@
 import gzip
+import re
 
 import nibabel as nib
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.errors import FileError, GridMismatchError, InputError, MetadataError
 from petechia.files.nifti import (
+    look_at_nifti,
     read_geometry,
     read_mask,
     read_nifti,
@@ -101,6 +103,38 @@ def test_forms_that_disagree_about_the_sides(tmp_path, volume):
     image.set_sform(AFFINE + np.eye(4)[3] * 0.01, 4)
     nib.save(image, tmp_path / "shifted.nii")
     assert read_nifti(tmp_path / "shifted.nii").notes == ()
+
+
+def test_forms_that_lie_apart_are_told(tmp_path, volume):
+    image = nib.Nifti1Image(volume, AFFINE)
+    image.set_qform(AFFINE, 1)
+    moved = AFFINE.copy()
+    moved[0, 3] += 30
+    angle = np.deg2rad(10)
+    turn = np.eye(4)
+    turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    for name, form, far in (("m", moved, "30.0"), ("t", turn @ AFFINE, r"[0-9.]+")):
+        image.set_sform(form, 1)
+        nib.save(image, tmp_path / f"{name}.nii")
+        (note,) = read_nifti(tmp_path / f"{name}.nii").notes
+        assert re.fullmatch(
+            rf"the qform and sform of {name}\.nii lie up to {far} mm from each other: "
+            "the sform is used",
+            note,
+        )
+        assert np.allclose(read_nifti(tmp_path / f"{name}.nii").grid.affine, form, atol=1e-5)
+
+
+def test_a_look_at_the_header_tells_what_reading_tells(tmp_path, volume):
+    path = save(tmp_path / "a.nii.gz", np.stack([volume] * 2, axis=-1))
+    look, read = look_at_nifti(path), read_nifti(path)
+    assert look.frames.shape == read.frames.shape
+    assert look.frames.strides == (0, 0, 0, 0)
+    assert np.array_equal(look.grid.affine, read.grid.affine)
+    assert (look.rescale, look.notes) == (read.rescale, read.notes)
+    flat = save(tmp_path / "f.nii", np.ones((5, 7), np.float32))
+    with pytest.raises(InputError, match="neither one volume nor a stack"):
+        look_at_nifti(flat)
 
 
 def test_a_form_that_is_not_coded_says_nothing(tmp_path, volume):

@@ -154,6 +154,30 @@ def test_bad_phase_is_refused(phase_rad):
         phase_to_radians(np.linspace(0, 900, 4000) ** 1.0)
 
 
+@pytest.mark.parametrize(
+    ("store", "named", "error"),
+    [
+        (lambda turn: np.round(turn * 255).astype(np.uint8), r"0..255, 127.5 is 0", 0.02),
+        (lambda turn: np.round(turn * 1000).astype(np.int16), r"0..1000, 500 is 0", 0.01),
+        (lambda turn: turn.astype(np.float32), r"0..1, 0.5 is 0", 0.01),
+    ],
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_range_from_0_is_a_turn_only_when_evenly_filled(store, named, error, masked):
+    i, j, k = np.meshgrid(*[np.linspace(-1, 1, n) for n in (30, 32, 34)], indexing="ij")
+    phase = wrap(9 * i + 7 * j * k + 6 * np.sin(3 * k))
+    raw = store((phase + np.pi) / (2 * np.pi))
+    if masked:
+        raw[i**2 + j**2 > 0.9] = 0
+    got = phase_to_radians(raw)
+    assert got.note == f"{named}, evenly filled: taken as a turn"
+    assert error_rad(got.phase_rad[raw != 0], phase[raw != 0]) < error
+    # a magnitude fills its range otherwise, also when it is clipped
+    magnitude = np.abs(np.random.default_rng(6).normal(0.2, 0.3, raw.shape)).clip(0, 1)
+    with pytest.raises(InputError, match="no known range"):
+        phase_to_radians(store(magnitude))
+
+
 def test_real_and_imaginary_parts(phase_rad):
     signal = 50 * np.exp(1j * phase_rad)
     magnitude, phase = complex_to_polar(signal.real, signal.imag)

@@ -55,6 +55,29 @@ def test_the_field_follows_from_the_frequency():
 
 
 @pytest.mark.parametrize(
+    ("stated_t", "facts", "fits"),
+    [
+        (3, {"ImagingFrequency": 63.8}, False),
+        (1.5, {"ImagingFrequency": 123.2}, False),
+        (3, {"ImagingFrequency": 123.2}, True),  # 2.89 T is called 3 T
+        (3, {"ImagingFrequency": 127.74e6}, True),  # Hz
+        (3, {"ImagingFrequency": 63.8e6}, False),
+        (3, {"ImagingFrequency": 33.8, "ImagedNucleus": "23Na"}, True),
+        (3, {"ImagingFrequency": 0}, True),
+        (0.55, {"ImagingFrequency": 23.6}, True),
+        (7, {"ImagingFrequency": "297.2"}, True),
+    ],
+)
+def test_a_field_and_a_frequency_must_be_of_one_scanner(stated_t, facts, fits):
+    sidecar = {"MagneticFieldStrength": stated_t, **facts}
+    if fits:
+        assert facts_of(sidecar, "a.json").b0_t == stated_t
+        return
+    with pytest.raises(MetadataError, match=r"a\.json: MagneticFieldStrength is .* T, but its Im"):
+        facts_of(sidecar, "a.json")
+
+
+@pytest.mark.parametrize(
     ("sidecar", "message"),
     [
         ({"EchoTime": 20}, r"a\.json: EchoTime is 20\. Echo times are in seconds"),

@@ -459,6 +459,23 @@ class TestPieces:
         assert one.evidence.endswith("; its field is that of two lobes")
         assert max(f.fit.moment_ppm_mm3 for f in seen.features) < 0.94 * true
 
+    @pytest.mark.parametrize(("radius_mm", "chi_ppm"), [(2.3, -1.5), (3.0, -1.2)])
+    def test_a_stone_cut_in_pieces_is_one_calcification(self, make, radius_mm, chi_ppm):
+        """A stone keeps signal of its own, and its rim is darker than its middle."""
+        stone = make.Sphere((23.0, 24.0, 22.0), radius_mm, chi_ppm)
+        phantom = make.build([stone], seed=3)
+        seen = look(phantom.inputs(), DetectParams())
+        assert sum(len(v.body) > 20 for v in seen.voids) > 1
+        (one,) = [f for f in detect(phantom.inputs()).findings if f.sign == "diamagnetic"]
+        assert one.class_ == "calcification"
+        assert one.moment_ppm_mm3 == pytest.approx(stone.moment, rel=0.06)
+
+    def test_two_stones_are_two(self, make):
+        stones = [make.Sphere((23.0, 24.0, 22.0 + z), 1.8, -0.9) for z in (-2.5, 2.5)]
+        found = detect(make.build(stones, seed=3).inputs()).findings
+        told = [f.moment_ppm_mm3 for f in found if f.class_ == "calcification"]
+        assert told == pytest.approx([s.moment for s in stones], rel=0.06)
+
     def test_one_sphere_is_no_two_lobes(self, phantom, found):
         for sphere in phantom.objects[:3]:
             assert "lobes" not in at(found, phantom.grid, sphere.centre_vox).evidence

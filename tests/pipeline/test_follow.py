@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -18,7 +19,7 @@ from petechia.lesions.forced import Maps
 from petechia.pipeline import comparison, follow
 from petechia.pipeline.listing import natural
 from petechia.pipeline.review.queue import Listed
-from petechia.pipeline.session_times import in_time, interval_days
+from petechia.pipeline.session_times import GUESS_SAYS, in_time, interval_days
 from petechia.pipeline.visits import Visit
 
 GRID = Grid((41, 41, 31), np.diag([1.5, 1.5, 1.5, 1.0]))
@@ -255,9 +256,142 @@ def test_a_session_that_is_missing_is_said(tmp_path, three):
     assert told["notes"] == [
         "ses-4 is left out: its scan did not finish",
         "ses-5 is left out: it has no finished scan",
+        "sessions are ordered by label; no dates are known",
     ]
     with pytest.raises(InputError, match="no two finished sessions of 02"):
         follow.follow_all(tmp_path, subjects=["sub-02"])
+
+
+@pytest.fixture
+def labelled(tmp_path, monkeypatch, moved):
+    """Return a way to write a follow-up of sessions by their labels and findings, in this order."""
+    moved.matrix[:3, 3] = 0.0
+
+    def make(**found):
+        scans = {f"sub-01_ses-{label}": n for n, label in enumerate(found, start=1)}
+        folder = Folder(tmp_path, sorted(scans, key=natural), tmp_path)
+        monkeypatch.setattr(follow, "ReviewFolder", lambda *_: folder)
+
+        def read(_, scan):
+            made = visit(scans[scan], found[scan.rpartition("-")[2]])
+            return replace(made, name=ScanName((("sub", "01"), ("ses", scan.rpartition("-")[2]))))
+
+        monkeypatch.setattr(follow, "read_visit", read)
+        (outcome,) = follow.follow_all(tmp_path)
+        told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
+        return outcome, told
+
+    return make
+
+
+def test_pre_is_before_post_without_dates(tmp_path, labelled):
+    outcome, told = labelled(pre=[finding(1, OLD)], post=[finding(1, OLD), finding(2, NEW)])
+    (only,) = told["comparisons"]
+    assert (only["against"], only["scan"]) == ("sub-01_ses-pre", "sub-01_ses-post")
+    assert (only["counts"]["new"], only["counts"]["not_seen"]) == (1, 0)
+    assert only["new_microbleeds"] == {"least": 1, "most": 1}
+    assert only["aria_h"]["answer"] == "mild"
+    assert told["order"] == {"sessions": ["pre", "post"], "by": "label"}
+    assert told["notes"] == ["sessions are ordered by label; no dates are known"]
+    assert "1 new" in outcome.says
+    page = follow_path(tmp_path, "page", "sub-01").read_text()
+    assert "sessions are ordered by label; no dates are known." in page
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_where_the_order_is_a_guess_nothing_is_called_new(tmp_path, labelled, language):
+    many = [finding(n, (15.0 + 6 * n, 40, 25)) for n in range(2, 5)]
+    grown = finding(1, OLD, moment=30.0)
+    outcome, told = labelled(alpha=[finding(1, OLD)], beta=[grown, *many])
+    (only,) = told["comparisons"]
+    assert only["order_known"] is False
+    assert only["new_microbleeds"] is None
+    assert only["new_per_year_95"] is None
+    assert {s: n for s, n in only["counts"].items() if n} == {"not_assessable": 4}
+    grade = only["aria_h"]
+    assert (grade["answer"], grade["claimed"]) == ("indeterminate", False)
+    assert grade["could_be"] == ["none", "mild", "moderate", "severe"]
+    assert grade["missing"][0] == "session_order"
+    assert set(grade["missing"]) <= set(grade["inputs"])
+    assert told["order"] == {"sessions": ["alpha", "beta"], "by": "guess"}
+    assert told["notes"] == [GUESS_SAYS, follow.UNORDERED_NOTE]
+    assert GUESS_SAYS in outcome.says
+    assert " new" not in outcome.says.replace("called new", "")
+    table = follow_path(tmp_path, "table", "sub-01").read_text()
+    assert table.count("\tnot_assessable\t") == table.count(follow.UNORDERED_WHY) == 4
+    follow.follow_all(tmp_path, language=language)
+    page = follow_path(tmp_path, "page", "sub-01").read_text()
+    assert page.count("ARIA-H") == 1  # the note alone
+    word = {"en": "the order of sessions is a guess by label", "zh": "检查次序是按标签猜测的"}
+    assert [spoken for spoken, text in word.items() if text in page] == [language]
+    # what has not changed still says so, and a date mends it
+    (again,) = follow.follow_all(tmp_path, language=language)
+    assert again.status == "skipped"
+    assert GUESS_SAYS in again.says
+    dated(tmp_path, ses_alpha="2021-01-01", ses_beta="2020-01-01")
+    follow.follow_all(tmp_path)
+    told = json.loads(follow_path(tmp_path, "summary", "sub-01").read_text())
+    assert told["comparisons"][0]["against"] == "sub-01_ses-beta"
+    assert told["comparisons"][0]["counts"]["not_seen"] == 3
+    assert (told["notes"], told["order"]["by"]) == ([], "dates")
+
+
+def sources(told):
+    return {k: (v["value"], v["source"]) for k, v in told["aria_h"]["inputs"].items()}
+
+
+def test_the_grade_says_where_its_inputs_are_from(moved):
+    told = follow.summary_of(follow.compare(visit(1, []), visit(2, [finding(1, NEW)])))
+    assert sources(told) == {
+        "amyloid_immunotherapy": ("yes", "assumed"),
+        "new_microhemorrhages": ("1", "scan"),
+        "new_siderosis_foci": ("0", "scan"),
+    }
+
+
+def sheet(index, place):
+    return finding(index, place, counted=False, class_="siderosis", moment=None)
+
+
+def read_by_a_reader(made, extent, sulci):
+    told = {"sulci": sulci, "extent": extent, "why_not": None, "reader": "a"}
+    return replace(made, summary=made.summary | {"criteria": {"superficial_siderosis": told}})
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_siderosis_that_one_session_alone_shows_is_no_number(moved, before):
+    found = ([sheet(1, np.array(OLD) - SHIFT)], [finding(1, NEW)])
+    if not before:
+        found = ([], [finding(1, NEW), sheet(2, OLD)])
+    told = follow.summary_of(follow.compare(visit(1, found[0]), visit(2, found[1])))
+    assert sources(told)["new_siderosis_foci"] == ("", "")
+    assert told["aria_h"]["could_be"] == ["mild", "moderate", "severe"]
+    assert told["aria_h"]["answer"] == "at_least_mild"
+    assert told["aria_h"]["missing"] == ["new_siderosis_foci"]
+
+
+def test_siderosis_as_it_was_is_not_new(moved):
+    first, second = visit(1, [sheet(1, np.array(OLD) - SHIFT)]), visit(2, [sheet(1, OLD)])
+    told = follow.summary_of(follow.compare(first, second))
+    assert sources(told)["new_siderosis_foci"] == ("0", "scan")
+    assert told["aria_h"]["answer"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "new"),
+    [
+        (None, ("none", 0), (0, 0)),
+        (("none", None), ("focal", None), (1, 3)),
+        (("focal", 1), ("focal", 3), (2, 3)),
+        (("focal", 3), ("focal", 2), (0, 2)),
+        (None, ("focal", 2), (0, 2)),
+        (("none", 0), ("disseminated", None), (4, None)),
+    ],
+)
+def test_a_readers_word_on_siderosis_decides(moved, then, now, new):
+    first, second = visit(1, []), read_by_a_reader(visit(2, [sheet(1, OLD)]), *now)
+    first = first if then is None else read_by_a_reader(first, *then)
+    assert follow.new_siderosis(follow.compare(first, second)) == new
 
 
 def test_a_scan_without_images_is_left_out_and_the_others_are_compared(

@@ -14,6 +14,7 @@ from petechia.core.units import hz_per_ppm
 from petechia.errors import ParameterError
 from petechia.files.find import find_scans
 from petechia.files.nifti import read_mask, read_nifti
+from petechia.pipeline.fitness.images import check_decay
 from petechia.pipeline.referenced import reference_note
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import STAGES, closure, walk
@@ -268,6 +269,31 @@ def test_a_thin_slab_obeys_a_given_sign_too(scan, brain):
         fields[asked] = work.total_field_ppm
     np.testing.assert_array_equal(fields["-1"], -fields["+1"])
     assert np.any(fields["+1"])
+
+
+def test_exchanged_echo_times_are_told_and_give_no_decay(walked, scan, plain):
+    assert "decay" not in statuses(plain)
+    work = walked("r2star", magnitude=scan.echoes.magnitude[::-1].copy())
+    assert statuses(work)["decay"] == "refused"
+    assert "echo times are exchanged between files" in work.why_not("r2star")[0]
+    assert work.r2star is None
+
+
+@pytest.mark.parametrize(
+    ("signals", "fits"),
+    [
+        ([100, 80, 60], True),
+        ([100, 104, 98, 103, 97, 108], True),  # bipolar, with noise
+        ([100, 112, 114], True),
+        ([100, 132], True),  # two echoes are not judged
+        ([0, 0, 0], True),
+        ([60, 80, 100], False),
+        ([100, 90, 117], False),
+    ],
+)
+def test_only_signal_that_clearly_grows_is_refused(signals, fits):
+    checks = check_decay(signals)
+    assert [check.forbids for check in checks] == ([] if fits else [("r2star",)])
 
 
 def test_unequal_echo_spacing_falls_back_and_says_so(walked, scan):

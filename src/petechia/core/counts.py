@@ -30,22 +30,30 @@ class CountDoubt:
     shared_error : float
         Standard deviation of an error of the log-odds that all findings of a scan share: one
         scanner's veins look more like bleeds than another's.
+    most_rate : float
+        Largest rate that is thought of. Where lesions are more than in any scan that the
+        probabilities come from, what is listed beside them looks more like lesions, too, and
+        their odds must not go up with the rate: of a scan with 200 all undecided ones would be
+        taken for real.
     """
 
     usual_rate: float
     rate_spread: float
     shared_error: float
+    most_rate: float = 1.0
 
     def __post_init__(self) -> None:
         if not (
             0 < self.usual_rate < 1
+            and self.usual_rate <= self.most_rate <= 1
             and 0 <= self.rate_spread < np.inf
             and 0 <= self.shared_error < np.inf
         ):
             raise ParameterError(
                 f"{self}",
                 where="CountDoubt",
-                mend="usual_rate between 0 and 1; rate_spread and shared_error 0 or more.",
+                mend="usual_rate between 0 and 1, most_rate from it to 1; rate_spread and "
+                "shared_error 0 or more.",
             )
 
     def offsets(self, probabilities: Floats) -> tuple[Floats, Floats]:
@@ -65,7 +73,9 @@ class CountDoubt:
         own, usual = logit(probabilities), float(logit(self.usual_rate))
         rate = np.zeros(1)
         if self.rate_spread > 0:
-            rate = np.linspace(-RATE_REACH, RATE_REACH, RATE_NODES) * self.rate_spread
+            reach = RATE_REACH * self.rate_spread
+            most = float(logit(self.most_rate)) - usual
+            rate = np.linspace(-reach, min(most, reach), RATE_NODES)
         real = np.log(expit(usual + rate))[:, None] + (own - usual)
         other = np.log(expit(-usual - rate))[:, None]
         likely = np.logaddexp(real, other).sum(axis=1)

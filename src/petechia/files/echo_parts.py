@@ -1,6 +1,6 @@
 """Magnitude and phase of a scan from the echoes of its images, whatever parts there are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,8 @@ class Read:
     notes: tuple[str, ...] = ()
     weighted: bool = False
     """True for an SWI that the scanner made."""
+    of_complex: bool = False
+    """True for one part of a complex image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -79,15 +81,64 @@ class Frame:
         return f"{self.read.image.path} (echo time {self.te_s:g} s)"
 
 
+def parts_of(read: Read) -> tuple[Read, ...]:
+    """Return an image, or the real and the imaginary part of a complex one.
+
+    Raises
+    ------
+    InputError
+        A complex image that is called a part by its name or sidecar.
+    """
+    frames = read.volume.frames
+    if not np.iscomplexobj(frames):
+        return (read,)
+    if read.image.role != MAGNITUDE:
+        raise InputError(
+            f"voxels of type {frames.dtype}, which hold magnitude and phase, in an image called "
+            f"{read.image.role}",
+            where=read.image.path,
+            mend="Write its real numbers, or leave `part` out of its name.",
+        )
+    note = "complex images: magnitude and phase are taken from them"
+    return tuple(
+        replace(
+            read,
+            image=replace(read.image, role=role),
+            volume=replace(read.volume, frames=part),
+            notes=(*read.notes, note),
+            of_complex=True,
+        )
+        for role, part in ((REAL, frames.real), (IMAGINARY, frames.imag))
+    )
+
+
+def require_partners(frames: dict[str, list[Frame]]) -> None:
+    """Raise `InputError` that names the first echo which lacks its partner."""
+    magnitude, real = frames.get(MAGNITUDE), frames.get(REAL, [])
+    if magnitude and PHASE in frames:
+        _require_partners(magnitude, "magnitude", frames[PHASE], "phase")
+    elif _is_complex(frames):
+        _require_partners(real, "real", frames.get(IMAGINARY, []), "imaginary")
+        if magnitude:
+            _require_partners(magnitude, "magnitude", real, "real")
+
+
+def _is_complex(frames: dict[str, list[Frame]]) -> bool:
+    """Return whether the phase is that of a real and an imaginary part."""
+    return MAGNITUDE not in frames or (
+        PHASE not in frames and (REAL in frames or IMAGINARY in frames)
+    )
+
+
 def put_together(
     frames: dict[str, list[Frame]], header: Header, phase_scale: float | None
 ) -> tuple[Floats, Floats | None, tuple[float, ...], str]:
     """Return magnitude, phase, phase times and how the phase came to radians."""
-    if PHASE not in frames and (REAL in frames or IMAGINARY in frames):
+    require_partners(frames)
+    if _is_complex(frames):
         return _from_complex(frames)
     magnitude = _magnitude(frames[MAGNITUDE])
     if PHASE in frames:
-        _require_partners(frames[MAGNITUDE], "magnitude", frames[PHASE], "phase")
         axis = frames[PHASE][0].read.volume.grid.slice_axis - 3
         phase = without_alternation(_radians(frames[PHASE], header, phase_scale), magnitude, axis)
         return magnitude, phase.phase_rad, tuple(f.te_s for f in frames[MAGNITUDE]), phase.note
@@ -101,10 +152,7 @@ def put_together(
 def _from_complex(
     frames: dict[str, list[Frame]],
 ) -> tuple[Floats, Floats | None, tuple[float, ...], str]:
-    real, imaginary = frames.get(REAL, []), frames.get(IMAGINARY, [])
-    _require_partners(real, "real", imaginary, "imaginary")
-    if MAGNITUDE in frames:
-        _require_partners(frames[MAGNITUDE], "magnitude", real, "real")
+    real, imaginary = frames[REAL], frames[IMAGINARY]
     grid = real[0].read.volume.grid
     magnitude, polar = complex_to_polar(
         np.stack([f.data for f in real]),

@@ -4,16 +4,28 @@ BIDS, folders that dcm2niix wrote, and files named on the command line all end h
 tuple of `Image`, which is cheap to list and to send to another process.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from petechia.core.echoes import Echoes
 from petechia.errors import InputError, MetadataError
-from petechia.files.echo_parts import SAME_TE_S, Frame, Image, Read, put_together
-from petechia.files.nifti import read_nifti, require_same_grid
+from petechia.files.bids_names import parse_name
+from petechia.files.echo_parts import (
+    SAME_TE_S,
+    Frame,
+    Image,
+    Read,
+    parts_of,
+    put_together,
+    require_partners,
+)
+from petechia.files.nifti import Volume, look_at_nifti, read_any_nifti, require_same_grid
+from petechia.files.not_numbers import without_outer_nan
 from petechia.files.scan import Header, Scan, ScanName, ScanRef, Source
 from petechia.files.sidecars import (
     DIFFERENCE,
@@ -28,6 +40,9 @@ from petechia.files.sidecars import (
     role_in,
 )
 
+WIDEST_MM = 600.0
+"""A field of view of more, along any axis, is a mistake of the header [mm]."""
+
 
 def scan_ref(
     name: ScanName,
@@ -40,12 +55,14 @@ def scan_ref(
     """Return the reference to a scan made of `images`."""
     chosen = tuple(images)
     load = partial(load_scan, chosen, name, kind, phase_scale=phase_scale, notes=notes)
+    check = partial(check_scan, chosen, name, kind)
     plain = tuple(image for image in chosen if image.role == MAGNITUDE)
     return ScanRef(
         name=name,
         kind=kind,
         paths=tuple(i.path for i in chosen),
         load=load,
+        check=check,
         load_magnitude=partial(load_scan, plain, name, kind) if plain else None,
         load_echo=partial(load_echo, plain, name, kind) if plain else None,
     )
@@ -88,21 +105,17 @@ def load_scan(
     InputError
         Images do not fit together, an echo lacks its phase, the magnitude is empty.
     """
-    _require_magnitude(images, name)
-    reads = _same_grid([_read(image) for image in images])
-    _require_magnitude(tuple(read.image for read in reads), name)
-    frames = _by_role(reads)
-    b0_t = _field(reads)
+    facts = _facts(images, name, kind, read_any_nifti)
+    reads, times, frames = facts.reads, facts.times, facts.frames
     header = _header(reads)
     magnitude, phase, phase_te_s, phase_note = put_together(frames, header, phase_scale)
     te_s = tuple(f.te_s for f in frames.get(MAGNITUDE) or frames[REAL])
     first = reads[0].volume
-    first.grid.require_square(str(first.path))
     return Scan(
         echoes=Echoes(
             magnitude=magnitude,
             te_s=te_s,
-            b0_t=b0_t,
+            b0_t=facts.b0_t,
             grid=first.grid,
             phase_rad=phase,
             phase_te_s=phase_te_s,
@@ -110,11 +123,74 @@ def load_scan(
         name=name,
         header=header,
         kind=kind,
-        sources=_sources(reads),
+        sources=_sources(reads, times),
         phase_note=phase_note,
         notes=_notes(reads, notes),
         nifti_header=first.header,
     )
+
+
+def check_scan(images: tuple[Image, ...], name: ScanName, kind: str) -> None:
+    """Raise what `load_scan` would raise for sidecars and headers; no voxel is read."""
+    require_partners(_facts(images, name, kind, look_at_nifti).frames)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Facts:
+    """What sidecars and headers tell of the images of one scan."""
+
+    reads: list[Read]
+    times: list[tuple[float, ...]]
+    frames: dict[str, list[Frame]]
+    b0_t: float
+
+
+def _facts(
+    images: tuple[Image, ...], name: ScanName, kind: str, read: Callable[[Path], Volume]
+) -> _Facts:
+    """Return the images of a scan, found to fit each other; `read` opens the file of one."""
+    if kind == "BIDS":
+        _require_own_folder(images)
+    _require_magnitude(images, name)
+    reads = without_outer_nan(
+        _same_grid([part for image in images for part in parts_of(_read(image, read))])
+    )
+    _require_magnitude(tuple(read.image for read in reads), name)
+    times = [_echo_times(read, reads, kind) for read in reads]
+    frames = _by_role(reads, times)
+    b0_t = _field(reads, kind)
+    first = reads[0].volume
+    first.grid.require_square(str(first.path))
+    _require_head_sized(first)
+    return _Facts(reads=reads, times=times, frames=frames, b0_t=b0_t)
+
+
+def _require_own_folder(images: tuple[Image, ...]) -> None:
+    """Raise `InputError` for a BIDS file that lies in another person's or session's folder."""
+    for image in images:
+        named = parse_name(Path(image.path).name)
+        for folder in Path(image.shown).parts[:-1]:
+            key, _, label = folder.partition("-")
+            told = named.entities.get(key) if named and key in ("sub", "ses") else None
+            if told not in (None, label):
+                raise InputError(
+                    f"called {key}-{told} but lies in {folder}",
+                    where=image.path,
+                    mend="Whose is it? Rename the file, or move it.",
+                )
+
+
+def _require_head_sized(volume: Volume) -> None:
+    """Raise `MetadataError` for a field of view that no scanner has."""
+    extent_mm = np.array(volume.grid.shape) * volume.grid.spacing_mm
+    if extent_mm.max() > WIDEST_MM:
+        raise MetadataError(
+            f"a field of view of {' x '.join(f'{d:.0f}' for d in extent_mm)} mm, with voxels of "
+            f"{' x '.join(f'{d:.3g}' for d in volume.grid.spacing_mm)} mm",
+            where=str(volume.path),
+            mend="No gradient echo of a head is that large: the header must be in millimetres. "
+            "Convert again.",
+        )
 
 
 def _require_magnitude(images: tuple[Image, ...], name: ScanName) -> None:
@@ -127,7 +203,7 @@ def _require_magnitude(images: tuple[Image, ...], name: ScanName) -> None:
         )
 
 
-def _read(image: Image) -> Read:
+def _read(image: Image, read: Callable[[Path], Volume]) -> Read:
     sidecar = merged(Path(p) for p in image.sidecars)
     where = image.sidecars[-1] if image.sidecars else image.path
     own = read_json(Path(image.sidecars[-1])) if _has_own(image) else {}
@@ -140,7 +216,7 @@ def _read(image: Image) -> Read:
     weighted = is_processed_swi(own) and image.role == MAGNITUDE
     if weighted:
         notes += (f"{image.shown} was weighted by the scanner (SWI): it is no plain magnitude",)
-    volume = read_nifti(Path(image.path))
+    volume = read(Path(image.path))
     return Read(
         image=image, volume=volume, facts=facts_of(sidecar, where), notes=notes, weighted=weighted
     )
@@ -163,12 +239,11 @@ def _same_grid(reads: list[Read]) -> list[Read]:
     return ordered
 
 
-def _by_role(reads: list[Read]) -> dict[str, list[Frame]]:
+def _by_role(reads: list[Read], times: list[tuple[float, ...]]) -> dict[str, list[Frame]]:
     """Return the frames of each role by increasing echo time."""
     roles: dict[str, list[Frame]] = {}
-    for read in reads:
-        times = _echo_times(read, reads)
-        for data, te_s in zip(read.volume.frames, times, strict=True):
+    for read, own in zip(reads, times, strict=True):
+        for data, te_s in zip(read.volume.frames, own, strict=True):
             frame = Frame(data=data, te_s=te_s, read=read)
             roles.setdefault(read.image.role, []).append(frame)
     for frames in roles.values():
@@ -183,7 +258,12 @@ def _by_role(reads: list[Read]) -> dict[str, list[Frame]]:
     return roles
 
 
-def _echo_times(read: Read, reads: list[Read]) -> tuple[float, ...]:
+def _or(kind: str, option: str) -> str:
+    """Return the words that name an option, where the command line takes it."""
+    return f", or give {option}" if kind == "NIfTI" else ""
+
+
+def _echo_times(read: Read, reads: list[Read], kind: str) -> tuple[float, ...]:
     """Return one echo time for each volume of an image."""
     image, n = read.image, len(read.volume.frames)
     if image.role == DIFFERENCE and n == 1:
@@ -193,13 +273,14 @@ def _echo_times(read: Read, reads: list[Read]) -> tuple[float, ...]:
         raise MetadataError(
             "no echo time",
             where=image.path,
-            mend='Put {"EchoTime": 0.02} (seconds) into the JSON beside it, or give --te.',
+            mend=f'Put {{"EchoTime": 0.02}} (seconds) into the JSON beside it{_or(kind, "--te")}.',
         )
     if len(times) != n:
         raise InputError(
             f"{len(times)} echo times {times} for {n} volumes",
             where=image.path,
-            mend="Give one echo time [s] for each volume, as a list in EchoTime or in --te.",
+            mend="Give one echo time [s] for each volume, as a list in EchoTime"
+            f"{' or in --te' if kind == 'NIfTI' else ''}.",
         )
     return times
 
@@ -227,14 +308,15 @@ def _delta_te(read: Read, reads: list[Read]) -> float:
     )
 
 
-def _field(reads: list[Read]) -> float:
+def _field(reads: list[Read], kind: str) -> float:
     told = {r.facts.b0_t if r.image.b0_t is None else r.image.b0_t for r in reads}
     stated = sorted(b0_t for b0_t in told if b0_t is not None)
     if not stated:
         raise MetadataError(
             "no MagneticFieldStrength (nor ImagingFrequency)",
             where=reads[0].image.path,
-            mend='Put {"MagneticFieldStrength": 3} into its JSON or one above, or give --b0.',
+            mend='Put {"MagneticFieldStrength": 3} into its JSON or one above'
+            f"{_or(kind, '--b0') or f' (--b0 is not taken for {kind})'}.",
         )
     if stated[-1] - stated[0] > 0.1:
         raise MetadataError(
@@ -251,15 +333,20 @@ def _header(reads: list[Read]) -> Header:
     return replace(reads[0].facts.header, image_type=tuple(types), weighted=weighted)
 
 
-def _sources(reads: list[Read]) -> tuple[Source, ...]:
-    return tuple(
-        sorted(
-            (Source(path=r.image.shown, sha256=r.volume.sha256) for r in reads),
-            key=lambda source: source.path,
+def _sources(reads: list[Read], times: list[tuple[float, ...]]) -> tuple[Source, ...]:
+    found = {
+        read.image.shown: Source(
+            path=read.image.shown,
+            sha256=read.volume.sha256,
+            role=MAGNITUDE if read.of_complex else read.image.role,  # as it is named
+            te_s=own,
         )
-    )
+        for read, own in zip(reads, times, strict=True)
+    }
+    return tuple(found[path] for path in sorted(found))
 
 
 def _notes(reads: list[Read], notes: tuple[str, ...]) -> tuple[str, ...]:
     oriented = reads[0].volume.notes
-    return (*notes, *(note for read in reads for note in read.notes), *oriented)
+    told = dict.fromkeys(note for read in reads for note in read.notes)
+    return (*notes, *told, *oriented)

@@ -19,6 +19,8 @@ from petechia.errors import FileError, GridMismatchError, InputError, MetadataEr
 Floats = npt.NDArray[np.float32]
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 SPACING_MM = (0.05, 50.0)
+FORMS_APART_MM = 0.5
+"""How far the two orientations of a file may differ at a corner and count as one [mm]."""
 _CONVERT_AGAIN = "Copy or convert it again from the DICOM."
 _BROKEN = (
     EOFError,
@@ -117,6 +119,51 @@ def read_nifti(path: Path, *, finite: bool = True) -> Volume:
         path=path,
         rescale=rescale,
         notes=_orientation_notes(header, path),
+    )
+
+
+def read_any_nifti(path: Path) -> Volume:
+    """Read one 3-D or 4-D NIfTI file as `read_nifti` does, also complex and with NaN."""
+    header, affine, rescale, data = _parsed(path, complex_too=True)
+    frames = _frames(data, path)
+    return Volume(
+        frames=frames,
+        grid=_grid(frames.shape[1:], affine, path),
+        header=header,
+        sha256=sha256_of(path),
+        path=path,
+        rescale=rescale,
+        notes=_orientation_notes(header, path),
+    )
+
+
+def look_at_nifti(path: Path) -> Volume:
+    """Return what the header of a NIfTI file tells; every voxel is 0, and takes no memory.
+
+    Raises
+    ------
+    FileError, MetadataError, InputError
+        As `read_any_nifti`, for what the header can tell.
+    """
+    with _errors_of(path), _opened(path) as stream, np.errstate(all="ignore"):
+        image = _image(stream, path)
+        _check_kind(image.header, path, complex_too=True)
+        shape, affine = image.shape, image.affine
+        rescale = (float(image.dataobj.slope), float(image.dataobj.inter))
+    kind = np.complex64 if image.header.get_data_dtype().kind == "c" else np.float32
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) not in (3, 4) or 0 in shape:
+        raise _wrong_dimensions(image.shape, path)
+    frames = np.broadcast_to(kind(0), (*(shape[3:] or (1,)), *shape[:3]))
+    return Volume(
+        frames=cast("Floats", frames),
+        grid=_grid(shape[:3], affine, path),
+        header=image.header,
+        sha256="",
+        path=path,
+        rescale=rescale,
+        notes=_orientation_notes(image.header, path),
     )
 
 
@@ -236,21 +283,26 @@ def _image(stream: BinaryIO, path: Path) -> Any:
     )
 
 
-def _parsed(path: Path) -> tuple[Any, npt.NDArray[np.float64], tuple[float, float], Floats]:
+def _parsed(
+    path: Path, *, complex_too: bool = False
+) -> tuple[Any, npt.NDArray[np.float64], tuple[float, float], Any]:
     """Return header, affine, slope and intercept, and scaled data (I, J, K[, N])."""
     with _errors_of(path), _opened(path) as stream, np.errstate(all="ignore"):
         image = _image(stream, path)
-        _check_kind(image.header, path)
-        data = image.get_fdata(dtype=np.float32, caching="unchanged")
+        _check_kind(image.header, path, complex_too=complex_too)
+        if image.header.get_data_dtype().kind == "c":
+            data = np.asarray(image.dataobj, dtype=np.complex64)
+        else:
+            data = image.get_fdata(dtype=np.float32, caching="unchanged")
         while stream.read(1 << 20):  # to the end: only there does gzip check its sum
             pass
     rescale = (float(image.dataobj.slope), float(image.dataobj.inter))
     return image.header, image.affine, rescale, data
 
 
-def _check_kind(header: Any, path: Path) -> None:
+def _check_kind(header: Any, path: Path, *, complex_too: bool = False) -> None:
     kind = header.get_data_dtype().kind
-    if kind not in "fiu":
+    if kind not in ("fiuc" if complex_too else "fiu"):
         raise InputError(
             f"voxels of type {header.get_data_dtype()}, not real numbers",
             where=str(path),
@@ -265,7 +317,7 @@ def _frames(data: Floats, path: Path) -> Floats:
     if data.ndim not in (3, 4) or 0 in shape:
         raise _wrong_dimensions(shape, path)
     frames = data[..., None] if data.ndim == 3 else data
-    return np.ascontiguousarray(np.moveaxis(frames, -1, 0), dtype=np.float32)
+    return np.ascontiguousarray(np.moveaxis(frames, -1, 0))
 
 
 def _wrong_dimensions(shape: tuple[int, ...], path: Path) -> InputError:
@@ -325,4 +377,17 @@ def _orientation_notes(header: Any, path: Path) -> tuple[str, ...]:
         return (
             f"the qform and sform of {path.name} disagree about left and right: the sform is used",
         )
+    apart_mm = _apart_mm(forms[0], forms[1], header.get_data_shape()[:3])
+    if apart_mm > FORMS_APART_MM:
+        return (
+            f"the qform and sform of {path.name} lie up to {apart_mm:.1f} mm from each other: "
+            "the sform is used",
+        )
     return ()
+
+
+def _apart_mm(one: Any, other: Any, shape: tuple[int, ...]) -> float:
+    """Return how far apart two affines put a corner of a volume [mm]."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+    difference = np.asarray(one) - np.asarray(other)
+    return float(np.linalg.norm(corners @ difference[:3, :3].T + difference[:3, 3], axis=1).max())

@@ -46,6 +46,8 @@ class Coding:
     low: float
     high: float
     integer: bool
+    middle: bool = False
+    """True where the middle of the range is phase 0, and its two ends are one."""
 
     def fits(self, values: "Values", *, filled: bool) -> bool:
         """Whether `values` lie in this range and, if `filled`, reach its ends."""
@@ -62,6 +64,9 @@ class Coding:
         if self.low == 0 and self.high in (4095.0, 65535.0):  # the middle is phase 0
             turn = self.high + 1
             return np.asarray((x - np.float32(turn / 2)) * np.float32(2 * np.pi / turn))
+        if self.middle:
+            x = x - np.float32((self.low + self.high) / 2)
+            return np.asarray(x * np.float32(2 * np.pi / (self.high - self.low)))
         out = x * np.float32(2 * np.pi / (self.high - self.low))
         return wrap(out) if self.low == 0 else np.asarray(out, dtype=np.float32)
 
@@ -93,6 +98,12 @@ CODINGS = (
     Coding("degrees, -180..180", -180.0, 180.0, False),
     Coding("degrees, 0..360", 0.0, 360.0, False),
 )
+EVEN_CODINGS = (
+    Coding("0..255, 127.5 is 0", 0.0, 255.0, True, middle=True),
+    Coding("0..1000, 500 is 0", 0.0, 1000.0, True, middle=True),
+    Coding("0..1, 0.5 is 0", 0.0, 1.0, False, middle=True),
+)
+"""Ranges that other images fill too: a turn only where the values fill them evenly."""
 BY_VENDOR = {
     "siemens": (SIEMENS_STORED, SIEMENS_RESCALED),
     "philips": (MILLIRADIANS,),
@@ -177,6 +188,10 @@ def phase_to_radians(
         return PhaseRadians(coding.radians(x), coding.name)
     if _says_radians(units_hint) and max(-low, high) <= UNWRAPPED_LIMIT_RAD:
         return PhaseRadians(x, f"radians, unwrapped ({low:.4g}..{high:.4g})")
+    coding = next((c for c in EVEN_CODINGS if c.fits(values, filled=True)), None)
+    if coding is not None and filled_limit(_about_middle(x, coding)) is not None:
+        _require_one_coding(x, coding, where)
+        return PhaseRadians(coding.radians(x), f"{coding.name}, evenly filled: taken as a turn")
     limit = filled_limit(x)
     if limit is not None:
         note = f"scaled by {PI / limit:.6g}: the values fill +-{limit:.4g} evenly, taken as +-pi"
@@ -187,6 +202,11 @@ def phase_to_radians(
         mend="Give --phase-scale K, the factor from these values to radians "
         "(3.14159 divided by the value that stands for half a turn; 1 for radians).",
     )
+
+
+def _about_middle(x: npt.NDArray[np.float32], coding: Coding) -> npt.NDArray[np.float32]:
+    """Return the values but 0, which stands for a mask too, about the middle of a range."""
+    return np.asarray(x[x != 0] - np.float32((coding.low + coding.high) / 2))
 
 
 def _require_one_coding(x: npt.NDArray[np.float32], coding: Coding, where: str) -> None:

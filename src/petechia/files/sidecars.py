@@ -35,6 +35,9 @@ _ROLE_WORDS = {
     "MAGNITUDE": MAGNITUDE,
 }
 _ROLE_ORDER = (DIFFERENCE, REAL, IMAGINARY, PHASE, MAGNITUDE)
+PROTON = frozenset({"1H", "H1", "H"})
+SAME_FIELD = 0.05
+"""How far the field by the frequency may be from the stated one: makers call 2.89 T 3 T."""
 PROJECTION_WORDS = frozenset({"MNIP", "MINIP", "MIP", "PROJECTION IMAGE", "MIN_IP"})
 
 
@@ -244,8 +247,31 @@ def _field_strength(sidecar: Sidecar, where: str) -> float | None:
                 where=where,
                 mend="It is in tesla, e.g. 1.5, 3 or 7: correct the sidecar.",
             )
+        _require_one_field(b0_t, _field_of_frequency(sidecar), where)
         return b0_t
-    frequency = number(sidecar.get("ImagingFrequency"))
-    if frequency is None or not 2 <= frequency <= 1100:
+    return _field_of_frequency(sidecar)
+
+
+def _field_of_frequency(sidecar: Sidecar) -> float | None:
+    """Return the field in which protons have the stated frequency [T]."""
+    frequency_mhz = number(sidecar.get("ImagingFrequency"))
+    nucleus = text(sidecar.get("ImagedNucleus", sidecar.get("ResonantNucleus"))) or "1H"
+    if frequency_mhz is None or nucleus.upper() not in PROTON:
         return None
-    return round(frequency * 1e6 / GAMMA_HZ_PER_T, 4)
+    if frequency_mhz > 1e6:  # some converters write Hz
+        frequency_mhz /= 1e6
+    if not 2 <= frequency_mhz <= 1100:
+        return None
+    return round(frequency_mhz * 1e6 / GAMMA_HZ_PER_T, 4)
+
+
+def _require_one_field(stated_t: float, by_frequency_t: float | None, where: str) -> None:
+    if by_frequency_t is None or abs(by_frequency_t / stated_t - 1) <= SAME_FIELD:
+        return
+    raise MetadataError(
+        f"MagneticFieldStrength is {stated_t:g} T, but its ImagingFrequency is that of protons "
+        f"at {by_frequency_t:.2f} T",
+        where=where,
+        mend="Every moment goes with the field: find out which is right (the scanner's name "
+        "tells), and correct the other or take it out.",
+    )

@@ -85,21 +85,29 @@ def in_wholes(
     """Return the spots with the pieces of each lesion put together; the likeliest keeps its name.
 
     What is no likely microbleed may be a piece of one, but for calcium, tubes, what is much larger
-    and what has no more moment for its size than tissue.
+    and what has no more moment for its size than tissue. Calcifications are put together, too: a
+    stone keeps some signal of its own, and its rim is darker than its middle.
     """
     out = list(measured)
     order = sorted(range(len(out)), key=lambda n: out[n].order)
     likely = [n for n in order if out[n].verdict.class_ == "microbleed"]
-    some = likely + [n for n in order if n not in likely and _may_be_a_piece(out[n])]
+    maybe = [n for n in order if n not in likely and _may_be_a_piece(out[n])]
+    stones = [n for n in order if out[n].verdict.class_ == "calcification"]
+    crumbs = [n for n in order if n not in stones and out[n].verdict.sign == "diamagnetic"]
     gone = set()
-    bodies = [out[n].void.body for n in some]
-    for whole in wholes_of(bodies, inputs.grid, len(likely), LARGEST_PIECE):
-        first, *rest = (some[n] for n in whole)
-        joined = _together(out, (first, *rest), seen, inputs, params) if rest else None
-        if joined is not None:
+    for own, others in ((likely, maybe), (stones, crumbs)):
+        some = own + others
+        bodies = [out[n].void.body for n in some]
+        for whole in wholes_of(bodies, inputs.grid, len(own), LARGEST_PIECE):
+            first, *rest = (some[n] for n in whole)
+            joined = _together(out, (first, *rest), seen, inputs, params) if rest else None
+            if joined is None:
+                continue
             spot = out[first]
             verdict = named[first](joined.features)
-            if verdict.sign != "diamagnetic" and verdict.class_ != "microbleed":
+            if verdict.class_ != spot.verdict.class_ and (
+                own is stones or verdict.sign != "diamagnetic"
+            ):
                 verdict = replace(spot.verdict, sign=verdict.sign, evidence=verdict.evidence)
             evidence = f"{verdict.evidence}; {1 + len(rest)} voids that touch, as one"
             verdict = replace(verdict, evidence=evidence)

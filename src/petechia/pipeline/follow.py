@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from petechia.errors import InputError, PetechiaError
 from petechia.files.contract import contract, follow_path, place
 from petechia.files.scan import ScanName
 from petechia.files.writing import without_places, write_json, write_table, write_text
-from petechia.lesions.criteria.aria import aria_h
-from petechia.lesions.criteria.clinical import read_facts
+from petechia.lesions.criteria.aria import aria_h_between
+from petechia.lesions.criteria.logic import Bounds
 from petechia.lesions.findings import Finding
 from petechia.lesions.follow import (
     STATES,
+    Followed,
     FollowParams,
     new_bounds,
     rate_per_year,
@@ -28,7 +29,7 @@ from petechia.lesions.follow import (
 from petechia.pipeline.comparison import Comparison, compare
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.queue import Listed
-from petechia.pipeline.session_times import in_time, interval_days
+from petechia.pipeline.session_times import DATES, GUESS, interval_days, ordered
 from petechia.pipeline.visits import Visit, read_visit
 from petechia.report.data import RESEARCH_USE
 from petechia.report.follow import Compared, Pictured, render_follow
@@ -42,8 +43,18 @@ RETEST = (
 ARIA_NOTE = (
     "As if the earliest session were the scan before treatment, and the person treated; says "
     "nothing about whether that is so, nor about treatment. What came in between and is not seen "
-    "any more is not in it."
+    "any more is not in it. Siderosis is that of the software's search, where it found the same "
+    "in both sessions, or that of a reader's word."
 )
+UNORDERED_NOTE = (
+    "earlier and later go by the guess: nothing is called new, gone, grown or shrunk, "
+    "and no grade of ARIA-H is given"
+)
+UNORDERED_WHY = "which session came first is not known"
+DIRECTED = ("new", "not_seen", "grown", "shrunk")
+"""States that are others when the two sessions are exchanged."""
+SULCI: Mapping[str, Bounds] = {"none": (0, 0), "focal": (1, 3), "disseminated": (4, None)}
+"""How many sulci an extent of superficial siderosis means."""
 LINKED = re.compile(r"<!-- follow-up -->.*?<!-- end of follow-up -->", re.DOTALL)
 """Where a report tells of the page."""
 
@@ -76,11 +87,37 @@ class Person:
     sessions : list of list of Listed
         Finished scans, session by session in time.
     notes : tuple of str
-        What there is to say of their order, and of sessions that are left out.
+        Which sessions or scans are left out, and why.
+    by : str
+        What the order goes by: 'dates', 'label' or 'guess'.
+    says : tuple of str
+        What there is to say of the order.
     """
 
     sessions: list[list[Listed]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    by: str = DATES
+    says: tuple[str, ...] = ()
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it is known which session came first."""
+        return self.by != GUESS
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """Labels of the sessions in their order, and what it goes by."""
+        return {"sessions": [some[0].session for some in self.sessions], "by": self.by}
+
+    @property
+    def told(self) -> list[str]:
+        """All that there is to say."""
+        return [*self.notes, *self.says]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is said on screen, too: that the order is a guess."""
+        return [] if self.ordered else list(self.says)
 
 
 def follow_all(
@@ -152,9 +189,13 @@ def _people(folder: ReviewFolder) -> dict[str, Person]:
                 notes.append(f"ses-{label} is left out: its scan did not finish")
         for label in _without_scan(folder.images, subject, folder):
             notes.append(f"ses-{label} is left out: it has no finished scan")
-        order, says = in_time(folder.images, [[o.name for o in some] for some in sessions])
-        notes += [says] if says else []
-        people[subject] = Person(sessions=[sessions[n] for n in order], notes=tuple(notes))
+        time = ordered(folder.images, [[o.name for o in some] for some in sessions])
+        people[subject] = Person(
+            sessions=[sessions[n] for n in time.order],
+            notes=tuple(notes),
+            by=time.by,
+            says=(*filter(None, [time.says]), *(() if time.known else [UNORDERED_NOTE])),
+        )
     return people
 
 
@@ -194,15 +235,17 @@ def _one(
         "language": language,
         "images": folder.images is not None,
         "days": _days(folder, names, compared_pairs(person.sessions)),
-        "notes": list(person.notes),
+        "notes": person.told,
+        "order": person.order,
         "settings": asdict(FollowParams()),
         "scans": {scan: _stamp(folder, scan) for scan in names},
     }
     if not force and _unchanged(follow_path(folder.root, "summary", name), made_from):
-        return FollowOutcome(subject=name, status="skipped", says="not changed since")
+        says = "; ".join(["not changed since", *person.warnings])
+        return FollowOutcome(subject=name, status="skipped", says=says)
     visits, left_out = _visits(folder, names)
     sessions = [some for s in person.sessions if (some := [o for o in s if o.scan in visits])]
-    notes = [*person.notes, *left_out]
+    known = replace(person, notes=(*person.notes, *left_out))
     if len(sessions) < 2:
         return FollowOutcome(subject=name, status="failed", says="; ".join(left_out))
     if left_out:  # looked at again every time: what is wrong may be mended outside
@@ -215,10 +258,12 @@ def _one(
                 pairs, _days(folder, names, pairs), strict=True
             )
         ]
-        says = write_follow_up(folder.root, name, comparisons, language, made_from, notes)
+        says = write_follow_up(folder.root, name, comparisons, language, made_from, known)
     except PetechiaError as error:
         return FollowOutcome(subject=name, status="failed", says=without_places(str(error)))
-    return FollowOutcome(subject=name, status="done", says="; ".join([says, *left_out]))
+    return FollowOutcome(
+        subject=name, status="done", says="; ".join([says, *person.warnings, *left_out])
+    )
 
 
 def _days(
@@ -268,21 +313,27 @@ def write_follow_up(
     comparisons: Sequence[Comparison],
     language: str,
     made_from: Mapping[str, Any],
-    notes: Sequence[str] = (),
+    person: Person | None = None,
 ) -> str:
-    """Write table, page and summary of one person, the summary last; return one line."""
+    """Write table, page and summary of one person, the summary last; return one line.
+
+    Where the order of the sessions is a guess, nothing is called new.
+    """
+    person = person or Person()
+    comparisons = comparisons if person.ordered else [undirected(c) for c in comparisons]
     rows = [row for c in comparisons for row in table_rows(c)]
     write_table(follow_path(root, "table", subject), rows, contract().follow.columns)
-    told = [summary_of(c) for c in comparisons]
+    told = [summary_of(c, order_known=person.ordered) for c in comparisons]
     shown = [_shown(c, s) for c, s in zip(comparisons, told, strict=True)]
-    page = render_follow(subject, shown, language, notes)
+    page = render_follow(subject, shown, language, person.told)
     write_text(follow_path(root, "page", subject), page)
     write_json(
         follow_path(root, "summary", subject),
         {
             "version": __version__,
             "subject": subject,
-            "notes": list(notes),
+            "notes": person.told,
+            "order": person.order,
             "comparisons": told,
             "retest": RETEST,
             "settings": asdict(FollowParams()),
@@ -293,6 +344,22 @@ def write_follow_up(
     for scan in {v.scan for c in comparisons for v in (c.first, c.second)}:
         _link(root / f"{scan}.html", follow_path(root, "page", subject).name)
     return "; ".join(_line(c) for c in comparisons if "previous" in c.compared)
+
+
+def undirected(c: Comparison) -> Comparison:
+    """Return a comparison of which it is not known which session came first.
+
+    What would be something else the other way round is not assessable.
+    """
+
+    def told(f: Followed) -> Followed:
+        if f.state not in DIRECTED:
+            return f
+        return replace(f, state="not_assessable", why=f"{f.why}; {UNORDERED_WHY}")
+
+    place = {state: n for n, state in enumerate(STATES)}
+    followed = sorted(map(told, c.followed), key=lambda f: (place[f.state], f.place_mm))
+    return replace(c, followed=tuple(followed))
 
 
 def _line(c: Comparison) -> str:
@@ -375,18 +442,19 @@ def _of(finding: Finding | None, name: str) -> float | None:
     return None if value is None or not np.isfinite(value) else round(float(value), 2)
 
 
-def summary_of(c: Comparison) -> dict[str, Any]:
-    """Return a comparison in plain values."""
+def summary_of(c: Comparison, *, order_known: bool = True) -> dict[str, Any]:
+    """Return a comparison in plain values; without `order_known` which came first is not known."""
     followed = bool(c.fit.ok and c.first.assessable and c.second.assessable)
     apart = [f.apart_mm for f in c.followed if f.apart_mm is not None]
     low, high = new_bounds(c.followed, "microbleed")
     rate = None
-    if followed and c.days is not None and c.days > 0:
+    if followed and order_known and c.days is not None and c.days > 0:
         rate = [round(v, 2) for v in rate_per_year(low, c.days)]
     return {
         "scan": c.second.scan,
         "against": c.first.scan,
         "compared": c.compared,
+        "order_known": order_known,
         "followed": followed,
         "interval_days": None if c.days is None else round(c.days, 1),
         "registration": {
@@ -400,9 +468,9 @@ def summary_of(c: Comparison) -> dict[str, Any]:
         "same_protocol": not c.differences,
         "differences": list(c.differences),
         "counts": {state: c.count(state) for state in STATES} if followed else None,
-        "new_microbleeds": {"least": low, "most": high} if followed else None,
+        "new_microbleeds": {"least": low, "most": high} if followed and order_known else None,
         "new_per_year_95": rate,
-        "aria_h": _aria(c) if followed and "first" in c.compared else None,
+        "aria_h": _aria(c, order_known) if followed and "first" in c.compared else None,
     }
 
 
@@ -410,19 +478,47 @@ def _finite(value: float) -> float | None:
     return round(value, 3) if np.isfinite(value) else None
 
 
-def _aria(c: Comparison) -> dict[str, Any]:
+def _aria(c: Comparison, order_known: bool) -> dict[str, Any]:
     """Return the grade of what is new since the earliest session, as under treatment."""
-    low, high = new_bounds(c.followed, "microbleed")
-    facts: dict[str, Any] = {
-        "amyloid_immunotherapy": True,
-        "new_microhemorrhages": f"{low}-{high}",
+    if order_known:
+        new = new_bounds(c.followed, "microbleed")
+        return {**aria_h_between(new, new_siderosis(c)).as_dict(), "note": ARIA_NOTE}
+    told = aria_h_between(None, None).as_dict()
+    return {
+        **told,
+        "missing": ["session_order", *told["missing"]],
+        "inputs": {"session_order": {"value": "", "source": ""}, **told["inputs"]},
+        "note": f"No grade: {UNORDERED_WHY}.",
     }
-    searched = [_searched(v) for v in (c.first, c.second)]
-    if all(searched):
-        least, most = new_bounds(c.followed, "siderosis")
-        facts["new_siderosis_foci"] = f"{least}-{most}"
-    claim = aria_h((), read_facts(facts, "follow-up")).as_dict()
-    return {**claim, "note": ARIA_NOTE}
+
+
+def new_siderosis(c: Comparison) -> Bounds | None:
+    """Return how many areas of superficial siderosis are new; None: it is not known.
+
+    A reader's word on the later session decides. Without one it is the software's search: it
+    tells none new where it was made in both sessions, and each sheet that it found in one it
+    found in the other. A sheet in one session alone is not a new one that anybody saw.
+    """
+    then, now = (_read_sulci(v) for v in (c.first, c.second))
+    if now is not None:
+        most_then = None if then is None else then[1]
+        return (0 if most_then is None else max(0, now[0] - most_then), now[1])
+    sheets = [f for f in c.followed if "siderosis" in (_class(f.first), _class(f.second))]
+    alike = all(_class(f.first) == _class(f.second) for f in sheets)
+    return (0, 0) if alike and all(map(_searched, (c.first, c.second))) else None
+
+
+def _class(finding: Finding | None) -> str:
+    return "" if finding is None else finding.class_
+
+
+def _read_sulci(visit: Visit) -> Bounds | None:
+    """Return in how many sulci a reader saw superficial siderosis; None: nobody told."""
+    told = (visit.summary.get("criteria") or {}).get("superficial_siderosis") or {}
+    if not told.get("reader"):
+        return None
+    sulci = told.get("sulci")
+    return SULCI.get(str(told.get("extent"))) if sulci is None else (int(sulci), int(sulci))
 
 
 def _searched(visit: Visit) -> bool:

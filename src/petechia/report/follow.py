@@ -9,8 +9,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
+from petechia.report.criteria import input_words
 from petechia.report.data import number
-from petechia.report.language import said, speaking, t
+from petechia.report.language import listed, said, speaking, t
 from petechia.report.narrative import place_words
 from petechia.report.page import environment
 from petechia.report.pictures import data_uri, intensity_window, png
@@ -92,17 +93,25 @@ def render_follow(
     """
     with speaking(language):
         states = [s for s in STATES if any((c.told["counts"] or {}).get(s) for c in compared)]
+        known = all(c.told["order_known"] for c in compared)
         return (
             environment()
             .get_template("follow.html.j2")
             .render(
                 subject=plain(subject),
                 parts=[_part(c) for c in compared],
-                states=[t(STATES[state]) for state in states],
+                states=[state_words(state, known) for state in states],
                 lines=[_line(c, states) for c in compared],
                 notes=[said(plain(note)) for note in notes],
             )
         )
+
+
+def state_words(state: str, order_known: bool) -> str:
+    """Return a state in words; where the order is a guess more than the place can be why."""
+    if state == "not_assessable" and not order_known:
+        return t("not assessable")
+    return t(STATES[state])
 
 
 def _line(c: Compared, states: Sequence[str]) -> dict[str, Any]:
@@ -111,7 +120,8 @@ def _line(c: Compared, states: Sequence[str]) -> dict[str, Any]:
     return {
         "scan": plain(told["scan"]),
         "against": plain(told["against"]),
-        "compared": t(COMPARED[told["compared"]]),
+        "compared": t(COMPARED[told["compared"]])
+        + ("" if told["order_known"] else f" ({t('a guess by label')})"),
         "interval": _interval(told["interval_days"]),
         "protocol": t("same") if told["same_protocol"] else t("other"),
         "counts": None if counts is None else [counts[state] for state in states],
@@ -126,7 +136,10 @@ def _interval(days: float | None) -> str:
 
 def _part(c: Compared) -> dict[str, Any]:
     pairs = _pictures(c) if c.told["registration"]["ok"] else {}
-    views = [_view(row, pairs.get(n)) for n, row in enumerate(c.rows)]
+    views = [
+        _view(row, pairs.get(n)) | {"state": state_words(row["state"], c.told["order_known"])}
+        for n, row in enumerate(c.rows)
+    ]
     return {
         "scan": plain(c.told["scan"]),
         "against": plain(c.told["against"]),
@@ -159,26 +172,29 @@ def _facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     if new is not None:
         few, many = new["least"], new["most"]
         out.append((t("New microbleeds"), str(few) if few == many else f"{few} {t('to')} {many}"))
+    elif told["followed"]:
+        out.append((t("New microbleeds"), t("not known: which session came first is a guess")))
     if told["new_per_year_95"]:
         rate, low, high = told["new_per_year_95"]
         out.append(
             (t("New microbleeds per year (95 % interval)"), f"{rate} ({low} {t('to')} {high})")
         )
-    if told["aria_h"]:
+    if told["aria_h"] and told["order_known"]:
         could = ", ".join(said(spaced(str(word))) for word in told["aria_h"]["could_be"])
         if told["compared"] == "first":
             could += f" ({t('without what came in between and is not seen any more')})"
+        if told["aria_h"]["missing"]:
+            missing = listed(input_words(name) for name in told["aria_h"]["missing"])
+            could += f"; {t('not known')}: {missing}"
         out.append((t("ARIA-H grade of what is new, as if under treatment"), could))
     return out
 
 
 def _view(row: Mapping[str, str], pictures: list[dict[str, Any]] | None) -> dict[str, Any]:
-    state = row["state"]
     change = number(row["change_ppm_mm3"])
     low, high = number(row["change_low_ppm_mm3"]), number(row["change_high_ppm_mm3"])
     return {
-        "state": t(STATES[state]),
-        "look": LOOKS.get(state, "other"),
+        "look": LOOKS.get(row["state"], "other"),
         "kind": said(CLASSES.get(row["class"], (row["class"], ""))[0]),
         "place": place_words(row["site"], row["side"]),
         "before": _moment(row, "_before"),

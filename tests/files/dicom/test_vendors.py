@@ -170,6 +170,58 @@ def test_ge_phase_is_milliradians(tmp_path, magnitude, phase, true_to_place):
     true_to_place(scan, tolerance_rad=3e-3)
 
 
+def milliradians(ds, echo, k):
+    stored = np.frombuffer(ds.PixelData, "<u2").astype(float) * 2 * np.pi / 4096 - np.pi
+    ds.PixelData = np.rint(1000 * stored).astype("<i2").tobytes()
+    ds.PixelRepresentation = 1
+    del ds.RescaleSlope, ds.RescaleIntercept
+
+
+STRIPPED = {
+    "manufacturer": "GE MEDICAL SYSTEMS", "tokens": ("ORIGINAL", "PRIMARY", "OTHER"),
+    "shape": (26, 24, 12), "te_ms": (10.0, 20.0),
+}  # fmt: skip
+"""As de-identification leaves it: nothing tells magnitude from phase."""
+
+
+def test_ge_phase_without_private_elements_is_known_by_its_values(
+    tmp_path, magnitude, phase, true_to_place
+):
+    magnitude.but(**STRIPPED).write(tmp_path)
+    number = phase.but(edit=milliradians, **STRIPPED)
+    number.write(tmp_path)
+    scan = only(tmp_path).load()
+    true_to_place(scan, te_ms=(10.0, 20.0), tolerance_rad=3e-3)
+    assert scan.phase_note.startswith("milliradians")
+    assert f"series {number.number} does not say what it is: its values fill" in scan.notes[0]
+
+
+def test_ge_real_and_imaginary_without_private_elements_say_what_to_do(tmp_path, magnitude):
+    for n, part in enumerate(("real", "imag")):
+        magnitude.but(part=part, number=5 + n, **STRIPPED).write(tmp_path)
+    for ref in find_dicom_scans(tmp_path):
+        with pytest.raises(InputError, match=r"phase or real image .*\(0043,102F\).*--phase"):
+            ref.load()
+
+
+def test_two_magnitudes_of_ge_without_private_elements_stay_magnitudes(tmp_path, magnitude):
+    for n in range(2):
+        magnitude.but(number=5 + n, time=f"10{n}010", **STRIPPED).write(tmp_path)
+    for ref in find_dicom_scans(tmp_path):
+        assert ref.load().echoes.phase_rad is None
+
+
+def test_a_dicom_scan_is_checked_by_its_headers(tmp_path, magnitude):
+    def no_time(ds, echo, k):
+        del ds.EchoTime
+
+    magnitude.write(tmp_path / "good")
+    only(tmp_path / "good").check()
+    magnitude.but(edit=no_time, te_ms=(10.0,)).write(tmp_path / "bad")
+    with pytest.raises(FileError, match="EchoTime is missing"):
+        only(tmp_path / "bad").check()
+
+
 def test_private_blocks_moved_by_an_archive_are_found(tmp_path, magnitude, true_to_place):
     """Somebody else's block came first: GE's raw data type lies at (0043,112F)."""
 

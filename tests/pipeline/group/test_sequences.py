@@ -233,7 +233,7 @@ def test_sessions_with_letters_go_by_their_numbers(lettered):
     stand, counts, notes = ends_of(*lettered)
     assert stand == [{"m0"}, {"m24"}]
     assert counts == (1.0, 4.0)
-    assert notes == []
+    assert notes == ["Of 4 people sessions are ordered by label; no dates are known."]
     stand, counts, _ = ends_of(lettered[0], None)
     assert (stand, counts) == ([{"m0"}, {"m24"}], (1.0, 4.0))
 
@@ -256,7 +256,8 @@ def test_sessions_go_by_their_days_or_dates_where_these_are_known(lettered, tmp_
     assert stand == [{"m0"}, {"m6", "m24"}]
     assert counts == (1.0, (2 + 2 + 2 + 4) / 4)
     says = "sessions are ordered by their dates, which contradict their labels"
-    assert notes == [f"Of 3 people {says}."]
+    by_label = "sessions are ordered by label; no dates are known"
+    assert notes == [f"Of 3 people {says}.", f"Of 1 people {by_label}."]
 
 
 def test_the_baseline_of_incidence_is_the_first_session(lettered):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petechia.apps.cli.words import LEVELS, LIST, count, items, numbers, require_named, several
-from petechia.errors import FileError, OutputError, ParameterError
+from petechia.errors import FileError, OutputError, ParameterError, PetechiaError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--n-threads", type=count, metavar="N", help="threads of each scan (cores / n-procs)")
     add("--engine", default="local", help="local or dask (local)")
     add("--scheduler", metavar="ADDRESS", help="of a Dask scheduler (else --n-procs workers here)")
-    add("--dry-run", action="store_true", help="say what would be run, and stop")
+    add("--dry-run", action="store_true", help="say what would be run or fail by its headers")
     add("--force", action="store_true", help="redo what is finished")
 
 
@@ -376,14 +376,35 @@ def named_scan(args: argparse.Namespace) -> "ScanRef":
 
 
 def _dry(refs: list["ScanRef"], stages: list[str]) -> int:
+    """List the scans and what their headers and sidecars tell of mistakes; nothing is run.
+
+    The exit code is that of `run` for scans that fail.
+    """
+    n_bad = 0
     for ref in refs:
         print(f"{ref.name.prefix}  {ref.kind}  {len(ref.paths)} files")
+        if problem := _problem(ref):
+            n_bad += 1
+            print(f"    would fail: {problem}")
         for kind, which in ref.beside.chosen:
             print(f"    beside it, {kind}: {which}")
         for text in ref.beside.left:
             print(f"    {text}")
-    print(f"{several(len(refs), 'scan')}; stages: {', '.join(stages)}; nothing was run")
-    return 0
+    bad = f"; {n_bad} would fail" if n_bad else ""
+    print(f"{several(len(refs), 'scan')}{bad}; stages: {', '.join(stages)}; nothing was run")
+    if not n_bad:
+        return 0
+    return 2 if len(refs) == 1 else 3
+
+
+def _problem(ref: "ScanRef") -> str:
+    """Return what the headers and sidecars of a scan tell against it, or nothing."""
+    try:
+        if ref.check is not None:
+            ref.check()
+    except PetechiaError as error:
+        return str(error)
+    return ""
 
 
 def say_outcome(outcome: "Outcome") -> None:

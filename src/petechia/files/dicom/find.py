@@ -15,9 +15,10 @@ from petechia.files.dicom.frames import Frame
 from petechia.files.dicom.kinds import WEIGHTED
 from petechia.files.dicom.pair import Plan, plans_of
 from petechia.files.dicom.pixels import Pixels, same_pixels
-from petechia.files.dicom.read import read_scan
+from petechia.files.dicom.read import check_plan, read_scan
 from petechia.files.dicom.results.origin import read_origin
 from petechia.files.dicom.sort import volumes_of
+from petechia.files.dicom.untold import with_untold_phase
 from petechia.files.scan import ScanRef, subject_name
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ def find_dicom_scans(
     kept = {(f.series, f.aside) for f in frames}
     with box.opened() as opened:
         pixels = Pixels(opened)
+        frames, untold = with_untold_phase(frames, pixels)
+        told_of += untold
         plans, left = plans_of(volumes_of(frames), partial(same_pixels, pixels))
     if found.copies:
         told_of.append(f"{len(found.copies)} copies of the same images dropped")
@@ -113,6 +116,7 @@ def _reference(
         kind="DICOM",
         paths=files,
         load=partial(read_scan, str(place), plan, *facts),
+        check=partial(check_plan, plan),
         load_magnitude=partial(read_scan, str(place), alone, *facts) if alone else None,
         origin=partial(read_origin, str(place), plan),
     )

@@ -68,14 +68,7 @@ def read_scan(
     FileError, MetadataError, InputError
         The scan cannot be used; the message names file or series.
     """
-    _require_milliseconds(plan)
-    if plan.problem:
-        raise MetadataError(plan.problem[0], where=plan.volumes[0].label, mend=plan.problem[1])
-    for volume in plan.volumes:
-        require_whole(volume)
-    te_ms = _echo_times_ms(plan)
-    b0_t = _field_t(plan)
-    phase_te_ms = _phase_times_ms(plan, te_ms)
+    te_ms, b0_t, phase_te_ms = check_plan(plan)
     with Box(Path(place)).opened() as opened:
         reading = Reading(Pixels(opened), list(plan.notes))
         try:
@@ -110,6 +103,23 @@ def read_scan(
         phase_note=phase_note,
         notes=tuple(reading.notes),
     )
+
+
+def check_plan(plan: Plan) -> tuple[tuple[float, ...], float, tuple[float, ...]]:
+    """Return echo times [ms], field [T] and times of the phase [ms] from the headers alone.
+
+    Raises
+    ------
+    FileError, MetadataError
+        The headers tell that the scan cannot be used.
+    """
+    _require_milliseconds(plan)
+    if plan.problem:
+        raise MetadataError(plan.problem[0], where=plan.volumes[0].label, mend=plan.problem[1])
+    for volume in plan.volumes:
+        require_whole(volume)
+    te_ms = _echo_times_ms(plan)
+    return te_ms, _field_t(plan), _phase_times_ms(plan, te_ms)
 
 
 def _require_milliseconds(plan: Plan) -> None:
@@ -220,7 +230,9 @@ def _require_not_negative(image: Volume4, where: str) -> None:
         raise InputError(
             f"{negative.mean():.0%} of the magnitude is negative, down to {image.min():g}",
             where=where,
-            mend="This looks like a phase or real image that calls itself magnitude.",
+            mend="This looks like a phase or real image that calls itself magnitude. GE tells the "
+            "parts in the private element (0043,102F): export it again with that; or convert to "
+            "NIfTI and name the files, --mag and --phase.",
         )
     require_no_overflow(image, where)
     image[negative] = 0

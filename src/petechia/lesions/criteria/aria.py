@@ -5,8 +5,8 @@ New since the *treatment baseline*, all that were ever seen, not since the last 
 
 from collections.abc import Sequence
 
-from petechia.lesions.criteria.clinical import ClinicalFacts
-from petechia.lesions.criteria.logic import Claim, Input, numbers, settle
+from petechia.lesions.criteria.clinical import ClinicalFacts, as_range
+from petechia.lesions.criteria.logic import Bounds, Claim, Input, numbers, settle
 from petechia.lesions.findings import Finding
 
 GRADES = ("not_applicable", "none", "mild", "moderate", "severe")
@@ -37,11 +37,45 @@ def grade(treated: bool, new_microbleeds: int, new_siderosis: int) -> str:
 
 def aria_h(findings: Sequence[Finding], facts: ClinicalFacts, *, assessable: bool = True) -> Claim:
     """Return the claim: new ones are told, or at least those above the count at baseline."""
-    inputs = (
-        facts.yes_no("amyloid_immunotherapy"),
-        _new(findings, facts, assessable),
-        facts.count("new_siderosis_foci", SIDEROSIS_FROM["severe"]),
+    return _claim(
+        (
+            facts.yes_no("amyloid_immunotherapy"),
+            _new(findings, facts, assessable),
+            facts.count("new_siderosis_foci", SIDEROSIS_FROM["severe"]),
+        )
     )
+
+
+def aria_h_between(new_microbleeds: Bounds | None, new_siderosis: Bounds | None) -> Claim:
+    """Return the claim of what two scans show, as if the first were that before treatment.
+
+    Parameters
+    ----------
+    new_microbleeds, new_siderosis : (int, int or None), or None
+        Least and greatest number of new ones by the scans; None where it is not known.
+
+    Notes
+    -----
+    That the person is treated is the assumption, and its source is called "assumed".
+    """
+    treated = Input(name="amyloid_immunotherapy", values=(True,), source="assumed", told="yes")
+    return _claim(
+        (
+            treated,
+            _seen("new_microhemorrhages", new_microbleeds, MICRO_FROM["severe"]),
+            _seen("new_siderosis_foci", new_siderosis, SIDEROSIS_FROM["severe"]),
+        )
+    )
+
+
+def _seen(name: str, bounds: Bounds | None, cap: int) -> Input:
+    """Return a number that scans tell as an input."""
+    if bounds is None:
+        return Input(name=name, values=numbers((0, None), cap))
+    return Input(name=name, values=numbers(bounds, cap), source="scan", told=as_range(bounds))
+
+
+def _claim(inputs: tuple[Input, ...]) -> Claim:
     found, missing = settle(grade, inputs)
     return Claim(
         scale="aria_h",

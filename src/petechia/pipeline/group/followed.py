@@ -31,7 +31,8 @@ class Interval:
     row : int
         Of the earlier scan in the frame.
     followed : bool
-        The two were registered, and both could show microbleeds.
+        The two were registered, both could show microbleeds, and which came first is known and
+        the same here.
     least, most : int
         New microbleeds; with those that could not be assessed before.
     years : float
@@ -91,13 +92,15 @@ def read_intervals(output: Path, frame: Frame) -> dict[str, list[Interval]]:
 
 
 def _interval(told: Mapping[str, Any], before: int, after: int, frame: Frame) -> Interval:
-    new = told.get("new_microbleeds") or {"least": 0, "most": 0}
+    new, in_order = told.get("new_microbleeds"), frame.order[after] > frame.order[before]
+    followed = bool(told["followed"]) and new is not None and bool(in_order)
+    least, most = (int(new["least"]), int(new["most"])) if new is not None and followed else (0, 0)
     days = told.get("interval_days")
     return Interval(
         row=before,
-        followed=bool(told["followed"]),
-        least=int(new["least"]),
-        most=int(new["most"]),
+        followed=followed,
+        least=least,
+        most=most,
         years=(_days(frame, before, after) if days is None else float(days)) / DAYS_A_YEAR,
         same_protocol=bool(told["same_protocol"]),
     )
@@ -124,7 +127,8 @@ def incidence_table(followed: Mapping[str, list[Interval]], frame: Frame, plan: 
         "new": "new microbleeds", "new_most": "with those that could not be assessed before",
         "with_new": "people with any new one", "person_years": "of followed intervals with a time",
         "no_time": "people left out of the rate: no time between their sessions",
-        "not_followed": "intervals left out: not registered, or a scan was not assessable",
+        "not_followed": "intervals left out: not registered, a scan was not assessable, or not "
+        "known to be in this order",
         "other_protocol": "intervals between unlike protocols: what is new there may be newly seen",
         **interval_columns("rate", "new a year, exact Poisson"),
         **interval_columns("rate_robust", "the same, robust to lesions that come together"),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,12 @@ def outcome_of(row: ScanRow, name: str) -> float:
     return np.nan if "n/a" in places else 0.0
 
 
-def build_frame(scans: Sequence[ScanRow], people: People, plan: Plan) -> Frame:
+def build_frame(
+    scans: Sequence[ScanRow], people: People, plan: Plan, output: Path | None = None
+) -> Frame:
     """Return scans and people joined, and the scan that stands for each person.
+
+    `output` is where the scans are from: what it knows of the order of sessions is used.
 
     Raises
     ------
@@ -160,7 +165,7 @@ def build_frame(scans: Sequence[ScanRow], people: People, plan: Plan) -> Frame:
             f"sub-{kept[0].subject}; the table has sub-{min(people.subjects)}.",
         )
     columns = people.columns([(s.subject, s.session) for s in kept])
-    order, said = session_order(kept, columns, people.folder)
+    order, said = session_order(kept, columns, people.folder, output)
     notes += [*people.notes, *said]
     frame = Frame(
         scans=list(kept),

@@ -81,7 +81,7 @@ def analyse(
     tell("scans")
     scans = read_scans(output)
     people = read_people(participants, [scan.subject for scan in scans])
-    frame = build_frame(scans, people, plan)
+    frame = build_frame(scans, people, plan, output)
     tell("tables")
     made: list[Table] = [
         listed.scans_table(frame),
