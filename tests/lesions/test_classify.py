@@ -13,6 +13,7 @@ from petechia.lesions.classify import (
     ramp,
     sign_of,
 )
+from petechia.lesions.context import Context
 from petechia.lesions.criteria import CriteriaParams
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.shape import Shape
@@ -243,3 +244,11 @@ def test_a_large_sphere_of_calcium_stays_calcium():
     )  # fmt: skip
     v = name_void(replace(LARGE, fit=negative), UNLIKELY, 0.4)
     assert (v.class_, v.probability) == ("calcification", 0.02)
+
+
+def test_lines_beyond_and_no_tube_do_not_contradict_each_other():
+    beyond = Context(vein_beyond_mm=16.0)
+    told = classify(replace(BLOOD, context=beyond)).evidence
+    assert "no tube continues at its own strength" in told
+    assert "thin dark lines go on for 16 mm beyond it" in told
+    assert "at its own strength" not in classify(BLOOD).evidence

@@ -342,7 +342,8 @@ def explain(f: Features, sign: str, why: str, criteria: CriteriaParams | None = 
     parts.append(f"{word} (sphericity {form:.2f}), {s.diameter_mm:.1f} mm")
     parts.append(f"signal loss {100 * s.depth:.0f} % ({s.depth / max(f.noise, 1e-3):.0f} sd)")
     if f.through < 0.3:
-        parts.append("no tube continues")
+        weaker = f.context is not None and f.context.continues
+        parts.append("no tube continues" + (" at its own strength" if weaker else ""))
     elif f.through < A_TUBE:
         parts.append(f"weak continuation on two sides ({f.through:.2f} of its strength)")
     else:
@@ -363,7 +364,7 @@ def context_words(context: Context) -> list[str]:
     """Return what is remarkable about where a void lies, in words and numbers."""
     parts = []
     if context.continues:
-        parts.append(f"a tube of {context.vein_beyond_mm:.0f} mm runs on beyond it")
+        parts.append(f"thin dark lines go on for {context.vein_beyond_mm:.0f} mm beyond it")
     elif context.to_vein_mm is not None and context.to_vein_mm <= 3.0:
         parts.append(f"{context.to_vein_mm:.1f} mm from a vein")
     if context.in_sulcus:

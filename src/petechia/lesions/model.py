@@ -239,7 +239,7 @@ STRETCH_WORDS = {
 }
 """Features with the number of a stretch in their name."""
 NAME_WORDS = {
-    "vessel_mean": "likeness to a vessel", "vessel_near": "likeness to a vessel nearby",
+    "vessel_mean": "answer of the vein filter", "vessel_near": "answer of the vein filter nearby",
     "edge_mm": "distance to the mask's edge", "nearest_mm": "distance to the next void",
     "neighbours": "voids nearby", "vein_beyond_mm": "vein beyond the void",
     "csf_around": "fluid around", "log_b0_te": "field times echo time",
