@@ -251,3 +251,14 @@ class TestTube:
     def test_bad_settings(self):
         with pytest.raises(ParameterError, match="4 directions"):
             TubeParams(directions=4)
+
+
+def test_tissue_beside_bright_fluid_is_not_dark():
+    """A void at the border of fluid twice as bright as the tissue does not run into it."""
+    grid = Grid.from_spacing((41, 41, 41), 1.0)
+    i, j, k = np.indices(grid.shape) - 20
+    signal = np.where(i >= 0, 1.6, 0.78).astype(np.float32)
+    ball = (i - 1) ** 2 + j**2 + k**2 <= 4
+    signal[ball] = 0.3
+    (void,) = grow_voids(signal, 0.02, np.ones(grid.shape, bool), np.array([[21, 20, 20]]), grid)
+    assert len(void.body) + len(void.tail) == ball.sum()

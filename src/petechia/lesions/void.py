@@ -16,6 +16,8 @@ from petechia.errors import ParameterError
 
 Signal = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+BRIGHTEST = 1.1
+"""Surroundings are taken for no brighter: half of the way from fluid to a void is tissue."""
 Part = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]
 
 
@@ -323,7 +325,7 @@ def _surroundings(signal, mask, seeds, spacing):  # type: ignore[no-untyped-def]
                 inner = outer - 0.3 * thick
             median = _shell_median(signal, mask, seeds[n], inner, outer, spacing)
             if median > least + 0.55 * (1 - least):
-                out[n] = min(max(median, 0.5), 1.3)
+                out[n] = min(max(median, 0.5), BRIGHTEST)
                 break
     return out
 
