@@ -207,6 +207,49 @@ def test_a_mask_of_another_head_is_told():
         api.detect(size, None, **BEAD, mask=np.roll(mask, 20, 0))
 
 
+def test_what_a_check_refuses_is_a_warning():
+    size, phase = (np.pad(v, 14) for v in bead())
+    phase = phase + 0.002 * np.square(np.indices(size.shape)[1] - 35)  # as from outside
+    words = {"te_s": 0.020, "b0_t": 3.0, "spacing_mm": (1, 1, 1), "phase_sign": "+1"}
+    result = api.qsm(phase, size, **words, mask=np.ones(size.shape), inversion="tkd")
+    assert "% of the given mask lie outside the head" in " ".join(result.record["warnings"])
+    refused = [c["says"] for c in result.record["fitness"] if c["status"] == "refused"]
+    assert set(refused) <= set(result.record["warnings"])
+
+
+def test_no_phase_is_no_warning_where_none_is_taken():
+    size, _ = bead()
+    echoes, words = np.stack([size, 0.8 * size]), {"te_s": (0.01, 0.02), "spacing_mm": (1, 1, 1)}
+    result = api.r2star(echoes, **words, mask=np.ones(size.shape))
+    assert not any("No phase" in text for text in result.record["warnings"])
+
+
+def test_a_field_in_hz_is_told():
+    size, _ = bead()
+    echoes, words = np.stack([size, 0.8 * size]), {"te_s": (0.01, 0.02), "spacing_mm": (1, 1, 1)}
+    field_ppm = np.linspace(-1, 1, size.size).reshape(size.shape)
+    api.r2star(echoes, **words, mask=np.ones(size.shape), field_ppm=field_ppm)
+    with pytest.raises(InputError, match=r"field_ppm: 1 % of the mask is more than 126 ppm.*Hz"):
+        api.r2star(echoes, **words, mask=np.ones(size.shape), field_ppm=127.7 * field_ppm)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3], ids=["metres", "micrometres"])
+def test_voxels_that_are_no_millimetres_are_told(scale):
+    ones, times = np.ones(SIZE), {"te_s": 0.01, "b0_t": 3.0}
+    message = f"voxels of {scale:g} x {scale:g} x {scale:g} mm are outside 0.05 to 20 mm. Give mill"
+    sizes, affine = (scale,) * 3, np.diag([scale, scale, scale, 1.0])
+    for call in (
+        partial(api.qsm, ones, ones, **times, spacing_mm=sizes),
+        partial(api.qsm, ones, ones, **times, affine=affine),
+        partial(api.swi, ones, ones, **times, spacing_mm=sizes),
+        partial(api.r2star, [ones, ones], te_s=(0.01, 0.02), spacing_mm=sizes),
+        partial(api.detect, ones, **times, affine=affine),
+        partial(api.combine_coils, np.zeros(COILS), np.ones(COILS), te_s=(0.01, 0.02), spacing_mm=sizes),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            call()
+
+
 def test_susceptibility_does_not_depend_on_how_a_scan_is_stored():
     """The penalties of the default inversion are differences to one side."""
     size, phase = bead()

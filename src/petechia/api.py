@@ -21,12 +21,14 @@ from petechia.phase.evolution import McpcParams
 from petechia.pipeline.arrays import (
     affine_of,
     array_of,
+    grid_of,
     last_three,
     magnitude_of,
     mask_of,
     number,
     phase_of,
     require_not_swapped,
+    require_ppm,
     stacked,
     times_of,
     volume_of,
@@ -189,7 +191,7 @@ def combine_coils(
     phase, size = array_of(phase_rad, "phase_rad"), array_of(magnitude, "magnitude")
     stack = CoilStack(phase, size)
     check_echo_times(times, len(size), "te_s")
-    grid = Grid.from_spacing(last_three(size.shape[1:]), spacing_mm)
+    grid = grid_of(size.shape[1:], spacing_mm)
     inside = None if mask is None else mask_of(mask, "mask", grid)
     for coil in range(len(stack)):
         require_not_swapped(magnitude_of(size[:, coil]), phase_of(phase[:, coil]))
@@ -261,11 +263,14 @@ def r2star(
     if field_ppm is not None:
         work.given_field_ppm = volume_of(field_ppm, "field_ppm", work.grid).astype(np.float32)
     _run(work, "r2star", n_threads)
+    if work.given_field_ppm is not None:
+        mend = "Is it in Hz or rad/s? Give ppm: `qsm` returns it as total_field_ppm."
+        require_ppm(work.given_field_ppm[work.need("mask")], "field_ppm", mend)
     if work.r2star is None:
         raise UnfitError(
             "one echo", where="r2star", mend="R2* needs the magnitude of two echoes or more."
         )
-    return _result(work, ("r2star", "t2star_s", "s0", "mask"))
+    return _result(work, ("r2star", "t2star_s", "s0", "mask"), unasked="phase")
 
 
 def detect(
@@ -328,7 +333,7 @@ def _work(
             where="spacing_mm",
             mend="Give spacing_mm [mm] and b0_dir, or the affine.",
         )
-    grid = Grid.from_spacing(last_three(np.shape(magnitude)), spacing_mm, b0_dir)
+    grid = grid_of(np.shape(magnitude), spacing_mm, b0_dir)
     return _work_on(grid, phase_rad, magnitude, te_s, b0_t, mask, settings, oriented=False)
 
 
@@ -387,12 +392,14 @@ def _run(work: Work, step: str, n_threads: int) -> None:
         walk(work, [step])
 
 
-def _result(work: Work, names: tuple[str, ...]) -> Result:
+def _result(work: Work, names: tuple[str, ...], unasked: str = "") -> Result:
+    """Return what was made; refused checks warn, but for that of what is not taken."""
+    refused = [c.says for c in work.checks if c.status == "refused" and c.check != unasked]
     record = {
         "methods": work.methods,
         "fitness": [check.as_dict() for check in work.checks],
         "phase_sign": work.phase_sign,
-        "warnings": warnings(work),
+        "warnings": [*refused, *warnings(work)],
         "settings": work.settings.as_dict(),
     }
     return Result(arrays={name: work.need(name) for name in names}, record=record)

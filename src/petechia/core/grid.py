@@ -64,7 +64,7 @@ class Grid:
 
         The rotation about the main field is arbitrary (no result depends on it).
         """
-        spacing = _numbers(spacing_mm, "spacing_mm")
+        spacing = numbers(spacing_mm, "spacing_mm")
         if spacing.shape not in ((), (3,)) or not np.all((spacing > 0) & np.isfinite(spacing)):
             raise ParameterError(
                 f"spacing_mm {spacing.tolist()} is not three voxel sizes above 0",
@@ -72,7 +72,7 @@ class Grid:
                 mend="Give millimetres along i, j, k, e.g. (0.5, 0.5, 2); axes that run "
                 "backwards are the affine's business.",
             )
-        b0 = _numbers(b0_dir, "b0_dir")
+        b0 = numbers(b0_dir, "b0_dir")
         norm = np.linalg.norm(b0)
         if b0.shape != (3,) or not np.isfinite(norm) or norm < 1e-6:
             raise ParameterError(
@@ -170,7 +170,8 @@ class Grid:
             )
 
 
-def _numbers(value: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+def numbers(value: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    """Return one number along each axis, or raise `ParameterError` for what is none."""
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

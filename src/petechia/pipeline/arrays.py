@@ -6,11 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.checks import require_finite, require_no_overflow, share_below_0
-from petechia.core.grid import Grid
-from petechia.errors import InputError
+from petechia.core.grid import Grid, numbers
+from petechia.errors import InputError, ParameterError
 
 LARGEST_RAD = 100.0
 """No phase, wrapped or not, comes near this; stored whole numbers and degrees go beyond [rad]."""
+LARGEST_PPM = 10.0
+"""Air shifts the field of the tissue beside it by 6 ppm at most: most of a head is nearer [ppm]."""
+SPACING_MM = (0.05, 20.0)
+"""Voxel sizes from the finest of specimens to the coarsest of heads; metres lie below [mm]."""
 ORDER = (
     "qsm and swi take phase_rad first, r2star and detect the magnitude: give both by name, "
     "magnitude=..., phase_rad=..."
@@ -73,6 +77,19 @@ def volume_of(volume: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[Any]:
     return given
 
 
+def require_ppm(field_ppm: npt.NDArray[Any], where: str, mend: str) -> None:
+    """Raise `InputError` when a field in the mask that counts as ppm is too large to be in it."""
+    if not field_ppm.size:
+        return
+    far = float(np.percentile(np.abs(field_ppm - np.median(field_ppm)), 99))
+    if far > LARGEST_PPM:
+        raise InputError(
+            f"1 % of the mask is more than {far:.3g} ppm from its median: no head makes this",
+            where=where,
+            mend=mend,
+        )
+
+
 def mask_of(mask: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[np.bool_]:
     """Return the voxels above one half, as of masks from files."""
     return volume_of(mask, name, grid) > 0.5
@@ -121,6 +138,26 @@ def last_three(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return (i, j, k)
 
 
+def grid_of(
+    shape: tuple[int, ...], spacing_mm: npt.ArrayLike, b0_dir: npt.ArrayLike = (0.0, 0.0, 1.0)
+) -> Grid:
+    """Return the grid of one volume of voxels in millimetres."""
+    _require_mm(numbers(spacing_mm, "spacing_mm"), "spacing_mm")
+    return Grid.from_spacing(last_three(shape), spacing_mm, b0_dir)
+
+
+def _require_mm(sizes_mm: npt.NDArray[np.float64], where: str) -> None:
+    """Raise `ParameterError` for voxel sizes in another unit; what is no size, `Grid` refuses."""
+    low, high = SPACING_MM
+    if any(d > 0 and np.isfinite(d) and not low <= d <= high for d in sizes_mm.flat):
+        raise ParameterError(
+            f"voxels of {' x '.join(f'{d:g}' for d in sizes_mm.flat)} mm are outside {low:g} to "
+            f"{high:g} mm",
+            where=where,
+            mend="Give millimetres: metres times 1000, micrometres divided by 1000.",
+        )
+
+
 def affine_of(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return a (4, 4) voxel-to-scanner matrix in mm, or raise what is wrong with it."""
     mend = "Give the (4, 4) matrix from voxel indices to scanner RAS mm, its last row 0, 0, 0, 1."
@@ -132,6 +169,7 @@ def affine_of(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:
         raise InputError(f"shape {matrix.shape}", where="affine", mend=mend)
     if not np.allclose(matrix[3], (0.0, 0.0, 0.0, 1.0), rtol=0, atol=1e-6):
         raise InputError(f"its last row is {matrix[3].tolist()}", where="affine", mend=mend)
+    _require_mm(np.linalg.norm(matrix[:3, :3], axis=0), "affine")
     return matrix
 
 

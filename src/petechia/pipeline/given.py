@@ -6,16 +6,15 @@ import numpy as np
 
 from petechia.core.grid import Grid
 from petechia.core.units import hz_per_ppm
-from petechia.errors import InputError, ParameterError
+from petechia.errors import ParameterError
 from petechia.files.nifti import read_mask, read_on_grid, stem_of
 from petechia.files.scan import Scan
 from petechia.files.sidecars import read_json
+from petechia.pipeline.arrays import require_ppm
 from petechia.pipeline.work import Mask, Volume
 
 TURNS = {"ppm": None, "hz": 1.0, "rad/s": 2 * np.pi}
 """Units of a field map, and how many of them a hertz makes; None for those of the results."""
-LARGEST_PPM = 10.0
-"""Air shifts the field of the tissue beside it by 6 ppm at most: most of a head is nearer [ppm]."""
 
 
 def given_volumes(
@@ -56,19 +55,9 @@ def field_in_ppm(path: Path, grid: Grid, b0_t: float | None, mask: Mask | None =
             )
         field = field / np.float32(turn * hz_per_ppm(b0_t))
     elif mask is not None:
-        _require_size(field[mask], path)
+        mend = 'Is it in Hz or rad/s? Write {"Units": "Hz"} into the JSON beside it.'
+        require_ppm(field[mask], str(path), mend)
     return field
-
-
-def _require_size(field_ppm: Volume, path: Path) -> None:
-    """Raise `InputError` when a field that counts as ppm is too large to be in it."""
-    far = float(np.percentile(np.abs(field_ppm - np.median(field_ppm)), 99))
-    if far > LARGEST_PPM:
-        raise InputError(
-            f"1 % of the mask is more than {far:.3g} ppm from its median: no head makes this",
-            where=str(path),
-            mend='Is it in Hz or rad/s? Write {"Units": "Hz"} into the JSON beside it.',
-        )
 
 
 def stated_units(path: Path) -> str:

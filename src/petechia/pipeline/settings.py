@@ -169,7 +169,7 @@ class Settings:
         """
         table = read_config(config) if config else {}
         table.pop("cluster", None)  # where it runs, not what comes out: engines/cluster.py
-        name = preset or str(table.get("preset", "standard"))
+        name = table.get("preset", "standard") if preset is None else preset
         table.pop("preset", None)
         if config and isinstance(table.get("calibration"), str) and table["calibration"]:
             table["calibration"] = str(config.parent / table["calibration"])
@@ -194,7 +194,7 @@ class Settings:
     @classmethod
     def _over_preset(cls, name: str, table: Mapping[str, Any], given: Mapping[str, Any]) -> Self:
         """Return a preset's settings, those of a file over them, and those given over both."""
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise ParameterError(
                 f"no preset {name!r}", where="settings", mend=f"Choose one of {', '.join(PRESETS)}."
             )
