@@ -10,7 +10,6 @@ from petechia.core.grid import Grid
 from petechia.core.intervals import Z95
 from petechia.core.together import together
 from petechia.lesions.classify import A_TUBE, TISSUE_PPM, Features, Verdict
-from petechia.lesions.criteria import LARGEST_MM
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.lobes import GAIN
 from petechia.lesions.look import Seen
@@ -20,7 +19,7 @@ from petechia.lesions.rows import Measured
 from petechia.lesions.shape import measure_shape
 from petechia.lesions.thread import thread_of
 from petechia.lesions.void import Void
-from petechia.lesions.wholes import extent_mm, wholes_of
+from petechia.lesions.wholes import too_wide, wholes_of
 
 LARGEST_PIECE = 2.0
 """What is no likely microbleed is a piece of one only if it is at most so many times as large."""
@@ -52,7 +51,7 @@ def in_lobes(
             continue
         fit, body = told
         void = voids[n]
-        if len(body) > len(void.body) and extent_mm(body, inputs.grid) <= LARGEST_MM:
+        if len(body) > len(void.body) and not too_wide(body, inputs.grid):
             void = replace(void, body=body, tail=void.tail[:0])
         spot = _measured_anew(measured[n], void, fit, None, seen, inputs, params)
         verdict = named[n](spot.features)

@@ -70,9 +70,15 @@ def wholes_of(
 def one_lesion(one: Body, other: Body, grid: Grid) -> bool:
     """Return whether two voids that touch are pieces of one lesion."""
     both = np.concatenate([one, other])
-    if extent_mm(both, grid) > LARGEST_MM or round(in_plane_diameter(both, grid), 1) > LARGEST_MM:
+    if too_wide(both, grid):
         return False
     return sphericity(both, grid) >= ROUND_TOGETHER or waist(one, other, grid) >= WAIST
+
+
+def too_wide(body: Body, grid: Grid) -> bool:
+    """Return whether a body is wider than a microbleed, in the table or in any direction."""
+    told = round(in_plane_diameter(body, grid), 1)
+    return max(extent_mm(body, grid), told) > LARGEST_MM
 
 
 def extent_mm(body: Body, grid: Grid) -> float:
