@@ -16,7 +16,7 @@ from petechia.files.scan import ScanName
 from petechia.lesions.findings import Finding
 from petechia.lesions.follow import FollowParams
 from petechia.lesions.forced import Maps
-from petechia.pipeline import comparison, follow
+from petechia.pipeline import comparison, follow, followed_values
 from petechia.pipeline.listing import natural
 from petechia.pipeline.review.queue import Listed
 from petechia.pipeline.session_times import GUESS_SAYS, in_time, interval_days
@@ -144,7 +144,7 @@ def test_unknown_new_ones_widen_the_grade(moved):
     # at the rim of the first session's brain: nobody can tell whether it is new
     second = visit(2, [finding(1, SHIFT + 1.5), finding(2, NEW)])
     compared = follow.compare(visit(1, []), second)
-    told = follow.summary_of(compared)
+    told = followed_values.summary_of(compared)
     assert sorted(f.state for f in compared.followed) == ["new", "not_assessable"]
     assert told["new_microbleeds"] == {"least": 1, "most": 2}
     assert told["aria_h"]["could_be"] == ["mild"]  # one or two: mild either way
@@ -318,7 +318,7 @@ def test_where_the_order_is_a_guess_nothing_is_called_new(tmp_path, labelled, la
     assert GUESS_SAYS in outcome.says
     assert " new" not in outcome.says.replace("called new", "")
     table = follow_path(tmp_path, "table", "sub-01").read_text()
-    assert table.count("\tnot_assessable\t") == table.count(follow.UNORDERED_WHY) == 4
+    assert table.count("\tnot_assessable\t") == table.count(followed_values.UNORDERED_WHY) == 4
     follow.follow_all(tmp_path, language=language)
     page = follow_path(tmp_path, "page", "sub-01").read_text()
     assert page.count("ARIA-H") == 1  # the note alone
@@ -341,7 +341,7 @@ def sources(told):
 
 
 def test_the_grade_says_where_its_inputs_are_from(moved):
-    told = follow.summary_of(follow.compare(visit(1, []), visit(2, [finding(1, NEW)])))
+    told = followed_values.summary_of(follow.compare(visit(1, []), visit(2, [finding(1, NEW)])))
     assert sources(told) == {
         "amyloid_immunotherapy": ("yes", "assumed"),
         "new_microhemorrhages": ("1", "scan"),
@@ -363,7 +363,7 @@ def test_siderosis_that_one_session_alone_shows_is_no_number(moved, before):
     found = ([sheet(1, np.array(OLD) - SHIFT)], [finding(1, NEW)])
     if not before:
         found = ([], [finding(1, NEW), sheet(2, OLD)])
-    told = follow.summary_of(follow.compare(visit(1, found[0]), visit(2, found[1])))
+    told = followed_values.summary_of(follow.compare(visit(1, found[0]), visit(2, found[1])))
     assert sources(told)["new_siderosis_foci"] == ("", "")
     assert told["aria_h"]["could_be"] == ["mild", "moderate", "severe"]
     assert told["aria_h"]["answer"] == "at_least_mild"
@@ -372,7 +372,7 @@ def test_siderosis_that_one_session_alone_shows_is_no_number(moved, before):
 
 def test_siderosis_as_it_was_is_not_new(moved):
     first, second = visit(1, [sheet(1, np.array(OLD) - SHIFT)]), visit(2, [sheet(1, OLD)])
-    told = follow.summary_of(follow.compare(first, second))
+    told = followed_values.summary_of(follow.compare(first, second))
     assert sources(told)["new_siderosis_foci"] == ("0", "scan")
     assert told["aria_h"]["answer"] == "none"
 
@@ -391,7 +391,7 @@ def test_siderosis_as_it_was_is_not_new(moved):
 def test_a_readers_word_on_siderosis_decides(moved, then, now, new):
     first, second = visit(1, []), read_by_a_reader(visit(2, [sheet(1, OLD)]), *now)
     first = first if then is None else read_by_a_reader(first, *then)
-    assert follow.new_siderosis(follow.compare(first, second)) == new
+    assert followed_values.new_siderosis(follow.compare(first, second)) == new
 
 
 def test_a_scan_without_images_is_left_out_and_the_others_are_compared(
