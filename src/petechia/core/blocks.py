@@ -51,10 +51,14 @@ class Blocks:
         out = volume.astype(np.float32, copy=False)
         for axis, f in enumerate(self.factors):
             if f > 1:
-                starts = np.arange(0, out.shape[axis], f)
-                total = np.add.reduceat(out, starts, axis=axis)
-                out = np.asarray(total / np.float32(f), dtype=np.float32)
-        return out
+                along = np.moveaxis(out, axis, 0)
+                total = along[::f].copy()
+                for n in range(1, f):
+                    part = along[n::f]
+                    total[: len(part)] += part
+                total /= np.float32(f)
+                out = np.moveaxis(total, 0, axis)
+        return np.ascontiguousarray(out)
 
     def median(self, volume: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> Real:
         """Return the median of each block's voxels in the mask; NaN where it has none."""

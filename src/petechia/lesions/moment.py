@@ -206,6 +206,7 @@ def fit_moments(
     spread_ppm: float | None = None,
     parts: Parts | None = None,
     around: Around | None = None,
+    floor_ppm: float | None = None,
 ) -> list[MomentFit | None]:
     r"""Fit each source as a magnetised sphere seen from outside.
 
@@ -253,6 +254,8 @@ def fit_moments(
         Points that the first source is spread over; all others are one point each.
     around : Around, optional
         Made of `chi_ppm` and `field_mask` beforehand, when they are asked more than once.
+    floor_ppm : float, optional
+        `noise_floor` of the same noise and voxels, made beforehand [ppm].
 
     Returns
     -------
@@ -287,7 +290,10 @@ def fit_moments(
         )
     field = np.ascontiguousarray(field_ppm, dtype=np.float32)
     spread = robust_spread(field[usable]) if spread_ppm is None else spread_ppm
-    noise = _noise_floor(field_noise_ppm, spread, usable, grid, p.anatomy)
+    if field_noise_ppm is not None:
+        grid.require(field_noise_ppm, "field_noise_ppm")
+    if floor_ppm is None:
+        floor_ppm = noise_floor(field_noise_ppm, spread, usable, p.anatomy)
     spacing = grid.spacing_mm
     if around is None and chi_ppm is not None:
         around = Around.of(chi_ppm, field_mask, grid)
@@ -305,8 +311,11 @@ def fit_moments(
             own = extent + p.own_margin_mm
             inside = 1.0 if edge_mm is None else 1 - float(np.exp(-edge_mm[n] / p.map_edge_mm))
             near = near - p.map_share * inside * around.field(box, places[n], own, reach)
+        noise = np.full(near.shape, floor_ppm, dtype=np.float32)
+        if field_noise_ppm is not None:
+            noise = np.hypot(field_noise_ppm[box], noise, dtype=np.float32)
         border = gather(
-            near, noise[box], usable[box], places[n] - [s.start for s in box], reach, spacing
+            near, noise, usable[box], places[n] - [s.start for s in box], reach, spacing
         )
         others = _neighbours(n, places * spacing, radii, reach, p.neighbours)
         unknown = len(others) + 14 + len(points.share)
@@ -324,21 +333,21 @@ def fit_moments(
     return out
 
 
-def _noise_floor(
+def noise_floor(
     noise_ppm: npt.NDArray[np.floating] | None,
-    spread: float,
+    spread_ppm: float,
     usable: npt.NDArray[np.bool_],
-    grid: Grid,
     anatomy: float,
-) -> npt.NDArray[np.float32]:
-    """Return a positive noise map: the given one and the spread of tissue's field."""
-    if noise_ppm is not None:
-        grid.require(noise_ppm, "field_noise_ppm")
-        good = usable & (noise_ppm > 0)
-        if good.any():
-            floor = max(0.25 * float(np.median(noise_ppm[good])), anatomy * spread)
-            return np.asarray(np.hypot(noise_ppm, floor), dtype=np.float32)
-    return np.full(grid.shape, max(spread, 1e-6), dtype=np.float32)
+) -> float:
+    """Return what is added to every voxel's noise, in squares: never 0 [ppm].
+
+    `anatomy` times the spread of tissue's field, at least a quarter of the median noise of the
+    usable voxels; the spread itself where no noise is known.
+    """
+    good = usable & (noise_ppm > 0) if noise_ppm is not None else usable[:0]
+    if noise_ppm is None or not good.any():
+        return max(spread_ppm, 1e-6)
+    return max(0.25 * float(np.median(noise_ppm[good])), anatomy * spread_ppm)
 
 
 def robust_spread(values: npt.NDArray[np.floating]) -> float:

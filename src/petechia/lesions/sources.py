@@ -11,7 +11,14 @@ from petechia.core.morphology import distance_inside_mm
 from petechia.lesions.around import Around
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.lobes import lobes
-from petechia.lesions.moment import MomentFit, MomentParams, Parts, fit_moments, robust_spread
+from petechia.lesions.moment import (
+    MomentFit,
+    MomentParams,
+    Parts,
+    fit_moments,
+    noise_floor,
+    robust_spread,
+)
 from petechia.lesions.shape import Shape
 from petechia.lesions.void import Void
 
@@ -38,6 +45,8 @@ class Sources:
         Share of each candidate's dark region that lies beyond the body.
     spread_ppm : float
         Of the filtered field in tissue [ppm].
+    floor_ppm : float
+        Added to every voxel's noise, in squares [ppm].
     params : MomentParams
         Settings.
     around : Around or None
@@ -52,6 +61,7 @@ class Sources:
     edge_mm: Floats
     tails: Floats
     spread_ppm: float
+    floor_ppm: float
     params: MomentParams
     around: Around | None
 
@@ -80,6 +90,7 @@ class Sources:
         whole = near.total_field_ppm if field_ppm is near.local_field_ppm else None
         usable = near.trusted & usable
         edge = distance_inside_mm(near.trusted, near.grid)
+        spread = robust_spread(field_ppm[usable])
         return cls(
             near=near,
             field_ppm=field_ppm if whole is None else whole,
@@ -88,7 +99,8 @@ class Sources:
             radii_mm=np.concatenate([np.array([s.radius_mm for s in shapes]), every[1][others]]),
             edge_mm=edge[tuple(places.round().astype(int).T)],
             tails=np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
-            spread_ppm=robust_spread(field_ppm[usable]),
+            spread_ppm=spread,
+            floor_ppm=noise_floor(near.field_noise_ppm, spread, usable, params.anatomy),
             params=params,
             around=None
             if near.chi_ppm is None
@@ -111,6 +123,7 @@ class Sources:
             spread_ppm=self.spread_ppm,
             parts=parts,
             around=self.around,
+            floor_ppm=self.floor_ppm,
         )[: len(self.tails)]
 
     def fit_together(self, pieces: Sequence[int]) -> MomentFit | None:
