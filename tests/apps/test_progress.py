@@ -2,7 +2,7 @@
 
 import sys
 
-from petechia.apps.cli.run import conclude, progress, time_left_s
+from petechia.apps.cli.outcomes import conclude, progress, time_left_s
 from petechia.pipeline.run import Outcome
 
 

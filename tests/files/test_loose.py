@@ -15,11 +15,11 @@ from petechia.errors import (
 )
 from petechia.files.loose import (
     find_nifti_scans,
-    parse_stem,
     ref_from_files,
     scan_from_files,
     subject_name,
 )
+from petechia.files.loose_names import parse_stem
 from petechia.files.writing import write_nifti
 
 GRID = Grid.from_spacing((5, 7, 3), (1, 1, 2), (0, 0.2, 1))

@@ -24,7 +24,8 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate the patient, run everything, print the report's path."""
-    from petechia.apps.cli.run import conclude, cores, progress
+    from petechia.apps.cli.outcomes import conclude, progress
+    from petechia.apps.cli.run import cores
     from petechia.files.find import find_scans
     from petechia.pipeline.provenance import threads
     from petechia.pipeline.run import Options, run_all

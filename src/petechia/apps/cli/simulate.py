@@ -59,7 +59,8 @@ def positionals(words: list[str]) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate and write."""
-    from petechia.apps.cli.run import cores, progress
+    from petechia.apps.cli.outcomes import progress
+    from petechia.apps.cli.run import cores
     from petechia.files.dicom.write import DicomStyle
     from petechia.pipeline.provenance import threads
     from petechia.pipeline.simulated import SecondVisit, simulate_dataset
