@@ -2,7 +2,7 @@
 
 import sys
 
-from petechia.apps.cli.outcomes import conclude, progress, time_left_s
+from petechia.apps.cli.outcomes import conclude, headline, progress, time_left_s
 from petechia.pipeline.run import Outcome
 
 
@@ -14,6 +14,18 @@ def test_only_what_may_pass_by_itself_is_said_to_be_worth_another_run(capsys, tm
     assert conclude(ended, tmp_path) == 3
     told = capsys.readouterr().err
     assert told == "sub-later: tried several times; run again later\n"
+
+
+def test_a_count_that_readers_have_settled_has_no_interval():
+    told = {
+        "counts": {"total": 3, "definite": 2, "possible": 1}, "count_interval_95": [1, 5],
+        "category": "strictly_lobar",
+    }  # fmt: skip
+    assert headline(told).startswith(
+        "3 microbleeds counted (95 % interval 1 to 5; 2 definite, 1 possible); strictly lobar."
+    )
+    told |= {"count_interval_95": None, "review": {"readers": ["ann"]}}
+    assert "3 microbleeds counted (reviewed; 2 definite, 1 possible)" in headline(told)
 
 
 def test_time_left_goes_by_the_scans_that_took_work():

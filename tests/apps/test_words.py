@@ -1,6 +1,7 @@
 """Words on the command line, in whatever order people write them."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,13 @@ def test_list_options_never_swallow_the_positionals(words):
     assert (args.input.name, args.output.name, args.level) == ("BIDS", "OUT", "participant")
     assert items(args.participant_label) == ["01", "02"]
     assert args.n_procs == 2
+
+
+def test_after_two_dashes_everything_is_a_place():
+    args = parsed("--dry-run", "--", "-dash", "--force")
+    assert (args.input, args.output) == (Path("-dash"), Path("--force"))
+    assert args.dry_run
+    assert not args.force
 
 
 def test_two_lists_before_the_positionals():

@@ -1,5 +1,6 @@
 """Results of a finished scan as DICOM: read from the output folder, referred to its source."""
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from petechia.files.dicom.results.write import FOLDER, Results, write_results
 from petechia.files.finished import read_rows, read_summary, read_volume
 from petechia.files.output import OutputTree
 from petechia.files.scan import ScanName, ScanRef
+from petechia.files.writing import write_json
+from petechia.pipeline.review.queue import scan_name
 
 LOG = logging.getLogger(__name__)
 VOLUMES = ("chi", "r2star", "swi", "mip")
@@ -30,6 +33,39 @@ it is 0.8 and more with images made of that magnitude, below 0.1 with those of a
 def export_folder(root: Path, name: ScanName) -> Path:
     """Return where the DICOM objects of a scan lie: one folder, whole when it is there."""
     return root / FOLDER / name.prefix
+
+
+RECORD = ".made_of.json"
+"""In the folder of the objects: the results they were made of. A push passes hidden files over."""
+
+
+def is_stale(tree: OutputTree, name: ScanName) -> bool | None:
+    """Return whether the DICOM objects of a scan were made of other results than stand now.
+
+    None when they are not there or do not tell, being made by an earlier version.
+    """
+    try:
+        record = json.loads((export_folder(tree.root, name) / RECORD).read_text(encoding="utf-8"))
+        then = str(record["results"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
+        return then != _told(read_summary(tree.path("summary", name)))
+    except FileError:  # the results are gone, or half written
+        return True
+
+
+def stale_exports(root: Path) -> list[Path]:
+    """Return the folders of DICOM objects that are of other results than stand in an output."""
+    tree = OutputTree(root)
+    folders = sorted(record.parent for record in (root / FOLDER).glob(f"*/{RECORD}"))
+    return [folder for folder in folders if is_stale(tree, scan_name(folder.name))]
+
+
+def _told(summary: Mapping[str, Any]) -> str:
+    """Return what names the results of a scan: their run, and what readers decided on them."""
+    review = summary.get("review") or {}
+    return f"{summary['fingerprint']} {review.get('digest', '')}".rstrip()
 
 
 def export_dicom(tree: OutputTree, name: ScanName, origin: Origin) -> list[Path]:
@@ -72,7 +108,10 @@ def export_dicom(tree: OutputTree, name: ScanName, origin: Origin) -> list[Path]
         volumes=volumes,
         pdf=sheet(name.prefix, summary, findings, shown, grid),
     )
-    return write_results(export_folder(tree.root, name), results, origin)
+    folder = export_folder(tree.root, name)
+    files = write_results(folder, results, origin)
+    write_json(folder / RECORD, {"results": _told(summary)})
+    return files
 
 
 def reference_for(tree: OutputTree, name: ScanName, place: Path) -> Origin:

@@ -39,6 +39,7 @@ def write_results(
         return {}
     rows = _write_findings(work, tree)
     summary = build_summary(work, meter, provenance)
+    summary |= {"image_sha256": provenance["image_sha256"]}
     page = render(
         ReportData(
             prefix=work.scan.name.prefix,

@@ -15,10 +15,10 @@ from petechia import __version__
 from petechia.errors import FileError, InUseError, OutputError, PetechiaError
 from petechia.files.nifti import sha256_of
 from petechia.files.output import OutputTree
-from petechia.files.scan import ScanName, ScanRef, SeriesImage
+from petechia.files.scan import Scan, ScanName, ScanRef, SeriesImage
 from petechia.files.writing import make_folder, output_error, without_places
 from petechia.pipeline.clinical import NOTHING_TOLD, ClinicalTable
-from petechia.pipeline.dicom_export import export_dicom, export_folder
+from petechia.pipeline.dicom_export import export_dicom, export_folder, is_stale
 from petechia.pipeline.engines import METHODS as ENGINES
 from petechia.pipeline.engines.ledger import Again, Care
 from petechia.pipeline.faults import again
@@ -30,7 +30,14 @@ from petechia.pipeline.reading import told_beside
 from petechia.pipeline.results import intermediates_of, write_results
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import STAGES, walk
-from petechia.pipeline.standing import finished, mark_of_steps, named_hashes
+from petechia.pipeline.standing import (
+    OtherScanError,
+    finished,
+    image_sha256,
+    mark_of_steps,
+    named_hashes,
+    require_same_scan,
+)
 from petechia.pipeline.summary import fingerprint
 from petechia.pipeline.tree import alone
 from petechia.pipeline.work import Work
@@ -129,7 +136,8 @@ def run_scan(
                 if options.dicom:
                     with alone(tree, ref.name):
                         _export(ref, tree, outcome, telling)
-        except InUseError as error:  # no fault of the scan: whoever writes it says how it went
+        except (InUseError, OtherScanError) as error:
+            # no crash file: what stands there is whole, or whoever writes it says how it went
             outcome = Outcome(prefix=ref.name.prefix, status="failed", message=str(error))
         except PetechiaError as error:
             outcome = _failed(ref.name, tree, stage[0], error, settings)
@@ -160,9 +168,12 @@ def _down_the_road(
     tell("read")
     with meter.stage("read"):
         scan = ref.load()
-    mark = marked(named_hashes(scan))
-    if options.steps:
-        mark_of_steps(mark, tree, ref.name, force=options.force)  # refuses before the work
+    facts = {
+        "fingerprint": marked(named_hashes(scan)),
+        "software": software(),
+        "image_sha256": image_sha256(scan),
+    }
+    _require_room(scan, tree, options, facts)  # refuses before the work
     for note in scan.notes:
         LOG.info("read: %s", note)
     for kind, which in ref.beside.chosen:
@@ -185,7 +196,7 @@ def _down_the_road(
     tell("write")
     keys = {key for step in options.steps or STAGES for key in STAGES[step].writes}
     with alone(tree, ref.name), meter.stage("write"):
-        summary = _write(work, tree, options, keys, meter, mark)
+        summary = _write(work, tree, options, keys, meter, facts)
     return Outcome(
         prefix=ref.name.prefix,
         status="done",
@@ -199,25 +210,42 @@ def _lacks_intermediates(before: dict[str, Any], tree: OutputTree, ref: ScanRef)
     return before["protocol"]["phase"] != "none" and not intermediates_of(tree, ref.name)
 
 
+def _require_room(
+    scan: Scan, tree: OutputTree, options: Options, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the provenance to write; refuse to mix with, or write over, another's results."""
+    if not options.force:
+        require_same_scan(scan, facts["image_sha256"], tree, scan.name)
+    if not options.steps:
+        return facts
+    mark = mark_of_steps(facts["fingerprint"], tree, scan.name, force=options.force)
+    return facts | {"fingerprint": mark}
+
+
 def _write(
-    work: Work, tree: OutputTree, options: Options, keys: set[str], meter: Meter, mark: str
+    work: Work,
+    tree: OutputTree,
+    options: Options,
+    keys: set[str],
+    meter: Meter,
+    facts: dict[str, Any],
 ) -> dict[str, Any]:
     """Write what a run made, while nobody else writes the scan; return its summary."""
     name = work.scan.name
-    if options.steps:  # asked once more: another run may have ended meanwhile
-        mark = mark_of_steps(mark, tree, name, force=options.force)
+    # asked once more: another run may have ended meanwhile
+    provenance = _require_room(work.scan, tree, options, facts)
     if options.force or not options.steps:  # until the new one stands, nothing says "finished"
         _forget(tree.path("summary", name))
         shutil.rmtree(export_folder(tree.root, name), ignore_errors=True)
         for path in intermediates_of(tree, name):
             _forget(path)
-    provenance = {"fingerprint": mark, "software": software()}
     return write_results(work, tree, keys, meter, provenance, options.save_intermediates)
 
 
 def _export(ref: ScanRef, tree: OutputTree, outcome: Outcome, tell: Tell) -> None:
     """Write the results as DICOM too, unless they are there; say why when it cannot be."""
-    if outcome.status == "skipped" and export_folder(tree.root, ref.name).is_dir():
+    there = export_folder(tree.root, ref.name).is_dir()
+    if outcome.status == "skipped" and there and not is_stale(tree, ref.name):
         return
     if ref.origin is None:
         LOG.warning(

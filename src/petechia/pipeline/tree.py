@@ -3,6 +3,7 @@
 import fcntl
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from petechia.files.dicom.results.write import FOLDER
 from petechia.files.output import DATASET_NAME, OutputTree
 from petechia.files.scan import ScanName
 from petechia.files.writing import output_error, write_text
+from petechia.pipeline.dicom_export import stale_exports
 from petechia.pipeline.listing import standing_of
 from petechia.pipeline.results import INTERMEDIATE
 from petechia.report.data import IndexRow
@@ -47,7 +49,7 @@ def prepare_tree(
     """
     ignore = (*([INTERMEDIATE] if intermediates else []), *([FOLDER] if dicom else []))
     OutputTree(root).write_dataset_description(dataset, ignore)
-    _sweep(root)
+    sweep(root)
 
 
 def ignore_dicom(root: Path) -> None:
@@ -123,13 +125,18 @@ def ignore_written(paths: Iterable[Path]) -> None:
             ignore(root, inside.as_posix() if of_a_person else inside.parts[0])
 
 
+STALE_DICOM = "Its DICOM objects are of earlier results."
+
+
 def finish_tree(root: Path) -> None:
     """Write the index page of all scans in the folder, of this run and of earlier ones."""
     rows = {}
+    stale = {folder.name for folder in stale_exports(root)}
     for scan, stands in standing_of(root).items():
         row = _row(stands.told_in, _failed if stands.failed else _done, scan)
         if not stands.failed:
-            message = " ".join(filter(None, (row.message, stands.says)))
+            of_before = STALE_DICOM if row.prefix in stale else ""
+            message = " ".join(filter(None, (row.message, stands.says, of_before)))
             row = replace(row, follow=_follow_up(root, row.prefix), message=message)
         rows[row.prefix] = row
     if rows:
@@ -146,13 +153,13 @@ STALE_S = 3600.0
 """A half-written file that nobody has touched for so long belongs to a run that was killed."""
 
 
-def _sweep(root: Path) -> None:
-    """Remove what killed runs left half-written; such files never had a final name."""
+def sweep(root: Path) -> None:
+    """Remove what was half-written when it was killed; it never had a final name."""
     now = time.time()
-    for path in root.rglob(".*.part"):
+    for path in list(root.rglob(".*.part")):
         with suppress(OSError):
             if now - path.stat().st_mtime > STALE_S:
-                path.unlink()
+                (shutil.rmtree if path.is_dir() else Path.unlink)(path)
 
 
 def _row(path: Path, read: Callable[[dict[str, Any]], IndexRow], prefix: str) -> IndexRow:

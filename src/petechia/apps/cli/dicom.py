@@ -38,21 +38,21 @@ def run(args: argparse.Namespace) -> int:
     origin = reference_for(tree, scan, args.reference)
     ignore_dicom(args.output)
     files = export_dicom(tree, scan, origin)
-    _forget_failure(tree, scan)
+    _tell_index(tree, scan)
     print(f"{len(files)} DICOM files: {export_folder(tree.root, scan)}")
     print("They name the patient as the reference does. Research use only.")
     return 0
 
 
-def _forget_failure(tree: "OutputTree", scan: "ScanName") -> None:
-    """Remove the crash file of an export that had failed, and its remark from the index."""
+def _tell_index(tree: "OutputTree", scan: "ScanName") -> None:
+    """Remove the crash file of an export that had failed, and remarks on it from the index."""
     from petechia.pipeline.listing import not_exported
     from petechia.pipeline.tree import finish_tree
 
     crash = tree.path("crash", scan)
     if not_exported(crash):
         crash.unlink(missing_ok=True)
-        finish_tree(tree.root)
+    finish_tree(tree.root)
 
 
 def _scan(root: Path, prefix: str | None) -> str:

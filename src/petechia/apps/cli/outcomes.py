@@ -54,10 +54,13 @@ def headline(summary: dict[str, Any]) -> str:
     """Return the one line that a person waits for."""
     if summary["category"] == "not_assessable":
         return f"microbleeds not assessable: {summary['not_assessable'][0]} Research use only."
-    counts, (low, high) = summary["counts"], summary["count_interval_95"]
+    counts, interval = summary["counts"], summary["count_interval_95"]
+    how = ["reviewed"] if summary.get("review") else []
+    if interval:  # none once readers have decided on all that was asked
+        how.append(f"95 % interval {interval[0]:g} to {interval[1]:g}")
+    how.append(f"{counts['definite']} definite, {counts['possible']} possible")
     return (
-        f"{counts['total']} microbleeds counted (95 % interval {low:g} to {high:g}; "
-        f"{counts['definite']} definite, {counts['possible']} possible); "
+        f"{counts['total']} microbleeds counted ({'; '.join(how)}); "
         f"{summary['category'].replace('_', ' ')}. Research use only."
     )
 

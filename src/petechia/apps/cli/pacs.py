@@ -163,9 +163,32 @@ def _pull(
 def _push(args: argparse.Namespace, client: "Client", patience: "Patience") -> int:
     from petechia.files.pacs import push
 
+    _require_fresh(args.places)
     with _counting("sending") as tell:
         pushed = push(client, args.places, again=args.again, patience=patience, tell=tell)
     return _say_pushed(pushed)
+
+
+def _require_fresh(places: Collection[Path]) -> None:
+    """Raise `FileError` when objects of an output are of other results than stand there now.
+
+    What was decided after they were made is not in them. Folders elsewhere tell nothing.
+    """
+    from petechia.errors import FileError
+    from petechia.pipeline.dicom_export import stale_exports
+    from petechia.pipeline.tree import is_output
+
+    for place in (place.resolve() for place in places):
+        root = next((above for above in (place, *place.parents) if is_output(above)), None)
+        for folder in [] if root is None else stale_exports(root):
+            if folder.is_relative_to(place) or place.is_relative_to(folder):
+                raise FileError(
+                    "is of other results than stand now: a run or `petechia review --apply` came "
+                    "after it",
+                    where=str(folder),
+                    mend=f"Make it anew: petechia dicom {root} --reference FOLDER --prefix "
+                    f"{folder.name}, and push again.",
+                )
 
 
 def _process(args: argparse.Namespace, client: "Client", patience: "Patience") -> int:

@@ -95,6 +95,7 @@ def _told(outcome: "ApplyOutcome") -> str:
         (outcome.undecided, "undecided"),
         (outcome.disagreements, "not agreed on"),
         (outcome.orphans, "decisions whose finding is not there"),
+        (outcome.of_another, "decisions that were made on another scan and are not applied"),
     ):
         parts += [f"{n} {text}"] if n else []
     parts += [outcome.message] if outcome.message else []

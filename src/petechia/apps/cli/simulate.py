@@ -1,6 +1,7 @@
 """`petechia simulate`: a BIDS dataset of simulated patients with their truth."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from petechia.apps.cli.words import LIST, count, items, several
@@ -86,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     asked = {"n_new": args.new, "grown": args.grown}
     told = {word: value for word, value in asked.items() if value is not None}
     later = tuple(items(args.later_protocol))
+    if not args.pairs and (told or later):
+        print("note: everyone comes twice, as with --pairs", file=sys.stderr)
     if args.pairs or told or later:
         second = SecondVisit(protocols=later, **told)
     dicom = None

@@ -103,8 +103,8 @@ def settle(parser: argparse.ArgumentParser, argv: Sequence[str], n_positionals: 
     while words:
         word = words.pop(0)
         action = kinds.get(word)
-        if word == "--":
-            positionals += words
+        if word == "--":  # what follows is a place, whatever it begins with
+            positionals += [f"./{word}" if word.startswith("-") else word for word in words]
             break
         if action is None:
             (options if word.startswith("-") and not _is_number(word) else positionals).append(word)

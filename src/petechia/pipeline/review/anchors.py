@@ -41,6 +41,10 @@ def anchored(event: Event, state: ScanState, shape: Sequence[int]) -> Event:
     """
     found = state.finding(event.finding)
     if found is None:  # an addition remembers on which matrix it was drawn
-        return replace(event, anchor={"shape": [int(n) for n in shape]})
-    others = [state.finding(key) for key in event.payload.get("with", ())]
-    return replace(event, anchor=anchor_of(found, shape, others))
+        anchor: dict[str, Any] = {"shape": [int(n) for n in shape]}
+    else:
+        others = [state.finding(key) for key in event.payload.get("with", ())]
+        anchor = anchor_of(found, shape, others)
+    if state.basis.marks:  # everything remembers which scan it was about
+        anchor["input"] = list(state.basis.marks)
+    return replace(event, anchor=anchor)

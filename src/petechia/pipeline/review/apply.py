@@ -17,18 +17,25 @@ from petechia.errors import FileError, InUseError, PetechiaError
 from petechia.files import writing
 from petechia.files.output import OutputTree
 from petechia.files.writing import output_error
-from petechia.pipeline.dicom_export import export_dicom, export_folder, reference_for
+from petechia.pipeline.dicom_export import (
+    export_dicom,
+    export_folder,
+    is_stale,
+    reference_for,
+)
 from petechia.pipeline.review.cases import Case, ReviewFolder
 from petechia.pipeline.review.consensus import consensus
 from petechia.pipeline.review.events import Event
 from petechia.pipeline.review.log import FOLDER, ReviewLog, log_path
 from petechia.pipeline.review.originals import header_of, keep, kept_folder, places_of, restore
 from petechia.pipeline.review.page import report_data
+from petechia.pipeline.review.rerun import of_another_scan
+from petechia.pipeline.review.rerun import root as root_of
 from petechia.pipeline.review.rounds import standing_state
 from petechia.pipeline.review.state import ScanState
 from petechia.pipeline.review.summary import disagreements_of, reviewed
 from petechia.pipeline.review.tables import columns_of, sidecar_of, table_of
-from petechia.pipeline.tree import finish_tree, ignore
+from petechia.pipeline.tree import finish_tree, ignore, sweep
 from petechia.report.page import render
 
 LOG = logging.getLogger(__name__)
@@ -55,6 +62,8 @@ class ApplyOutcome:
         What readers do not agree on.
     orphans : int
         Decisions whose finding this run does not have.
+    of_another : int
+        Decisions that were made on another scan, of other images, and are not applied.
     """
 
     scan: str
@@ -65,6 +74,7 @@ class ApplyOutcome:
     undecided: int = 0
     disagreements: int = 0
     orphans: int = 0
+    of_another: int = 0
 
 
 def apply_review(
@@ -114,6 +124,7 @@ def apply_review(
     outcomes = []
     with ReviewLog(path) as log, _alone(root):
         tree = OutputTree(root)
+        sweep(root)
         ignore(root, FOLDER)
         for scan in log.scans():
             outcome = _outcome(folder, tree, log.events(scan), scan, reader, round, dicom)
@@ -142,7 +153,12 @@ def _outcome(
             )
         state = state_of(folder, events, scan, reader, round)
         outcome = _apply(folder, tree, state, dicom)
-        if round is None and (newest := max(_rounds(events, reader), default=0)) > state.round:
+        marks = state.basis.marks
+        outcome = replace(outcome, of_another=_of_another(events, marks))
+        if (
+            round is None
+            and (newest := max(_rounds(events, reader, marks), default=0)) > state.round
+        ):
             begun = f"round {newest} is begun, not finished: round {state.round} stands"
             outcome = replace(outcome, message=", ".join(filter(None, (begun, outcome.message))))
         return outcome
@@ -166,12 +182,21 @@ def state_of(
     """
     basis = folder.case(scan).basis
     only = None if reader is None else [reader]
-    rounds = [round] if round is not None else _rounds(events, reader)
+    rounds = [round] if round is not None else _rounds(events, reader, basis.marks)
     return standing_state(rounds, lambda n: consensus(basis, events, round=n, only=only))
 
 
-def _rounds(events: Sequence[Event], reader: str | None) -> list[int]:
-    return [event.round for event in events if reader in (None, event.reader)]
+def _rounds(events: Sequence[Event], reader: str | None, marks: Sequence[str]) -> list[int]:
+    """Return the rounds of the events on this scan, or else of all."""
+    mine = [event for event in events if reader in (None, event.reader)]
+    here = [event.round for event in mine if not of_another_scan(event, marks)]
+    return here or [event.round for event in mine]
+
+
+def _of_another(events: Sequence[Event], marks: Sequence[str]) -> int:
+    """Return how many decisions were made on another scan, each finding once a reader."""
+    there = [event for event in events if of_another_scan(event, marks)]
+    return len({(e.fingerprint, root_of(e.finding), e.reader, e.round) for e in there})
 
 
 def _apply(
@@ -185,7 +210,7 @@ def _apply(
         software_counted=sum(row["counted"] == "1" for row in case.rows),
         undecided=state.n_undecided,
         disagreements=len(disagreements_of(state)),
-        orphans=len(state.orphans),
+        orphans=sum(not orphan.other_scan for orphan in state.orphans),
     )
     kept = kept_folder(tree.root, case.name)
     if is_untouched(state):
@@ -198,7 +223,7 @@ def _apply(
     told = replace(told, status="restored" if is_untouched(state) else "applied")
     if dicom is not None:
         export_dicom(tree, case.name, reference_for(tree, case.name, dicom))
-    elif export_folder(tree.root, case.name).is_dir():
+    elif export_folder(tree.root, case.name).is_dir() and is_stale(tree, case.name) is not False:
         told = replace(
             told,
             message="its DICOM objects are of before: give --dicom FOLDER to make them again",

@@ -59,7 +59,9 @@ MOST_MERGED = 100
 MOST_VOXELS = 2**40
 PAYLOAD_LONGEST = 2_000_000
 """Characters of a payload as JSON."""
-ANCHOR_FIELDS = ("x_mm", "y_mm", "z_mm", "class", "moment", "shape", "with")
+ANCHOR_FIELDS = ("x_mm", "y_mm", "z_mm", "class", "moment", "shape", "with", "input")
+MOST_MARKS = 16
+_MARK = re.compile(r"[0-9a-f]{1,64}")
 _READER = re.compile(r"[\w.@-](?:[\w.@ -]*[\w.@-])?", re.ASCII)
 _LETTER = r"[^_/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 PREFIX = re.compile(f"sub-{_LETTER}+(?:_(?!-){_LETTER}+?-{_LETTER}+)*")
@@ -100,7 +102,8 @@ class Event:
     anchor : mapping
         The finding as it was seen, so that a later run's table can be matched to it:
         `x_mm`, `y_mm`, `z_mm`, `class`, `moment`, `shape` of the grid, and of a merge `with`:
-        the place of each finding that is taken in.
+        the place of each finding that is taken in; `input`: marks of the scan that was read
+        (`standing.marks_of`), which logs of before do not have.
     at : str
         When the log took it, UTC, ISO 8601 with milliseconds.
     version : str
@@ -464,6 +467,16 @@ def _anchor(value: Any) -> dict[str, Any]:
             if not isinstance(item, Sequence) or isinstance(item, str) or len(item) != 3:
                 raise refused("anchor.shape", item, "Give three whole numbers.")
             out[name] = [whole_of(n, "anchor.shape", 1, 100_000) for n in item]
+        elif name == "input":
+            out[name] = _marks(item)
         else:
             out[name] = mm_of(item, f"anchor.{name}")
     return out
+
+
+def _marks(value: Any) -> list[str]:
+    listed = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+    fits = all(isinstance(mark, str) and _MARK.fullmatch(mark) for mark in listed)
+    if not listed or not fits or len(listed) > MOST_MARKS:
+        raise refused("anchor.input", value, f"Give 1 to {MOST_MARKS} hashes.")
+    return listed

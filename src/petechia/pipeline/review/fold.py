@@ -53,7 +53,14 @@ def fold(basis: Basis, events: Iterable[Event], *, reader: str, round: int = 1) 
 
 def present(basis: Basis, events: Sequence[Event]) -> tuple[list[Event], tuple[Orphan, ...]]:
     """Return events as they are about the present results, and those that are about none."""
-    carried = carry(events, basis.rows, basis.fingerprint, near_mm=basis.near_mm, shape=basis.shape)
+    carried = carry(
+        events,
+        basis.rows,
+        basis.fingerprint,
+        near_mm=basis.near_mm,
+        shape=basis.shape,
+        marks=basis.marks,
+    )
     return list(carried.events), carried.orphans
 
 

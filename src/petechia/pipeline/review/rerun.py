@@ -2,7 +2,8 @@
 
 A run with other settings, or another version, numbers and measures anew. What a reader decided
 was about a place in the images, which every event tells in its anchor; its fingerprint tells
-of which results it spoke. No decision is ever put on a finding it was not about.
+of which results it spoke, and marks of the input of which scan (`standing.marks_of`): what was
+decided on another scan is kept apart whole. No decision is ever put on a finding it was not about.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +38,8 @@ class Orphan:
         Ids of the events about it.
     kinds : tuple of str
         What they are.
+    other_scan : bool
+        True when it was made on results of another input, or of another person.
     """
 
     finding: str
@@ -46,6 +49,7 @@ class Orphan:
     round: int
     events: tuple[int, ...]
     kinds: tuple[str, ...]
+    other_scan: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +67,14 @@ def carry(
     *,
     near_mm: float = NEAR_MM,
     shape: Sequence[int] | None = None,
+    marks: Sequence[str] = (),
 ) -> Carried:
     """Return events with the keys of the present results.
 
     Findings of the software are matched one to one by the places that events remember, most
     pairs first, then least total distance, within `near_mm`. What readers added stays where
-    it is. Outlines drawn on another matrix are left out.
+    it is. Outlines drawn on another matrix are left out, and so is all that was decided on
+    another input, the end of the reading and its forms too.
 
     Parameters
     ----------
@@ -81,10 +87,13 @@ def carry(
         Greatest distance [mm].
     shape : sequence of int, optional
         Of the present volumes.
+    marks : sequence of str, optional
+        Of the present input.
     """
     given = list(events)
-    old = [e for e in given if e.fingerprint not in ("", fingerprint)]
-    if not old:
+    apart = {e.uuid for e in given if of_another_scan(e, marks)}
+    old = [e for e in given if e.fingerprint not in ("", fingerprint) and e.uuid not in apart]
+    if not old and not apart:
         return Carried(events=tuple(given))
     renamed = {
         then: _renamed([e for e in old if e.fingerprint == then], rows, near_mm)
@@ -93,16 +102,27 @@ def carry(
     kept: list[Event] = []
     lost: dict[tuple[str, str, str, int], list[Event]] = {}
     for event in given:
-        now = event
-        if event.fingerprint in renamed:
-            now = _carried(event, renamed[event.fingerprint], fingerprint, shape) or event
-        if now is event and event.fingerprint in renamed:
+        now: Event | None = event
+        if event.uuid in apart:
+            now = None
+        elif event.fingerprint in renamed:
+            now = _carried(event, renamed[event.fingerprint], fingerprint, shape)
+        if now is None:
             key = (event.fingerprint, root(event.finding), event.reader, event.round)
             lost.setdefault(key, []).append(event)
         else:
             kept.append(now)
-    orphans = tuple(_orphan(key, some) for key, some in lost.items())
+    orphans = tuple(_orphan(key, some, marks) for key, some in lost.items())
     return Carried(events=tuple(kept), orphans=orphans)
+
+
+def of_another_scan(event: Event, marks: Sequence[str]) -> bool:
+    """Return whether an event was made on an input that has nothing in common with this one.
+
+    Never of one that does not tell its input, as in logs of before.
+    """
+    told = event.anchor.get("input")
+    return bool(told and marks) and set(told or ()).isdisjoint(marks)
 
 
 def root(key: str) -> str:
@@ -165,7 +185,9 @@ def _key(key: str, renamed: Mapping[str, str]) -> str | None:
     return None if found is None else found + dot + rest
 
 
-def _orphan(key: tuple[str, str, str, int], events: Sequence[Event]) -> Orphan:
+def _orphan(
+    key: tuple[str, str, str, int], events: Sequence[Event], marks: Sequence[str]
+) -> Orphan:
     fingerprint, finding, reader, round = key
     places = [_anchors(event).get(finding) for event in events]
     return Orphan(
@@ -176,4 +198,5 @@ def _orphan(key: tuple[str, str, str, int], events: Sequence[Event]) -> Orphan:
         round=round,
         events=tuple(event.id for event in events),
         kinds=tuple(event.kind for event in events),
+        other_scan=any(of_another_scan(event, marks) for event in events),
     )

@@ -13,6 +13,7 @@ from petechia.lesions.criteria import CriteriaParams
 from petechia.lesions.criteria.clinical import ClinicalFacts, read_facts, with_read
 from petechia.pipeline.review.events import Runs, joined_runs
 from petechia.pipeline.review.rerun import NEAR_MM, Orphan
+from petechia.pipeline.standing import marks_of
 
 ASKED_FROM = 0.05
 """A finding needs a decision when the software counted it, or from this probability on."""
@@ -70,6 +71,8 @@ class Basis:
         decision on another finding would be worse than one that is asked for again.
     shape : tuple of int, or None
         Of the volumes.
+    marks : tuple of str
+        What its input is known by; () when its summary tells nothing.
     measure : callable or None
         Measures outlines that a reader made; without it they have no size.
     """
@@ -83,6 +86,7 @@ class Basis:
     assessable: bool = True
     near_mm: float = NEAR_MM
     shape: tuple[int, ...] | None = None
+    marks: tuple[str, ...] = ()
     measure: Measure | None = None
 
     @property
@@ -114,6 +118,7 @@ def basis_of(
         assessable=summary.get("category") != "not_assessable",
         near_mm=max(NEAR_MM, *(float(v) for v in protocol.get("spacing_mm") or (0.0,))),
         shape=tuple(protocol["shape"]) if protocol.get("shape") else None,
+        marks=marks_of(summary),
         measure=measure,
     )
 
