@@ -14,9 +14,12 @@ from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.files.dicom.write import DicomStyle, write_dicom
 from petechia.files.find import find_scans
-from petechia.files.scan import Header
+from petechia.files.output import OutputTree
+from petechia.files.scan import Header, ScanName
+from petechia.pipeline.dicom_export import RECORD, is_stale
 from petechia.pipeline.listing import standing_of
 from petechia.pipeline.review.cases import ReviewFolder
+from petechia.pipeline.tree import finish_tree
 
 pytestmark = pytest.mark.xdist_group("road")
 NAME = "SECRET^PERSON"
@@ -25,14 +28,18 @@ NAME = "SECRET^PERSON"
 @pytest.fixture
 def noise_dicom(tmp_path):
     """A tiny DICOM scan of noise with a name in it: run in a second, and not assessable."""
-    rng = np.random.default_rng(5)
+    return noise_in(tmp_path / "scan", seed=5)
+
+
+def noise_in(folder, seed):
+    """Write a scan of noise into a folder; another seed is another person."""
+    rng = np.random.default_rng(seed)
     shape = (14, 15, 12)
     echoes = Echoes(
         magnitude=rng.uniform(400, 1000, (2, *shape)).astype(np.float32),
         phase_rad=rng.uniform(-np.pi, np.pi, (2, *shape)).astype(np.float32),
         te_s=(0.01, 0.02), b0_t=3.0, grid=Grid.from_spacing(shape, (2.0, 2.0, 2.0)),
     )  # fmt: skip
-    folder = tmp_path / "scan"
     for path in write_dicom(folder, echoes, Header(), DicomStyle()):
         dataset = pydicom.dcmread(path)
         dataset.PatientName = dataset.PatientID = NAME
@@ -58,6 +65,52 @@ def test_a_run_writes_dicom_when_asked_and_only_then(petechia, noise_dicom, tmp_
     # a new run without it must not leave the old objects beside new results
     assert petechia("run", noise_dicom, out, "--force").code == 0
     assert not report.exists()
+
+
+def test_another_persons_exam_does_not_take_the_place_of_the_first(petechia, noise_dicom, tmp_path):
+    out = tmp_path / "out"
+    assert petechia("run", noise_dicom, out, "--dicom").code == 0
+    anat = {p: p.read_bytes() for p in (out / "sub-01").rglob("*") if p.is_file()}
+    other = noise_in(tmp_path / "other", seed=6)
+    said = petechia("run", other, out)
+    assert said.code == 2
+    assert "results of another scan stand there" in said.err
+    assert "--subject another name, or name another OUTPUT" in said.err
+    assert {p: p.read_bytes() for p in (out / "sub-01").rglob("*") if p.is_file()} == anat
+    (stands,) = standing_of(out).values()
+    assert (stands.failed, stands.says) == (False, "")
+    assert petechia("run", other, out, "--subject", "02").code == 0
+    assert petechia("run", other, out, "--force").code == 0
+    assert not (out / "dicom" / "sub-01").exists()  # not the first one's under the second's name
+
+
+def test_objects_of_earlier_results_are_told_not_sent_and_made_anew(
+    petechia, noise_dicom, tmp_path
+):
+    out, stale = tmp_path / "out", "Its DICOM objects are of earlier results."
+    name = ScanName((("sub", "01"),))
+    assert petechia("run", noise_dicom, out, "--dicom").code == 0
+    record = out / "dicom" / "sub-01" / RECORD
+    fresh = record.read_text()
+    assert is_stale(OutputTree(out), name) is False
+    push = ["pacs", "push", "https://localhost:1/x", out / "dicom", "--retries", "0"]
+    assert "results than stand now" not in petechia(*push).err
+    record.write_text(json.dumps({"results": "of before"}))
+    finish_tree(out)
+    assert stale in (out / "index.html").read_text()
+    for place in (out, out / "dicom", record.parent, record.with_name("findings_sr.dcm")):
+        push[3] = place
+        said = petechia(*push)
+        assert said.code == 2
+        assert "sub-01: is of other results than stand now" in said.err
+    assert petechia("run", noise_dicom, out, "--dicom").code == 0
+    assert record.read_text() == fresh
+    assert stale not in (out / "index.html").read_text()
+    record.write_text(json.dumps({"results": "of before"}))
+    assert petechia("dicom", out, "--reference", noise_dicom).code == 0
+    assert stale not in (out / "index.html").read_text()
+    record.unlink()
+    assert is_stale(OutputTree(out), name) is None
 
 
 def test_the_name_stays_in_the_dicom_folder(petechia, noise_dicom, tmp_path):

@@ -306,6 +306,20 @@ def test_our_own_output_is_evaluated_whole(simulated, tmp_path):
     assert json.loads(written[0].read_text())["maps"]["mask_dice"]["n"] == 1
 
 
+def test_software_output_that_nobody_has_reviewed_is_no_truth(simulated):
+    out, raw = simulated
+
+    def told(truth):
+        return [note for note in evaluate(out, truth, FAST).result["notes"] if "nobody" in note]
+
+    assert told(out) == ["the truth is software output that nobody has reviewed: no truth at all"]
+    assert told(raw) == []
+    summary = next(out.rglob("*_summary.json"))
+    known = json.loads(summary.read_text())
+    summary.write_text(json.dumps(known | {"review": {"readers": ["ann"], "finished": True}}))
+    assert told(out) == []
+
+
 def test_a_scan_that_the_tool_refused_is_said_to_be_one(simulated):
     out, raw = simulated
     summary = next(out.rglob("*_summary.json"))

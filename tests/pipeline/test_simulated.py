@@ -191,3 +191,15 @@ def test_a_head_does_not_lie_as_it_is_made():
     lay = make.args[3].spawn(3)[0].normal(size=4)
     drawn = np.random.default_rng([5, 3]).spawn(3)[0].normal(size=4)
     assert np.abs(lay - drawn).min() > 1e-6
+
+
+@pytest.mark.parametrize(("words", "said"), [(["--new", "3"], True), (["--pairs"], False)])
+def test_that_people_come_twice_is_said_where_it_was_not_asked(
+    petechia, tmp_path, monkeypatch, words, said
+):
+    asked = []
+    monkeypatch.setattr(simulated, "simulate_dataset", lambda *_, **k: asked.append(k) or [])
+    told = petechia("simulate", tmp_path / "out", *words)
+    assert told.code == 0
+    assert asked[0]["second"] is not None
+    assert ("everyone comes twice, as with --pairs" in told.err) == said

@@ -110,6 +110,9 @@ def read_scan(
         veins = _vein_fraction(case, truth, true)
         if _facts(predicted).get("category") == "not_assessable":
             notes.append("the tool calls a scan not assessable: taken as nothing found")
+        facts = _facts(truth)
+        if facts and not facts.get("review"):
+            notes.append("the truth is software output that nobody has reviewed: no truth at all")
     maps = compare_maps(predicted, truth, true, notes)
     return ReadScan(
         name=truth.key,

@@ -502,6 +502,22 @@ def test_text_stands_out_from_what_is_behind_it(desk, server):
     assert [one for one in seen if one[0] < AA] == []
 
 
+@pytest.mark.parametrize("kept", ["saved", "saving", "unsaved"])
+def test_whether_it_is_saved_is_told_in_words_on_a_narrow_screen(desk, server, kept):
+    opened(desk, server)
+    desk("Emulation.setDeviceMetricsOverride", width=800, height=900, deviceScaleFactor=1,
+         mobile=False)  # fmt: skip
+    desk.until("innerWidth === 800")
+    desk.run(f"petechiaDesk.outbox.state = () => {json.dumps(kept)}; petechiaDesk.show()")
+    state, needs, has = desk.run(
+        "(() => { const e = document.getElementById('saved');"
+        " return [e.dataset.kept, e.scrollWidth, e.clientWidth]; })()"
+    )
+    assert state == kept
+    assert needs <= has  # not cut: colour alone tells too little
+    assert desk.run("document.documentElement.scrollWidth") <= 800
+
+
 def test_fingers_on_a_tablet(desk, server):
     desk("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=5)
     try:

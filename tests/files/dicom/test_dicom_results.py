@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from petechia import __version__
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.errors import FileError, GridMismatchError, MetadataError
@@ -462,6 +463,104 @@ def test_a_review_that_is_only_begun_says_so(tmp_path, undecided):
     said = [c.get("TextValue", "") for c in content(report)]
     assert "reviewed by ann" in said
     assert any("3 of 9 findings are undecided" in text for text in said) == bool(undecided)
+
+
+def trackings(report) -> dict[str, str]:
+    """Tracking identifiers of a report, by the names of what they track."""
+    names = [c.TextValue for c in content(report)
+             if c.get("ConceptNameCodeSequence")
+             and c.ConceptNameCodeSequence[0].CodeValue == "112039"]  # fmt: skip
+    uids = [c.UID for c in content(report)
+            if c.get("ConceptNameCodeSequence")
+            and c.ConceptNameCodeSequence[0].CodeValue == "112040"]  # fmt: skip
+    return dict(zip(names, uids, strict=True))
+
+
+REVIEW = {"readers": ["ann"], "asked": 3, "undecided": 0, "finished": True, "digest": "5",
+          "to": "2026-01-02T03:04:05.678Z", "made": {"4": "a-one"}}  # fmt: skip
+
+
+@pytest.fixture
+def reviewed_beside(tmp_path):
+    """A call: the objects of a scan without a review, and those with one, by file name."""
+    folder = source(tmp_path / "scan", "axial")
+    found = results(grid_of("axial"))
+
+    def write(name, rows=found.findings, **more):
+        summary = SUMMARY | {"version": __version__} | more
+        one = replace(found, findings=rows, summary=summary)
+        write_results(tmp_path / name, one, origin_of(folder))
+        return {
+            p.relative_to(tmp_path / name).as_posix(): pydicom.dcmread(p)
+            for p in sorted((tmp_path / name).rglob("*.dcm"))
+        }
+
+    return found.findings, write
+
+
+def test_a_reviewed_report_is_another_and_says_which_one_was_before(reviewed_beside):
+    rows, write = reviewed_beside
+    drawn = {**rows[0], "index": "4", "name": "vessel 4", "class": "vessel", "counted": "0"}
+    changed = [{**rows[0], "name": "vessel 5", "class": "vessel", "counted": "0"}, *rows[1:], drawn]
+    before, after = write("before"), write("after", changed, review=REVIEW)
+    first, second = before["findings_sr.dcm"], after["findings_sr.dcm"]
+    (study,) = second.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (report,) = series.ReferencedSOPSequence
+    assert study.StudyInstanceUID == first.StudyInstanceUID
+    assert series.SeriesInstanceUID == first.SeriesInstanceUID != second.SeriesInstanceUID
+    assert report.ReferencedSOPInstanceUID == first.SOPInstanceUID != second.SOPInstanceUID
+    assert report.ReferencedSOPClassUID == first.SOPClassUID
+    assert "PredecessorDocumentsSequence" not in first
+    for name in ("findings_sr.dcm", "findings_seg.dcm", "report_pdf.dcm"):
+        assert after[name].SeriesNumber == before[name].SeriesNumber + 10
+        assert "reviewed" in after[name].SeriesDescription
+        assert "reviewed" not in before[name].SeriesDescription
+        assert "Research use only" in after[name].SeriesDescription
+        assert len(after[name].SeriesDescription) <= 64
+        assert (after[name].ContentDate, after[name].ContentTime) == ("20260102", "030405.678000")
+    assert (second.CompletionFlag, second.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
+    assert second.CompletionFlagDescription == "Reviewed, not signed"
+    # what a review does not change stays what it was, to the byte
+    for name in before:
+        if name.startswith(("chi", "r2star", "swi", "mip")):
+            assert before[name] == after[name], name
+
+
+def test_what_was_found_is_tracked_through_a_review(reviewed_beside):
+    rows, write = reviewed_beside
+    drawn = {**rows[0], "index": "4", "name": "vessel 4", "class": "vessel", "counted": "0"}
+    changed = [{**rows[0], "name": "vessel 5", "class": "vessel", "counted": "0"}, *rows[1:], drawn]
+    before = trackings(write("before")["findings_sr.dcm"])
+    after = trackings(write("after", changed, review=REVIEW)["findings_sr.dcm"])
+    assert before == {n.replace("vessel 5", rows[0]["name"]): u for n, u in after.items()
+                      if n != "vessel 4"}  # fmt: skip
+    assert after["vessel 4"] not in before.values()
+    # what a reader made is known by its own key, whatever its place in the table
+    moved = REVIEW | {"made": {"4": "a-two", "5": "a-one"}, "digest": "6"}
+    again = [*rows, drawn, {**drawn, "index": "5", "name": "vessel 6"}]
+    third = trackings(write("third", again, review=moved)["findings_sr.dcm"])
+    assert third["vessel 6"] == after["vessel 4"]
+    assert third["vessel 4"] not in {*after.values(), *before.values()}
+
+
+def test_a_report_whose_name_cannot_be_known_is_not_called_predecessor(reviewed_beside):
+    _, write = reviewed_beside
+    begun = REVIEW | {"finished": False}
+    report = write("out", version="0.0.1", review=begun)["findings_sr.dcm"]
+    assert "PredecessorDocumentsSequence" not in report
+    assert (report.CompletionFlag, report.CompletionFlagDescription) == (
+        "PARTIAL", "Review begun, not signed"
+    )  # fmt: skip
+    assert "review begun" in report.SeriesDescription
+
+
+@pytest.mark.skipif(VALIDATOR is None, reason="dciodvfy (Debian package dicom3tools) is missing")
+@pytest.mark.parametrize("finished", [True, False])
+def test_the_validator_finds_no_error_in_reviewed_objects(reviewed_beside, tmp_path, finished):
+    _, write = reviewed_beside
+    for name in write("out", review=REVIEW | {"finished": finished}):
+        assert errors_in(tmp_path / "out" / name) == [], name
 
 
 def test_a_finished_review_tells_its_disagreements_and_notes(tmp_path):

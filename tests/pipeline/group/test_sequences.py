@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
-from petechia.errors import FileError
+from petechia.errors import FileError, ParameterError
 from petechia.files.output import OutputTree
-from petechia.pipeline.group.changes import changes_tables
+from petechia.pipeline.group.changes import changes_tables, require_event
 from petechia.pipeline.group.followed import read_intervals
 from petechia.pipeline.group.frame import build_frame
 from petechia.pipeline.group.people import NOBODY, read_people
 from petechia.pipeline.group.plan import Plan
 from petechia.pipeline.group.scans import read_scans
 from petechia.pipeline.group.sequences import sequences_tables
+from petechia.pipeline.group.write import analyse
 
 SITE = ("lobar", "frontal")
 
@@ -154,6 +155,17 @@ def test_before_and_after_is_the_last_before_and_the_first_after(visits):
     assert deep["before"] == 0
     first_last = changes_tables(output, frame_of(output), Plan())[0].rows[0]
     assert (first_last["from"], first_last["after"]) == ("first session", 9.0)
+
+
+def test_an_event_that_no_session_tells_is_refused(visits):
+    output, path = visits
+    with pytest.raises(ParameterError, match=r"no column 'timepiont'.*Did you mean timepoint"):
+        analyse(output, path, Plan(event="timepiont"))
+    frame = frame_of(output, path)
+    with pytest.raises(ParameterError, match=r"'days' does not say before or after.*pre, before"):
+        require_event(frame, Plan(event="days"))
+    require_event(frame, Plan(event="hypertension"))  # yes and no can tell an event
+    require_event(frame_of(output), Plan())  # the usual column need not be there
 
 
 def interval(scan, against, compared, new, *, followed=True, alike=True):

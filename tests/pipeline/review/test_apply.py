@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from collections import Counter
 
 import nibabel as nib
 import numpy as np
@@ -18,7 +20,7 @@ from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.review.log import ReviewLog, log_path
 from petechia.pipeline.review.originals import kept_folder
 from petechia.pipeline.review.outline import runs_of
-from petechia.pipeline.review.tables import REVIEW_COLUMNS
+from petechia.pipeline.review.tables import REVIEW_COLUMNS, new_name
 
 
 @pytest.fixture
@@ -101,6 +103,56 @@ def test_a_tie_of_two_who_have_finished_is_not_left_undecided(output, ann, hand_
     page = next(output.glob("sub-01*.html")).read_text()
     assert "Review begun" not in page
     assert "Disagreements not settled: 2." in page
+
+
+def named_by_class(rows):
+    """The software's table as detection names it: numbers of each class from 1."""
+    numbers = Counter()
+    out = []
+    for row in rows:
+        numbers[row["class"]] += 1
+        out.append({**row, "name": f"{row['class'].replace('_', ' ')} {numbers[row['class']]}"})
+    return out
+
+
+def test_no_two_findings_of_a_table_have_one_name():
+    kinds = (*["microbleed"] * 12, "calcification", *["vessel"] * 14, *["air_tissue"] * 3)
+    rows = named_by_class([{"index": str(n), "class": k} for n, k in enumerate(kinds, 1)])
+    for class_ in ("vessel", "microbleed", "air_tissue", "macrobleed"):
+        kept = [row["name"] for row in rows if row["class"] == class_]
+        new = [new_name(rows, class_, int(r["index"])) for r in rows if r["class"] != class_]
+        drawn = [new_name(rows, class_, len(rows) + n) for n in range(1, 5)]
+        assert len({*kept, *new, *drawn}) == len(rows) + 4
+        assert {name.rpartition(" ")[0] for name in (*new, *drawn)} == {class_.replace("_", " ")}
+    # the microbleed of index 12 beside a "vessel 12": the next free number
+    assert [new_name(rows, "vessel", n) for n in (1, 12)] == ["vessel 15", "vessel 26"]
+    assert new_name([], "vessel", 1) == "vessel 1"
+
+
+def test_names_after_a_review_are_unique_and_stay(output, ann, scan_of):
+    tree = OutputTree(output)
+    rows = named_by_class(scan_of.table(output))
+    rows[3]["name"], rows[3]["class"] = "vessel 2", "vessel"
+    tree.write_table("findings", scan_of.name, rows, list(rows[0]))
+    ann("decide", "s2", verdict="reject", class_="vessel")
+    apply_review(output)
+    first = {row["index"]: row["name"] for row in scan_of.table(output)}
+    assert first["4"] == "vessel 2" != first["2"]
+    assert len(set(first.values())) == len(first)
+    ann("decide", "s1", verdict="reject", class_="vessel")
+    ann("decide", "s4", verdict="accept")
+    ann("add", x_mm=1.0, y_mm=2.0, z_mm=3.0, class_="vessel", runs=[[5000, 2]])
+    ann("split", "s5", parts=[[[(15 * 25 + 18) * 19 + 6, 1]], [[(14 * 25 + 18) * 19 + 6, 1]]])
+    ann("decide", "s5.1", verdict="reject", class_="vessel")
+    apply_review(output)
+    table = scan_of.table(output)
+    names = {row["index"]: row["name"] for row in table}
+    assert len(set(names.values())) == len(names)
+    assert (names["2"], names["3"]) == (first["2"], first["3"])
+    assert all(row["name"].startswith(row["class"].replace("_", " ")) for row in table)
+    made = scan_of.summary(output)["review"]["made"]
+    assert set(made) == {"7", "8", "9"} == {i for i in names if int(i) > len(rows)}
+    assert {key for key in made.values() if key.startswith("s")} == {"s5.1", "s5.2"}
 
 
 def test_a_merged_finding_and_a_part_say_what_is_theirs(output, ann, scan_of):
@@ -346,3 +398,52 @@ def test_one_apply_at_a_time_and_none_without_decisions(output, ann, tmp_path):
     log_path(output).unlink()
     with pytest.raises(FileError, match="no decisions"):
         apply_review(output)
+
+
+def tell_image(output, scan_of, image, **more):
+    path = output / "sub-01/ses-2/anat" / f"{scan_of.prefix}_desc-petechia_summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_sha256": image} | more))
+
+
+def test_decisions_on_another_scan_are_told_and_not_applied(output, ann, scan_of, petechia):
+    tell_image(output, scan_of, "a" * 64)
+    before = sums(output / "sub-01")
+    place = {a: float(scan_of.table(output)[0][a]) for a in ("x_mm", "y_mm", "z_mm")}
+    there = {"input": ["b" * 16]}
+    other = type(ann)("bea", log=ann.log, fingerprint="d" * 64)
+    other("decide", "s1", verdict="reject", class_="vessel", anchor=place | there)
+    other("add", x_mm=1.0, y_mm=2.0, z_mm=3.0, class_="microbleed", anchor=there)
+    other("finish", anchor=there)
+    (outcome,) = apply_review(output)
+    assert (outcome.status, outcome.of_another, outcome.orphans) == ("untouched", 3, 0)
+    assert sums(output / "sub-01") == before
+    told = petechia("review", output, "--apply").out
+    assert "3 decisions that were made on another scan and are not applied" in told
+    ann("decide", "s2", verdict="reject", class_="vessel", anchor={"input": ["a" * 16]})
+    (outcome,) = apply_review(output)
+    assert (outcome.status, outcome.of_another) == ("applied", 3)
+    review = scan_of.summary(output)["review"]
+    assert (review["readers"], review["finished"], len(review["orphaned"])) == (["ann b"], False, 3)
+
+
+def test_a_round_on_another_scan_is_no_round_of_this(output, ann, scan_of):
+    tell_image(output, scan_of, "a" * 64)
+    ann("decide", "s2", verdict="reject", class_="vessel", anchor={"input": ["a" * 16]})
+    late = type(ann)("bea", log=ann.log, fingerprint="d" * 64, round=2)
+    late("decide", "s1", verdict="accept", anchor={"input": ["b" * 16]})
+    (outcome,) = apply_review(output)
+    assert (outcome.status, outcome.of_another, outcome.message) == ("applied", 1, "")
+
+
+def test_what_a_killed_apply_left_half_written_is_swept(output, ann):
+    ann("note", text="x")
+    anat = output / "sub-01/ses-2/anat"
+    old, new = anat / ".0a.part", anat / ".0b.part"
+    folder = output / "review" / "software" / ".0c.part"
+    folder.mkdir(parents=True)
+    for path in (old, new, folder / "x"):
+        path.write_text("half")
+    for path in (old, folder):
+        os.utime(path, (0, 0))
+    apply_review(output)
+    assert (old.exists(), new.exists(), folder.exists()) == (False, True, False)

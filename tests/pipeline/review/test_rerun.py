@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from petechia.errors import ParameterError
 from petechia.pipeline.review.anchors import anchor_of, anchored
 from petechia.pipeline.review.consensus import consensus
+from petechia.pipeline.review.events import checked
 from petechia.pipeline.review.fold import fold
 from petechia.pipeline.review.rerun import carry
 from petechia.pipeline.review.state import Outline
@@ -100,3 +102,53 @@ def test_an_addition_drawn_on_another_matrix_keeps_its_place_only(basis, hand_of
     assert not added.outline
     assert (added.x_mm, added.z_mm) == (0.0, 20.0)
     assert added.counted
+
+
+def read_on(ann, basis, marks):
+    """Everything a reader may do, with the marks of the scan that was read."""
+    seen_on = replace(basis, marks=marks)
+    ann("decide", "s1", verdict="reject", class_="vessel")
+    ann("add", x_mm=0.0, y_mm=0.0, z_mm=20.0, class_="microbleed")
+    ann("form", form="bombs", row="thalamus/certain_below_5_mm/left", value=2, reason="seen")
+    ann("siderosis", extent="focal", sulci=2)
+    ann("note", text="all")
+    ann("finish")
+    state = fold(seen_on, [], reader="ann")
+    ann.events[:] = [checked(anchored(event, state, basis.shape)) for event in ann.events]
+
+
+def test_nothing_said_of_another_scan_is_said_of_this(basis, hand_of):
+    ann = hand_of()
+    read_on(ann, basis, ("aa", "bb"))
+    assert all(event.anchor["input"] == ["aa", "bb"] for event in ann.events)
+    now = replace(later(basis, [1, 2, 3, 4]), marks=("cc", "dd"))
+    for state in (fold(now, ann.events, reader="ann"), consensus(now, ann.events)):
+        assert not any(item.decided or item.origin == "reader" for item in state.findings)
+        assert (state.finished, state.overrides, state.siderosis, state.notes) == (
+            False, {}, None, (),
+        )  # fmt: skip
+        assert all(orphan.other_scan for orphan in state.orphans)
+        assert sum(len(orphan.events) for orphan in state.orphans) == len(ann.events)
+
+
+@pytest.mark.parametrize("marks", [("bb", "cc"), ()], ids=["an echo was added", "not told"])
+def test_what_was_said_of_the_same_scan_is_carried(basis, hand_of, marks):
+    ann = hand_of()
+    read_on(ann, basis, ("aa", "bb"))
+    state = fold(replace(later(basis, [1, 2, 3, 4]), marks=marks), ann.events, reader="ann")
+    assert state.finished
+    assert state.finding("s1").decided
+    assert state.orphans == ()
+
+
+def test_events_of_before_that_tell_no_input_are_carried(basis, hand_of):
+    ann = hand_of()
+    ann("decide", "s1", verdict="accept", anchor=seen(basis, "s1"))
+    state = fold(replace(later(basis, [2, 1]), marks=("cc",)), ann.events, reader="ann")
+    assert state.finding("s2").decided
+
+
+@pytest.mark.parametrize("marks", [[], "aa", ["A path"], ["aa"] * 17, [1]])
+def test_marks_of_the_outside_world_are_checked(hand_of, marks):
+    with pytest.raises(ParameterError, match=r"anchor.input: .*hashes"):
+        hand_of()("finish", anchor={"input": marks})

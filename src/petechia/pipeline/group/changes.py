@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from petechia.cohort.before_after import paired_counts
-from petechia.errors import FileError
+from petechia.errors import FileError, ParameterError
 from petechia.files.contract import contract, follow_path
 from petechia.lesions.protocols import protocol_differences
 from petechia.pipeline.group.followed import incidence_table, read_intervals
@@ -17,6 +17,25 @@ from petechia.pipeline.group.scans import COMPARTMENTS, ScanRow
 from petechia.pipeline.group.tables import Table, interval_columns, spread, tidy
 
 BEFORE, AFTER = ("pre", "before", "no", "0"), ("post", "after", "yes", "1")
+MOST_TOLD = 5
+
+
+def require_event(frame: Frame, plan: Plan) -> None:
+    """Raise `ParameterError` where a plan names an event that nobody's sessions tell.
+
+    The usual column need not be there: without it the first and the last session are compared.
+    """
+    if plan.event == Plan().event:
+        return
+    column = frame.column(plan.event)
+    said = {word.lower() for word in column.words()} - {"n/a"}
+    if column.factor.is_number or not said & {*BEFORE, *AFTER}:
+        raise ParameterError(
+            f"event {plan.event!r} does not say before or after, but "
+            f"{', '.join(sorted(said)[:MOST_TOLD]) or 'nothing'}",
+            where="petechia group",
+            mend=f"Known words: {', '.join(BEFORE)}; {', '.join(AFTER)}.",
+        )
 
 
 def changes_tables(output: Path, frame: Frame, plan: Plan) -> list[Table]:

@@ -11,7 +11,7 @@ from petechia import __version__
 from petechia.errors import OutputError
 from petechia.files.writing import make_folder, plain, write_json, write_nifti, write_text
 from petechia.pipeline.group import associations, listed, models, places, prevalence
-from petechia.pipeline.group.changes import changes_tables
+from petechia.pipeline.group.changes import changes_tables, require_event
 from petechia.pipeline.group.factors import shipped
 from petechia.pipeline.group.frame import Frame, build_frame
 from petechia.pipeline.group.people import read_people
@@ -82,6 +82,7 @@ def analyse(
     scans = read_scans(output)
     people = read_people(participants, [scan.subject for scan in scans])
     frame = build_frame(scans, people, plan, output)
+    require_event(frame, plan)
     tell("tables")
     made: list[Table] = [
         listed.scans_table(frame),

@@ -64,6 +64,11 @@ def _review(
         + sum(bool(item.parents) and item.origin != "split" for item in state.findings),
         "outlines": sum(i.outline_changed and i.origin == "software" for i in state.findings),
         "gone": list(state.gone),
+        "made": {
+            row["index"]: item.key
+            for row, item in zip(table.rows, table.items, strict=True)
+            if item.index is None
+        },
         "without_voxels": table.without,
         "disagreements": disagreements_of(state),
         "siderosis": _siderosis(state),

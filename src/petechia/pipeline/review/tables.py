@@ -1,6 +1,7 @@
 """The table and the label image of a scan as its readers left it."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -56,10 +57,36 @@ def table_of(case: Case, state: ScanState) -> Table:
         placed.append((index, item))
     for index, item in sorted(placed, key=lambda pair: pair[0]):
         row = table_row(item, index)
+        if item.index is None or item.class_ != item.software.get("class"):
+            row["name"] = new_name(case.rows, item.class_, index)
         out.rows.append(row | _review_cells(item, measured=row["moment_ppm_mm3"] != "n/a"))
         out.items.append(item)
     out.labels = numbers[painted]
     return out
+
+
+def new_name(rows: Sequence[Mapping[str, str]], class_: str, index: int) -> str:
+    """Return the name of a finding that a reader made or gave another class.
+
+    Its number goes on after those of its class in the software's table, in the order of the
+    index. It hangs on that table and the finding alone: no other decision changes it, and no
+    two findings of a table have one name.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        The software's table.
+    class_ : str
+        What the finding is now.
+    index : int
+        Of the finding, in the reviewed table; above all of the software's when readers made it.
+    """
+    words = class_.replace("_", " ")
+    named = (row["name"].rpartition(" ") for row in rows)
+    last = max((int(n) for kind, _, n in named if kind == words and n.isdecimal()), default=0)
+    others = sorted(int(row["index"]) for row in rows if row["class"] != class_)
+    made = max(0, index - max((int(row["index"]) for row in rows), default=0))
+    return f"{words} {last + sum(n <= index for n in others) + made}"
 
 
 def columns_of(case: Case) -> list[str]:

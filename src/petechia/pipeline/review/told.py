@@ -35,7 +35,8 @@ def table_row(item: FindingState, index: int) -> dict[str, str]:
 
     What was measured on the software's outline stays, also when a reader changed the outline;
     what a reader added or cut out of another has no such measures. Of findings that were merged
-    the moments are added.
+    the moments are added. The name is the software's still: what a reader made or changed is
+    named with its table (`tables.table_of`).
     """
     row = dict(item.software) or dict.fromkeys((*COLUMNS, *EXTRA_COLUMNS), "n/a")
     if not item.software:
@@ -47,8 +48,6 @@ def table_row(item: FindingState, index: int) -> dict[str, str]:
         row |= {"evidence": f"cut out of {item.software['name']}"} if item.software else {}
     elif item.merged:
         row |= _added_up((item.software, *item.merged))
-    if item.class_ != item.software.get("class") or item.index is None:
-        row["name"] = f"{item.class_.replace('_', ' ')} {index}"
     if item.outline_changed or item.index is None:
         for name in ("x_mm", "y_mm", "z_mm", "volume_mm3", "diameter_mm"):
             value = getattr(item, name)

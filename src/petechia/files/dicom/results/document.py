@@ -4,7 +4,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
 from petechia.files.dicom.results.codes import dcm
-from petechia.files.dicom.results.identity import RESEARCH, Identity, coded
+from petechia.files.dicom.results.identity import Identity, coded
 
 
 def document(identity: Identity, pdf: bytes) -> Dataset:
@@ -14,7 +14,7 @@ def document(identity: Identity, pdf: bytes) -> Dataset:
     for keyword in ("PositionReferenceIndicator", "BodyPartExamined", "PatientPosition"):
         if keyword in out:
             del out[keyword]
-    out.SeriesDescription = f"Petechia report. {RESEARCH}"
+    out.SeriesDescription = identity.description("Petechia report")
     out.ConversionType = "WSD"
     out.AcquisitionDateTime = ""
     out.BurnedInAnnotation = "NO"

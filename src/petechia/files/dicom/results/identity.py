@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -21,6 +23,10 @@ RESEARCH = "Research use only"
 """In every series description."""
 SERIES = {"seg": 1, "sr": 2, "chi": 3, "r2star": 4, "swi": 5, "mip": 6, "pdf": 7}
 """Place of each object among the new series: number 100 times the source's, plus this."""
+REVIEWED = frozenset({"seg", "sr", "pdf"})
+"""Objects that a review changes: the others stay what they were, name and all."""
+AFTER_REVIEW = 10
+"""What is added to the number of a series that a review has changed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -34,20 +40,53 @@ class Identity:
     fingerprint : str
         Hash of input bytes, settings and version: it makes the identifiers, so that the same
         run gives the same ones and another run others.
+    review : str
+        Hash of what readers decided: other decisions make other objects; empty where nobody
+        has decided anything.
+    standing : str
+        How the review stands, for the series description; empty without one.
+    decided_at : str
+        When the last decision was made (ISO 8601, UTC); empty without one.
     """
 
     origin: Origin
     fingerprint: str
+    review: str = ""
+    standing: str = ""
+    decided_at: str = ""
 
     def uid(self, *what: object) -> UID:
-        """Return the identifier of `what`, the same for the same source, settings, version."""
+        """Return the identifier of `what`: the same for the same source, run, version, review."""
+        return self._made(__version__, self.fingerprint + self.review, what)
+
+    def tracking(self, *what: object) -> UID:
+        """Return the identifier by which `what` is followed from object to object.
+
+        It hangs on the source and the run alone: a review or a later export keeps it.
+        """
+        return self._made("tracking", self.fingerprint, what)
+
+    def _made(self, version: str, told: str, what: Iterable[object]) -> UID:
         first = self.origin.sources[0][0]
-        facts = [MODEL, __version__, self.fingerprint, first.study, first.sop]
+        facts = [MODEL, version, told, first.study, first.sop]
         return UID(generate_uid(entropy_srcs=[*map(str, facts), *map(str, what)]))
+
+    def before_review(self) -> "Identity":
+        """Return the identity of the same run's objects while nobody had decided anything."""
+        return replace(self, review="", standing="", decided_at="")
+
+    def of(self, kind: str) -> "Identity":
+        """Return the identity for objects of `kind`: a review's only where it changes them."""
+        return self if kind in REVIEWED else self.before_review()
 
     def series_number(self, kind: str) -> int:
         """Return the number of the series of `kind`: near the source's, after the scanner's."""
-        return 100 * max(self.origin.series_number, 1) + SERIES[kind]
+        place = SERIES[kind] + (AFTER_REVIEW if self.standing else 0)
+        return 100 * max(self.origin.series_number, 1) + place
+
+    def description(self, words: str) -> str:
+        """Return a series description: what it is, how the review stands, and for what use."""
+        return f"{', '.join(filter(None, (words, self.standing)))}. {RESEARCH}"
 
     def series(self, kind: str) -> dict[str, Any]:
         """Return what highdicom asks for about series and maker."""
@@ -101,19 +140,15 @@ def settle(dataset: Dataset, identity: Identity, kind: str) -> Dataset:
     """Take out of an object what another run of the same scan would make otherwise.
 
     An identifier must never stand for two contents: archives refuse the second. So the content
-    has the date and time of the scan, not of the run (which stands in the log), and identifiers
-    that highdicom draws at random are made as all others are.
+    has the date and time of the scan, or of the last decision of its review, not of the run
+    (which stands in the log), and identifiers that highdicom draws at random are made as all
+    others are.
     """
-    source = identity.origin.header
     dataset.SpecificCharacterSet = UNICODE
-    for what in ("Date", "Time"):
-        known = [source.get(f"{of}{what}") for of in ("Acquisition", "Content", "Series", "Study")]
-        stamp = source.get("AcquisitionDateTime") or ""
-        known.append(stamp[:8] if what == "Date" else stamp[8:].partition("+")[0])
-        unknown = "19000101" if what == "Date" else "000000"
-        setattr(dataset, f"Content{what}", next((value for value in known if value), unknown))
-        if f"InstanceCreation{what}" in dataset:
-            del dataset[f"InstanceCreation{what}"]
+    dataset.ContentDate, dataset.ContentTime = max(_scanned(identity), _decided(identity))
+    for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
+        if keyword in dataset:
+            del dataset[keyword]
     for item in dataset.get("ContributingEquipmentSequence", []):
         if "ContributionDateTime" in item:
             del item.ContributionDateTime
@@ -122,6 +157,32 @@ def settle(dataset: Dataset, identity: Identity, kind: str) -> Dataset:
         for item in dataset.get(sequence, []):
             item.DimensionOrganizationUID = organization
     return dataset
+
+
+def _scanned(identity: Identity) -> tuple[str, str]:
+    """Return date and time of the scan."""
+    source = identity.origin.header
+    stamp = source.get("AcquisitionDateTime") or ""
+    said = {"Date": stamp[:8], "Time": stamp[8:].partition("+")[0]}
+    unknown = {"Date": "19000101", "Time": "000000"}
+
+    def first(what: str) -> str:
+        known = [source.get(f"{of}{what}") for of in ("Acquisition", "Content", "Series", "Study")]
+        return str(next((value for value in (*known, said[what]) if value), unknown[what]))
+
+    return first("Date"), first("Time")
+
+
+def _decided(identity: Identity) -> tuple[str, str]:
+    """Return date and time of the last decision in the scan's time zone; UTC where none is told."""
+    if not identity.decided_at:
+        return "", ""
+    zone: tzinfo = UTC
+    with suppress(ValueError):
+        told = str(identity.origin.header.get("TimezoneOffsetFromUTC", ""))
+        zone = datetime.strptime(told, "%z").tzinfo or UTC
+    at = datetime.fromisoformat(identity.decided_at).astimezone(zone)
+    return f"{at:%Y%m%d}", f"{at:%H%M%S.%f}"
 
 
 def say_body_part(out: Dataset) -> None:

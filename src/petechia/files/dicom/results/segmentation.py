@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from petechia import __version__
 from petechia.files.dicom.kinds import MODEL
 from petechia.files.dicom.results import codes
-from petechia.files.dicom.results.identity import RESEARCH, Identity, refer_by_place
+from petechia.files.dicom.results.identity import Identity, refer_by_place
 
 COUNTED, NOT_COUNTED = "microbleed, counted", "microbleed, not counted"
 COLOURS = {
@@ -78,7 +78,7 @@ def segmentation(
         ],
         content_label="MICROBLEEDS",
         content_description="Dark spots by class; see the structured report",
-        series_description=f"Petechia findings. {RESEARCH}",
+        series_description=identity.description("Petechia findings"),
         content_creator_name="Petechia",
         **identity.series("seg"),
         **identity.equipment(),

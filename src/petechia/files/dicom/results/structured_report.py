@@ -11,7 +11,7 @@ from pydicom.sr.coding import Code
 from petechia import __version__
 from petechia.files.dicom.kinds import MAKER, MODEL
 from petechia.files.dicom.results import codes
-from petechia.files.dicom.results.identity import RESEARCH, SERIAL, Identity, referenced_series
+from petechia.files.dicom.results.identity import SERIAL, Identity, referenced_series
 
 Row = Mapping[str, str]
 NUMBERS: tuple[tuple[str, Code, Code], ...] = (
@@ -43,7 +43,9 @@ def structured_report(
 ) -> Dataset:
     """Return the report of all findings, those not counted too.
 
-    It is preliminary and unverified: a reader makes it more.
+    It is preliminary and unverified, also after a review, which signs nothing. A report of a
+    review refers to the one before it as its predecessor, and is partial until the review is
+    finished; what was found before keeps its tracking identifiers.
 
     Parameters
     ----------
@@ -64,7 +66,12 @@ def structured_report(
     )
     groups: list[Any] = [_counts(identity, told, summary)]
     groups += _signs(identity, summary.get("signs") or {})
-    groups += [_finding(identity, row, algorithm, source) for row in rows]
+    review = summary.get("review") or {}
+    made = review.get("made") or {}
+    groups += [
+        _finding(identity, row, made.get(row["index"], row["index"]), algorithm, source)
+        for row in rows
+    ]
     device = sr.ObserverContext(
         observer_type=sr.CodedConcept("121007", "DCM", "Device"),
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
@@ -86,14 +93,32 @@ def structured_report(
     out = sr.Comprehensive3DSR(
         evidence=[origin.slices[0]],  # all of it below: highdicom searches the tree for each
         content=content[0],
-        series_description=f"Petechia findings, structured. {RESEARCH}",
-        is_complete=True,
+        series_description=identity.description("Petechia findings, structured"),
+        is_complete=not review or bool(review.get("finished")),
         is_final=False,
         is_verified=False,
         **identity.series("sr"),
         **identity.equipment(),
     )
     out.CurrentRequestedProcedureEvidenceSequence = [_evidence(identity)]
+    if review:
+        out.CompletionFlagDescription = f"{identity.standing.capitalize()}, not signed"
+        if summary.get("version") == __version__:  # another one gave it a name we cannot know
+            out.PredecessorDocumentsSequence = [_predecessor(identity.before_review(), out)]
+    return out
+
+
+def _predecessor(before: Identity, like: Dataset) -> Dataset:
+    """Return a reference to the report of the same run before anybody reviewed it."""
+    report = Dataset()
+    report.ReferencedSOPClassUID = like.SOPClassUID
+    report.ReferencedSOPInstanceUID = before.uid("sr", 1)
+    series = Dataset()
+    series.ReferencedSOPSequence = [report]
+    series.SeriesInstanceUID = before.uid("sr", "series")
+    out = Dataset()
+    out.ReferencedSeriesSequence = [series]
+    out.StudyInstanceUID = like.StudyInstanceUID
     return out
 
 
@@ -160,7 +185,7 @@ def _counts(
             if key in by_compartment
         ]
     return sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(identity.uid("summary"), "microbleeds, all"),
+        tracking_identifier=sr.TrackingIdentifier(identity.tracking("summary"), "microbleeds, all"),
         finding_type=codes.MICROBLEED,
         finding_sites=[sr.FindingSite(codes.BRAIN)],
         algorithm_id=algorithm,
@@ -205,7 +230,7 @@ def _signs(
         groups.append(
             sr.MeasurementsAndQualitativeEvaluations(
                 tracking_identifier=sr.TrackingIdentifier(
-                    identity.uid("sign", name), codes.SIGN_NAMES[name].meaning
+                    identity.tracking("sign", name), codes.SIGN_NAMES[name].meaning
                 ),
                 finding_type=codes.SIGN_NAMES[name],
                 finding_sites=[sr.FindingSite(codes.BRAIN)],
@@ -222,9 +247,11 @@ def _signs(
 def _finding(
     identity: Identity,
     row: Row,
+    key: str,
     algorithm: sr.AlgorithmIdentification,
     source: sr.SourceSeriesForSegmentation,
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """Return the group of a finding; `key` is its index, or that of the log for a reader's."""
     said = [
         sr.QualitativeEvaluation(codes.COUNTED, codes.YES if row["counted"] == "1" else codes.NO),
         sr.QualitativeEvaluation(codes.SIGN, codes.SIGNS[row["sign"]]),
@@ -233,7 +260,7 @@ def _finding(
         said.append(sr.QualitativeEvaluation(codes.MARS, codes.GRADES[row["mars"]]))
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            uid=identity.uid("finding", row["index"]), identifier=row["name"]
+            uid=identity.tracking("finding", key), identifier=row["name"]
         ),
         referenced_volume_surface=sr.VolumeSurface(
             graphic_type=sr.GraphicTypeValues3D.POINT,

@@ -106,12 +106,23 @@ def _forget(folder: Path) -> None:
 
 def objects(results: Results, origin: Origin) -> Iterator[tuple[str, Dataset]]:
     """Yield every object with its file name below the scan's folder."""
-    # what readers decided makes other objects, and other objects have other names
-    review = results.summary.get("review") or {}
-    told = str(results.summary["fingerprint"]) + str(review.get("digest", ""))
-    identity = Identity(origin=origin, fingerprint=told)
+    identity = _identity(results.summary, origin)
     for kind, name, dataset in _kinds(identity, results):
-        yield name, settle(dataset, identity, kind)
+        yield name, settle(dataset, identity.of(kind), kind)
+
+
+def _identity(summary: Mapping[str, Any], origin: Origin) -> Identity:
+    """Return who the objects are: what readers decided makes others of those it changes."""
+    review, fingerprint = summary.get("review") or {}, str(summary["fingerprint"])
+    if not review:
+        return Identity(origin=origin, fingerprint=fingerprint)
+    return Identity(
+        origin=origin,
+        fingerprint=fingerprint,
+        review=str(review.get("digest", "")),
+        standing="reviewed" if review.get("finished") else "review begun",
+        decided_at=str(review.get("to") or ""),
+    )
 
 
 def _kinds(identity: Identity, results: Results) -> Iterator[tuple[str, str, Dataset]]:
@@ -137,13 +148,13 @@ def _kinds(identity: Identity, results: Results) -> Iterator[tuple[str, str, Dat
     yield "sr", FILES["sr"], structured_report(identity, results.findings, results.summary)
     for key, name in MAPS.items():
         if key in planes:
-            yield key, name, parametric_map(identity, key, planes[key])
+            yield key, name, parametric_map(identity.of(key), key, planes[key])
     te_s = float(results.summary["reading_te_s"])
     slab_mm = float(results.summary["settings"]["slab_mm"])
     for key in SERIES:
         if key in planes:
             for n, image in enumerate(
-                image_series(identity, key, planes[key], te_s, slab_mm), start=1
+                image_series(identity.of(key), key, planes[key], te_s, slab_mm), start=1
             ):
                 yield key, f"{key}/{n:04d}.dcm", image
     if results.pdf:
