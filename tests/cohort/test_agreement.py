@@ -252,3 +252,11 @@ def test_lesion_f1_of_nothing_and_of_one_person():
     assert alone.value == pytest.approx(6 / 7)
     assert np.isnan(alone.low)
     assert "one person" in alone.why
+
+
+@pytest.mark.parametrize("form", ["ICC(1,k)", "ICC(2,k)", "ICC(3,k)"])
+def test_raters_who_contradict_each_other_have_no_reliability_above_one(form):
+    found = icc([[2, 0], [0, 2], [1, 0], [0, 1]], form)
+    assert not found.value > 1
+    assert not found.high < found.low
+    assert np.isfinite(found.value) or "differ" in found.why

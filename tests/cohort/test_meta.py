@@ -110,3 +110,10 @@ def test_the_intervals_cover():
     assert hit["random"] < hit["hartung_knapp"]
     # with few studies the variance between them is badly known: below what it says, but not far
     assert 0.85 < hit["prediction"] / n < 0.98
+
+
+def test_the_prediction_of_the_bcg_trials_takes_student_of_two_fewer_than_studies():
+    """Higgins et al. 2009, of the published figures: t of 11 degrees of freedom is 2.2010."""
+    reach = 2.200985 * np.sqrt(0.308760 + 0.178742**2)
+    expected = (-0.714117 - reach, -0.714117 + reach)
+    assert BCG.prediction == pytest.approx(expected, abs=1e-4)

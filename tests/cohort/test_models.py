@@ -445,3 +445,15 @@ def test_region_rates():
     assert insula.per_scan.value == 0
     assert insula.per_scan.high == pytest.approx(-np.log(0.025) / 6)
     assert region_rates(counts, ["frontal"])[0].per_litre.why
+
+
+def test_a_group_of_one_is_told_no_better_than_poissons_law_allows():
+    counts = np.array([0, 1, 1, 2, 2, 2, 2, 3, 3, 4] * 4 + [1])
+    table = {"count": counts, "exposed": np.array(["no"] * 40 + ["yes"])}
+    design = build_design(table, "count", ["exposed"], adjust=())
+    for model in ("poisson", "negative_binomial"):
+        term = count_regression(design, model).term("exposed[yes]")
+        # the logarithm of a total of 1 has an error of 1, that of 80 one of 0.11
+        assert (term.high - term.low) / (2 * 1.96) == pytest.approx(
+            np.sqrt(1 + 1 / counts[:-1].sum()), rel=1e-3
+        )

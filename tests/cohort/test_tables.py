@@ -14,6 +14,7 @@ from petechia.cohort.prevalence import (
     prevalence_by,
     prevalence_by_age,
 )
+from petechia.cohort.ratios import ratio_of_totals
 from petechia.cohort.trend import cochran_armitage, linear_by_linear
 from petechia.cohort.two_by_two import two_by_two
 from petechia.errors import ParameterError
@@ -258,3 +259,18 @@ def test_rate_ratio_the_other_way_round():
     assert one.p == pytest.approx(other.p)
     assert rate_ratio(5, 10, 0, 10).high == np.inf
     assert rate_ratio(0, 10, 0, 10).why
+
+
+def test_a_group_of_five_has_a_ratio():
+    t = two_by_two(2, 5, 10, 40)
+    assert t.odds_ratio.value == pytest.approx(2 * 30 / (3 * 10))
+    assert t.risk_ratio.value == pytest.approx((2 / 5) / (10 / 40))
+    assert t.odds_ratio.why == t.risk_ratio.why == ""
+
+
+def test_a_rate_of_equal_times_has_the_standard_error_of_a_mean():
+    """Of counts a in a year each: s / sqrt(n), s with n - 1, over the mean on the logarithm."""
+    counts = np.array([0.0, 1, 1, 2, 4, 7])
+    rate = ratio_of_totals(counts, np.ones(6), measure="rate")
+    assert rate.value == pytest.approx(counts.mean())
+    assert rate.se == pytest.approx(stats.sem(counts) / counts.mean())

@@ -74,6 +74,8 @@ def test_a_perfect_tool_is_perfect_by_every_rate(line, resample):
     rates = pooled(tallies_of(outcomes(cases)), resample(2))
     assert [rates[n].value for n in ("sensitivity", "precision", "f1")] == [1, 1, 1]
     assert rates["false_per_scan"].value == rates["false_per_clean_scan"].value == 0
+    # that no draw of people differs makes nothing certain
+    assert np.isnan([rates["sensitivity"].low, rates["false_per_scan"].high]).all()
 
 
 def test_one_to_one_reaches_as_far_as_the_slice_is_thick(line):

@@ -278,3 +278,11 @@ def test_real_scaled_crop(real_data):
     got = phase_to_radians(raw)
     assert "scaled by 855" in got.note
     np.testing.assert_allclose(got.phase_rad, raw * 855.0, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("maker", ["Philips", "GE MEDICAL SYSTEMS"])
+def test_integers_on_one_side_of_zero_are_no_milliradians(maker):
+    """Filtered phase stored as 0..4095 without its rescale: 2048 is phase 0."""
+    raw = np.random.default_rng(0).normal(2048, 250, (8, 9, 10)).round()
+    with pytest.raises(InputError, match="phase-scale"):
+        phase_to_radians(raw, manufacturer=maker)

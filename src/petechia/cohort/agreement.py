@@ -69,8 +69,12 @@ def icc(ratings: npt.ArrayLike, form: str = "ICC(2,1)", level: float = 0.95) -> 
     squares = _mean_squares(x)
     value, low, high = _ICC[form[4]](n, k, squares, (1 - level) / 2)
     if form.endswith("k)"):
+        if not 1 + (k - 1) * min(value, low if np.isfinite(low) else value) > 0:
+            said = "raters differ more than subjects do: the mean of ratings has no reliability"
+            return Index.undefined(n, said)
         value, low, high = (_stepped_up(v, k) for v in (value, low, high))
     why = "" if np.isfinite([value, low, high]).all() else "the subjects do not differ"
+    low, high = (float(np.clip(v, -1.0, 1.0)) for v in (low, high))
     return Index(value=value, se=float("nan"), low=low, high=high, n=n, why=why)
 
 

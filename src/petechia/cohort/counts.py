@@ -17,6 +17,7 @@ from petechia.cohort.design_matrix import Design
 from petechia.cohort.estimates import NAN, Fit, Floats, attempt
 from petechia.cohort.fitting import fitted, refused, unfitted
 from petechia.cohort.logistic import logistic_regression
+from petechia.cohort.ratios import LEAST_PEOPLE
 from petechia.cohort.separation import blamed, emptying_direction
 from petechia.errors import ParameterError
 
@@ -106,12 +107,27 @@ def _poisson(design: Design, level: float) -> Fit:
         said = f"the iteration did not converge ({made or 'no reason told'})"
         return unfitted(design, name, MEASURE, "not_converged", said)
     _, back = design.standardised()
+    robust = back @ np.asarray(made.cov_params()) @ back.T
+    covariance, notes = _at_least_poisson(design, robust, mu)
     spread = float(((design.y - mu) ** 2 / mu).sum() / (len(mu) - len(made.params)))
     return fitted(
         design, name, MEASURE, [(n, "") for n in design.names], back @ made.params,
-        back @ np.asarray(made.cov_params()) @ back.T, level=level,
+        covariance, notes=notes, level=level,
         log_likelihood=float(made.llf), statistics={"pearson_dispersion": spread},
     )  # fmt: skip
+
+
+def _at_least_poisson(design: Design, robust: Floats, mu: Floats) -> tuple[Floats, tuple[str, ...]]:
+    """Return robust covariances, no variance below Poisson's where few people tell a term.
+
+    The residuals of a group of one are 0, and so would be its part of the robust variance.
+    """
+    if not (few := design.told_by_few(LEAST_PEOPLE)):
+        return robust, design.notes
+    plain = np.linalg.pinv(design.x.T @ (mu[:, None] * design.x))
+    least = np.sqrt(np.maximum(np.diag(plain) / np.diag(robust), 1.0))
+    said = f"fewer than {LEAST_PEOPLE} rows tell {', '.join(few)}: errors are at least Poisson's"
+    return robust * np.outer(least, least), (*design.notes, said)
 
 
 def _negative_binomial(design: Design, level: float) -> Fit:

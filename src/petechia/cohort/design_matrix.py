@@ -71,6 +71,15 @@ class Design:
         """Return the same design with another outcome in the same rows."""
         return replace(self, y=np.asarray(y, dtype=np.float64))
 
+    def told_by_few(self, least: int) -> tuple[str, ...]:
+        """Return the columns of two values, one of which fewer than `least` rows have."""
+        few = []
+        for name, column in zip(self.names, self.x.T, strict=True):
+            values, counts = np.unique(column, return_counts=True)
+            if len(values) == 2 and counts.min() < least:
+                few.append(name)
+        return tuple(few)
+
     def standardised(self) -> tuple[Floats, Floats]:
         """Return columns of mean 0 and SD 1, and the matrix that turns coefficients back.
 

@@ -35,8 +35,9 @@ class Resampling:
     Notes
     -----
     With one subject there is nothing to resample: every interval is NaN. So it is where all
-    that enters a statistic is of one subject. With fewer than about ten, percentile
-    intervals are too narrow.
+    that enters a statistic is of one subject, and where all subjects are alike (all found,
+    nothing false): that no draw differs does not make it certain. With fewer than about twenty,
+    percentile intervals are too narrow.
     """
 
     draws: npt.NDArray[np.int64]
@@ -81,7 +82,7 @@ class Resampling:
         if len(np.unique(rows)) < 2 or not len(kept):
             return NOTHING
         low, high = np.quantile(kept, [(1 - self.level) / 2, (1 + self.level) / 2])
-        return float(low), float(high)
+        return (float(low), float(high)) if low < high else NOTHING
 
     def mean(self, values: Floats) -> tuple[float, float, float]:
         """Return the mean of the defined values and its interval."""

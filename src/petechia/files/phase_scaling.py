@@ -288,6 +288,9 @@ def _by_vendor(manufacturer: str | None, values: Values) -> Coding | None:
         if name.startswith(vendor):
             for coding in codings:
                 used = (values.high - values.low) / (coding.high - coding.low)
+                # on one side of 0 alone it is another coding, whose middle is no 0
+                if coding.low < 0 and not values.low < 0 < values.high:
+                    continue
                 if used > 0.1 and coding.fits(values, filled=False):
                     return coding
     return None
