@@ -37,6 +37,16 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def _moved(thick: dict[str, Any]) -> str:
+    """Return at which point thick slices were judged out of fold, when it is not theirs now."""
+    if "out_of_fold_at" not in thick:
+        return ""
+    return (
+        f", thick ones at {thick['out_of_fold_at']:.2f}: theirs comes from people never trained "
+        "on since (`training/points.py`)"
+    )
+
+
 def lines(card: dict[str, Any]) -> Iterator[str]:
     """Yield the page."""
     yield "# Model card\n"
@@ -60,7 +70,7 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
         "counted, of all in the brain mask, by moment [ppm mm3]. Without a sign, calcifications "
         "count neither way. ECE: expected calibration error over 0.05 < p < 0.95, "
         "in brackets that of as many perfect probabilities, and how many they are. Each scan at "
-        "the point for its slices.\n"
+        f"the point for its slices{_moved(card['thick_slices'])}.\n"
     )
     yield (
         "| row, scans | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 "

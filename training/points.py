@@ -1,0 +1,95 @@
+"""Find from which probability findings in thick slices count, on people never trained on.
+
+usage: python training/points.py INPUTS ... [--install]
+
+INPUTS are folders of cases that `validation/detection.py` keeps (WORK/inputs): people with
+microbleeds and without. Of the thresholds that keep to what the targets allow at 5 mm (one false
+finding a scan, 0.3 in people without microbleeds, calcifications not counted against it) the
+lowest is `balanced`; out of fold, classifiers of fewer people judge, on harder scans than most.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from package import ASSETS, CARD, put_card
+
+from petechia.core.matching import distances_mm, one_to_one
+from petechia.lesions.detect import detect
+from petechia.lesions.params import DetectParams
+from petechia.lesions.slices import THICK_MM
+from petechia.pipeline.detector import detector
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
+from detection import ALL, Case, load
+from detection_tables import STRATA
+
+ALLOWED, ALLOWED_CLEAN = 1.0, 0.3
+TRIED = np.round(np.arange(0.3, 0.96, 0.05), 2)
+
+
+def told(case: Case) -> list[tuple[list[int], int, int]]:
+    """Return, for each threshold, visible microbleeds counted by moment, false ones, and calcium.
+
+    What meets an invisible microbleed counts neither way.
+    """
+    found = detect(case.inputs, DetectParams(most_findings=ALL), detector()).findings
+    p = np.array([f.probability for f in found])
+    places = np.array([(f.x_mm, f.y_mm, f.z_mm) for f in found]).reshape(-1, 3)
+    true = np.array([[float(r[a]) for a in ("x_mm", "y_mm", "z_mm")] for r in case.lesions])
+    bleed, calcium = (
+        np.array([r["class"] == kind for r in case.lesions], dtype=bool)
+        for kind in ("microbleed", "calcification")
+    )
+    shown = bleed & np.array([r["visible"] == "1" for r in case.lesions], dtype=bool)
+    moment = np.array([float(r["moment_ppm_mm3"]) for r in case.lesions])
+    radius = max(5.0, float(case.inputs.grid.spacing_mm.max()))
+    out = []
+    for least in TRIED:
+        counted = places[p >= least]
+        met = one_to_one(true[shown], counted, radius)
+        hit = moment[shown][met.hit]
+        wrong = counted[~met.good]
+        near = distances_mm(true, wrong) <= radius
+        excused, stone = (near[k].any(axis=0) for k in (bleed & ~shown, calcium))
+        by_moment = [int(((hit >= a) & (hit < b)).sum()) for a, b in STRATA]
+        out.append((by_moment, int((~excused & ~stone).sum()), int((stone & ~excused).sum())))
+    return out
+
+
+def main() -> None:
+    """Judge, print what each threshold finds, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("inputs", type=Path, nargs="+")
+    parser.add_argument("--install", action="store_true")
+    args = parser.parse_args()
+    scans, clean = [], []
+    for path in (p for folder in args.inputs for p in sorted(folder.glob("*.npz"))):
+        case = load(path)
+        if case.inputs.grid.spacing_mm.max() >= THICK_MM:
+            lesions = [r["class"] == "microbleed" and r["visible"] == "1" for r in case.lesions]
+            (scans if any(lesions) else clean).append(told(case))
+    names = [f"{a:g}-{b:g}" if np.isfinite(b) else f">{a:g}" for a, b in STRATA]
+    print(f"| from | {' | '.join(names)} | false a scan ({len(scans)}) | calcium | "
+          f"in clean scans ({len(clean)}) | calcium |")  # fmt: skip
+    good = []
+    for n, least in enumerate(TRIED):
+        found = np.sum([s[n][0] for s in scans], axis=0).tolist()
+        cells = [np.mean([s[n][k] for s in some]) for some in (scans, clean) for k in (1, 2)]
+        print(f"| {least} | {' | '.join(map(str, found))} | "
+              f"{' | '.join(f'{c:.2f}' for c in cells)} |")  # fmt: skip
+        if cells[0] <= ALLOWED and cells[2] <= ALLOWED_CLEAN:
+            good.append(float(least))
+    print("balanced:", good[0])
+    if args.install:
+        card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
+        thick = card["thick_slices"]
+        thick.setdefault("out_of_fold_at", thick["operating_points"]["balanced"])
+        thick["operating_points"]["balanced"] = good[0]
+        put_card(card)
+
+
+if __name__ == "__main__":
+    main()
