@@ -11,6 +11,7 @@ from petechia.apps.cli.main import COMMANDS
 from petechia.core.echoes import READING_BLOOM_TS
 from petechia.files.contract import contract
 from petechia.lesions.criteria.clinical import FIELDS
+from petechia.lesions.findings import EXTRA_COLUMNS
 from petechia.pipeline.fitness import acquisition, images
 from petechia.pipeline.settings import PRESETS, Settings
 
@@ -43,7 +44,7 @@ def test_every_output_file_and_column_is_documented():
     for file in contract().files.values():
         name = file.name.removeprefix("OUTPUT/").replace(".nii.gz", "")
         assert name in text or name.removeprefix("<p>") in text, f"{name} is not documented"
-    for column in contract().finding_columns:
+    for column in (*contract().finding_columns, *EXTRA_COLUMNS):
         assert f"`{column}`" in text, f"column {column} is not documented"
 
 

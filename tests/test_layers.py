@@ -92,3 +92,41 @@ def test_the_simulator_keeps_clear_of_reconstruction_kernels(path):
 def test_simpleitk_lives_in_one_file():
     holders = [ident(p) for p in MODULES if "SimpleITK" in imported(p)]
     assert holders == ["anatomy/optimise.py"]
+
+
+FORBIDDEN = {"print", "open", "input", "breakpoint", "exec", "eval"}
+WRITES_OR_READS = {
+    "save", "savez", "savez_compressed", "savetxt", "load", "loadtxt", "genfromtxt", "fromfile",
+    "memmap", "tofile", "open", "read_text", "write_text", "read_bytes", "write_bytes",
+}  # fmt: skip
+
+
+def calls_of_files(tree: ast.AST) -> list[str]:
+    """Return calls that print, or read or write files; bytes in memory are no file."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        in_memory = any(
+            isinstance(a, ast.Call) and ast.unparse(a.func) == "io.BytesIO" for a in node.args
+        )
+        called = node.func
+        if isinstance(called, ast.Name) and called.id in FORBIDDEN:
+            found.append(f"line {node.lineno}: {called.id}()")
+        elif isinstance(called, ast.Attribute) and called.attr in WRITES_OR_READS and not in_memory:
+            found.append(f"line {node.lineno}: {ast.unparse(called)}()")
+    return found
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) in NUMERICS], ids=ident)
+def test_numerics_print_nothing_and_open_nothing(path):
+    assert calls_of_files(ast.parse(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "bad"),
+    [("print(1)", 1), ("np.save('a', b)", 1), ("open('a')", 1), ("x.tofile('a')", 1),
+     ("np.load(io.BytesIO(b))", 0), ("np.sum(a)", 0)],
+)  # fmt: skip
+def test_what_touches_files_is_seen(line, bad):
+    assert len(calls_of_files(ast.parse(line))) == bad

@@ -101,3 +101,47 @@ def test_another_grid_is_refused(name):
 def test_a_limit_of_zero_is_refused(name):
     with pytest.raises(ParameterError, match="limit"):
         METHODS[name].settings(limit=0)
+
+
+def test_inputs_are_left_alone(name):
+    grid, arrays = scene()
+    for array in arrays.values():
+        array.setflags(write=False)
+    arrays["mask"] = arrays["mask"].copy()
+    arrays["mask"][:4] = False
+    arrays["mask"].setflags(write=False)
+    assert len(best(name, grid, arrays))
+
+
+def test_scores_radii_and_signs_have_their_kinds_and_ranges(name):
+    grid, arrays = scene()
+    found = best(name, grid, arrays)
+    assert (found.score.dtype, found.radius_mm.dtype) == (np.float32, np.float32)
+    assert found.sign.dtype == np.int8
+    assert set(found.sign.tolist()) <= {-1, 0, 1}
+    assert (found.score > 0).all()
+    assert np.isfinite(found.score).all()
+    assert found.score.shape == found.radius_mm.shape == found.sign.shape == (len(found),)
+    inside = (found.places_vox >= 0) & (found.places_vox <= np.array(grid.shape) - 1)
+    assert inside.all()
+
+
+def test_the_radius_is_in_millimetres(name):
+    """Of the lesion of 2 mm, in voxels of half the size too."""
+    for spacing, shape in (((1.0, 1.0, 1.2), (31, 35, 29)), ((0.5, 0.5, 0.6), (31, 35, 29))):
+        grid, arrays = scene(spacing, shape=shape)
+        assert 0.7 <= best(name, grid, arrays).radius_mm[0] <= 4
+
+
+def test_what_lies_outside_the_mask_is_not_read(name):
+    grid, arrays = scene()
+    arrays["mask"] = arrays["mask"].copy()
+    arrays["mask"][:6] = arrays["mask"][:, :, 24:] = False
+    straight = best(name, grid, arrays)
+    littered = {
+        k: v if k == "mask" else np.where(arrays["mask"], v, np.float32(37)).astype(np.float32)
+        for k, v in arrays.items()
+    }
+    other = best(name, grid, littered)
+    np.testing.assert_array_equal(other.places_vox, straight.places_vox)
+    np.testing.assert_allclose(other.score, straight.score, rtol=1e-4)

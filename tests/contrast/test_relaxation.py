@@ -106,3 +106,14 @@ def test_t2star_refuses_what_is_no_rate():
         t2star_from(np.array([[[np.nan]]]))
     with pytest.raises(ParameterError, match="t2star_max_s"):
         t2star_from(np.ones((1, 1, 1)), 0.0)
+
+
+def test_amplitudes_go_back_to_te_0_by_the_first_echo_not_by_the_spacing():
+    te_s = (0.003, 0.008, 0.013, 0.018)
+    np.testing.assert_allclose(arlo(decay(30.0, te_s), te_s, GRID)[1], 100.0, rtol=1e-3)
+
+
+def test_arlo_refuses_a_spacing_four_percent_off_the_mean():
+    te_s = (0.004, 0.008, 0.01236)
+    with pytest.raises(ParameterError, match="not equally spaced"):
+        arlo(decay(30.0, te_s), te_s, GRID)

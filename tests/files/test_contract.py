@@ -8,6 +8,7 @@ from petechia.errors import ParameterError
 from petechia.files.columns import describe
 from petechia.files.contract import contract
 from petechia.files.scan import ScanName
+from petechia.lesions.findings import EXTRA_COLUMNS
 
 NAME = ScanName((("sub", "01"), ("ses", "2"), ("acq", "y")))
 RAW = tomllib.loads(Path(petechia.files.contract.__file__).with_name("contract.toml").read_text())
@@ -50,13 +51,13 @@ def test_ignored_is_exactly_what_the_contract_marks():
 
 def test_every_promised_column_is_described():
     agreed = contract()
-    for columns in (agreed.finding_columns, agreed.truth.columns):
+    for columns in (agreed.finding_columns, agreed.truth.columns, EXTRA_COLUMNS):
         told = describe(columns)
         assert tuple(told) == columns
         assert all(entry["Description"] for entry in told.values())
     for column in agreed.words:
         levels = set(describe([column])[column]["Levels"])
         assert levels == set(agreed.words[column]) - {"n/a"}
-    for column in agreed.finding_columns:
-        if column.endswith(("_mm", "_mm3", "_ppm")):
+    for column in (*agreed.finding_columns, *EXTRA_COLUMNS):
+        if column.endswith(("_mm", "_mm3", "_ppm", "_ug", "_hu")):
             assert "Units" in describe([column])[column]

@@ -252,3 +252,12 @@ def test_lines_beyond_and_no_tube_do_not_contradict_each_other():
     assert "no tube continues at its own strength" in told
     assert "thin dark lines go on for 16 mm beyond it" in told
     assert "at its own strength" not in classify(BLOOD).evidence
+
+
+@pytest.mark.parametrize(
+    ("diameter_mm", "class_"),
+    [(9.9, "microbleed"), (10.0, "microbleed"), (10.04, "microbleed"), (10.1, "macrobleed")],
+)
+def test_ten_millimetres_are_still_a_microbleed(diameter_mm, class_):
+    """As the table shows the diameter: one digit."""
+    assert name_void(shaped(diameter_mm=diameter_mm), (0.9, {}, ""), 0.4).class_ == class_

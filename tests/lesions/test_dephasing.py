@@ -146,3 +146,9 @@ def test_a_void_that_does_not_agree_gives_way_to_the_field():
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ParameterError, match=next(iter(wrong))):
         replace(DephasingParams(), **wrong)
+
+
+def test_far_apart_the_pull_of_a_void_falls_with_the_cube_of_the_distance():
+    """Its variance grows with the fourth power, so twice as far away it pulls an eighth."""
+    near, far = (both((2.0, 0.01), (2.0 + d, 0.01))[0] - 2.0 for d in (2.0, 4.0))
+    assert near / far == pytest.approx(8, rel=0.01)

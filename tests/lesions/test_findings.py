@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from petechia.lesions.findings import Finding, from_row
+from petechia.lesions.findings import COLUMNS, DIGITS, EXTRA_COLUMNS, Finding, from_row
 
 FINDING = Finding(
     index=3, name="calcification 1", class_="calcification", sign="diamagnetic", probability=0.02,
@@ -31,3 +31,15 @@ def test_a_row_is_read_as_the_finding_that_wrote_it(change):
 def test_a_table_without_the_columns_of_a_ct_is_read():
     row = {k: v for k, v in FINDING.row().items() if not k.startswith("ct_")}
     assert from_row(row).ct_calcified is None
+
+
+def test_every_column_is_written_and_read():
+    """A column that is added is of a finding that has everything, and comes back from the table."""
+    bleed = replace(FINDING, class_="microbleed", sign="paramagnetic", moment_ppm_mm3=2.5)
+    row = bleed.row()
+    assert tuple(row) == (*COLUMNS, *EXTRA_COLUMNS)
+    assert set(DIGITS) <= set(row)
+    for column in EXTRA_COLUMNS:
+        assert row[column] not in ("", "n/a", "None"), column
+    assert from_row(row) == bleed
+    assert len(set(row)) == len(COLUMNS) + len(EXTRA_COLUMNS)

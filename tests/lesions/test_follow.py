@@ -21,6 +21,7 @@ from petechia.lesions.follow import (
     kinships,
     match,
     new_bounds,
+    present,
     rate_per_year,
     sessions_against,
 )
@@ -348,3 +349,17 @@ def test_a_place_within_a_larger_void_tells_nothing(maps):
     inside = replace(made, large=made.voids)
     (look,) = look_at(inside, made.grid.to_mm(np.array([[20, 22, 18]])), [1.0], 0.2)
     assert look.why_not == "within a larger void"
+
+
+@pytest.mark.parametrize(("se", "seen"), [(0.9, True), (1.4, True), (1.6, False)])
+def test_what_the_other_session_shows_is_above_its_noise(se, seen):
+    """2.9 ppm mm3 are 1.96 errors of 1.48."""
+    other = replace(CLEAR, moment_ppm_mm3=2.9, se_ppm_mm3=se)
+    assert present(BLEED, CLEAR, other, FollowParams()) is seen
+
+
+def test_both_measurements_differ_when_the_head_lies_otherwise():
+    """A tenth of 10 twice, and 0.1 twice, and no other error."""
+    only = ChangeParams(residual_share=0.0, retest_share=0.1, retest_ppm_mm3=0.1)
+    change = change_of(spot(0, 10, 2.0), spot(0, 10, 2.0), same_protocol=True, params=only)
+    assert change.high == pytest.approx(1.959964 * math.sqrt(2 * (1.0**2 + 0.1**2)))

@@ -6,7 +6,7 @@ from petechia.core.grid import Grid
 from petechia.core.kernels import forward_field
 from petechia.errors import GridMismatchError, InputError, ParameterError
 from petechia.lesions.dipole import dipole_mean
-from petechia.lesions.moment import MomentParams, Parts, fit_moments
+from petechia.lesions.moment import MomentParams, Parts, _neighbours, fit_moments
 
 SHAPE = (27, 29, 25)
 
@@ -281,3 +281,11 @@ def test_tails_widen_the_error_but_not_the_doubt_of_the_sign():
     more = np.sqrt(plate.se_ppm_mm3**2 - round_.se_ppm_mm3**2)
     assert more == pytest.approx(0.64 * 3.0, rel=0.03)
     assert plate.significance == pytest.approx(round_.significance)
+
+
+def test_neighbours_are_the_sources_with_the_strongest_field_here():
+    """As radius cubed over distance cubed: 1/27, 1/64, 1/512."""
+    places = np.array([[0.0, 0, 0], [4, 0, 0], [0, 9, 0], [0, 0, 8]])
+    radii = np.array([1.0, 1.0, 3.0, 1.0])
+    for most, expected in ((1, [2]), (2, [2, 1]), (3, [2, 1, 3])):
+        np.testing.assert_array_equal(_neighbours(0, places, radii, 20.0, most), places[expected])

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -134,3 +136,14 @@ def test_a_short_list_keeps_the_lesions_and_says_what_it_left(phantom):
 def test_bad_settings_are_named():
     with pytest.raises(ParameterError, match="most=9, most_shaped=3"):
         ShortlistParams(most=9, most_shaped=3)
+
+
+def test_the_rise_is_looked_for_within_twice_the_inscribed_radius_and_a_half():
+    """Signal that rises by 0.1 a millimetre; 7.5 mm hold four steps along a diagonal."""
+    grid = Grid.from_spacing(SHAPE, 1.0)
+    middle = np.array([15, 16, 14])
+    away = np.linalg.norm(np.moveaxis(np.indices(SHAPE), 0, -1) - middle, axis=-1)
+    void = SimpleNamespace(seed_vox=middle, inscribed_mm=3.0, background=1.0)
+    mask = np.ones(SHAPE, dtype=bool)
+    (found,) = symmetric_depth((0.1 * away).astype(np.float32), mask, [void], grid)
+    assert found == pytest.approx(0.1 * 4 * 3**0.5, abs=1e-5)

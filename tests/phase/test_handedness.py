@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from petechia.core.blocks import Blocks
 from petechia.core.grid import Grid
 from petechia.errors import InputError
-from petechia.phase.handedness import air_evidence
+from petechia.phase.handedness import TISSUE_IN_AIR_PPM, _field_of, air_evidence
 
 
 def air_sphere(axes, centre, radius_mm, b0_dir):
@@ -110,3 +111,12 @@ def test_bad_input_is_named():
     whole = np.ones(grid.shape, bool)
     with pytest.raises(InputError, match="field_ppm: 729 of 729 voxels are not finite"):
         air_evidence(np.full(grid.shape, np.nan), whole, whole, grid)
+
+
+def test_a_head_cut_by_the_field_of_view_goes_on_beyond_it():
+    """A cylinder along the field, cut to a slab, has the field of a long one: a third of chi."""
+    grid = Grid.from_spacing((24, 24, 12), 4.0)
+    x, y = np.indices(grid.shape)[:2] * 4.0 - 46.0
+    cylinder = np.hypot(x, y) < 30
+    field = _field_of(cylinder, Blocks.of(grid, 4.0))
+    assert field[11:13, 11:13, 5:7].mean() == pytest.approx(TISSUE_IN_AIR_PPM / 3, rel=0.2)

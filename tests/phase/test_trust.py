@@ -66,3 +66,14 @@ def test_nothing_in_nothing_out_and_bad_input_is_named(ball):
         trusted_mask(np.ones((2, 2, 2)), r < 5, grid)
     with pytest.raises(ParameterError, match=r"TrustParams\.noise_ratio: 0\.5 is outside"):
         TrustParams(noise_ratio=0.5)
+
+
+def test_a_rim_voxel_goes_above_the_ratio_and_stays_below(ball):
+    grid, r = ball
+    mask = r < 10
+    for over, stays in ((3.9, True), (4.1, False)):
+        noise = np.ones(grid.shape, np.float32)
+        noise[12, 13, 20] = over
+        assert mask[12, 13, 20]
+        assert not mask[12, 13, 21]
+        assert trusted_mask(noise, mask, grid, TrustParams(noise_ratio=4.0))[12, 13, 20] == stays

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from petechia.core.fourier import rfft3
 from petechia.core.grid import Grid
 from petechia.core.kernels import forward_field
 from petechia.core.morphology import distance_inside_mm
 from petechia.errors import InputError, ParameterError, UnfitError
-from petechia.phase.background.vsharp import VsharpParams, vsharp
+from petechia.phase.background.spheres import restored
+from petechia.phase.background.vsharp import VsharpParams, _radii, vsharp
 
 
 def sphere_field(axes, centre, radius, chi_ppm, b0_dir):
@@ -153,3 +155,21 @@ def test_bad_input_is_named():
 def test_bad_settings_are_named(given, says):
     with pytest.raises(ParameterError, match=says):
         VsharpParams(**given)
+
+
+def test_the_largest_sphere_shrinks_by_the_step_down_to_the_smallest():
+    """0.3 mm at the end are no step: the smallest sphere is never left out."""
+    for smallest, radii in ((2.0, (5, 4, 3, 2)), (1.7, (5, 4, 3, 2, 1.7))):
+        params = VsharpParams(radius_max_mm=5.0, radius_min_mm=smallest, step_mm=1.0)
+        assert _radii(Grid((9, 9, 9)), params) == pytest.approx(radii)
+
+
+def test_a_frequency_is_restored_from_the_threshold_on():
+    """A sphere that leaves 7 % of every frequency: a field is restored 1 / 0.07 times, or goes."""
+    grid = Grid((8, 9, 10))
+    field = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
+    kernel = np.full(rfft3(field).shape, 0.93, dtype=np.float32)
+    whole = np.ones(grid.shape, dtype=bool)
+    kept = restored(field, kernel, whole, grid, threshold=0.06)
+    np.testing.assert_allclose(kept, field / 0.07, rtol=1e-4, atol=1e-4)
+    assert not restored(field, kernel, whole, grid, threshold=0.08).any()

@@ -79,3 +79,13 @@ def test_bad_input_is_named():
         chi_noise(-np.ones(SHAPE), mask, grid)
     with pytest.raises(InputError, match="not finite"):
         chi_noise(np.full(SHAPE, np.inf), mask, grid)
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (0.8, 0.9, 1.8)])
+def test_the_inversion_does_not_know_the_unit_of_length(spacing_mm):
+    """Voxels twice as large in every direction: the same factor for every frequency."""
+    one, two = (
+        linear_inverse(Grid.from_spacing(SHAPE, np.multiply(size, spacing_mm), (0.0, 0.3, 1.0)))
+        for size in (1.0, 2.0)
+    )
+    np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4 * np.abs(one).max())

@@ -33,6 +33,7 @@ _LEVELS = {
 }
 
 _TEXT: dict[str, tuple[str, str | None]] = {
+    "criteria": ("Each criterion of the definition: met, not met or not assessed", None),
     "index": ("Value of the voxels in the label image of the same name", None),
     "name": ("Name of the label", None),
     "class": ("What it is", None),

@@ -1,7 +1,8 @@
 """The output contract, typed: file names, columns, vocabularies, exit codes.
 
 Reads `contract.toml` beside this module, which the writer, the evaluator, the
-documentation and the tests share. No name of an output file is spelled anywhere else.
+documentation and the tests share: names of the promised files come from here. The table of
+findings has more columns behind the promised ones (`lesions.findings.EXTRA_COLUMNS`).
 """
 
 import tomllib

@@ -28,9 +28,9 @@ class Context:
     Attributes
     ----------
     to_surface_mm, to_sulcus_mm, to_ventricle_mm, to_vein_mm, to_air_mm : float or None
-        From the void's centre to the nearest voxel outside the brain, of sulcal fluid, of a
-        ventricle, of a vein of at least 10 mm, of an air cavity, all without the void's own
-        voxels [mm]. Infinite when there is none in the scan.
+        From the void's centre to the nearest voxel at the border of what is outside the brain, of
+        sulcal fluid, of a ventricle, of a vein of at least 10 mm, of an air cavity [mm]; of veins
+        alone without the voxels of any void. Infinite when there is none in the scan.
     vein_beyond_mm : float or None
         Length of the longest tube through the void, less the void's own longest extent [mm].
     csf_around : float or None

@@ -29,10 +29,9 @@ COLUMNS = (
     "evidence",
 )  # fmt: skip
 """The contract's columns, in order."""
-EXTRA_COLUMNS = (
-    "source_x_mm", "source_y_mm", "source_z_mm", "iron_ug", "iron_se_ug", "criteria",
-    "ct_hu", "ct_calcified",
-)  # fmt: skip
+SOURCE_COLUMNS = ("source_x_mm", "source_y_mm", "source_z_mm", "iron_ug", "iron_se_ug")
+"""Columns of the magnetic source: its place, and its iron."""
+EXTRA_COLUMNS = (*SOURCE_COLUMNS, "criteria", "ct_hu", "ct_calcified")
 """Columns that follow the contract's."""
 IRON_PPM_MM3_UG = 1.296
 """Moment of 1 ug of iron in ferritin or hemosiderin at 37 C [ppm mm^3]."""
@@ -101,7 +100,7 @@ class Finding:
     def row(self) -> dict[str, str]:
         """Return the row of the table: contract columns first, then the extra ones."""
         source = self.source_mm or (None, None, None)
-        extra = dict(zip(EXTRA_COLUMNS, (*source, *(self.iron_ug or (None, None))), strict=False))
+        extra = dict(zip(SOURCE_COLUMNS, (*source, *(self.iron_ug or (None, None))), strict=True))
         out = {}
         for column in (*COLUMNS, *EXTRA_COLUMNS):
             if column == "criteria":

@@ -117,6 +117,7 @@ def _propose(
     if inputs.chi_ppm is not None:
         field_images["chi_ppm"] = inputs.chi_ppm
     images.append(field_images)
+    _warn_of_needs_apart(params.finders, images)
     runs = [
         (name, image)
         for name in params.finders
@@ -130,6 +131,18 @@ def _propose(
     for (name, _), (places,) in zip(runs, found, strict=True):
         log.info("%s: %d places", name, len(places))
     return [places for (places,) in found]
+
+
+def _warn_of_needs_apart(finders: Sequence[str], images: Sequence[dict[str, object]]) -> None:
+    """Tell of finders whose arrays are all there, but in no image set together: they never run."""
+    there = set().union(*images)
+    for name in finders:
+        needs = METHODS[name].needs
+        if there.issuperset(needs) and not any(set(needs) <= set(image) for image in images):
+            log.warning(
+                "finder %s is left out: no image set holds %s together; the sets hold %s",
+                name, ", ".join(needs), " or ".join(sorted({", ".join(i) for i in images})),
+            )  # fmt: skip
 
 
 def _decay(inputs: LesionInputs) -> npt.NDArray[np.float32] | None:

@@ -110,9 +110,10 @@ def mask_stage(work: Work) -> None:
 
 
 def _is_cut(mask: Mask) -> bool:
-    """Return whether more than 1 % of the mask lies on faces of the volume, the neck's apart.
+    """Return whether a second face of the volume cuts more than 0.01 N^(2/3) of N mask voxels.
 
-    The brainstem always leaves through one face; a second one means a cut brain.
+    N^(2/3) goes as an area, whatever the voxel. The brainstem always leaves through one face; a
+    second one means a cut brain.
     """
     faces = sorted(int(np.take(mask, at, axis=axis).sum()) for axis in range(3) for at in (0, -1))
     return bool(faces[-2] > 0.01 * float(mask.sum()) ** (2 / 3))

@@ -9,6 +9,7 @@ from petechia.lesions.criteria import (
     count_bin,
     count_bins,
     count_interval,
+    extent,
     lesion_criteria,
     mars_grade,
     patient_category,
@@ -183,3 +184,12 @@ def test_the_finer_division_and_the_high_burden(count, fine, high):
     assert bins["0, 1-4, >=5"] == count_bin(count)
     assert bins["0, 1, 2-4, >=5"] == fine
     assert bins["high_burden"] is high
+
+
+@pytest.mark.parametrize(
+    ("sulci", "word"),
+    [(0, "none"), (1, "focal"), (3, "focal"), (4, "disseminated"), (12, "disseminated")],
+)
+def test_siderosis_is_focal_in_up_to_three_sulci(sulci, word):
+    """Linn et al. 2010."""
+    assert extent(sulci) == word

@@ -353,3 +353,12 @@ def test_a_claim_is_plain_values(make):
     assert told["inputs"]["microbleeds_on_scan"] == {"value": "1 counted", "source": "scan"}
     assert told["inputs"]["basal_ganglia_pvs"] == {"value": "", "source": ""}
     assert told["doi"].startswith("10.")
+
+
+def test_a_bleed_in_an_unknown_place_is_told_only_by_both_counts(make):
+    """Told of the lobes alone, it may lie deep: the scan's own still counts."""
+    large = [make("unknown", class_="macrobleed", mm=14.0)]
+    for told in ({"lobar_ich": 0}, {"deep_ich": 0}):
+        assert boston(large, facts(GATE, NO_MORE, told)).answer != "not_met"
+    both = facts(GATE, NO_MORE, lobar_ich=0, deep_ich=0)
+    assert boston(large, both).answer == "not_met"

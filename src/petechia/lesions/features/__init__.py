@@ -1,8 +1,13 @@
 """What the classifier is told of a void: an ordered, versioned list of numbers, and cubes.
 
 Every family is a module; every number compares across scanners: millimetres, shares of the scan's
-own tissue, or ppm. What could not be measured is NaN. `pipeline_hash` names the list and its
-settings: a model trained on another one is refused.
+own tissue, or ppm. What could not be measured is NaN.
+
+`pipeline_hash` is of `VERSION`, the names and the settings it lists, and a model trained on
+another hash is refused. It does not see what a number means: units, logarithms, reaches and
+limits within a family, nor the stages before (`VoidParams` and what grows and measures a void).
+What changes there is seen by `tests/lesions/features/test_golden.py` alone: then raise `VERSION`
+and train the model again.
 """
 
 import hashlib
