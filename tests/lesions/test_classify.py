@@ -15,6 +15,7 @@ from petechia.lesions.classify import (
 )
 from petechia.lesions.context import Context
 from petechia.lesions.criteria import CriteriaParams
+from petechia.lesions.dephasing import Dephasing
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.shape import Shape
 from petechia.lesions.tube import Tube
@@ -71,6 +72,16 @@ def test_a_clear_negative_moment_is_never_blood():
 )
 def test_three_errors_make_a_sign_clear(moment, sign):
     assert sign_of(fitted(moment)) == sign
+
+
+def test_an_unclear_sign_beside_a_moment_of_many_errors_says_why():
+    """Moment and error are of field and void together, the sign is the field's alone."""
+    weak = replace(FIT, moment_ppm_mm3=2.0, se_ppm_mm3=0.8, significance=2.4)
+    by_void = Dephasing(moment_ppm_mm3=2.4, se_ppm_mm3=0.4, n_voxels=30)
+    told = classify(replace(BLOOD, fit=weak, dephasing=by_void))
+    assert told.sign == "unclear"
+    assert "its sign by the field alone, at 2.4 errors of the 3 asked for" in told.evidence
+    assert "its sign by" not in classify(replace(BLOOD, fit=weak)).evidence
 
 
 def test_a_wide_void_with_no_more_moment_than_tissue_is_neither_calcium_nor_blood():

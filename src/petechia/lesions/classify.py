@@ -402,6 +402,9 @@ def _field_words(f: Features, sign: str) -> str:
     if sign != "unclear" and abs(moment) < CLEAR * error:
         own = abs(fit.moment_ppm_mm3 / fit.significance)
         told += f"; its sign by an error of {own:.2f}, without what edge and tails add"
+    elif sign == "unclear" and abs(moment) >= CLEAR * error:
+        own = abs(fit.significance)
+        told += f"; its sign by the field alone, at {own:.1f} errors of the {CLEAR:g} asked for"
     return told
 
 
