@@ -243,3 +243,19 @@ def test_a_correlation_that_does_not_converge_gives_way_to_independence():
     fit = gee(build_design(table, "y", ["x"], (), group="who"), "binomial")
     assert fit.ok, fit.said
     assert np.isfinite(fit.term("x").p)
+
+
+def test_few_groups_in_one_arm_have_bias_reduced_errors_however_many_others():
+    rng = np.random.default_rng(5)
+    exposed = np.repeat(["no"] * 45 + ["yes"] * 3, 2)
+    table = {
+        "count": rng.poisson(np.where(exposed == "yes", 2.0, 1.0)), "exposed": exposed,
+        "who": np.repeat(np.arange(48), 2).astype(str),
+    }  # fmt: skip
+    few = gee(build_design(table, "count", ["exposed"], adjust=(), group="who"))
+    even = np.repeat(["no", "yes"], 48)
+    many = gee(
+        build_design(table | {"exposed": even}, "count", ["exposed"], adjust=(), group="who")
+    )
+    assert any("bias-reduced" in note for note in few.notes)
+    assert not any("bias-reduced" in note for note in many.notes)

@@ -27,6 +27,8 @@ MEASURES = {
     "gaussian": "difference",
 }
 FEW_GROUPS, LEAST_GROUPS = 40, 5
+FEW_IN_ONE = 20
+"""Groups with one of a term's two values below which they are few, whatever the others are."""
 N_NODES = 15
 
 
@@ -78,7 +80,8 @@ def gee(
         said = f"{n_groups} groups for {k} coefficients"
         return unfitted(design, model, measure, "too_few", said)
     z, back = design.standardised()
-    few = n_groups < FEW_GROUPS
+    told = np.unique(groups, return_index=True)[1]
+    few = n_groups < FEW_GROUPS or bool(replace(design, x=design.x[told]).told_by_few(FEW_IN_ONE))
     made, heard = attempt(
         lambda: sm.GEE(
             design.y, z, groups=groups, offset=design.offset, family=_family(design, family),
