@@ -54,7 +54,8 @@ def gee(
     Notes
     -----
     Where an exchangeable correlation does not converge, independence is taken, with a note: the
-    errors hold all the same. Below 40 groups the errors are bias-reduced (Mancl & DeRouen);
+    errors hold all the same. Below 40 groups, and where fewer than 20 have one of a term's two
+    values, the errors are bias-reduced (Mancl & DeRouen);
     Student's t of groups less coefficients always. Below 5 groups, or with no more groups than
     coefficients, there is no fit. The dispersion of the negative binomial is that of independent
     rows.
