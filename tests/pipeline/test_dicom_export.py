@@ -16,7 +16,7 @@ from petechia.files.dicom.write import DicomStyle, write_dicom
 from petechia.files.find import find_scans
 from petechia.files.output import OutputTree
 from petechia.files.scan import Header, ScanName
-from petechia.pipeline.dicom_export import RECORD, is_stale
+from petechia.pipeline.dicom_export import export_folder, is_stale, record_of
 from petechia.pipeline.listing import standing_of
 from petechia.pipeline.review.cases import ReviewFolder
 from petechia.pipeline.tree import finish_tree
@@ -90,7 +90,7 @@ def test_objects_of_earlier_results_are_told_not_sent_and_made_anew(
     out, stale = tmp_path / "out", "Its DICOM objects are of earlier results."
     name = ScanName((("sub", "01"),))
     assert petechia("run", noise_dicom, out, "--dicom").code == 0
-    record = out / "dicom" / "sub-01" / RECORD
+    record, folder = record_of(OutputTree(out), name), export_folder(out, name)
     fresh = record.read_text()
     assert is_stale(OutputTree(out), name) is False
     push = ["pacs", "push", "https://localhost:1/x", out / "dicom", "--retries", "0"]
@@ -98,7 +98,7 @@ def test_objects_of_earlier_results_are_told_not_sent_and_made_anew(
     record.write_text(json.dumps({"results": "of before"}))
     finish_tree(out)
     assert stale in (out / "index.html").read_text()
-    for place in (out, out / "dicom", record.parent, record.with_name("findings_sr.dcm")):
+    for place in (out, out / "dicom", folder, folder / "findings_sr.dcm"):
         push[3] = place
         said = petechia(*push)
         assert said.code == 2

@@ -35,8 +35,9 @@ def export_folder(root: Path, name: ScanName) -> Path:
     return root / FOLDER / name.prefix
 
 
-RECORD = ".made_of.json"
-"""In the folder of the objects: the results they were made of. A push passes hidden files over."""
+def record_of(tree: OutputTree, name: ScanName) -> Path:
+    """Return where it stands of which results the DICOM objects of a scan were made."""
+    return tree.path("log", name).with_name(f".{name.prefix}.dicom.json")
 
 
 def is_stale(tree: OutputTree, name: ScanName) -> bool | None:
@@ -44,8 +45,10 @@ def is_stale(tree: OutputTree, name: ScanName) -> bool | None:
 
     None when they are not there or do not tell, being made by an earlier version.
     """
+    if not export_folder(tree.root, name).is_dir():
+        return None
     try:
-        record = json.loads((export_folder(tree.root, name) / RECORD).read_text(encoding="utf-8"))
+        record = json.loads(record_of(tree, name).read_text(encoding="utf-8"))
         then = str(record["results"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -58,7 +61,7 @@ def is_stale(tree: OutputTree, name: ScanName) -> bool | None:
 def stale_exports(root: Path) -> list[Path]:
     """Return the folders of DICOM objects that are of other results than stand in an output."""
     tree = OutputTree(root)
-    folders = sorted(record.parent for record in (root / FOLDER).glob(f"*/{RECORD}"))
+    folders = sorted(folder for folder in (root / FOLDER).glob("*") if folder.is_dir())
     return [folder for folder in folders if is_stale(tree, scan_name(folder.name))]
 
 
@@ -108,9 +111,8 @@ def export_dicom(tree: OutputTree, name: ScanName, origin: Origin) -> list[Path]
         volumes=volumes,
         pdf=sheet(name.prefix, summary, findings, shown, grid),
     )
-    folder = export_folder(tree.root, name)
-    files = write_results(folder, results, origin)
-    write_json(folder / RECORD, {"results": _told(summary)})
+    files = write_results(export_folder(tree.root, name), results, origin)
+    write_json(record_of(tree, name), {"results": _told(summary)})
     return files
 
 
