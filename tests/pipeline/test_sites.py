@@ -101,5 +101,33 @@ def test_a_segmentation_of_a_scan_that_fits_nothing_needs_its_t1w(fit, answers, 
 
 
 def test_every_way_has_its_words(fit, answers):
-    assert set(sites.HOW) == {"segmentation", "T1w", "T2w", "own"}
+    assert set(sites.HOW) == {"segmentation", "T1w", "T2w", "own", "outline"}
     assert found(fit, Beside()).by in sites.HOW
+
+
+def test_a_given_brain_that_agrees_with_no_template_is_placed_by_its_outline(monkeypatch):
+    there = template()
+    grid = Grid.from_spacing((36, 42, 34), (5.0, 5.0, 5.0))
+    centre = there.grid.to_mm(np.argwhere(there.brain).mean(axis=0))
+    affine = grid.affine.copy()
+    affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(grid.shape) - 1) / 2)
+    grid = Grid(grid.shape, affine)
+    plain = Registration(
+        matrix=np.eye(4), scan_grid=grid, template_grid=there.grid, quality=0.0, ok=True, says=""
+    )
+    brain = plain.to_scan(there.brain.astype(np.uint8)) > 0
+    noise = np.random.default_rng(3).normal(100.0, 20.0, grid.shape).astype(np.float32) * brain
+    monkeypatch.setattr(sites, "register", lambda *_, **__: replace(plain, ok=False, says="no fit"))
+    monkeypatch.setattr(sites, "deform", None)  # the images do not agree: nothing to deform by
+    out = sites.find_sites(noise, brain, grid, there, Beside())
+    assert out.by == "outline"
+    assert out.regions.ok
+    true = plain.to_scan(there.regions)
+    both = (true > 0) & brain
+    assert np.mean(out.regions.labels[both] == true[both]) > 0.85
+    # a refused fit that comes with the mask made the mask: its outline would tell nothing
+    monkeypatch.undo()
+    again = sites.find_sites(
+        noise, brain, grid, there, Beside(), replace(plain, ok=False, says="no fit")
+    )
+    assert not again.regions.ok

@@ -42,6 +42,8 @@ SIZES = (1.0, 1.25, 1.6)
 """How many times larger heads are taken to be; the larger ones when as they are they do not fit."""
 CUT = 0.33
 """A head that fills so much of a face of the view is cut there."""
+LEAST_STRETCH, MOST_STRETCH = 0.7, 1.45
+"""No head is so much smaller or larger than the template along any axis."""
 LEAST_COVERED = 0.25
 """Less of a brain in the field of view than this is not registered."""
 
@@ -103,6 +105,8 @@ class Registration:
     displacement_vox : (3, I, J, K) ndarray of float32, optional
         On the template's grid: how much further than by `matrix` a place is moved, in
         template voxels.
+    by : str
+        'image', or 'outline' where only the brain's outline agrees (`outline.by_outline`).
     """
 
     matrix: Matrix
@@ -112,6 +116,7 @@ class Registration:
     ok: bool
     says: str
     displacement_vox: Volume | None = None
+    by: str = "image"
 
     def to_scan(
         self,
@@ -343,7 +348,7 @@ def _judged(
     around = dilate_mm(brain, scan.grid, AROUND_MM)  # the skull tells where the brain is, even
     quality = _peak(matrix, scan, there, around, params)  # where tissues look alike
     plain = replace(plain, quality=quality)
-    if stretch.max() > 1.45 * size or stretch.min() < 0.7 * size:
+    if stretch.max() > MOST_STRETCH * size or stretch.min() < LEAST_STRETCH * size:
         says = f"the fit stretches the head by {stretch.min():.2f} to {stretch.max():.2f}"
     elif quality < params.accept:
         says = f"scan and template agree hardly better here than elsewhere ({quality:.2f})"

@@ -7,6 +7,7 @@ import numpy as np
 
 from petechia.anatomy.companion import through_companion
 from petechia.anatomy.deformation import deform
+from petechia.anatomy.outline import by_outline
 from petechia.anatomy.regions import Regions, label_regions, regions_from_segmentation
 from petechia.anatomy.registration import Registration, register
 from petechia.anatomy.segmentation import regions_of_segmentation
@@ -25,6 +26,7 @@ HOW = {
     "T1w": ("registration to ICBM 2009c by way of the T1w scan", "rigid, affine, then demons"),
     "T2w": ("registration to ICBM 2009c by way of the T2w scan", "rigid, affine, then demons"),
     "own": ("registration to ICBM 2009c", "mutual information, then demons"),
+    "outline": ("registration of the brain's outline to ICBM 2009c", "affine"),
 }
 """By what sites were found: for the methods text of the report."""
 
@@ -63,7 +65,8 @@ def find_sites(
     """Find the registration and the regions of a scan.
 
     A segmentation of the same person comes first, then a T1w scan, then a T2w scan, then the
-    scan's own contrast. What lies beside but does not fit the scan is left out, and said.
+    scan's own contrast, then the outline of a brain mask that was not made by way of the template.
+    What lies beside but does not fit the scan is left out, and said.
 
     Parameters
     ----------
@@ -83,7 +86,9 @@ def find_sites(
         What else there is, where some of it may be registered already.
     """
     others = companions or Companions(beside, magnitude, grid)
-    fit = fit or register(magnitude, grid, template, mask=mask)
+    if fit is None:
+        fit = register(magnitude, grid, template, mask=mask)
+        fit = fit if fit.ok else by_outline(mask, template, fit)
     left_out: list[str] = []
     if beside.segmentation is not None:
         try:
@@ -103,9 +108,11 @@ def find_sites(
             regions = label_regions(found, template, mask, grid)
             return Sites(registration=found, regions=regions, by=name, left_out=tuple(left_out))
         left_out.append(f"{others.sources[name].name} was not used: {found}.")
-    fit = deform(fit, magnitude, mask, template)
+    if fit.by == "image":
+        fit = deform(fit, magnitude, mask, template)
     regions = label_regions(fit, template, mask, grid)
-    return Sites(registration=fit, regions=regions, by="own", left_out=tuple(left_out))
+    by = "outline" if fit.by == "outline" else "own"
+    return Sites(registration=fit, regions=regions, by=by, left_out=tuple(left_out))
 
 
 def _by_way_of(

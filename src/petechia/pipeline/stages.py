@@ -232,7 +232,12 @@ def regions_stage(work: Work) -> None:
     work.registration, work.regions = found.registration, found.regions
     work.warnings += found.left_out
     work.checks.append(
-        images.check_sites(work.regions.ok, f"{work.registration.quality:.2f}", work.regions.says)
+        images.check_sites(
+            work.regions.ok,
+            f"{work.registration.quality:.2f}",
+            work.regions.says,
+            found.by == "outline",
+        )
     )
     work.cite(
         "anatomical sites",

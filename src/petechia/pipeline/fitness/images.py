@@ -239,11 +239,11 @@ def check_handedness(sign: int, trusted: bool, says: str) -> Check:
     return Check(check="handedness", status="ok", value=value, says=says)
 
 
-def check_sites(ok: bool, value: str, says: str) -> Check:
+def check_sites(ok: bool, value: str, says: str, by_outline: bool = False) -> Check:
     """Return the check of the registration that names anatomical sites."""
     return Check(
         check="registration",
-        status="ok" if ok else "refused",
+        status="refused" if not ok else "limited" if by_outline else "ok",
         value=value,
         says=says if ok else f"{says} Anatomical sites are not named.",
         forbids=() if ok else ("sites",),
