@@ -118,16 +118,16 @@ def test_a_given_brain_that_agrees_with_no_template_is_placed_by_its_outline(mon
     brain = plain.to_scan(there.brain.astype(np.uint8)) > 0
     noise = np.random.default_rng(3).normal(100.0, 20.0, grid.shape).astype(np.float32) * brain
     monkeypatch.setattr(sites, "register", lambda *_, **__: replace(plain, ok=False, says="no fit"))
-    monkeypatch.setattr(sites, "deform", None)  # the images do not agree: nothing to deform by
+    monkeypatch.setattr(sites, "deform", lambda fit, *_: replace(fit, says="deformed"))
     out = sites.find_sites(noise, brain, grid, there, Beside())
     assert out.by == "outline"
+    assert "deformed" not in out.regions.says
     assert out.regions.ok
     true = plain.to_scan(there.regions)
     both = (true > 0) & brain
     assert np.mean(out.regions.labels[both] == true[both]) > 0.85
-    # a refused fit that comes with the mask made the mask: its outline would tell nothing
-    monkeypatch.undo()
+    # the outline of a mask that the template has made would tell nothing
     again = sites.find_sites(
-        noise, brain, grid, there, Beside(), replace(plain, ok=False, says="no fit")
+        noise, brain, grid, there, Beside(), replace(plain, ok=False, says=""), by_template=True
     )
     assert not again.regions.ok

@@ -61,6 +61,7 @@ def find_sites(
     beside: Beside,
     fit: Registration | None = None,
     companions: Companions | None = None,
+    by_template: bool = False,
 ) -> Sites:
     """Find the registration and the regions of a scan.
 
@@ -84,11 +85,13 @@ def find_sites(
         The scan's affine fit, where the brain mask has made one.
     companions : Companions, optional
         What else there is, where some of it may be registered already.
+    by_template : bool
+        The mask was made by way of the template: its outline tells nothing.
     """
     others = companions or Companions(beside, magnitude, grid)
-    if fit is None:
-        fit = register(magnitude, grid, template, mask=mask)
-        fit = fit if fit.ok else by_outline(mask, template, fit)
+    fit = fit or register(magnitude, grid, template, mask=mask)
+    if not (fit.ok or by_template):
+        fit = by_outline(mask, template, fit)
     left_out: list[str] = []
     if beside.segmentation is not None:
         try:

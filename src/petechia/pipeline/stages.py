@@ -228,7 +228,10 @@ def regions_stage(work: Work) -> None:
     magnitude = work.bridged(combine_magnitude(work.echoes.magnitude, work.echoes.te_s))
     there, mask = template(), work.need("mask")
     fit = work.brain.registration if work.brain else None
-    found = find_sites(magnitude, mask, work.grid, there, work.beside, fit, work.companions)
+    by_template = work.brain is not None and work.brain.method == "template"
+    found = find_sites(
+        magnitude, mask, work.grid, there, work.beside, fit, work.companions, by_template
+    )
     work.registration, work.regions = found.registration, found.regions
     work.warnings += found.left_out
     work.checks.append(
