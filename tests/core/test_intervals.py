@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from petechia.core.intervals import Z95, bootstrap, clopper_pearson, poisson, wilson
+from petechia.core.intervals import Z95, bootstrap, clopper_pearson, of_draws, poisson, wilson
 from petechia.errors import ParameterError
 
 
@@ -40,6 +40,16 @@ def test_a_bootstrap_of_the_mean_is_as_wide_as_theory_says():
     low, high = bootstrap(lambda at: float(values[at].mean()), 400, rng)
     assert low < values.mean() < high
     assert (high - low) == pytest.approx(2 * 1.96 / 20, rel=0.15)
+
+
+@pytest.mark.parametrize("n", [5, 10, 40])
+def test_draws_of_a_mean_give_students_interval(n):
+    """What a bootstrap of the mean of n values tends to: normal, of variance s^2 (n - 1) / n^2."""
+    of_normal = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    draws = 3.0 + 2.0 * np.sqrt((n - 1) / n) / np.sqrt(n) * of_normal
+    half = stats.t.ppf(0.975, n - 1) * 2.0 / np.sqrt(n)
+    np.testing.assert_allclose(of_draws(draws, n), (3.0 - half, 3.0 + half), atol=0.005)
+    assert np.ptp(of_draws(draws, n, 0.8)) < np.ptp(of_draws(draws, n))
 
 
 def test_undefined_draws_are_left_out():

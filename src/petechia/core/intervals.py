@@ -79,6 +79,33 @@ def poisson(events: int, level: float = 0.95) -> tuple[float, float]:
     return low, float(stats.chi2.isf(tail, 2 * events + 2)) / 2
 
 
+def of_draws(
+    draws: npt.NDArray[np.float64], n_units: int, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the expanded percentile interval of a bootstrap's draws.
+
+    Draws of few units vary too little, by (n - 1) / n of the variance, and do not know that it
+    was estimated: the percentiles are taken as far out as Student's t and that ratio ask.
+
+    Parameters
+    ----------
+    draws : (B,) ndarray of float
+        One or more numbers.
+    n_units : int
+        Units (subjects) that were drawn, two or more.
+    level : float
+        Of the interval.
+
+    References
+    ----------
+    Hesterberg 2015, 10.1080/00031305.2015.1089789, section 4.1
+    """
+    quantile = stats.t.ppf((1 - level) / 2, n_units - 1) * np.sqrt(n_units / (n_units - 1))
+    beyond = float(stats.norm.cdf(quantile))
+    low, high = np.quantile(draws, [beyond, 1 - beyond])
+    return float(low), float(high)
+
+
 def bootstrap(
     statistic: Callable[[npt.NDArray[np.intp]], float],
     n_units: int,
@@ -87,7 +114,7 @@ def bootstrap(
     n_resamples: int = 2000,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Return the percentile interval of `statistic` over resampled units.
+    """Return the expanded percentile interval (`of_draws`) of `statistic` over resampled units.
 
     Parameters
     ----------
@@ -95,7 +122,7 @@ def bootstrap(
         Takes indices of units (subjects), drawn with replacement; returns a number, or NaN
         where it is not defined (those draws are left out).
     n_units : int
-        Number of units.
+        Number of units, two or more.
     rng : numpy Generator
         The only source of randomness.
 
@@ -108,5 +135,4 @@ def bootstrap(
     kept = np.asarray([d for d in draws if np.isfinite(d)])
     if not len(kept):
         return float("nan"), float("nan")
-    low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return of_draws(kept, n_units, level)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from petechia.core.intervals import of_draws
 from petechia.errors import ParameterError
 
 Floats = npt.NDArray[np.float64]
@@ -30,14 +31,13 @@ class Resampling:
     group : (N,) ndarray of int
         Subject of each row (scan) that statistics are made of.
     level : float
-        Of the percentile interval.
+        Of the intervals, percentiles expanded for few subjects (`core.intervals.of_draws`).
 
     Notes
     -----
     With one subject there is nothing to resample: every interval is NaN. So it is where all
     that enters a statistic is of one subject, and where all subjects are alike (all found,
-    nothing false): that no draw differs does not make it certain. With fewer than about twenty,
-    percentile intervals are too narrow.
+    nothing false): that no draw differs does not make it certain.
     """
 
     draws: npt.NDArray[np.int64]
@@ -73,16 +73,17 @@ class Resampling:
         return np.asarray(self.draws @ self.by_subject(values), dtype=np.float64)
 
     def interval(self, drawn: Floats, enters: npt.NDArray[np.bool_] | None = None) -> Interval:
-        """Return the percentile interval of a statistic's draws, undefined ones left out.
+        """Return the interval of a statistic's draws, undefined ones left out.
 
         `enters` (N,) tells which rows the statistic is made of, all by default.
         """
         kept = drawn[np.isfinite(drawn)]
         rows = self.group if enters is None else self.group[enters]
-        if len(np.unique(rows)) < 2 or not len(kept):
+        subjects = len(np.unique(rows))
+        if subjects < 2 or not len(kept):
             return NOTHING
-        low, high = np.quantile(kept, [(1 - self.level) / 2, (1 + self.level) / 2])
-        return (float(low), float(high)) if low < high else NOTHING
+        low, high = of_draws(kept, subjects, self.level)
+        return (low, high) if low < high else NOTHING
 
     def mean(self, values: Floats) -> tuple[float, float, float]:
         """Return the mean of the defined values and its interval."""
