@@ -1,11 +1,12 @@
-"""Find from which probability findings in thick slices count, on people never trained on.
+"""Find from which probability findings count, on people never trained on.
 
-usage: python training/points.py INPUTS ... [--install]
+usage: python training/points.py INPUTS ... --slices thin|thick [--install]
 
 INPUTS are folders of cases that `validation/detection.py` keeps (WORK/inputs): people with
-microbleeds and without. Of the thresholds that keep to what the targets allow at 5 mm (one false
-finding a scan, 0.3 in people without microbleeds, calcifications not counted against it) the
-lowest is `balanced`; out of fold, classifiers of fewer people judge, on harder scans than most.
+microbleeds and without, of which those with such slices are judged. Of the thresholds that keep
+to what the targets allow (thin slices: half a false finding a scan, 0.3 in people without
+microbleeds; thick ones: one and 0.3, calcifications not counted against it) the lowest is
+`balanced`; out of fold, classifiers of fewer people judge, on harder scans than most.
 """
 
 import argparse
@@ -19,14 +20,15 @@ from package import ASSETS, CARD, put_card
 from petechia.core.matching import distances_mm, one_to_one
 from petechia.lesions.detect import detect
 from petechia.lesions.params import DetectParams
-from petechia.lesions.slices import THICK_MM
+from petechia.lesions.slices import is_thick
 from petechia.pipeline.detector import detector
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
 from detection import ALL, Case, load
 from detection_tables import STRATA
 
-ALLOWED, ALLOWED_CLEAN = 1.0, 0.3
+ALLOWED = {"thin": (0.5, 0.3), "thick": (1.0, 0.3)}
+"""False findings in a scan of somebody with microbleeds, and without."""
 TRIED = np.round(np.arange(0.3, 0.96, 0.05), 2)
 
 
@@ -63,31 +65,34 @@ def main() -> None:
     """Judge, print what each threshold finds, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("inputs", type=Path, nargs="+")
+    parser.add_argument("--slices", choices=list(ALLOWED), required=True)
     parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     scans, clean = [], []
     for path in (p for folder in args.inputs for p in sorted(folder.glob("*.npz"))):
         case = load(path)
-        if case.inputs.grid.spacing_mm.max() >= THICK_MM:
+        if bool(is_thick(case.inputs.grid.spacing_mm.max())) == (args.slices == "thick"):
             lesions = [r["class"] == "microbleed" and r["visible"] == "1" for r in case.lesions]
             (scans if any(lesions) else clean).append(told(case))
     names = [f"{a:g}-{b:g}" if np.isfinite(b) else f">{a:g}" for a, b in STRATA]
     print(f"| from | {' | '.join(names)} | false a scan ({len(scans)}) | calcium | "
           f"in clean scans ({len(clean)}) | calcium |")  # fmt: skip
     good = []
+    allowed, allowed_clean = ALLOWED[args.slices]
     for n, least in enumerate(TRIED):
         found = np.sum([s[n][0] for s in scans], axis=0).tolist()
         cells = [np.mean([s[n][k] for s in some]) for some in (scans, clean) for k in (1, 2)]
         print(f"| {least} | {' | '.join(map(str, found))} | "
               f"{' | '.join(f'{c:.2f}' for c in cells)} |")  # fmt: skip
-        if cells[0] <= ALLOWED and cells[2] <= ALLOWED_CLEAN:
+        stones = np.array(cells[1::2]) if args.slices == "thin" else np.zeros(2)
+        if cells[0] + stones[0] <= allowed and cells[2] + stones[1] <= allowed_clean:
             good.append(float(least))
     print("balanced:", good[0])
     if args.install:
         card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
-        thick = card["thick_slices"]
-        thick.setdefault("out_of_fold_at", thick["operating_points"]["balanced"])
-        thick["operating_points"]["balanced"] = good[0]
+        of = card if args.slices == "thin" else card["thick_slices"]
+        of.setdefault("out_of_fold_at", of["operating_points"]["balanced"])
+        of["operating_points"]["balanced"] = good[0]
         put_card(card)
 
 

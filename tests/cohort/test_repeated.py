@@ -259,3 +259,11 @@ def test_few_groups_in_one_arm_have_bias_reduced_errors_however_many_others():
     )
     assert any("bias-reduced" in note for note in few.notes)
     assert not any("bias-reduced" in note for note in many.notes)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 1.5, np.inf])
+def test_new_lesions_are_whole_numbers_from_zero(wrong):
+    with pytest.raises(ParameterError, match=f"{wrong:g} new lesions"):
+        incidence([2, wrong], [1.0, 1.0])
+    found = incidence([2, np.nan], [1.0, 1.0])
+    assert (found.events, found.people, found.not_assessable) == (2, 1, 1)

@@ -53,6 +53,9 @@ def test_kappa_of_perfect_chance_and_one_word():
         kappa([[1, 0], [0, 1]], "cubic")
     with pytest.raises(ParameterError, match=r"shape \(1, 2\)"):
         kappa([[1, 0]])
+    for wrong in (np.nan, np.inf, -1):
+        with pytest.raises(ParameterError, match=str(float(wrong))):
+            kappa([[1, wrong], [2, 3]])
 
 
 def test_an_interval_without_width_is_not_shown_and_it_is_said():

@@ -23,6 +23,7 @@ from petechia.anatomy.template import Template
 from petechia.core.checks import require_between
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask, bounding_box, widened_box
+from petechia.core.robust import robust_sd
 
 log = logging.getLogger(__name__)
 Volume = npt.NDArray[np.float32]
@@ -266,9 +267,9 @@ def _robust_fit(
         chosen = terms[kept]
         found = np.linalg.solve(chosen.T @ chosen + ridge, chosen.T @ values[kept])
         weights = np.asarray(found, dtype=np.float64)
-        left = np.abs(values - terms @ weights)
-        spread = max(1.4826 * float(np.median(left)), 1e-6)
-        kept = left < 2.5 * spread
+        left = values - terms @ weights
+        spread = max(robust_sd(left, 0.0), 1e-6)
+        kept = np.abs(left) < 2.5 * spread
     return weights, spread
 
 

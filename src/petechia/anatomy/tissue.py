@@ -10,6 +10,7 @@ from scipy import ndimage
 from petechia.core.blocks import Blocks
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask, bounding_box, distance_inside_mm
+from petechia.core.robust import TO_SD
 from petechia.errors import ParameterError
 
 Volume = npt.NDArray[np.float32]
@@ -315,7 +316,7 @@ def _score(
     """Return the log-likelihood ratio of fluid, or None when no channel shows it."""
     centre = [np.median(values[:, seeds], axis=1) for seeds in (fluid, matter)]
     spread = [
-        1.4826 * np.median(np.abs(values[:, seeds] - c[:, None]), axis=1) + 1e-9
+        TO_SD * np.median(np.abs(values[:, seeds] - c[:, None]), axis=1) + 1e-9
         for seeds, c in zip((fluid, matter), centre, strict=True)
     ]
     pooled = np.sqrt((spread[0] ** 2 + spread[1] ** 2) / 2)

@@ -114,6 +114,13 @@ def incidence(new: npt.ArrayLike, years: npt.ArrayLike, level: float = 0.95) -> 
         raise ParameterError(
             f"{count.size} counts, {time.size} times", where="incidence", mend="Give one of each."
         )
+    known = count[~np.isnan(count)]
+    wrong = known[~(np.isfinite(known) & (known >= 0) & (known == np.round(known)))]
+    if len(wrong):
+        raise ParameterError(
+            f"{wrong[0]:g} new lesions", where="incidence",
+            mend="Give whole numbers from 0; NaN where a comparison was not assessable.",
+        )  # fmt: skip
     keep = np.isfinite(count) & (time > 0) & np.isfinite(time)
     count, time = count[keep], time[keep]
     n, events, some = len(count), int(count.sum()), int((count > 0).sum())

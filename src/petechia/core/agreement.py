@@ -120,12 +120,10 @@ def kappa(counts: npt.ArrayLike, weights: str = "none", level: float = 0.95) -> 
     0.4
     """
     table = np.asarray(counts, dtype=np.float64)
-    if table.ndim != 2 or table.shape[0] != table.shape[1] or (table < 0).any():
-        raise ParameterError(
-            f"counts of shape {table.shape}",
-            where="kappa",
-            mend="Give a square table of counts from 0.",
-        )
+    square = table.ndim == 2 and table.shape[0] == table.shape[1]
+    if not square or not (np.isfinite(table) & (table >= 0)).all():
+        what = f"counts {table.tolist()}" if square else f"counts of shape {table.shape}"
+        raise ParameterError(what, where="kappa", mend="Give a square table of counts from 0.")
     earned = weight_matrix(len(table), weights)
     n = table.sum()
     if n == 0:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
+from petechia.core.robust import robust_sd
 from petechia.errors import ParameterError
 from petechia.lesions.around import box_within
 from petechia.lesions.border import harmonics
@@ -278,7 +279,7 @@ def _fit_within(
         design = np.column_stack([change, seen, seen[:, None] * slopes])
         residual = value - tissue * seen
         sd = np.hypot(noise, p.model_error * (1 - seen))
-        scale = max(1.4826 * float(np.median(np.abs(residual / sd))), 0.3)
+        scale = max(robust_sd(residual / sd, 0.0), 0.3)
         weight = sd**-2.0 / np.maximum(np.abs(residual) / (sd * scale * p.huber), 1.0)
         weighted = design * weight[:, None]
         normal = weighted.T @ design + np.diag(held**-2.0)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
+from petechia.core.robust import robust_sd
 from petechia.core.units import hz_per_ppm
 from petechia.lesions.moment import fit_moments
 from petechia.lesions.signal import relative_signal
@@ -213,7 +214,7 @@ def _look(
     signal = ndimage.uniform_filter(maps.signal[box], _blur(grid))
     level = float(np.median(signal[around]))
     least = float(signal[ball & mask].min())
-    spread = 1.4826 * float(np.median(np.abs(signal[around] - level)))
+    spread = robust_sd(signal[around], level)
     return Look(loss=1 - least / max(level, 1e-3), loss_sd=spread / max(level, 1e-3))
 
 

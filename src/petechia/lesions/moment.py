@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
+from petechia.core.robust import ENOUGH, robust_sd
 from petechia.core.together import together
 from petechia.errors import InputError, ParameterError
 from petechia.lesions.around import Around, box_within
@@ -289,7 +290,7 @@ def fit_moments(
             mend="Give one radius for each place.",
         )
     field = np.ascontiguousarray(field_ppm, dtype=np.float32)
-    spread = robust_spread(field[usable]) if spread_ppm is None else spread_ppm
+    spread = robust_sd(field[usable], most=ENOUGH) if spread_ppm is None else spread_ppm
     if field_noise_ppm is not None:
         grid.require(field_noise_ppm, "field_noise_ppm")
     if floor_ppm is None:
@@ -348,12 +349,6 @@ def noise_floor(
     if noise_ppm is None or not good.any():
         return max(spread_ppm, 1e-6)
     return max(0.25 * float(np.median(noise_ppm[good])), anatomy * spread_ppm)
-
-
-def robust_spread(values: npt.NDArray[np.floating]) -> float:
-    """Return 1.4826 times the median distance to the median, on at most 200,000 values."""
-    some = values[:: max(1, len(values) // 200_000)]
-    return 1.4826 * float(np.median(np.abs(some - np.median(some)))) if some.size else 0.0
 
 
 def _neighbours(
@@ -421,7 +416,7 @@ def _fit_one(
         solution, inverse = _solve(design, value, weight, stiff, target)
         moment = float(solution[0])
         residual = value - design @ solution
-        scale = max(1.4826 * float(np.median(np.abs(residual / sd))), 0.3)
+        scale = max(robust_sd(residual / sd, 0.0), 0.3)
         moved = np.clip(shift + solution[-3:], -2.5 * prior_sd_mm, 2.5 * prior_sd_mm) - shift
         shift = shift + moved
         if step > 3 and np.abs(moved).max() < 1e-3:

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
 from petechia.core.morphology import bounding_box, dilate_mm, distance_inside_mm, label_26
+from petechia.core.robust import robust_sd
 from petechia.errors import ParameterError
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.signal import SignalParams, relative_signal
@@ -286,8 +287,7 @@ def _above(values: npt.NDArray[np.floating], deviations: float) -> float:
     """Return the median and so many robust standard deviations more."""
     if not values.size:
         return np.inf
-    middle = np.median(values)
-    return float(middle + deviations * 1.4826 * np.median(np.abs(values - middle)))
+    return float(np.median(values)) + deviations * robust_sd(values)
 
 
 def _field_mask(inputs: LesionInputs) -> Mask:

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from petechia.core.blocks import Blocks
 from petechia.core.grid import Grid
+from petechia.core.robust import robust_sd
 from petechia.errors import ParameterError
 
 Volume = npt.NDArray[np.float32]
@@ -136,4 +137,4 @@ def _texture(value: Volume, mask: Mask, grid: Grid, fine_mm: float) -> float:
         for v in (np.where(mask, value, np.float32(0)), mask.astype(np.float32))
     )
     fine = value[mask] - total[mask] / np.maximum(weight[mask], np.float32(1e-3))
-    return 1.4826 * float(np.median(np.abs(fine - np.median(fine))))
+    return robust_sd(fine)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.morphology import distance_inside_mm
+from petechia.core.robust import ENOUGH, robust_sd
 from petechia.lesions.around import Around
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.lobes import lobes
@@ -17,7 +18,6 @@ from petechia.lesions.moment import (
     Parts,
     fit_moments,
     noise_floor,
-    robust_spread,
 )
 from petechia.lesions.shape import Shape
 from petechia.lesions.void import Void
@@ -90,7 +90,7 @@ class Sources:
         whole = near.total_field_ppm if field_ppm is near.local_field_ppm else None
         usable = near.trusted & usable
         edge = distance_inside_mm(near.trusted, near.grid)
-        spread = robust_spread(field_ppm[usable])
+        spread = robust_sd(field_ppm[usable], most=ENOUGH)
         return cls(
             near=near,
             field_ppm=field_ppm if whole is None else whole,

@@ -8,6 +8,7 @@ from petechia.core.blocks import Blocks
 from petechia.core.checks import require_finite
 from petechia.core.grid import Grid
 from petechia.core.morphology import Mask, erode_mm, label_26
+from petechia.core.robust import robust_sd
 from petechia.phase.handedness import HandednessEvidence
 
 Volume = npt.NDArray[np.float32]
@@ -121,7 +122,7 @@ def _darkness(
     level[np.isnan(level)] = np.median(hypointensity[mask])
     usual = _above_surroundings(hypointensity, mask, grid)[inside]
     darkness = _above_surroundings(np.maximum(hypointensity, blocks.expand(level)), mask, grid)
-    return darkness, DARK * _robust_sd(usual)
+    return darkness, DARK * _spread(usual)
 
 
 def _votes(
@@ -136,7 +137,7 @@ def _votes(
     _, piece = np.unique(pieces * (n + 1) + labels[where], return_inverse=True)
     sizes = np.bincount(piece)
     means = np.bincount(piece, weights=contrast[where]) / np.maximum(sizes, 1)
-    votes = np.clip(means / _robust_sd(contrast[inside]), -CLIP, CLIP) / CLIP
+    votes = np.clip(means / _spread(contrast[inside]), -CLIP, CLIP) / CLIP
     # a single voxel is noise more often than not
     seen = (sizes > 1) & (_elongation(piece, np.stack(where, axis=1), grid) > ELONGATED)
     return votes[seen], np.sqrt(sizes[seen].astype(np.float64))
@@ -158,10 +159,9 @@ def _elongation(
     return np.asarray(np.sqrt(length / width))
 
 
-def _robust_sd(values: npt.NDArray[np.floating]) -> float:
-    """Return 1.4826 times the median absolute deviation, never 0."""
-    deviation = float(np.median(np.abs(values - np.median(values)))) * 1.4826
-    return deviation or float(np.std(values)) or 1.0
+def _spread(values: npt.NDArray[np.floating]) -> float:
+    """Return the robust standard deviation, never 0."""
+    return robust_sd(values) or float(np.std(values)) or 1.0
 
 
 def _tail_asymmetry(values: npt.NDArray[np.floating]) -> float:

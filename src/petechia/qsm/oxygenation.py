@@ -22,6 +22,7 @@ from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
 from petechia.core.intervals import Z95
 from petechia.core.morphology import Mask, label_26
+from petechia.core.robust import robust_sd
 
 Points = npt.NDArray[np.float64]
 
@@ -221,7 +222,7 @@ def _summed(
     """Return one saturation of all places; its spread is that between veins."""
     middle = float(np.median(ppm))
     each = np.array([np.median(ppm[vein == n]) for n in np.unique(vein)])
-    spread = 1.4826 * float(np.median(np.abs(ppm - middle)))
+    spread = robust_sd(ppm, middle)
     if len(each) > 2:
         spread = max(float(each.std(ddof=1)), 0.2 * spread)
     saturation, error = saturation_of(middle, params)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from petechia.anatomy.signs.places import Places
 from petechia.core.blocks import Blocks, blur
+from petechia.core.robust import robust_sd
 
 Volume = npt.NDArray[np.float32]
 SHADING_MM = 22.0
@@ -74,7 +75,7 @@ def over_white_matter(image: npt.NDArray[np.floating], places: Places) -> Normal
     values = ratio[white & (ratio > NORMAL[0]) & (ratio < NORMAL[1])]
     if values.size < 100:
         return None
-    spread = 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    spread = robust_sd(values)
     cortex = ratio[(places.grey > 0.6) & places.brain & (places.depth_mm > 2.0)]
     water = ratio[places.lateral_ventricles & places.brain & (places.fluid > 0.8)]
     return Normal(

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from petechia.core.fourier import crop_to, frequencies, irfft3, pad_to, padded_grid, rfft3
 from petechia.core.grid import Grid
+from petechia.core.robust import ENOUGH, robust_sd
 from petechia.errors import ParameterError
-from petechia.lesions.candidates.found import Candidates, local_maxima, merge_scales, robust_sd
+from petechia.lesions.candidates.found import Candidates, local_maxima, merge_scales
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ def blob(
     for radius in p.radii_mm:
         s2k2 = np.float32(radius**2 / 3) * k_squared
         response = crop_to(irfft3(spectrum * (s2k2 * np.exp(-s2k2 / 2)), wide.shape), grid.shape)
-        sd = robust_sd(response[mask])
+        sd = robust_sd(response[mask], 0.0, ENOUGH)
         places = local_maxima(response, mask, max(p.threshold, p.threshold_sd * sd))
         # 0.02: without any texture a score stays finite
         scales.append((places, response[tuple(places.T)] / max(sd, 0.02), radius))

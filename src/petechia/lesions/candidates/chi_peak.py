@@ -7,8 +7,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
+from petechia.core.robust import ENOUGH, robust_sd
 from petechia.errors import ParameterError
-from petechia.lesions.candidates.found import Candidates, local_maxima, merge_scales, robust_sd
+from petechia.lesions.candidates.found import Candidates, local_maxima, merge_scales
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ def chi_peak(
     spacing = grid.spacing_mm
     height = ndimage.gaussian_filter(chi, p.smooth_mm / spacing, truncate=3.0)
     height -= ndimage.gaussian_filter(chi, p.surround_mm / spacing, truncate=3.0)
-    sd = robust_sd(height[mask])
+    sd = robust_sd(height[mask], 0.0, ENOUGH)
     floor = max(p.threshold_ppm, p.threshold_sd * sd)
     scales, signs = [], []
     for sign in (1, -1):

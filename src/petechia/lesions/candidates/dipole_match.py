@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
 from petechia.core.grid import Grid
+from petechia.core.robust import ENOUGH, robust_sd
 from petechia.errors import ParameterError
-from petechia.lesions.candidates.found import Candidates, local_maxima, merge_scales, robust_sd
+from petechia.lesions.candidates.found import Candidates, local_maxima, merge_scales
 from petechia.lesions.dipole import dipole_mean
 
 Volume = npt.NDArray[np.float32]
@@ -97,7 +98,7 @@ def dipole_match(
     scales, signs = [], []
     for shell in p.shells_mm:
         z = _significance(ones, field, shell, grid, wide)
-        sd = max(robust_sd(z[mask]), 1e-6 * float(np.abs(z).max()), 1e-12)
+        sd = max(robust_sd(z[mask], 0.0, ENOUGH), 1e-6 * float(np.abs(z).max()), 1e-12)
         z /= sd
         for sign in (1, -1):
             places = local_maxima(sign * z, mask, p.threshold)

@@ -57,15 +57,6 @@ class Candidates:
         )
 
 
-def robust_sd(values: npt.NDArray[np.floating]) -> float:
-    """Return 1.4826 times the median absolute value: for maps that are 0 on average.
-
-    Read on at most about 200,000 of the values, evenly strided.
-    """
-    some = values[:: max(1, len(values) // 200_000)]
-    return 1.4826 * float(np.median(np.abs(some))) if some.size else 0.0
-
-
 def local_maxima(
     response: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], threshold: float
 ) -> npt.NDArray[np.int64]:

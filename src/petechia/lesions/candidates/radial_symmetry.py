@@ -8,8 +8,9 @@ from scipy import ndimage
 
 from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
+from petechia.core.robust import ENOUGH, robust_sd
 from petechia.errors import ParameterError
-from petechia.lesions.candidates.found import Candidates, local_maxima, merge_scales, robust_sd
+from petechia.lesions.candidates.found import Candidates, local_maxima, merge_scales
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def radial_symmetry(
     for radius in p.radii_mm:
         votes, weight = _vote(voters, arrows, radius, spacing, signal.shape)
         response = _symmetry(votes, weight, radius, spacing, planar, axis, p.strictness)
-        sd = max(robust_sd(response[mask]), 1e-3 * float(response.max()), 1e-12)
+        sd = max(robust_sd(response[mask], 0.0, ENOUGH), 1e-3 * float(response.max()), 1e-12)
         places = local_maxima(response, mask, p.threshold_sd * sd)
         scales.append((places, response[tuple(places.T)] / sd, radius))
     return merge_scales(scales, spacing, p.limit)

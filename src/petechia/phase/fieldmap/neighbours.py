@@ -7,6 +7,7 @@ from scipy.ndimage import uniform_filter
 
 from petechia.core.grid import Grid
 from petechia.core.morphology import bounding_box
+from petechia.core.robust import robust_sd
 from petechia.core.units import wrap
 from petechia.phase.fieldmap.lines import CURVE, MISFIT, START, WEIGHT, WORTH, Lines
 from petechia.phase.images import Mask, Volume
@@ -106,5 +107,5 @@ def noise_of_phase(phase: Volume, magnitude: Volume, mask: Mask) -> float:
         bend = wrap(p[2:] - 2 * p[1:-1] + p[:-2]) * np.moveaxis(magnitude, axis, 0)[1:-1]
         bend = bend[keep[2:] & keep[1:-1] & keep[:-2]]
         if bend.size:
-            found.append(1.4826 * float(np.median(np.abs(bend))) / np.sqrt(6.0))
+            found.append(robust_sd(bend, 0.0) / np.sqrt(6.0))
     return min(found, default=0.0)

@@ -18,6 +18,7 @@ from petechia.core.fourier import irfft3, pad_to, padded_grid, rfft3
 from petechia.core.grid import Grid
 from petechia.core.kernels import dipole_kernel
 from petechia.core.morphology import Mask, bounding_box
+from petechia.core.robust import robust_sd
 from petechia.qsm.inversion.gradients import gradient_adjoint, laplacian_spectrum, shrink_gradient
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class Problem:
         """
         np.abs(misfit, out=misfit)
         misfit *= np.sqrt(self.weight_squared)
-        spread = 1.4826 * float(np.median(misfit[self.weight_squared > 0]))
+        spread = robust_sd(misfit[self.weight_squared > 0], 0.0)
         over = np.maximum(misfit / np.float32(outlier * max(spread, self.noise)), 1)
         self.weight_squared[...] /= over * over
 
@@ -198,7 +199,7 @@ def field_noise(field: npt.NDArray[np.floating], valid: Mask) -> float:
         detail, inside = detail[second] - detail[first], inside[second] & inside[first]
     if not inside.any():
         return 0.0
-    return float(np.median(np.abs(detail[inside])) / (0.6745 * np.sqrt(8)))
+    return robust_sd(detail[inside], 0.0) / float(np.sqrt(8))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
