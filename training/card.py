@@ -37,13 +37,18 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _moved(thick: dict[str, Any]) -> str:
-    """Return at which point thick slices were judged out of fold, when it is not theirs now."""
-    if "out_of_fold_at" not in thick:
+def _moved(card: dict[str, Any]) -> str:
+    """Return at which points scans were judged out of fold, where those are not theirs now."""
+    at = [
+        f"{words} ones at {of['out_of_fold_at']:.2f}"
+        for words, of in (("thin", card), ("thick", card["thick_slices"]))
+        if "out_of_fold_at" in of
+    ]
+    if not at:
         return ""
     return (
-        f", thick ones at {thick['out_of_fold_at']:.2f}: theirs comes from people never trained "
-        "on since (`training/points.py`)"
+        f" then ({' and '.join(at)}); today's come from people never trained on "
+        "(`training/points.py`)"
     )
 
 
@@ -70,7 +75,7 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
         "counted, of all in the brain mask, by moment [ppm mm3]. Without a sign, calcifications "
         "count neither way. ECE: expected calibration error over 0.05 < p < 0.95, "
         "in brackets that of as many perfect probabilities, and how many they are. Each scan at "
-        f"the point for its slices{_moved(card['thick_slices'])}.\n"
+        f"the point for its slices{_moved(card)}.\n"
     )
     yield (
         "| row, scans | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 "
