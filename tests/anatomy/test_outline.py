@@ -33,7 +33,6 @@ def test_a_brain_is_found_by_its_outline_whatever_its_axes_and_pitch(make_head, 
     head = make_head("PIL", (4.0, 4.0, 4.0), 20.0)
     found = outlined(head.brain, head.grid, template)
     assert found.ok, found.says
-    assert found.by == "outline"
     assert error_mm(found, head) < 1.5
     assert "outline alone" in found.says
     assert "agree hardly better" in found.says  # why the images did not do

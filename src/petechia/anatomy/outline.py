@@ -84,7 +84,7 @@ def by_outline(mask: Mask, template: Template, refused: Registration) -> Registr
     if rival > overlap - AHEAD or covered < LEAST_COVERED:
         return replace(refused, says=f"{refused.says}; nor is the brain's outline enough ({told})")
     return replace(
-        refused, matrix=matrix, ok=True, displacement_vox=None, by="outline",
+        refused, matrix=matrix, ok=True, displacement_vox=None,
         says=f"affine fit of the brain's outline alone ({told}): {refused.says}",
     )  # fmt: skip
 

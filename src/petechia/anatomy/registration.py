@@ -105,8 +105,6 @@ class Registration:
     displacement_vox : (3, I, J, K) ndarray of float32, optional
         On the template's grid: how much further than by `matrix` a place is moved, in
         template voxels.
-    by : str
-        'image', or 'outline' where only the brain's outline agrees (`outline.by_outline`).
     """
 
     matrix: Matrix
@@ -116,7 +114,6 @@ class Registration:
     ok: bool
     says: str
     displacement_vox: Volume | None = None
-    by: str = "image"
 
     def to_scan(
         self,

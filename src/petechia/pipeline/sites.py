@@ -90,8 +90,6 @@ def find_sites(
     """
     others = companions or Companions(beside, magnitude, grid)
     fit = fit or register(magnitude, grid, template, mask=mask)
-    if not (fit.ok or by_template):
-        fit = by_outline(mask, template, fit)
     left_out: list[str] = []
     if beside.segmentation is not None:
         try:
@@ -111,10 +109,13 @@ def find_sites(
             regions = label_regions(found, template, mask, grid)
             return Sites(registration=found, regions=regions, by=name, left_out=tuple(left_out))
         left_out.append(f"{others.sources[name].name} was not used: {found}.")
-    if fit.by == "image":
+    by = "own"
+    if fit.ok or by_template:
         fit = deform(fit, magnitude, mask, template)
+    else:
+        fit = by_outline(mask, template, fit)
+        by = "outline" if fit.ok else "own"
     regions = label_regions(fit, template, mask, grid)
-    by = "outline" if fit.by == "outline" else "own"
     return Sites(registration=fit, regions=regions, by=by, left_out=tuple(left_out))
 
 
