@@ -7,11 +7,14 @@ import pytest
 
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.registration import Registration
+from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
-from petechia.files.scan import Beside
+from petechia.files.scan import Beside, Header, Scan, ScanName
 from petechia.files.writing import write_nifti
-from petechia.pipeline import companions, sites
+from petechia.pipeline import companions, sites, stages
+from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import template
+from petechia.pipeline.work import Work
 
 GRID = Grid.from_spacing((12, 12, 12), (4.0, 4.0, 4.0))
 MASK = np.ones(GRID.shape, bool)
@@ -131,3 +134,25 @@ def test_a_given_brain_that_agrees_with_no_template_is_placed_by_its_outline(mon
         noise, brain, grid, there, Beside(), replace(plain, ok=False, says=""), by_template=True
     )
     assert not again.regions.ok
+
+
+@pytest.mark.parametrize(
+    ("by", "ok", "status"),
+    [("own", True, "ok"), ("outline", True, "limited"), ("own", False, "refused")],
+)
+def test_sites_by_the_outline_are_limited_and_said_so(monkeypatch, fit, by, ok, status):
+    echoes = Echoes(magnitude=IMAGE[None], te_s=(0.02,), b0_t=3.0, grid=GRID)
+    scan = Scan(
+        echoes=echoes, name=ScanName((("sub", "01"),)), header=Header(), kind="arrays", sources=()
+    )
+    work = Work(scan=scan, settings=Settings())
+    work.mask = MASK
+    labels = np.full(GRID.shape, int(ok), np.int16)
+    regions = Regions(labels=labels, table=(), grid=GRID, ok=ok, says="how it fits")
+    told = sites.Sites(registration=fit, regions=regions, by=by)
+    monkeypatch.setattr(stages, "find_sites", lambda *_: told)
+    stages.regions_stage(work)
+    (check,) = work.checks
+    assert (check.check, check.status) == ("registration", status)
+    assert ("sites" in check.forbids) == (not ok)
+    assert any("outline" in text for text in work.warnings) == (by == "outline")

@@ -234,14 +234,14 @@ def regions_stage(work: Work) -> None:
     )
     work.registration, work.regions = found.registration, found.regions
     work.warnings += found.left_out
-    work.checks.append(
-        images.check_sites(
-            work.regions.ok,
-            f"{work.registration.quality:.2f}",
-            work.regions.says,
-            found.by == "outline",
+    by_outline = found.by == "outline"
+    if by_outline:
+        work.warnings.append(
+            "Sites were placed by the outline of the brain alone: near their borders they may be "
+            "wrong."
         )
-    )
+    quality = f"{work.registration.quality:.2f}"
+    work.checks.append(images.check_sites(work.regions.ok, quality, work.regions.says, by_outline))
     work.cite(
         "anatomical sites",
         HOW[found.by][0],
