@@ -47,8 +47,7 @@ def _moved(card: dict[str, Any]) -> str:
     if not at:
         return ""
     return (
-        f" then ({' and '.join(at)}); today's come from people never trained on "
-        "(`training/points.py`)"
+        f" then ({' and '.join(at)}; since then from people never trained on, `training/points.py`)"
     )
 
 

@@ -87,12 +87,17 @@ def main() -> None:
         stones = np.array(cells[1::2]) if args.slices == "thin" else np.zeros(2)
         if cells[0] + stones[0] <= allowed and cells[2] + stones[1] <= allowed_clean:
             good.append(float(least))
+    if not good:
+        raise SystemExit("no threshold keeps to what is allowed, or no scan has such slices")
     print("balanced:", good[0])
     if args.install:
         card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
         of = card if args.slices == "thin" else card["thick_slices"]
-        of.setdefault("out_of_fold_at", of["operating_points"]["balanced"])
-        of["operating_points"]["balanced"] = good[0]
+        points = of["operating_points"]
+        if not points["screening"] <= good[0] <= points["counting"]:
+            raise SystemExit(f"not between screening and counting: {points}")
+        of.setdefault("out_of_fold_at", points["balanced"])
+        points["balanced"] = good[0]
         put_card(card)
 
 

@@ -1,10 +1,13 @@
 """The outline of a brain alone says where it lies, and what is no brain is not believed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from petechia.anatomy.outline import by_outline
 from petechia.anatomy.registration import Registration
+from petechia.anatomy.starts import turned
 from petechia.core.grid import Grid
 
 
@@ -73,3 +76,28 @@ def test_an_empty_mask_stays_refused(head, template):
     nothing = np.zeros(head.grid.shape, dtype=bool)
     before = refused(head.grid, template)
     assert by_outline(nothing, template, before) is before
+
+
+@pytest.mark.parametrize("turn_deg", [(0, 22, 0), (0, 0, 15)])
+def test_a_head_that_leans_is_followed(head, template, turn_deg):
+    turn = np.eye(4)
+    turn[:3, :3] = turned(turn_deg)
+    tilted = Grid(head.grid.shape, turn @ head.grid.affine)
+    found = outlined(head.brain, tilted, template)
+    assert found.ok, found.says
+    here = np.c_[tilted.to_mm(np.argwhere(head.brain)), np.ones(head.brain.sum())]
+    true = head.matrix @ np.linalg.inv(turn)
+    assert np.linalg.norm((here @ (found.matrix - true).T)[:, :3], axis=1).mean() < 2.0
+
+
+def test_a_mask_that_lacks_its_lowest_quarter_is_not_stretched_over_the_hole(head, template):
+    heights = np.flatnonzero(head.brain.any(axis=(0, 1)))
+    short = head.brain.copy()
+    short[:, :, : int(heights[0] + 0.25 * len(heights))] = False
+    found = outlined(short, head.grid, template)
+    assert not found.ok, found.says
+
+
+def test_an_image_that_contradicts_its_header_is_not_overruled(head, template):
+    before = replace(refused(head.grid, template), contradicted=True)
+    assert by_outline(head.brain, template, before) is before

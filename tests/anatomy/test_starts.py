@@ -37,6 +37,7 @@ def test_a_header_that_lies_is_contradicted_and_nothing_registered(head, templat
     found = register(np.flip(head.magnitude, 2).copy(), head.grid, template)
     assert not found.ok
     assert "left and right are not known" in found.says
+    assert found.contradicted
 
 
 def test_a_negative_determinant_is_no_lie(head, template):

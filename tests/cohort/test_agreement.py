@@ -217,6 +217,8 @@ def test_specific_agreement_is_f1_and_turns_with_the_words():
     assert np.isnan(specific_agreement(np.zeros((2, 2)))[1].value)
     with pytest.raises(ParameterError, match="shape"):
         specific_agreement([[1, 2, 3]])
+    with pytest.raises(ParameterError, match="nan"):
+        specific_agreement([[1, np.nan], [2, 3]])
 
 
 def test_specific_agreement_has_the_spread_it_says():
@@ -260,3 +262,14 @@ def test_raters_who_contradict_each_other_have_no_reliability_above_one(form):
     assert not found.value > 1
     assert not found.high < found.low
     assert np.isfinite(found.value) or "differ" in found.why
+
+
+def test_people_without_a_lesion_of_either_reader_tell_nothing_of_f1():
+    both, one, other = [9, 3, 6, 2, 8], [1, 2, 0, 3, 1], [0, 2, 1, 1, 2]
+    alone = lesion_f1(both, one, other, np.random.default_rng(4))
+    nobody = [0] * 200
+    among = lesion_f1(both + nobody, one + nobody, other + nobody, np.random.default_rng(4))
+    assert (among.low, among.high) == (alone.low, alone.high)
+    single = lesion_f1([3, 0, 0], [1, 0, 0], [1, 0, 0], np.random.default_rng(4))
+    assert np.isnan(single.low)
+    assert single.why == "one person: no interval"

@@ -52,6 +52,15 @@ def test_draws_of_a_mean_give_students_interval(n):
     assert np.ptp(of_draws(draws, n, 0.8)) < np.ptp(of_draws(draws, n))
 
 
+def test_an_interval_asks_for_two_units_and_a_level():
+    draws = np.linspace(0.0, 1.0, 101)
+    assert of_draws(draws, 2) == pytest.approx((0.0, 1.0))  # so far out that it is the range
+    with pytest.raises(ParameterError, match="1 units"):
+        of_draws(draws, 1)
+    with pytest.raises(ParameterError, match="level 95"):
+        of_draws(draws, 10, 95)
+
+
 def test_undefined_draws_are_left_out():
     low, high = bootstrap(lambda at: np.nan, 3, np.random.default_rng(0), n_resamples=10)
     assert np.isnan(low)

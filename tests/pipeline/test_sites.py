@@ -11,7 +11,7 @@ from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.files.scan import Beside, Header, Scan, ScanName
 from petechia.files.writing import write_nifti
-from petechia.pipeline import companions, sites, stages
+from petechia.pipeline import companions, iron, sites, stages
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.stages import template
 from petechia.pipeline.work import Work
@@ -41,7 +41,7 @@ def beside(tmp_path):
 
 
 def found(fit, beside):
-    return sites.find_sites(IMAGE, MASK, GRID, template(), beside, fit)
+    return sites.find_sites(IMAGE, MASK, GRID, template(), beside, fit, outline_tells=False)
 
 
 @pytest.fixture
@@ -60,23 +60,23 @@ def answers(monkeypatch, fit):
 
 def test_alone_the_scan_is_registered_itself(fit, answers):
     out = found(fit, Beside())
-    assert (out.by, out.left_out) == ("own", ())
+    assert (out.by, out.says) == ("own", ())
     assert out.registration is fit
 
 
 def test_what_does_not_fit_is_left_out_in_order_and_said(fit, answers, beside):
     out = found(fit, beside)
     assert out.by == "own"
-    assert [line.split()[0] for line in out.left_out] == ["seg.nii.gz", "t1w.nii.gz", "t2w.nii.gz"]
-    assert "cortical parcels" in out.left_out[0]
-    assert "no fit (T2w)" in out.left_out[2]
+    assert [line.split()[0] for line in out.says] == ["seg.nii.gz", "t1w.nii.gz", "t2w.nii.gz"]
+    assert "cortical parcels" in out.says[0]
+    assert "no fit (T2w)" in out.says[2]
 
 
 def test_t1w_comes_before_t2w(fit, answers, beside):
     better = replace(fit, says="by way")
     answers["T1w"] = answers["T2w"] = better
     out = found(fit, replace(beside, segmentation=None))
-    assert (out.by, out.left_out) == ("T1w", ())
+    assert (out.by, out.says) == ("T1w", ())
     assert out.registration is better
     answers["T1w"] = "no fit"
     assert found(fit, replace(beside, segmentation=None)).by == "T2w"
@@ -94,13 +94,13 @@ def test_a_segmentation_comes_first(fit, answers, beside, monkeypatch):
     monkeypatch.setattr(sites, "label_regions", lambda *_: elsewhere)
     out = found(fit, beside)
     assert out.by == "own"
-    assert "only 0% of its sites" in out.left_out[0]
+    assert "only 0% of its sites" in out.says[0]
 
 
 def test_a_segmentation_of_a_scan_that_fits_nothing_needs_its_t1w(fit, answers, beside):
     out = found(replace(fit, ok=False, says="turned"), replace(beside, t1w=None, t2w=None))
     assert out.by == "own"
-    assert "nothing tells whether it lies where the scan does (turned)" in out.left_out[0]
+    assert "nothing tells whether it lies where the scan does (turned)" in out.says[0]
 
 
 def test_every_way_has_its_words(fit, answers):
@@ -122,8 +122,10 @@ def test_a_given_brain_that_agrees_with_no_template_is_placed_by_its_outline(mon
     noise = np.random.default_rng(3).normal(100.0, 20.0, grid.shape).astype(np.float32) * brain
     monkeypatch.setattr(sites, "register", lambda *_, **__: replace(plain, ok=False, says="no fit"))
     monkeypatch.setattr(sites, "deform", lambda fit, *_: replace(fit, says="deformed"))
-    out = sites.find_sites(noise, brain, grid, there, Beside())
-    assert out.by == "outline"
+    out = sites.find_sites(noise, brain, grid, there, Beside(), outline_tells=True)
+    assert (out.by, out.says) == ("outline", (sites.BY_OUTLINE,))
+    assert out.registration.ok
+    assert not out.registration.precise  # no nucleus, no prior of fluid by it
     assert "deformed" not in out.regions.says
     assert out.regions.ok
     true = plain.to_scan(there.regions)
@@ -131,7 +133,7 @@ def test_a_given_brain_that_agrees_with_no_template_is_placed_by_its_outline(mon
     assert np.mean(out.regions.labels[both] == true[both]) > 0.85
     # the outline of a mask that the template has made would tell nothing
     again = sites.find_sites(
-        noise, brain, grid, there, Beside(), replace(plain, ok=False, says=""), by_template=True
+        noise, brain, grid, there, Beside(), replace(plain, ok=False, says=""), outline_tells=False
     )
     assert not again.regions.ok
 
@@ -149,10 +151,25 @@ def test_sites_by_the_outline_are_limited_and_said_so(monkeypatch, fit, by, ok, 
     work.mask = MASK
     labels = np.full(GRID.shape, int(ok), np.int16)
     regions = Regions(labels=labels, table=(), grid=GRID, ok=ok, says="how it fits")
-    told = sites.Sites(registration=fit, regions=regions, by=by)
-    monkeypatch.setattr(stages, "find_sites", lambda *_: told)
+    says = (sites.BY_OUTLINE,) if by == "outline" else ()
+    told = sites.Sites(registration=fit, regions=regions, by=by, says=says)
+    monkeypatch.setattr(stages, "find_sites", lambda *_, **__: told)
     stages.regions_stage(work)
     (check,) = work.checks
     assert (check.check, check.status) == ("registration", status)
     assert ("sites" in check.forbids) == (not ok)
     assert any("outline" in text for text in work.warnings) == (by == "outline")
+
+
+def test_by_the_outline_no_nucleus_is_read(fit):
+    work = Work(
+        scan=Scan(
+            echoes=Echoes(magnitude=IMAGE[None], te_s=(0.02,), b0_t=3.0, grid=GRID),
+            name=ScanName((("sub", "01"),)), header=Header(), kind="arrays", sources=(),
+        ),
+        settings=Settings(),
+    )  # fmt: skip
+    work.registration = fit
+    assert iron.nuclei_masks(work)
+    work.registration = replace(fit, by="outline")
+    assert not iron.nuclei_masks(work)

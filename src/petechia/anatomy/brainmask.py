@@ -82,7 +82,7 @@ class BrainMask:
     mask : (I, J, K) ndarray of bool
         The brain with its fluid spaces.
     method : str
-        'template', 'morphology' or 'crop'.
+        'template', 'morphology' or 'crop'; 'given' of a mask that was not found here.
     says : tuple of str
         What a reader should know.
     registration : Registration or None

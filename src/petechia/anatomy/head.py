@@ -16,10 +16,10 @@ from petechia.core.morphology import (
     fill_slices,
     largest_component,
 )
+from petechia.core.robust import robust_sd
 
 WORK_MM = 3.0
 RAYLEIGH_MEDIAN = 1.17741  # sqrt(2 ln 2): median of a Rayleigh variable of sigma 1
-NORMAL_MAD = 0.67449  # median of |x| of a standard normal variable
 
 
 def head_mask(magnitude: npt.NDArray[np.floating], grid: Grid) -> Mask:
@@ -145,4 +145,4 @@ def _haar_noise(magnitude: npt.NDArray[np.floating]) -> float:
             pair = (np.take(signal, np.arange(s, n, 2), axis=axis) for s in (0, 1))
             signal = np.minimum(*pair)
     tissue = detail[signal > 0]
-    return float(np.median(np.abs(tissue)) / NORMAL_MAD) if tissue.size else 0.0
+    return robust_sd(tissue, 0.0)

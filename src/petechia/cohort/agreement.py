@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from petechia.core.agreement import Floats, Index, weight_matrix
+from petechia.core.agreement import Floats, Index, require_counts, weight_matrix
 from petechia.core.intervals import bootstrap
 from petechia.errors import ParameterError
 
@@ -287,12 +287,13 @@ def specific_agreement(counts: npt.ArrayLike, level: float = 0.95) -> tuple[Inde
     .. [2] Graham & Bull (1998), J. Clin. Epidemiol. 51, 763-771 (standard error).
     """
     table = np.asarray(counts, dtype=np.float64)
-    if table.shape != (2, 2) or (table < 0).any():
+    if table.shape != (2, 2):
         raise ParameterError(
             f"counts of shape {table.shape}",
             where="specific_agreement",
             mend="Give a 2 x 2 table of counts from 0.",
         )
+    require_counts(table, "specific_agreement")
     apart, n = float(table[0, 1] + table[1, 0]), int(table.sum())
     z = float(stats.norm.ppf(0.5 + level / 2))
     return (
@@ -337,7 +338,8 @@ def lesion_f1(
     Returns
     -------
     Index
-        `n` counts lesions. NaN when nobody marked one; the interval is NaN with one person.
+        `n` counts lesions. NaN when nobody marked one; the interval is NaN where one
+        person has any.
     """
     table = np.stack([np.asarray(v, float) for v in (both, only_first, only_second)], axis=1)
     who = np.arange(len(table)) if person is None else np.asarray(person, dtype=np.intp)
@@ -346,6 +348,7 @@ def lesion_f1(
         return Index.undefined(0, "nobody marked a lesion")
     by_person = np.zeros((int(who.max()) + 1, 3))
     np.add.at(by_person, who, table)
+    by_person = by_person[by_person.any(axis=1)]  # who has no lesion of either tells nothing
 
     def f1(drawn: npt.NDArray[np.intp]) -> float:
         met, one, other = by_person[drawn].sum(axis=0)

@@ -88,6 +88,14 @@ def cross_table(
     return counts
 
 
+def require_counts(table: Floats, where: str) -> None:
+    """Raise `ParameterError` for a table that holds anything but numbers from 0."""
+    if not (np.isfinite(table) & (table >= 0)).all():
+        raise ParameterError(
+            f"counts {table.tolist()}", where=where, mend="Give counts from 0, none missing."
+        )
+
+
 def kappa(counts: npt.ArrayLike, weights: str = "none", level: float = 0.95) -> Index:
     r"""Return Cohen's kappa of a square table, plain or weighted.
 
@@ -120,10 +128,13 @@ def kappa(counts: npt.ArrayLike, weights: str = "none", level: float = 0.95) -> 
     0.4
     """
     table = np.asarray(counts, dtype=np.float64)
-    square = table.ndim == 2 and table.shape[0] == table.shape[1]
-    if not square or not (np.isfinite(table) & (table >= 0)).all():
-        what = f"counts {table.tolist()}" if square else f"counts of shape {table.shape}"
-        raise ParameterError(what, where="kappa", mend="Give a square table of counts from 0.")
+    if table.ndim != 2 or table.shape[0] != table.shape[1]:
+        raise ParameterError(
+            f"counts of shape {table.shape}",
+            where="kappa",
+            mend="Give a square table of counts from 0.",
+        )
+    require_counts(table, "kappa")
     earned = weight_matrix(len(table), weights)
     n = table.sum()
     if n == 0:

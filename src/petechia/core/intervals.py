@@ -12,6 +12,13 @@ Z95 = 1.959963984540054
 """So many standard errors on either side make a 95 % interval of a normal estimate."""
 
 
+def _require_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ParameterError(
+            f"level {level}", where="interval", mend="Give a level between 0 and 1, e.g. 0.95."
+        )
+
+
 def _check(successes: int, trials: int, level: float) -> None:
     if not 0 <= successes <= trials:
         raise ParameterError(
@@ -19,10 +26,7 @@ def _check(successes: int, trials: int, level: float) -> None:
             where="interval of a proportion",
             mend="Successes lie between 0 and the number of trials.",
         )
-    if not 0 < level < 1:
-        raise ParameterError(
-            f"level {level}", where="interval", mend="Give a level between 0 and 1, e.g. 0.95."
-        )
+    _require_level(level)
 
 
 def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
@@ -96,10 +100,20 @@ def of_draws(
     level : float
         Of the interval.
 
+    Notes
+    -----
+    Of three units and fewer the asked percentiles (7e-8 and less at 0.95) lie beyond the draws:
+    the interval is their range, and is too narrow.
+
     References
     ----------
     Hesterberg 2015, 10.1080/00031305.2015.1089789, section 4.1
     """
+    if n_units < 2:
+        raise ParameterError(
+            f"{n_units} units", where="bootstrap", mend="An interval asks for two units or more."
+        )
+    _require_level(level)
     quantile = stats.t.ppf((1 - level) / 2, n_units - 1) * np.sqrt(n_units / (n_units - 1))
     beyond = float(stats.norm.cdf(quantile))
     low, high = np.quantile(draws, [beyond, 1 - beyond])

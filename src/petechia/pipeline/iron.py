@@ -48,8 +48,8 @@ def _near_findings(work: Work) -> Mask:
 
 
 def nuclei_masks(work: Work) -> Mapping[tuple[str, str], Mask]:
-    """Return each deep nucleus of the atlas on the scan; none without a registration."""
-    if work.registration is None or not work.registration.ok:
+    """Return each deep nucleus of the atlas on the scan; none without a precise registration."""
+    if work.registration is None or not work.registration.precise:
         return {}
     cerebra = load_arrays("template")["cerebra"]
     labels = work.registration.to_scan(cerebra, grid=work.grid)

@@ -66,7 +66,7 @@ def read_signs(work: "Work", template: Mapping[str, Any]) -> None:
         work.signs = SessionSigns(signs=nothing_read("the exam has no FLAIR"))
         return
     fit, regions = work.registration, work.regions
-    if fit is None or regions is None or not (fit.ok and regions.ok):
+    if fit is None or regions is None or not (fit.precise and regions.ok):
         why = "the anatomy of the gradient echo is not known"
         work.signs = SessionSigns(signs=nothing_read(why))
         return

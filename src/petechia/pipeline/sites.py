@@ -29,6 +29,10 @@ HOW = {
     "outline": ("registration of the brain's outline to ICBM 2009c", "affine"),
 }
 """By what sites were found: for the methods text of the report."""
+BY_OUTLINE = (
+    "Sites were placed by the outline of the brain alone: near their borders they may be wrong, "
+    "and nuclei are not read."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -43,14 +47,14 @@ class Sites:
         The labels.
     by : str
         A key of `HOW`.
-    left_out : tuple of str
-        What lay beside the scan and was not used, and why.
+    says : tuple of str
+        What lay beside the scan and was not used, and why; that only the outline tells.
     """
 
     registration: Registration
     regions: Regions
     by: str
-    left_out: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
 
 
 def find_sites(
@@ -61,7 +65,8 @@ def find_sites(
     beside: Beside,
     fit: Registration | None = None,
     companions: Companions | None = None,
-    by_template: bool = False,
+    *,
+    outline_tells: bool,
 ) -> Sites:
     """Find the registration and the regions of a scan.
 
@@ -85,38 +90,39 @@ def find_sites(
         The scan's affine fit, where the brain mask has made one.
     companions : Companions, optional
         What else there is, where some of it may be registered already.
-    by_template : bool
-        The mask was made by way of the template: its outline tells nothing.
+    outline_tells : bool
+        The mask was not made by way of the template: its outline may place it.
     """
     others = companions or Companions(beside, magnitude, grid)
     fit = fit or register(magnitude, grid, template, mask=mask)
-    left_out: list[str] = []
+    says: list[str] = []
     if beside.segmentation is not None:
         try:
             regions = _segmented(beside.segmentation, others, mask, grid, fit)
         except PetechiaError as error:
-            left_out.append(f"{beside.segmentation.name} was not used: {error.what}.")
+            says.append(f"{beside.segmentation.name} was not used: {error.what}.")
         else:
             why = regions.says if not regions.ok else _doubt(regions, fit, template, mask)
             if not why:
                 return Sites(registration=fit, regions=regions, by="segmentation")
-            left_out.append(f"{beside.segmentation.name} was not used: {why.rstrip('.')}.")
+            says.append(f"{beside.segmentation.name} was not used: {why.rstrip('.')}.")
     for name in ("T1w", "T2w"):
         if name not in others.sources:
             continue
         found = _by_way_of(name, others, fit, mask, template)
         if isinstance(found, Registration):
             regions = label_regions(found, template, mask, grid)
-            return Sites(registration=found, regions=regions, by=name, left_out=tuple(left_out))
-        left_out.append(f"{others.sources[name].name} was not used: {found}.")
+            return Sites(registration=found, regions=regions, by=name, says=tuple(says))
+        says.append(f"{others.sources[name].name} was not used: {found}.")
     by = "own"
-    if fit.ok or by_template:
-        fit = deform(fit, magnitude, mask, template)
-    else:
+    if outline_tells and not fit.ok:
         fit = by_outline(mask, template, fit)
         by = "outline" if fit.ok else "own"
+        says += [BY_OUTLINE] * fit.ok
+    else:
+        fit = deform(fit, magnitude, mask, template)
     regions = label_regions(fit, template, mask, grid)
-    return Sites(registration=fit, regions=regions, by=by, left_out=tuple(left_out))
+    return Sites(registration=fit, regions=regions, by=by, says=tuple(says))
 
 
 def _by_way_of(

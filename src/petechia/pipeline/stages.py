@@ -228,20 +228,18 @@ def regions_stage(work: Work) -> None:
     magnitude = work.bridged(combine_magnitude(work.echoes.magnitude, work.echoes.te_s))
     there, mask = template(), work.need("mask")
     fit = work.brain.registration if work.brain else None
-    by_template = work.brain is not None and work.brain.method == "template"
+    own = work.brain is None or work.brain.method != "template"
     found = find_sites(
-        magnitude, mask, work.grid, there, work.beside, fit, work.companions, by_template
+        magnitude, mask, work.grid, there, work.beside, fit, work.companions, outline_tells=own
     )
     work.registration, work.regions = found.registration, found.regions
-    work.warnings += found.left_out
-    by_outline = found.by == "outline"
-    if by_outline:
-        work.warnings.append(
-            "Sites were placed by the outline of the brain alone: near their borders they may be "
-            "wrong."
-        )
+    work.warnings += found.says
     quality = f"{work.registration.quality:.2f}"
-    work.checks.append(images.check_sites(work.regions.ok, quality, work.regions.says, by_outline))
+    work.checks.append(
+        images.check_sites(
+            work.regions.ok, quality, work.regions.says, by_outline=found.by == "outline"
+        )
+    )
     work.cite(
         "anatomical sites",
         HOW[found.by][0],
@@ -254,7 +252,7 @@ def tissue_stage(work: Work) -> None:
     """Tell fluid and veins on the scan itself, and where air and normal calcium are."""
     echoes, grid, mask = work.echoes, work.grid, work.need("mask")
     prior_csf = prior_ventricles = None
-    if work.registration is not None and work.registration.ok and work.regions is not None:
+    if work.registration is not None and work.registration.precise and work.regions is not None:
         arrays = load_arrays("template")
         there = work.registration.template_grid
         prior_csf = work.registration.to_scan(arrays["csf"], nearest=False, grid=grid)

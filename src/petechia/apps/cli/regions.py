@@ -45,15 +45,19 @@ def run(args: argparse.Namespace) -> int:
     magnitude, image = steps.magnitudes(items([args.magnitude]), "MAGNITUDE")
     there = template()
     with threads(steps.n_threads(args)):
+        own = True
         if args.mask is None:
             found = brain_mask(magnitude, image.grid, there)
             mask, registration = found.mask, found.registration
+            own = found.method != "template"
         else:
             mask, registration = steps.mask_or_everything(args.mask, image.grid), None
         combined = np.sqrt(np.square(magnitude).sum(axis=0))
-        sites = find_sites(combined, mask, image.grid, there, beside, registration)
+        sites = find_sites(
+            combined, mask, image.grid, there, beside, registration, outline_tells=own
+        )
     regions = sites.regions
-    for line in sites.left_out:
+    for line in sites.says:
         print(line, file=sys.stderr)
     if not regions.ok:
         raise UnfitError(

@@ -239,7 +239,7 @@ def check_handedness(sign: int, trusted: bool, says: str) -> Check:
     return Check(check="handedness", status="ok", value=value, says=says)
 
 
-def check_sites(ok: bool, value: str, says: str, by_outline: bool = False) -> Check:
+def check_sites(ok: bool, value: str, says: str, *, by_outline: bool = False) -> Check:
     """Return the check of the registration that names anatomical sites."""
     return Check(
         check="registration",
