@@ -38,7 +38,7 @@ LEAST_OVERLAP = 0.96
 """Dice of the two outlines. Brains: 0.97 and above; a whole ball or ellipsoid: 0.91."""
 AHEAD = 0.015
 """So much more than in any other orientation. Brains: 0.018 (half of one) to 0.1; balls and
-ellipsoids, whole or cut: 0.006 at most."""
+ellipsoids, whole or cut: 0.01 at most."""
 LEAST_COVERED = 0.65
 """Of less of a brain the outline leaves the height open (half a brain: 4 mm off)."""
 
