@@ -30,6 +30,14 @@ def fit():
 
 
 @pytest.fixture
+def work():
+    echoes = Echoes(magnitude=IMAGE[None], te_s=(0.02,), b0_t=3.0, grid=GRID)
+    name = ScanName((("sub", "01"),))
+    scan = Scan(echoes=echoes, name=name, header=Header(), kind="arrays", sources=())
+    return Work(scan=scan, settings=Settings())
+
+
+@pytest.fixture
 def beside(tmp_path):
     for name in ("t1w", "t2w", "seg"):
         write_nifti(tmp_path / f"{name}.nii.gz", IMAGE, GRID)
@@ -142,12 +150,7 @@ def test_a_given_brain_that_agrees_with_no_template_is_placed_by_its_outline(mon
     ("by", "ok", "status"),
     [("own", True, "ok"), ("outline", True, "limited"), ("own", False, "refused")],
 )
-def test_sites_by_the_outline_are_limited_and_said_so(monkeypatch, fit, by, ok, status):
-    echoes = Echoes(magnitude=IMAGE[None], te_s=(0.02,), b0_t=3.0, grid=GRID)
-    scan = Scan(
-        echoes=echoes, name=ScanName((("sub", "01"),)), header=Header(), kind="arrays", sources=()
-    )
-    work = Work(scan=scan, settings=Settings())
+def test_sites_by_the_outline_are_limited_and_said_so(monkeypatch, fit, work, by, ok, status):
     work.mask = MASK
     labels = np.full(GRID.shape, int(ok), np.int16)
     regions = Regions(labels=labels, table=(), grid=GRID, ok=ok, says="how it fits")
@@ -161,14 +164,7 @@ def test_sites_by_the_outline_are_limited_and_said_so(monkeypatch, fit, by, ok, 
     assert any("outline" in text for text in work.warnings) == (by == "outline")
 
 
-def test_by_the_outline_no_nucleus_is_read(fit):
-    work = Work(
-        scan=Scan(
-            echoes=Echoes(magnitude=IMAGE[None], te_s=(0.02,), b0_t=3.0, grid=GRID),
-            name=ScanName((("sub", "01"),)), header=Header(), kind="arrays", sources=(),
-        ),
-        settings=Settings(),
-    )  # fmt: skip
+def test_by_the_outline_no_nucleus_is_read(fit, work):
     work.registration = fit
     assert iron.nuclei_masks(work)
     work.registration = replace(fit, by="outline")
