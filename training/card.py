@@ -51,6 +51,25 @@ def _moved(card: dict[str, Any]) -> str:
     )
 
 
+def _table(rows: dict[str, Any]) -> Iterator[str]:
+    """Yield a table of metrics."""
+    yield (
+        "| row, scans | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 "
+        "| ECE | Brier skill |"
+    )
+    yield "|---" * 11 + "|"
+    for name, m in rows.items():
+        found = [f"{f}/{a}" for f, a in zip(m["found"], m["asked"], strict=True)]
+        clean = m["false_a_clean_scan"]
+        cells = [
+            name, str(m["scans"]), *found, f"{m['false_a_scan']:.2f}",
+            "-" if clean is None else f"{clean:.2f} ({m['clean_scans']})", f"{m['f1']:.3f}",
+            f"{m['ece']:.3f} ({m['ece_by_chance']:.3f}, {m['undecided']})",
+            "-" if m["brier_skill"] is None else f"{m['brier_skill']:.2f}",
+        ]  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
+
+
 def lines(card: dict[str, Any]) -> Iterator[str]:
     """Yield the page."""
     yield "# Model card\n"
@@ -76,21 +95,19 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
         "in brackets that of as many perfect probabilities, and how many they are. Each scan at "
         f"the point for its slices{_moved(card)}.\n"
     )
+    yield from _table({
+        name: m for name, m in card["out_of_fold"].items() if not name.startswith("refined")
+    })  # fmt: skip
+    refined = card["refined"]
+    yield "\n## What new people say\n"
     yield (
-        "| row, scans | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 "
-        "| ECE | Brier skill |"
+        "People that neither trees nor network were trained on, by named protocols (`petechia "
+        "simulate`) and by drawn ones (`training/heads.py`): "
+        f"{refined['on']['scans']} scans of {refined['on']['people']} people, "
+        f"{refined['on']['looks']} looks. `refined`, at the points of today, each person told by "
+        "the others; `combined` at the points it had. They chose what is added and its points.\n"
     )
-    yield "|---" * 11 + "|"
-    for name, m in card["out_of_fold"].items():
-        found = [f"{f}/{a}" for f, a in zip(m["found"], m["asked"], strict=True)]
-        clean = m["false_a_clean_scan"]
-        cells = [
-            name, str(m["scans"]), *found, f"{m['false_a_scan']:.2f}",
-            "-" if clean is None else f"{clean:.2f} ({m['clean_scans']})", f"{m['f1']:.3f}",
-            f"{m['ece']:.3f} ({m['ece_by_chance']:.3f}, {m['undecided']})",
-            "-" if m["brier_skill"] is None else f"{m['brier_skill']:.2f}",
-        ]  # fmt: skip
-        yield f"| {' | '.join(cells)} |"
+    yield from _table(refined["told_by_others"])
     yield (
         "\n## Limits\n\n"
         "- Simulated scans only: their veins, mimics and noise are a model's. Expect less on real "

@@ -206,9 +206,8 @@ def labels_of(seen: Seen, kept: Kept) -> tuple[npt.NDArray[np.int64], npt.NDArra
     return label, owner
 
 
-def examples_of(kept: Kept, variant: str, params: DetectParams) -> dict[str, npt.NDArray[Any]]:
+def examples_of(kept: Kept, seen: Seen) -> dict[str, npt.NDArray[Any]]:
     """Return table, cubes, labels and facts of one look at a scan."""
-    seen = look(inputs_of(kept, variant), params)
     label, owner = labels_of(seen, kept)
     told = seen.describe()
     bleed = CLASSES.index("microbleed")
@@ -237,6 +236,15 @@ def examples_of(kept: Kept, variant: str, params: DetectParams) -> dict[str, npt
     }
 
 
+def write(out: Path, made: dict[str, npt.NDArray[Any]], kept: Kept, **facts: str) -> None:
+    """Write one look; a half-written one never gets its name."""
+    told = {k: v for k, v in kept.facts.items() if k != "lesions"} | facts
+    told["spacing_mm"] = kept.grid.spacing_mm.tolist()
+    part = out.with_suffix(".part.npz")
+    np.savez(part, facts=np.array(json.dumps(told)), **made)
+    part.rename(out)
+
+
 def _z(f: Features) -> float:
     return f.fit.significance if f.fit is not None and f.phase == "signed" else float("nan")
 
@@ -255,15 +263,8 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             kept = read_kept(path)
             if variant == "no_phase" and "swi" not in kept.arrays:
                 continue
-            made = examples_of(kept, variant, params)
-            facts = {k: v for k, v in kept.facts.items() if k != "lesions"} | {
-                "variant": variant,
-                "scan": path.stem,
-                "spacing_mm": kept.grid.spacing_mm.tolist(),
-            }
-            part = out.with_suffix(".part.npz")
-            np.savez(part, facts=np.array(json.dumps(facts)), **made)
-            part.rename(out)
+            made = examples_of(kept, look(inputs_of(kept, variant), params))
+            write(out, made, kept, variant=variant, scan=path.stem)
             yield (
                 f"{out.name}: {int(made['n_voids'])} voids, {len(made['label'])} described, "
                 f"{int(made['reached'].sum())} of {len(made['visible'])} visible microbleeds"

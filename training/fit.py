@@ -192,6 +192,12 @@ def told_by_size(e: Examples) -> npt.NDArray[np.int64]:
     return np.where((e.diameter > 10.04) & np.isin(e.label, (0, MACRO)), -1, e.label)
 
 
+def told_to_join(e: Examples) -> npt.NDArray[np.int64]:
+    """Return labels as they are when log-odds are joined: without a sign, calcium is neither."""
+    known = told_by_size(e)
+    return np.where((e.table[:, PHASE] < 2) & (known == CALCIUM), -1, known)
+
+
 def fit_other(table: np.ndarray, label: np.ndarray, seed: int) -> Trees:
     """Return trees for the other classes of what is no microbleed."""
     some = label > 0
@@ -337,10 +343,7 @@ def main() -> None:
     fold = folds_of(e.facts, args.seed)
     print(f"{len(e.facts)} looks, {len(e.label)} voids, {int((e.label == 0).sum())} microbleeds",
           flush=True)  # fmt: skip
-    # without phase, a calcification is neither right nor wrong
-    signless = e.table[:, PHASE] < 2
-    known = told_by_size(e)
-    label = np.where(signless & (known == CALCIUM), -1, known)
+    known, label = told_by_size(e), told_to_join(e)
     out = args.work / "model"
     kept = out / "out_of_fold.npz" if args.keep_network else None
     evidence, networks = cross_validated(

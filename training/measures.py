@@ -66,6 +66,7 @@ def read_examples(work: Path) -> Examples:
             told = json.loads(str(stored["facts"]))
             told["visible_moment"] = stored["visible_moment"].tolist()
             told["reached"] = stored["reached"].tolist()
+            told["look"] = path.stem
             for name in ("table", "label", "rules", "moment", "sign_z", "diameter", "cubes"):
                 columns[name].append(stored[name])
             size = len(stored["label"])

@@ -16,7 +16,7 @@ from petechia.pipeline.settings import ALONE, FAMILIES
 
 TABLES = {**FAMILIES, **ALONE, "candidates": CANDIDATES, "engines": ENGINES}
 ROWS = [(family, name) for family, rows in TABLES.items() for name in rows]
-OWN = {"weighted", "strong_first", "combined", "local", "dask"}
+OWN = {"weighted", "strong_first", "combined", "refined", "local", "dask"}
 """Rows of no paper: what is usual, or this project's own."""
 DOI = re.compile(r"10\.\d{4,9}/\S+")
 

@@ -14,6 +14,7 @@ from petechia.lesions.detect import detect
 from petechia.lesions.features import NAMES, Described, pipeline_hash
 from petechia.lesions.features.patches import BALL, CHANNELS, SIDE
 from petechia.lesions.findings import CLASSES
+from petechia.lesions.linear import REACH, Linear
 from petechia.lesions.model import KINDS, OTHERS, Model, joined, kinds_of, symmetries, words
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.params import DetectParams
@@ -130,6 +131,47 @@ def test_joining_is_logistic_with_slopes_of_its_own_for_each_kind():
     evidence = np.array([[2.0, -1.0], [2.0, -1.0]])
     p = joined(evidence, np.array([0, 1]), weights)
     assert p == pytest.approx([1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(-1.0))])
+
+
+def line(**weights):
+    """Return a sum of features about 1, of spread 2; kind 1 has twice the weights of kind 0."""
+    weight = np.zeros((len(KINDS), len(NAMES)))
+    for name, value in weights.items():
+        weight[:, NAMES.index(name)] = value
+    weight[1] *= 2
+    ones = np.ones_like(weight)
+    return Linear(middle=ones, spread=2 * ones, weight=weight)
+
+
+def test_a_sum_of_features_goes_by_spreads_and_not_by_what_is_missing_or_beyond_all_measure():
+    of = line(form_depth=3.0, edge_mm=-1.0)
+    table = np.ones((5, len(NAMES)))
+    table[1:3, DEPTH] = 2.0
+    table[3, DEPTH] = np.nan
+    table[4, [DEPTH, NAMES.index("edge_mm")]] = 1e9, -1e9
+    told = of.scores(table, np.array([0, 0, 1, 0, 0]))
+    assert told.tolist() == [0.0, 1.5, 3.0, 0.0, 3 * REACH + REACH]
+
+
+def test_a_sum_of_features_is_joined_only_where_it_has_a_slope(monkeypatch):
+    """By the law of `joined`: signed kinds are moved by the sum itself, others not at all."""
+    joint = np.zeros((len(KINDS), 4))
+    joint[:, 1:3] = 0.5
+    signed = np.array([kind.endswith(", signed") for kind in KINDS])
+    joint[signed, 3] = 1.0
+    monkeypatch.setattr(Model, "seen", lambda self, cubes: np.full(len(cubes), 1.0))
+    of = line(form_depth=2.0)
+    judge = model(joint_refined=joint, joint_combined=joint[:, :3], **of.arrays("linear_"))
+    for phase, added in ((2.0, 4.0 * (0.6 - 1) / 2), (0.0, 0.0)):
+        void = told(0.6, phase)
+        p = judge.judge(void, "refined").probability[0]
+        assert np.log(p / (1 - p)) == pytest.approx(0.5 * (4.0 + 1.0) + added, rel=1e-6)
+        assert (p == judge.judge(void, "combined").probability[0]) == (added == 0)
+
+
+def test_a_model_without_a_sum_of_features_says_so():
+    with pytest.raises(ParameterError, match=r"no sum of features.*combined"):
+        model().added(told(0.6).table)
 
 
 def test_a_model_of_other_features_is_refused():

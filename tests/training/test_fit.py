@@ -1,8 +1,5 @@
 """Training: trees as arrays are those of the library, networks as ONNX those of torch."""
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,30 +7,19 @@ import pytest
 
 from petechia.core.grid import Grid
 
-FOLDER = Path(__file__).parents[2] / "training"
 NEED = "needs the extra `train`"
 
 
-def module(name):
-    if str(FOLDER) not in sys.path:
-        sys.path.insert(0, str(FOLDER))
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[name] = made
-    spec.loader.exec_module(made)
-    return made
-
-
 @pytest.fixture(scope="module")
-def fit():
+def fit(training):
     pytest.importorskip("sklearn", reason=NEED)
-    return module("fit")
+    return training("fit")
 
 
 @pytest.fixture(scope="module")
-def network():
+def network(training):
     pytest.importorskip("torch", reason=NEED)
-    return module("network")
+    return training("network")
 
 
 def table(n=400, seed=0):
@@ -45,8 +31,8 @@ def table(n=400, seed=0):
 
 
 @pytest.mark.parametrize(("mm", "thick"), [(2.99, False), (2.9995, True), (3.0, True)])
-def test_training_calls_those_slices_thick_that_the_detector_does(fit, mm, thick):
-    kept = module("examples").Kept({}, {}, Grid((3, 3, 3), np.diag([0.9, 0.9, mm, 1.0])))
+def test_training_calls_those_slices_thick_that_the_detector_does(fit, training, mm, thick):
+    kept = training("examples").Kept({}, {}, Grid((3, 3, 3), np.diag([0.9, 0.9, mm, 1.0])))
     fact = {"variant": "whole", "te_s": [0.02], "protocol": "x", "spacing_mm": [0.9, 0.9, mm]}
     weight = fit.weights(SimpleNamespace(facts=[fact], scan=np.array([0])))
     assert kept.thick == thick

@@ -18,6 +18,7 @@ from petechia.lesions.classification import METHODS
 from petechia.lesions.features import NAMES, Described, pipeline_hash
 from petechia.lesions.features.radial import RAY_MM, SHELLS_MM
 from petechia.lesions.findings import CLASSES
+from petechia.lesions.linear import Linear
 from petechia.lesions.slices import is_thick
 from petechia.lesions.trees import Trees
 
@@ -25,6 +26,8 @@ Floats = npt.NDArray[np.float64]
 BATCH = 64
 OTHERS = CLASSES[1:]
 """Classes besides microbleed."""
+LINEAR = "linear_"
+"""Prefix of its arrays."""
 ALIKE = 0.05
 """So far beyond the range of training, as a share, a scan's own numbers are still like it: cubic
 voxels are, where the flattest of training were 1.02 times as thick as wide."""
@@ -69,6 +72,8 @@ class Model:
         Log-odds of a microbleed; scores of the other classes.
     network : callable session or None
         Log-odds from cubes; None when only trees are there.
+    linear : Linear or None
+        What is added to both on people that neither was trained on; None when nothing is.
     joint : dict of str to (5, K + 1) ndarray
         Of each row of the classification table, for each of `KINDS`: constant, slope of each
         log-odds.
@@ -83,6 +88,7 @@ class Model:
     bleed: Trees
     other: Trees
     network: Any
+    linear: Linear | None
     joint: Mapping[str, Floats]
     low: npt.NDArray[np.float32]
     high: npt.NDArray[np.float32]
@@ -112,6 +118,7 @@ class Model:
             bleed=Trees.from_arrays(arrays, "bleed_"),
             other=Trees.from_arrays(arrays, "other_"),
             network=None if network is None else _session(network),
+            linear=Linear.from_arrays(arrays, LINEAR) if f"{LINEAR}weight" in arrays else None,
             joint={n: arrays[f"joint_{n}"] for n in METHODS if f"joint_{n}" in arrays},
             low=arrays["low"],
             high=arrays["high"],
@@ -138,8 +145,7 @@ class Model:
                 where="Model.judge",
                 mend=f"It has {', '.join(sorted(self.joint))}.",
             )
-        kinds = kinds_of(told.table)
-        probability = joined(evidence, kinds, weights)
+        probability = joined(evidence, kinds_of(told.table), weights)
         if self.site is not None:
             probability = self.site.apply(probability)
         scores = self.other.scores(told.table)
@@ -159,6 +165,16 @@ class Model:
     def seen(self, cubes: npt.NDArray[np.float32]) -> Floats:
         """Return the network's log-odds of cubes."""
         return run_network(self.network, cubes)
+
+    def added(self, table: npt.NDArray[np.floating]) -> Floats:
+        """Return what new people say has to be added, of rows of features."""
+        if self.linear is None:
+            raise ParameterError(
+                "the model has no sum of features",
+                where="Model.added",
+                mend="Choose the row 'combined', or fit it (training/refine.py).",
+            )
+        return self.linear.scores(table, kinds_of(table))
 
     def reasons(self, row: npt.NDArray[np.float32], most: int = 3) -> str:
         """Return the features that speak loudest for and against, in words.
@@ -312,7 +328,12 @@ def kinds_of(table: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
 
 
 def joined(evidence: Floats, kinds: npt.NDArray[np.int64], weights: Floats) -> Floats:
-    """Return probabilities from log-odds: logistic, with slopes of its own for each kind.
+    """Return probabilities from log-odds: logistic, with slopes of its own for each kind."""
+    return expit(joint_log_odds(evidence, kinds, weights))
+
+
+def joint_log_odds(evidence: Floats, kinds: npt.NDArray[np.int64], weights: Floats) -> Floats:
+    """Return one log-odds (N,) from several.
 
     Parameters
     ----------
@@ -324,8 +345,8 @@ def joined(evidence: Floats, kinds: npt.NDArray[np.int64], weights: Floats) -> F
         Constant and slopes of each kind.
     """
     chosen = weights[kinds]
-    total = chosen[:, 0] + (chosen[:, 1:] * np.clip(evidence, -15, 15)).sum(axis=1)
-    return expit(total)
+    told = np.clip(evidence, -15, 15)
+    return np.asarray(chosen[:, 0] + (chosen[:, 1:] * told).sum(axis=1), dtype=np.float64)
 
 
 def _session(network: bytes) -> Any:

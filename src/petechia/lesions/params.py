@@ -41,7 +41,7 @@ class DetectParams:
     """
 
     threshold: float = 0.5
-    classification: str = "combined"
+    classification: str = "refined"
     finders: tuple[str, ...] = ("radial_symmetry", "blob", "dipole_match", "chi_peak")
     most_findings: int = 500
     signal: SignalParams = field(default_factory=SignalParams)

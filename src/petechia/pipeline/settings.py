@@ -87,7 +87,7 @@ class Settings:
     inversion: str = "single_step"
     relaxation: str = "nonlinear"
     weighting: str = "swi"
-    classification: str = "combined"
+    classification: str = "refined"
     highpass: Highpass = "unwrapped"
     phase_sign: PhaseSign = "auto"
     reference: Reference = "brain"

@@ -16,6 +16,7 @@ from petechia.pipeline.review.readings import Reading, Spot
 from petechia.pipeline.settings import Settings
 from petechia.pipeline.summary import fingerprint, model
 
+DEFAULT = Settings().classification
 POINTS = {
     "thin": {"screening": 0.4, "balanced": 0.75, "counting": 0.91},
     "thick": {"screening": 0.3, "balanced": 0.6, "counting": 0.7},
@@ -240,7 +241,7 @@ def test_thick_slices_are_judged_and_counted_at_their_own_points(tmp_path):
 def written(tmp_path):
     found = recalibrate(decisions_of(site(-1.5, 0.7, 40)), points_of_slices())
     path = tmp_path / "site.json"
-    return write_calibration(path, found, classification="combined", decided_by="one reader")
+    return write_calibration(path, found, classification=DEFAULT, decided_by="one reader")
 
 
 def test_the_file_moves_probabilities_and_thresholds_and_is_told(written):
@@ -250,11 +251,11 @@ def test_the_file_moves_probabilities_and_thresholds_and_is_told(written):
     assert moved.site == found.line
     assert raw.site is None
     assert moved.least_probability == threshold("screening", found)
-    told = model("combined", found)["site_calibration"]
+    told = model(DEFAULT, found)["site_calibration"]
     assert told["sha256"] == found.sha256
     assert found.sha256[:12] in told["says"]
     assert "40 scans" in told["says"]
-    assert model("combined")["site_calibration"] is None
+    assert model(DEFAULT)["site_calibration"] is None
     assert json.loads(written.read_text())["table"][0]["brier_before"] > 0
     assert "ann" not in written.read_text().replace("annot", "")
 
@@ -272,7 +273,7 @@ def test_the_settings_know_it_and_a_changed_file_is_another_run(written, tmp_pat
     config = tmp_path / "settings.toml"
     config.write_text('calibration = "site.json"\n')
     assert Settings.build(config=config).site().name == "site.json"
-    with pytest.raises(ParameterError, match="was made with 'combined'"):
+    with pytest.raises(ParameterError, match=f"was made with {DEFAULT!r}"):
         Settings.build(calibration=str(written), classification="trees")
 
 

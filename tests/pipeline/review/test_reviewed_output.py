@@ -54,7 +54,7 @@ def write_scan(tree, subject, findings):
         "protocol": {"b0_t": 3.0, "n_echoes": 4, "spacing_mm": [1.2, 1.2, 7.0], "phase": "absolute",
                      "shape": [10, 10, 10], "te_s": [0.01, 0.02]},
         "reading_te_s": 0.02,
-        "model": {"sha256": detector_sha256(), "classification": "combined"},
+        "model": {"sha256": detector_sha256(), "classification": Settings().classification},
         "operating_point": {"name": "balanced", "threshold": 0.75}, **told,
     }  # fmt: skip
     tree.write_json("summary", name, summary)

@@ -31,4 +31,12 @@ METHODS: dict[str, Method] = {
         summary="trees and network",
         doi="",
     ),
+    "refined": Method(
+        load="petechia.lesions.classification.refined:refined",
+        params="RefinedParams",
+        needs=("told", "model"),
+        gives=("log_odds",),
+        summary="trees and network, and what new people say has to be added",
+        doi="",
+    ),
 }
