@@ -416,6 +416,7 @@ def main() -> None:
     if args.install:
         install(out)
         put_card(card)
+        print("Now run training/refine.py --install: by default the row `refined` is asked.")
 
 
 def install(out: Path) -> None:

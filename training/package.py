@@ -9,7 +9,7 @@ from typing import Any
 
 ASSETS = Path(__file__).parents[1] / "src" / "petechia" / "assets" / "data"
 CARD = "detector_card.json"
-SOURCE = "training/fit.py and training/counts.py on simulated scans (training/README.md)"
+SOURCE = "training/fit.py, counts.py and refine.py on simulated scans (training/README.md)"
 
 
 def put(name: str, file: str, content: bytes | None, source: str) -> None:

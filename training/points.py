@@ -92,6 +92,8 @@ def main() -> None:
     print("balanced:", good[0])
     if args.install:
         card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
+        if args.slices == "thin" and "refined" in card:
+            raise SystemExit("The points of thin slices are those of training/refine.py.")
         of = card if args.slices == "thin" else card["thick_slices"]
         points = of["operating_points"]
         if not points["screening"] <= good[0] <= points["counting"]:

@@ -47,7 +47,7 @@ from petechia.lesions.look import look
 from petechia.lesions.model import KINDS, LINEAR, Model, arrays_of, joint_log_odds, kinds_of
 from petechia.lesions.params import DetectParams
 from petechia.lesions.slices import is_thick
-from petechia.pipeline.detector import detector, points_of_slices
+from petechia.pipeline.detector import detector
 from petechia.pipeline.provenance import threads
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
@@ -61,14 +61,14 @@ HELD = 0.03
 BASE_SCALE = 5.0
 """The log-odds that are added to are held by the penalty so many times less."""
 LEAST = 0.01
-"""Voids of smaller probability are neither fitted to nor lifted by it: nearly all are veins."""
+"""Voids of smaller probability are not fitted to: nearly all are veins."""
 OF_VOID = [n for n, name in enumerate(NAMES) if name not in SCAN_NAMES]
 GROUPS = {
     "thin slices with a sign": [n for n, kind in enumerate(KINDS) if kind.endswith(", signed")],
     "thin slices without": [n for n, kind in enumerate(KINDS) if kind.endswith(", no sign")],
 }
-"""Kinds of scans that have a sum together. Thick slices have none: it helped people by the named
-protocol and harmed those by drawn ones."""
+"""Kinds of scans that have a sum together. Thick slices have none: it gained little with the named
+protocol and lost with drawn ones."""
 
 
 def kept_of(case: Case) -> Kept:
@@ -99,13 +99,20 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
     """Look at the cases that were not looked at, and once more without phase; yield what was."""
     out = work / f"examples_{pipeline_hash()}"
     out.mkdir(parents=True, exist_ok=True)
-    for path in (p for folder in folders for p in sorted(folder.glob("*.npz"))):
+    paths = [p for folder in folders for p in sorted(folder.glob("*.npz"))]
+    if len({p.name for p in paths}) < len(paths):
+        raise SystemExit(f"{[str(f) for f in folders]}: cases of one name in two folders")
+    for path in paths:
         ways = {v: out / f"case_{path.stem}.{v}.npz" for v in VARIANTS}
         if ".part" in path.name or all(at.exists() for at in ways.values()):
             continue
         case = load(path)
         name, _, seed = path.stem.rpartition("_")
-        facts = {"person": f"case-{seed}", "protocol": name.removesuffix("-clean"), "scan": name}
+        facts = {
+            "person": f"case-{seed}",
+            "protocol": name.removesuffix("-clean"),
+            "scan": path.stem,
+        }
         for variant, at in ways.items():
             if at.exists() or (variant == "no_phase" and not case.inputs.has_field):
                 continue
@@ -116,7 +123,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Sum:
+class Correction:
     """What becomes of the log-odds of trees and network, in each of `KINDS`.
 
     Attributes
@@ -146,11 +153,11 @@ def fitted(
     kinds: np.ndarray,
     held: float = HELD,
     groups: Iterable[str] = GROUPS,
-) -> Sum:
+) -> Correction:
     """Fit the sum of each group of kinds that has microbleeds and others."""
     form = len(KINDS), len(NAMES)
     linear = Linear(middle=np.zeros(form), spread=np.ones(form), weight=np.zeros(form))
-    told = Sum(constant=np.zeros(len(KINDS)), slope=np.ones(len(KINDS)), linear=linear)
+    told = Correction(constant=np.zeros(len(KINDS)), slope=np.ones(len(KINDS)), linear=linear)
     for own in (GROUPS[name] for name in groups):
         some = (label >= 0) & (expit(base) > LEAST) & np.isin(kinds, own)
         x, y = table[some], label[some] == 0
@@ -195,6 +202,8 @@ def evidence_of(e: Examples, model: Model, work: Path) -> npt.NDArray[np.float64
             told = Described(table=e.table[rows], cubes=e.cubes[rows].astype(np.float32))
             np.save(at, model.evidence(told, "combined"))
         parts.append(np.load(at))
+        if len(parts[-1]) != rows.sum():
+            raise SystemExit(f"{at}: of another look. Delete {folder}.")
     return np.concatenate(parts)
 
 
@@ -221,24 +230,26 @@ def judged(
     return told
 
 
-def install(e: Examples, told: Sum, points: dict[str, float], measured: dict[str, Any]) -> None:
-    """Put the sum, how it is joined, its points and what it is worth into the package."""
-    arrays = arrays_of((ASSETS / "detector.npz").read_bytes())
+def arrays_with(
+    told: Correction, arrays: dict[str, npt.NDArray[Any]]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a model with a correction of its row `combined`."""
     joint = np.pad(arrays["joint_combined"] * told.slope[:, None], ((0, 0), (0, 1)))
     joint[:, 0] += told.constant
     joint[:, -1] = 1.0
+    return arrays | told.linear.arrays(LINEAR) | {"joint_refined": joint}
+
+
+def install(e: Examples, told: Correction, card: dict[str, Any], measured: dict[str, Any]) -> None:
+    """Put the sum, how it is joined, its points and what it is worth into the package."""
+    arrays = arrays_of((ASSETS / "detector.npz").read_bytes())
     content = io.BytesIO()
-    arrays |= told.linear.arrays(LINEAR) | {"joint_refined": joint}
-    np.savez_compressed(content, **arrays)
+    np.savez_compressed(content, **arrays_with(told, arrays))
     put("detector", "detector.npz", content.getvalue(), SOURCE)
-    card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
-    card |= {
-        "name": f"petechia-detector-{datetime.now(UTC):%Y-%m-%d}",
-        "default": "refined",
-        "operating_points": points,
-    }
-    card["refined"] = {"on": numbers_of(e), "told_by_others": measured}
-    card["out_of_fold"] |= {row: measured[row] for row in ("refined, all", f"refined, {THICK}")}
+    card |= {"name": f"petechia-detector-{datetime.now(UTC):%Y-%m-%d}", "default": "refined"}
+    on = {k: v for k, v in numbers_of(e).items() if k != "classes"}
+    card["refined"] = {"on": on, "told_by_others": measured}
+    card.setdefault("out_of_fold_at", card["points_of_combined"]["balanced"])
     put_card(card)
 
 
@@ -260,19 +271,22 @@ def main() -> None:
     p = {"combined": expit(base), "refined": expit(kept_out(e, base, label, kinds))}
     thick = is_thick([max(f["spacing_mm"]) for f in e.facts])
     drawn = np.array([f["protocol"].startswith("random_") for f in e.facts])
-    before = points_of_slices()
+    card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
+    before = card.get("points_of_combined", card["operating_points"])
+    of_thick = card["thick_slices"]["operating_points"]["balanced"]
     scans = np.flatnonzero(~thick & ~drawn).tolist()
     points = operating_points(p["refined"], e, scans, MAY)
     balanced = {
-        name: np.where(thick, before["thick"]["balanced"], thin["balanced"])
-        for name, thin in (("combined", before["thin"]), ("refined", points))
+        name: np.where(thick, of_thick, thin["balanced"])
+        for name, thin in (("combined", before), ("refined", points))
     }
     measured = judged(p, e, kinds, balanced, drawn, args.seed)
     for name, line in measured.items():
         print(name, line, flush=True)
     print(points, flush=True)
     if args.install:
-        install(e, fitted(e.table, base, label, kinds), points, measured)
+        card |= {"points_of_combined": before, "operating_points": points}
+        install(e, fitted(e.table, base, label, kinds), card, measured)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
+from petechia.lesions.classification import METHODS
 from petechia.lesions.detect import detect
 from petechia.lesions.features import NAMES, Described
 from petechia.lesions.params import DetectParams
 from petechia.pipeline.detector import card, detector, operating_points, threshold
+from petechia.pipeline.settings import Settings
 from petechia.simulate.protocols import PROTOCOLS
 
 PARAMS = DetectParams(threshold=0.5)
@@ -85,7 +87,7 @@ def test_a_mirrored_head_has_the_same_probabilities(phantom, model, found):
         assert one.probability == pytest.approx(two.probability, abs=0.15)
 
 
-@pytest.mark.parametrize("classification", ["trees", "network", "combined"])
+@pytest.mark.parametrize("classification", list(METHODS))
 def test_calcium_is_never_counted(phantom, model, classification):
     params = replace(PARAMS, classification=classification, threshold=0.05)
     calcium = phantom.grid.to_mm(phantom.objects[3].centre_vox)
@@ -110,7 +112,8 @@ def test_evidence_tells_the_model_s_reasons(found):
 
 def test_the_card_and_the_model_belong_together(model):
     assert model.card is not None
-    assert set(model.joint) >= {"trees", card()["default"]}
+    assert set(model.joint) == set(METHODS)
+    assert card()["default"] == DetectParams().classification == Settings().classification
     total = sum(len(v.tobytes()) for v in model.bleed.arrays().values())
     assert total < 8_000_000
 
@@ -125,6 +128,17 @@ def test_named_protocols_are_like_what_it_was_trained_on_but_for_the_finest_and_
         if trained.unlike(Described(table=row, cubes=np.zeros((1, 6, 2, 2, 2)))):
             unlike.append(name)
     assert unlike == ["7t_swi", "3t_tiny"]  # 0.6 mm in plane, and cubes of 2.4 mm
+
+
+def test_rows_count_from_points_of_their_own_in_thin_slices():
+    default = operating_points()
+    assert operating_points(classification=card()["default"]) == default
+    for row in set(METHODS) - {card()["default"]}:
+        assert operating_points(classification=row) == card()["points_of_combined"] != default
+        assert detector(classification=row).operating_points == operating_points(classification=row)
+        assert threshold("balanced", slice_mm=5.0, classification=row) == threshold(
+            "balanced", slice_mm=5.0
+        )
 
 
 def test_thick_slices_have_thresholds_of_their_own():

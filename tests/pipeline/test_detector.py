@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from petechia.assets.store import manifest
+from petechia.lesions.classification import METHODS
 from petechia.pipeline.calibration import detector_sha256
 from petechia.pipeline.detector import card, count_doubt, detector, operating_points
 from petechia.pipeline.summary import model
@@ -25,12 +26,14 @@ def test_every_file_of_the_detector_is_in_the_hash():
     assert set(detector_sha256()) == files == {"detector", "detector_network"}
 
 
+@pytest.mark.parametrize("row", list(METHODS))
 @pytest.mark.parametrize(("slice_mm", "scans"), [(1.5, "all"), (5.0, "thick slices")])
-def test_a_summary_tells_of_the_model_on_such_slices(slice_mm, scans):
-    told = model("combined", slice_mm=slice_mm)
-    measured = card()["out_of_fold"][f"combined, {scans}"]
+def test_a_summary_tells_of_the_model_on_such_slices(row, slice_mm, scans):
+    told = model(row, slice_mm=slice_mm)
+    of = card()["refined"]["told_by_others"] if row == "refined" else card()["out_of_fold"]
+    measured = of[f"{row}, {scans}"]
     assert f"expected calibration error {measured['ece']}" in told["says"]
     assert told["count_doubt"] == {
         name: getattr(count_doubt(), name) for name in count_doubt().__slots__
     }
-    assert told["operating_points"] == operating_points(slice_mm=slice_mm)
+    assert told["operating_points"] == operating_points(None, slice_mm, row)

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from petechia.core.grid import Grid
 from petechia.lesions.features import NAMES, SCAN_NAMES
-from petechia.lesions.model import KINDS
+from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.model import KINDS, joint_log_odds
 
 DEPTH, ECHOES = NAMES.index("form_depth"), NAMES.index(SCAN_NAMES[-2])
 SIGNED, THICK = 1, KINDS.index("thick slices")
@@ -82,3 +84,33 @@ def test_a_person_is_told_by_the_others(refine):
     again = refine.kept_out(e, base, e.label, kinds)
     np.testing.assert_allclose(again[first], told[first])
     assert not np.allclose(again[~first], told[~first], atol=1e-3)
+
+
+def test_a_model_with_the_correction_says_what_was_fitted(refine):
+    """Trees and network joined, moved and added to, are what the model joins by itself."""
+    e, base, _, kinds = voids()
+    told = refine.fitted(e.table, base, e.label, kinds)
+    rng = np.random.default_rng(5)
+    joint = rng.normal(size=(len(KINDS), 3))
+    evidence = rng.normal(size=(len(base), 2))
+    kinds = rng.integers(0, len(KINDS), len(base))
+    arrays = refine.arrays_with(told, {"joint_combined": joint, "low": np.zeros(1)})
+    added = told.linear.scores(e.table, kinds)[:, None]
+    expected = told.log_odds(joint_log_odds(evidence, kinds, joint), e.table, kinds)
+    found = joint_log_odds(np.hstack([evidence, added]), kinds, arrays["joint_refined"])
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert {"low", "joint_combined", "linear_weight"} <= arrays.keys()
+
+
+def test_a_scan_without_phase_has_no_image_made_of_it(refine):
+    shape, some = (12, 12, 12), np.ones((12, 12, 12), np.float32)
+    inputs = LesionInputs(
+        grid=Grid(shape, np.eye(4)), brain_mask=some > 0, b0_t=3.0, reading_te_s=0.02,
+        magnitude=some, swi=some, local_field_ppm=some, total_field_ppm=some, chi_ppm=some,
+        field_noise_ppm=some, field_mask=some > 0, vessel=2 * some, sign_trusted=True,
+    )  # fmt: skip
+    left = refine.without_phase(inputs)
+    assert not left.has_field
+    assert not left.sign_trusted
+    assert left.swi is left.chi_ppm is left.total_field_ppm is left.field_mask is None
+    assert left.vessel.max() < 2  # found anew, on the magnitude

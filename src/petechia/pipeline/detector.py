@@ -24,9 +24,16 @@ def slices_of(slice_mm: float) -> str:
     return SLICES[int(is_thick(slice_mm))]
 
 
-def points_of_slices() -> dict[str, dict[str, float]]:
-    """Return the detector's own operating points, for thin slices and for thick ones."""
-    own = (card()["operating_points"], card()["thick_slices"]["operating_points"])
+def points_of_slices(classification: str | None = None) -> dict[str, dict[str, float]]:
+    """Return the detector's own operating points, for thin slices and for thick ones.
+
+    In thin slices they are those of the card's default row of the classification table, and for
+    any other row, whose probabilities are others, those of trees and network joined.
+    """
+    told = card()
+    default = classification in (None, told["default"])
+    thin = told["operating_points" if default else "points_of_combined"]
+    own = (thin, told["thick_slices"]["operating_points"])
     return {
         slices: {name: float(p) for name, p in points.items()}
         for slices, points in zip(SLICES, own, strict=True)
@@ -34,14 +41,15 @@ def points_of_slices() -> dict[str, dict[str, float]]:
 
 
 def operating_points(
-    site: SiteCalibration | None = None, slice_mm: float = 0.0
+    site: SiteCalibration | None = None, slice_mm: float = 0.0, classification: str | None = None
 ) -> dict[str, float]:
     """Return the probability from which a microbleed counts, by the name of the point.
 
     Thick slices have points of their own: less is seen in them, so that the same number of
     false findings is not kept to at the same probability. A site's points win over the detector's.
+    `classification` is the row that gives the probabilities, None for the card's default.
     """
-    points = points_of_slices() if site is None else site.operating_points
+    points = points_of_slices(classification) if site is None else site.operating_points
     return dict(points[slices_of(slice_mm)])
 
 
@@ -50,7 +58,9 @@ def count_doubt() -> CountDoubt:
     return CountDoubt(**card()["count_doubt"])
 
 
-def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Model:
+def detector(
+    site: SiteCalibration | None = None, slice_mm: float = 0.0, classification: str | None = None
+) -> Model:
     """Return the model, with the points for slices of a thickness [mm] and all that a site has.
 
     Raises
@@ -62,7 +72,7 @@ def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Mode
     """
     arrays, network = DETECTOR
     model = Model.load(
-        {**card(), "operating_points": operating_points(site, slice_mm)},
+        {**card(), "operating_points": operating_points(site, slice_mm, classification)},
         load_arrays(arrays),
         load_bytes(network) if network in manifest() else None,
     )
@@ -70,7 +80,10 @@ def detector(site: SiteCalibration | None = None, slice_mm: float = 0.0) -> Mode
 
 
 def threshold(
-    operating_point: str, site: SiteCalibration | None = None, slice_mm: float = 0.0
+    operating_point: str,
+    site: SiteCalibration | None = None,
+    slice_mm: float = 0.0,
+    classification: str | None = None,
 ) -> float:
     """Return the probability from which a microbleed counts."""
-    return operating_points(site, slice_mm)[operating_point]
+    return operating_points(site, slice_mm, classification)[operating_point]

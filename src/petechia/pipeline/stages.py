@@ -289,12 +289,12 @@ def detect_stage(work: Work) -> None:
     """Find, measure and name dark spots, unless the scan cannot show them."""
     if work.why_not("microbleeds"):
         return
-    site, slice_mm = work.settings.site(), work.slice_mm
+    site, slice_mm, row = work.settings.site(), work.slice_mm, work.settings.classification
     params = DetectParams(
-        threshold=threshold(work.settings.operating_point, site, slice_mm),
-        classification=work.settings.classification,
+        threshold=threshold(work.settings.operating_point, site, slice_mm, row),
+        classification=row,
     )
-    work.detection = detect(lesion_inputs(work), params, detector(site, slice_mm))
+    work.detection = detect(lesion_inputs(work), params, detector(site, slice_mm, row))
     read_densities(work)
     judge_edema(work)
 

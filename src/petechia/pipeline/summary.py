@@ -138,7 +138,9 @@ def counted(work: Work, signs: dict[str, Any] | None = None) -> dict[str, Any]:
     )
     point = {
         "name": chosen.operating_point,
-        "threshold": threshold(chosen.operating_point, chosen.site(), work.slice_mm),
+        "threshold": threshold(
+            chosen.operating_point, chosen.site(), work.slice_mm, chosen.classification
+        ),
     }
     return {"operating_point": point, **told}
 
@@ -149,13 +151,14 @@ def model(
     """Return what named the findings, and how far it can be believed."""
     told = card()
     scans = "all" if slices_of(slice_mm) == SLICES[0] else "thick slices"
-    measured = told["out_of_fold"][f"{classification}, {scans}"]
+    of = told["refined"]["told_by_others"] if classification == "refined" else told["out_of_fold"]
+    measured = of[f"{classification}, {scans}"]
     return {
         "name": told["name"],
         "classification": classification,
         "features": told["features"],
         "sha256": detector_sha256(),
-        "operating_points": operating_points(site, slice_mm),
+        "operating_points": operating_points(site, slice_mm, classification),
         "count_doubt": asdict(count_doubt()),
         "calibrated": True,
         "says": CALIBRATED.format(ece=measured["ece"]),

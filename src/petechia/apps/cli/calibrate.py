@@ -46,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
     from petechia.pipeline.review.decided import decisions_of, read_decided
 
     scans = [s for root in args.output for s in read_decided(root, args.reader or "", args.round)]
-    found = recalibrate(decisions_of(scans), points_of_slices())
+    decided = decisions_of(scans)
+    row = next(one.classification for one in scans if not one.why_not)
+    found = recalibrate(decided, points_of_slices(row))
     print("\n".join(told(found)))
     for one in scans:
         if one.why_not:
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     path = write_calibration(
         args.write,
         found,
-        classification=next(one.classification for one in scans if not one.why_not),
+        classification=row,
         decided_by="one reader" if args.reader else "consensus",
     )
     print(f"written: {path}. Use it with: petechia run --calibration {path} ...")
