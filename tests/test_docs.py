@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def test_every_setting_and_preset_is_documented():
         assert name in text, f"setting {name} is not on the settings page"
     for name in PRESETS:
         assert f"| {name} |" in text
+
+
+def test_the_settings_on_the_page_are_the_defaults():
+    (block,) = re.findall(r"```toml\n(.*?)```", page("reference/settings.md"), flags=re.DOTALL)
+    told = {k: v for k, v in tomllib.loads(block).items() if k != "method_settings"}
+    defaults = Settings()
+    assert told == {name: getattr(defaults, name) for name in told}
+    assert told.keys() >= {"classification", "operating_point", "inversion"}
 
 
 def test_every_output_file_and_column_is_documented():

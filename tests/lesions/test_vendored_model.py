@@ -147,6 +147,9 @@ def test_thick_slices_have_thresholds_of_their_own():
     assert thick == detector(slice_mm=6.0).operating_points
     assert thick.keys() == thin.keys()
     assert all(thick[name] != thin[name] for name in thin)
+    # where both go by trees and network alone, less is seen in thick ones
+    alike = operating_points(classification="combined")
+    assert all(thick[name] < alike[name] for name in ("balanced", "counting"))
     for points in (thin, thick):
         assert points["screening"] < points["balanced"] < points["counting"]
     assert threshold("balanced", slice_mm=5.0) == thick["balanced"]
