@@ -71,57 +71,6 @@ GROUPS = {
 protocol and lost with drawn ones."""
 
 
-def kept_of(case: Case) -> Kept:
-    """Return a case of `validation/detection.py` as a scan of `heads.py`, as far as it is asked."""
-    lesions = [{**row, "index": n} for n, row in enumerate(case.lesions, start=1)]
-    none = np.zeros(case.inputs.grid.shape, dtype=np.float32)
-    arrays = {
-        "truth_labels": case.labels, "brain_mask": case.inputs.brain_mask,
-        "truth_brain": case.inputs.brain_mask, "truth_veins": none,
-    }  # fmt: skip
-    return Kept({"lesions": lesions}, arrays, case.inputs.grid)
-
-
-def without_phase(inputs: LesionInputs) -> LesionInputs:
-    """Return what the detector would be given of a scan had its phase not been stored."""
-    dark = inputs.magnitude
-    veins = track_veins(None, dark, inputs.brain_mask, inputs.grid)
-    gone = dict.fromkeys((
-        "swi", "local_field_ppm", "field_noise_ppm", "field_mask", "chi_ppm", "total_field_ppm",
-        "filtered_field_ppm",
-    ))  # fmt: skip
-    return replace(
-        inputs, **gone, sign_trusted=False, vessel=veins.likeness, vein_length_mm=veins.length_mm
-    )
-
-
-def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
-    """Look at the cases that were not looked at, and once more without phase; yield what was."""
-    out = work / f"examples_{pipeline_hash()}"
-    out.mkdir(parents=True, exist_ok=True)
-    paths = [p for folder in folders for p in sorted(folder.glob("*.npz"))]
-    if len({p.name for p in paths}) < len(paths):
-        raise SystemExit(f"{[str(f) for f in folders]}: cases of one name in two folders")
-    for path in paths:
-        ways = {v: out / f"case_{path.stem}.{v}.npz" for v in VARIANTS}
-        if ".part" in path.name or all(at.exists() for at in ways.values()):
-            continue
-        case = load(path)
-        name, _, seed = path.stem.rpartition("_")
-        facts = {
-            "person": f"case-{seed}",
-            "protocol": name.removesuffix("-clean"),
-            "scan": path.stem,
-        }
-        for variant, at in ways.items():
-            if at.exists() or (variant == "no_phase" and not case.inputs.has_field):
-                continue
-            inputs = case.inputs if variant == "whole" else without_phase(case.inputs)
-            made = examples_of(kept_of(case), look(inputs, DetectParams()))
-            write(at, made, kept_of(case), variant=variant, **facts)
-            yield f"{at.name}: {len(made['label'])} described"
-
-
 @dataclass(frozen=True, eq=False)
 class Correction:
     """What becomes of the log-odds of trees and network, in each of `KINDS`.
