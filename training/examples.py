@@ -1,21 +1,17 @@
 """Turn kept scans into examples: what the classifier is told of each void, and what it is.
 
-usage: python training/examples.py WORK [--match NAMES] [--cases INPUTS ...]
+usage: python training/examples.py WORK [--match NAMES]
 
 For every scan of `heads.py` the detector looks at the whole scan, and at every third one once more
-without its phase; INPUTS are folders of cases that `validation/detection.py` keeps (people as
-`petechia simulate` makes them, by named protocols), and each with phase is looked at without it,
-too. An example is a row of features, a cube, and a label; what the features are is named by
-their hash, and examples of another hash are made again.
+without its phase. An example is a row of features, a cube, and a label; what the features are is
+named by their hash, and examples of another hash are made again. `cases.py` makes more of them.
 """
 
 import argparse
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +34,6 @@ from petechia.lesions.params import DetectParams
 from petechia.lesions.slices import is_thick
 from petechia.lesions.void import Void
 from petechia.pipeline.provenance import threads
-from petechia.simulate.protocols import PROTOCOLS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
-from detection import Case, load
 
 IGNORED = -1
 """Label of what is neither right nor wrong: a lesion's second void, an invisible lesion."""
@@ -279,63 +271,6 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             )
 
 
-def kept_of(case: Case) -> Kept:
-    """Return a case of `validation/detection.py` as a scan of `heads.py`, as far as it is asked.
-
-    It keeps no veins: what is no lesion and not at the edge has no name of its own.
-    """
-    lesions = [{**row, "index": n} for n, row in enumerate(case.lesions, start=1)]
-    none = np.zeros(case.inputs.grid.shape, dtype=np.float32)
-    arrays = {
-        "truth_labels": case.labels, "brain_mask": case.inputs.brain_mask,
-        "truth_brain": case.inputs.brain_mask, "truth_veins": none,
-    }  # fmt: skip
-    facts = {
-        "lesions": lesions, "b0_t": case.inputs.b0_t, "reading_te_s": case.inputs.reading_te_s,
-    }  # fmt: skip
-    return Kept(facts, arrays, case.inputs.grid)
-
-
-def without_phase(inputs: LesionInputs) -> LesionInputs:
-    """Return what the detector would be given of a scan had its phase not been stored."""
-    dark = inputs.magnitude
-    veins = track_veins(None, dark, inputs.brain_mask, inputs.grid)
-    gone = dict.fromkeys((
-        "swi", "local_field_ppm", "field_noise_ppm", "field_mask", "chi_ppm", "total_field_ppm",
-        "filtered_field_ppm",
-    ))  # fmt: skip
-    return replace(
-        inputs, **gone, sign_trusted=False, vessel=veins.likeness, vein_length_mm=veins.length_mm
-    )
-
-
-def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
-    """Look at the cases that were not looked at, and once more without phase; yield what was."""
-    out = work / f"examples_{pipeline_hash()}"
-    out.mkdir(parents=True, exist_ok=True)
-    paths = [p for folder in folders for p in sorted(folder.glob("*.npz"))]
-    if len({p.name for p in paths}) < len(paths):
-        raise SystemExit(f"{[str(f) for f in folders]}: cases of one name in two folders")
-    for path in paths:
-        ways = {v: out / f"case_{path.stem}.{v}.npz" for v in VARIANTS}
-        if ".part" in path.name or all(at.exists() for at in ways.values()):
-            continue
-        case = load(path)
-        name, _, seed = path.stem.rpartition("_")
-        protocol = name.removesuffix("-clean")
-        facts = {
-            "person": f"case-{seed}", "protocol": protocol, "scan": path.stem,
-            "te_s": PROTOCOLS[protocol].te_s,
-        }  # fmt: skip
-        for variant, at in ways.items():
-            if at.exists() or (variant == "no_phase" and not case.inputs.has_field):
-                continue
-            inputs = case.inputs if variant == "whole" else without_phase(case.inputs)
-            made = examples_of(kept_of(case), look(inputs, DetectParams()))
-            write(at, made, kept_of(case), variant=variant, **facts)
-            yield f"{at.name}: {len(made['label'])} described"
-
-
 def _also(stem: str) -> bool:
     """Return whether a scan is looked at without its phase, too: every third one."""
     return int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 3 == 0
@@ -346,10 +281,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--match", default="*", help="names of kept scans, with wildcards")
-    parser.add_argument("--cases", type=Path, nargs="*", default=[])
     args = parser.parse_args()
     with threads(1):
-        for text in chain(make_missing(args.work, args.match), make_cases(args.work, args.cases)):
+        for text in make_missing(args.work, args.match):
             print(text, flush=True)
 
 

@@ -16,8 +16,8 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from examples import VARIANTS, Kept, examples_of, make_missing, write
+from cases import make_cases
+from examples import make_missing
 from fit import numbers_of, told_to_join
 from measures import (
     THICK,
@@ -37,21 +38,16 @@ from measures import (
 from package import ASSETS, CARD, SOURCE, put, put_card
 from sklearn.linear_model import LogisticRegression
 
-from petechia.anatomy.tracking import track_veins
 from petechia.assets.store import manifest
 from petechia.core.logistic import expit
-from petechia.lesions.features import NAMES, SCAN_NAMES, Described, pipeline_hash
-from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.features import NAMES, SCAN_NAMES, Described
 from petechia.lesions.linear import Linear
-from petechia.lesions.look import look
 from petechia.lesions.model import KINDS, LINEAR, Model, arrays_of, joint_log_odds, kinds_of
-from petechia.lesions.params import DetectParams
 from petechia.lesions.slices import is_thick
 from petechia.pipeline.detector import detector
 from petechia.pipeline.provenance import threads
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
-from detection import Case, load
 
 MAY = {"screening": (2.0, 1.0), "balanced": (0.5, 0.2), "counting": (0.2, 0.1)}
 """False findings that each operating point may make: a scan, and a scan of somebody without
