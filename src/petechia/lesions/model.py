@@ -28,6 +28,8 @@ OTHERS = CLASSES[1:]
 """Classes besides microbleed."""
 LINEAR = "linear_"
 """Prefix of its arrays."""
+SUM = 2
+"""Which of the log-odds of the row `refined` is the sum of features."""
 ALIKE = 0.05
 """So far beyond the range of training, as a share, a scan's own numbers are still like it: cubic
 voxels are, where the flattest of training were 1.02 times as thick as wide."""
@@ -153,7 +155,7 @@ class Model:
         return Opinion(
             probability=probability,
             others=scores / scores.sum(axis=1, keepdims=True),
-            reasons=tuple(self.reasons(row) for row in told.table),
+            reasons=self.reasons(told.table, weights),
             says=self.unlike(told),
         )
 
@@ -176,21 +178,35 @@ class Model:
             )
         return self.linear.scores(table, kinds_of(table))
 
-    def reasons(self, row: npt.NDArray[np.float32], most: int = 3) -> str:
-        """Return the features that speak loudest for and against, in words.
+    def reasons(
+        self, table: npt.NDArray[np.float32], weights: Floats, most: int = 3
+    ) -> tuple[str, ...]:
+        """Return the features that speak loudest for and against each void, in words.
 
-        Each with the value that does: low, high, or that it could not be measured.
+        Each with the value that does: low, high, or that it could not be measured. They speak
+        through the trees and, where it is joined, the sum; what the network sees has no name.
+
+        Parameters
+        ----------
+        table : (N, F) ndarray
+            Rows of features.
+        weights : (M, K + 1) ndarray
+            Constant and slopes of a row of the classification table, for each of `KINDS`.
+        most : int
+            So many features are told.
         """
-        share, high = self.bleed.reasons(row)
-        told = []
-        for n in np.argsort(-np.abs(share), kind="stable")[:most]:
-            if share[n]:
-                # most of it may come from thresholds below the value, or from those above
-                value = "high" if abs(high[n]) > abs(share[n] - high[n]) else "low"
-                value = "not measured" if np.isnan(row[n]) else value
-                side = "for" if share[n] > 0 else "against"
-                told.append(f"{words(NAMES[n])} ({value}) {side} it")
-        return ", ".join(told)
+        kinds = kinds_of(table)
+        slopes = weights[kinds, 1:]
+        added = above = np.zeros(table.shape)
+        if slopes.shape[1] > SUM and self.linear is not None:
+            off = self.linear.standard(table, kinds)
+            added = slopes[:, SUM, None] * off * self.linear.weight[kinds]
+            above = np.where(off > 0, added, 0)
+        out = []
+        for n, row in enumerate(table):
+            share, high = (slopes[n, 0] * of_trees for of_trees in self.bleed.reasons(row))
+            out.append(_loudest(row, share + added[n], high + above[n], most))
+        return tuple(out)
 
     def unlike(self, seen: Described) -> tuple[str, ...]:
         """Return a warning when the scan is unlike those of training."""
@@ -223,6 +239,18 @@ class Model:
             + "; ".join(says)
             + ". Take its probabilities with care.",
         )
+
+
+def _loudest(row: npt.NDArray[np.float32], share: Floats, high: Floats, most: int) -> str:
+    """Return the features with the largest shares; `high` is what came of a high value."""
+    told = []
+    for n in np.argsort(-np.abs(share), kind="stable")[:most]:
+        if share[n]:
+            value = "high" if abs(high[n]) > abs(share[n] - high[n]) else "low"
+            value = "not measured" if np.isnan(row[n]) else value
+            side = "for" if share[n] > 0 else "against"
+            told.append(f"{words(NAMES[n])} ({value}) {side} it")
+    return ", ".join(told)
 
 
 SCAN_WORDS = (
