@@ -10,6 +10,8 @@ from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 
 Volume = npt.NDArray[np.float32]
+FLAT = 1.5
+"""Slices are those of voxels at least so many times as thick as they are wide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,8 @@ def fill_rings(signal: Volume, grid: Grid, params: RingParams | None = None) -> 
     signal : (I, J, K) ndarray of float32
         1 in undisturbed tissue, 0 in a void.
     grid : Grid
-        Geometry; slices run along its longest voxel edge.
+        Geometry; slices lie across its longest voxel edge. Where none is clearly the longest there
+        are no slices, and nothing is filled.
     params : RingParams
         Settings.
 
@@ -64,12 +67,14 @@ def fill_rings(signal: Volume, grid: Grid, params: RingParams | None = None) -> 
     """
     p = params or RingParams()
     grid.require(signal, "signal")
+    out = signal.copy()
     across = int(np.argmax(grid.spacing_mm))
-    pixel_mm2 = grid.voxel_mm3 / float(grid.spacing_mm[across])
-    most = int(np.pi * (p.widest_mm / 2) ** 2 / pixel_mm2)
+    thick = float(grid.spacing_mm[across])
+    if thick < FLAT * np.sort(grid.spacing_mm)[1]:
+        return out
+    most = int(np.pi * (p.widest_mm / 2) ** 2 * thick / grid.voxel_mm3)
     in_slice = ndimage.generate_binary_structure(3, 1)
     in_slice[tuple(slice(None, None, 2) if a == across else 1 for a in range(3))] = False
-    out = signal.copy()
     for level in np.arange(p.brightest, p.step / 2, -p.step, dtype=np.float32):
         islets, _ = ndimage.label(signal >= level, structure=in_slice)
         small = np.bincount(islets.ravel()) <= most
