@@ -101,7 +101,7 @@ def test_reasons_add_up_to_the_score():
 def test_reasons_tell_whether_a_low_or_a_high_value_spoke():
     low = replace(model(), bleed=stump(DEPTH, 0.5, 2.0, -2.0))
     table = np.concatenate([told(depth).table[:1] for depth in (0.2, 0.8, np.nan)])
-    first, second, missing = low.reasons(table, np.ones((len(KINDS), 2)))
+    first, second, missing = low.reasons(table, "trees")
     assert (first, second) == ("form: depth (low) for it", "form: depth (high) against it")
     assert missing.startswith("form: depth (not measured)")
 
@@ -109,16 +109,22 @@ def test_reasons_tell_whether_a_low_or_a_high_value_spoke():
 def test_reasons_are_those_of_trees_and_sum_together():
     """The sum outweighs the trees of a row that joins it, and is not asked by one that does not."""
     both = replace(
-        model(), bleed=stump(DEPTH, 0.5, 2.0, -2.0), linear=line(form_depth=-20.0, edge_mm=0.5)
-    )
+        model(), bleed=stump(DEPTH, 0.5, 2.0, -2.0), linear=line(form_depth=-20.0, edge_mm=0.5),
+        joint={row: np.ones((len(KINDS), n)) for row, n in (("combined", 3), ("refined", 4))},
+    )  # fmt: skip
     table = told(0.2).table[:1]
     table[:, NAMES.index("edge_mm")] = 4.0
-    trees, joined_ = (both.reasons(table, np.ones((len(KINDS), n)))[0] for n in (3, 4))
-    assert trees == "form: depth (low) for it"
+    assert both.reasons(table, "combined") == ("form: depth (low) for it",)
     # the trees' 2 and the sum's 16 for a depth 0.4 spreads low, 1.5 for a distance 1.5 spreads high
-    assert joined_ == "form: depth (low) for it, distance to the mask's edge (high) for it"
+    assert both.reasons(table, "refined") == (
+        "form: depth (low) for it, distance to the mask's edge (high) for it",
+    )
     against = replace(both, linear=line(form_depth=20.0))
-    assert against.reasons(table, np.ones((len(KINDS), 4))) == ("form: depth (low) against it",)
+    assert against.reasons(table, "refined") == ("form: depth (low) against it",)
+
+
+def test_what_the_network_sees_has_no_name():
+    assert model().reasons(told(0.2).table, "network") == ("",)
 
 
 def test_arrays_that_are_not_a_model_are_refused():

@@ -26,7 +26,7 @@ def test_a_ring_is_filled_to_its_own_level_in_its_own_slice():
     filled = fill_rings(signal, GRID)
     disc = RADIUS < 2.5 + 0.8
     # levels are tried in steps: the middle is as dark as the ring within one
-    assert filled[..., 2][disc].max() <= 0.3 + 0.05 + 1e-6
+    assert filled[..., 2][disc].max() <= 0.3 + 0.05 + 1e-3
     assert filled[..., 2][~disc] == pytest.approx(1.0)
     np.testing.assert_array_equal(filled[..., [0, 1, 3, 4]], signal[..., [0, 1, 3, 4]])
 
@@ -36,7 +36,7 @@ def test_a_ring_with_a_gap_is_filled_to_the_gap_s_level():
     gap = (np.abs(RADIUS - 2.5) < 0.8) & (X > 0) & (np.abs(Y) < 1.0)
     signal[..., 2][gap] = 0.5
     middle = fill_rings(signal, GRID)[12, 13, 2]
-    assert 0.5 <= middle <= 0.55 + 1e-6
+    assert 0.5 <= middle <= 0.55 + 1e-3
     signal[..., 2][gap] = 1.0
     np.testing.assert_array_equal(fill_rings(signal, GRID), signal)
 

@@ -129,8 +129,8 @@ class TestVoids:
     def test_bad_settings(self):
         with pytest.raises(ParameterError, match="between 0 and 1"):
             VoidParams(half=1.5)
-        with pytest.raises(ParameterError, match=r"floor below 0\.5"):
-            VoidParams(floor=0.5)
+        with pytest.raises(ParameterError, match=r"floor below 0\.25"):
+            VoidParams(floor=0.25)
         with pytest.raises(GridMismatchError, match="signal"):
             grow_voids(np.ones((2, 2, 2), np.float32), 0.1, self.mask, np.zeros((1, 3)), self.grid)
 

@@ -28,8 +28,6 @@ OTHERS = CLASSES[1:]
 """Classes besides microbleed."""
 LINEAR = "linear_"
 """Prefix of its arrays."""
-SUM = 2
-"""Which of the log-odds of the row `refined` is the sum of features."""
 ALIKE = 0.05
 """So far beyond the range of training, as a share, a scan's own numbers are still like it: cubic
 voxels are, where the flattest of training were 1.02 times as thick as wide."""
@@ -75,7 +73,7 @@ class Model:
     network : callable session or None
         Log-odds from cubes; None when only trees are there.
     linear : Linear or None
-        What is added to both on people that neither was trained on; None when nothing is.
+        What is added to both; None when nothing is.
     joint : dict of str to (5, K + 1) ndarray
         Of each row of the classification table, for each of `KINDS`: constant, slope of each
         log-odds.
@@ -155,7 +153,7 @@ class Model:
         return Opinion(
             probability=probability,
             others=scores / scores.sum(axis=1, keepdims=True),
-            reasons=self.reasons(told.table, weights),
+            reasons=self.reasons(told.table, method),
             says=self.unlike(told),
         )
 
@@ -169,7 +167,7 @@ class Model:
         return run_network(self.network, cubes)
 
     def added(self, table: npt.NDArray[np.floating]) -> Floats:
-        """Return what new people say has to be added, of rows of features."""
+        """Return the sum that is added to trees and network, of rows of features."""
         if self.linear is None:
             raise ParameterError(
                 "the model has no sum of features",
@@ -179,28 +177,31 @@ class Model:
         return self.linear.scores(table, kinds_of(table))
 
     def reasons(
-        self, table: npt.NDArray[np.float32], weights: Floats, most: int = 3
+        self, table: npt.NDArray[np.float32], method: str, most: int = 3
     ) -> tuple[str, ...]:
         """Return the features that speak loudest for and against each void, in words.
 
         Each with the value that does: low, high, or that it could not be measured. They speak
-        through the trees and, where it is joined, the sum; what the network sees has no name.
+        through the trees and the sum, where a row joins them; what the network sees has no name,
+        and the row that asks it alone has no reasons.
 
         Parameters
         ----------
         table : (N, F) ndarray
             Rows of features.
-        weights : (M, K + 1) ndarray
-            Constant and slopes of a row of the classification table, for each of `KINDS`.
+        method : str
+            Row of the classification table.
         most : int
             So many features are told.
         """
+        if method == "network":
+            return ("",) * len(table)
         kinds = kinds_of(table)
-        slopes = weights[kinds, 1:]
+        slopes = self.joint[method][kinds, 1:]
         added = above = np.zeros(table.shape)
-        if slopes.shape[1] > SUM and self.linear is not None:
+        if method == "refined" and self.linear is not None:
             off = self.linear.standard(table, kinds)
-            added = slopes[:, SUM, None] * off * self.linear.weight[kinds]
+            added = slopes[:, -1, None] * off * self.linear.weight[kinds]
             above = np.where(off > 0, added, 0)
         out = []
         for n, row in enumerate(table):

@@ -8,8 +8,11 @@ from scipy import ndimage
 
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
+from petechia.lesions.slices import is_thick
 
 Volume = npt.NDArray[np.float32]
+LEFT = np.float32(1e-3)
+"""So much is left of what is above the level."""
 FLAT = 1.5
 """Slices are those of voxels at least so many times as thick as they are wide."""
 
@@ -21,8 +24,8 @@ class RingParams:
     Attributes
     ----------
     widest_mm : float
-        An islet as large as a disc of this diameter is filled, a larger one is tissue; 0: none
-        is [mm].
+        An islet of no more area than a disc of this diameter is filled, a larger one is tissue;
+        0: none is [mm].
     brightest : float
         A ring is darker than this everywhere.
     step : float
@@ -46,17 +49,17 @@ def fill_rings(signal: Volume, grid: Grid, params: RingParams | None = None) -> 
     """Return a relative signal whose small bright islets, ringed by dark ones, are dark.
 
     In each slice by itself: what is brighter than a level, no larger than a disc and not connected
-    to other such voxels by a side gets that level. With the field across the slice it is the
-    equator that dephases in a slice much thicker than the source; above and below it the signal
-    turns back, and the middle stays half bright.
+    to other such voxels by a side comes down to that level, but for a thousandth, so that its
+    order stays. Within a source of some millimetres the field is even and leaves signal, and
+    around it the field bends most: in a slice thicker than the source that is a dark ring.
 
     Parameters
     ----------
     signal : (I, J, K) ndarray of float32
         1 in undisturbed tissue, 0 in a void.
     grid : Grid
-        Geometry; slices lie across its longest voxel edge. Where none is clearly the longest there
-        are no slices, and nothing is filled.
+        Geometry; slices lie across its longest voxel edge. Where they are not thick, or no edge is
+        clearly the longest, nothing is filled.
     params : RingParams
         Settings.
 
@@ -70,7 +73,7 @@ def fill_rings(signal: Volume, grid: Grid, params: RingParams | None = None) -> 
     out = signal.copy()
     across = int(np.argmax(grid.spacing_mm))
     thick = float(grid.spacing_mm[across])
-    if thick < FLAT * np.sort(grid.spacing_mm)[1]:
+    if not is_thick(thick) or thick < FLAT * np.sort(grid.spacing_mm)[1]:
         return out
     most = int(np.pi * (p.widest_mm / 2) ** 2 * thick / grid.voxel_mm3)
     in_slice = ndimage.generate_binary_structure(3, 1)
@@ -79,5 +82,5 @@ def fill_rings(signal: Volume, grid: Grid, params: RingParams | None = None) -> 
         islets, _ = ndimage.label(signal >= level, structure=in_slice)
         small = np.bincount(islets.ravel()) <= most
         small[0] = False
-        np.minimum(out, level, out=out, where=small[islets])
+        np.minimum(out, level + LEFT * (signal - level), out=out, where=small[islets])
     return out

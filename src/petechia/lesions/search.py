@@ -19,7 +19,6 @@ from petechia.lesions.params import DetectParams
 from petechia.lesions.rim import Rim
 from petechia.lesions.ring import fill_rings
 from petechia.lesions.signal import RelativeSignal, relative_signal
-from petechia.lesions.slices import is_thick
 from petechia.lesions.void import Void, grow_voids
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ class DarkSpots:
     relative : RelativeSignal
         The same, the rim brought level and rings in thick slices filled, with its texture before.
     signal_swi : (I, J, K) ndarray of float32 or None
-        Of the SWI, the rim brought level.
+        Of the SWI, the rim brought level and rings filled, too.
     voids : list of Void
         In voxels of the cut.
     dark : (I, J, K) ndarray of bool
@@ -103,9 +102,7 @@ def _relative(
     """
     own = volume is inputs.magnitude
     told = relative_signal(volume, inputs.brain_mask, inputs.grid, params.signal, with_texture=own)
-    level = rim.level(told.value)
-    if is_thick(inputs.grid.spacing_mm.max()):
-        level = fill_rings(level, inputs.grid, params.ring)
+    level = fill_rings(rim.level(told.value), inputs.grid, params.ring)
     return told.value, replace(told, value=level)
 
 

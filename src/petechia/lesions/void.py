@@ -42,8 +42,9 @@ class VoidParams:
         the shallower depth; the second for seeds farther apart than `near_mm`, which are
         more often two.
     floor, floor_sd : float
-        A ridge darker than this parts nothing, nor one darker than so many units of texture (but
-        never more than twice `floor`): in a large void it is noise.
+        A ridge darker than this share of the background parts nothing, nor one darker than so
+        many units of texture (but never more than twice `floor`; 0: every ridge may part): at the
+        bottom of a large void it is noise.
     near_mm : float
         Seeds so near, or within 1.5 of the largest side of a voxel, are near [mm].
     body_radii : float
@@ -77,14 +78,14 @@ class VoidParams:
             or not 0 < self.half < 1
             or not 0 <= self.compact <= 1
             or not 0 <= self.merge_far <= self.merge < 1
-            or not 0 <= self.floor < 0.5
+            or not 0 <= self.floor < 0.25
             or min(self.near_mm, self.floor_sd) < 0
         ):
             raise ParameterError(
                 f"{self}",
                 where="VoidParams",
                 mend="Distances and volumes above 0; least_depth, half, compact and merge between "
-                "0 and 1; merge_far at most merge; floor below 0.5, floor_sd at least 0.",
+                "0 and 1; merge_far at most merge; floor below 0.25, floor_sd at least 0.",
             )
 
 
@@ -141,7 +142,8 @@ def grow_voids(
     Places move to the darkest voxel near them; the background is read in shells around
     it; the void is all that is connected to it and darker than half its depth. All voids
     grow at once, darkest voxels first, so that touching ones part along the ridge
-    between them (a watershed); seeds parted by a shallow ridge only are one void.
+    between them (a watershed); seeds parted by a shallow ridge only, or by one as dark as the
+    bottom of a void, are one.
 
     Parameters
     ----------
@@ -375,7 +377,9 @@ def _flood(  # type: ignore[no-untyped-def]
                 for a in range(3):
                     gap += ((seeds[own, a] - seeds[there, a]) * spacing[a]) ** 2
                 share = merge[0] if gap <= merge[2] * merge[2] else merge[1]
-                if level < merge[3] or rise < share * (background[shallow] - least[shallow]):
+                if level < merge[3] * background[shallow] or rise < share * (
+                    background[shallow] - least[shallow]
+                ):
                     parent[shallow] = deep
             continue
         if level >= threshold[own]:
