@@ -68,19 +68,22 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
         ways = {v: out / f"case_{path.stem}.{v}.npz" for v in VARIANTS}
         if ".part" in path.name or all(at.exists() for at in ways.values()):
             continue
-        case = load(path)
         name, _, seed = path.stem.rpartition("_")
         protocol = name.removesuffix("-clean")
+        if protocol not in PROTOCOLS:
+            raise SystemExit(f"{path}: no case <protocol>[-clean]_<seed>.npz of a named protocol")
         facts = {
             "person": f"case-{seed}", "protocol": protocol, "scan": path.stem,
             "te_s": PROTOCOLS[protocol].te_s,
         }  # fmt: skip
+        case = load(path)
+        kept = kept_of(case)
         for variant, at in ways.items():
             if at.exists() or (variant == "no_phase" and not case.inputs.has_field):
                 continue
             inputs = case.inputs if variant == "whole" else without_phase(case.inputs)
-            made = examples_of(kept_of(case), look(inputs, DetectParams()))
-            write(at, made, kept_of(case), variant=variant, **facts)
+            made = examples_of(kept, look(inputs, DetectParams()))
+            write(at, made, kept, variant=variant, **facts)
             yield f"{at.name}: {len(made['label'])} described"
 
 

@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from measures import allowed, is_whole_head, read_examples
+from measures import TOLD, allowed, is_whole_head, read_examples
 from package import ASSETS, CARD, put_card
-from refine import TOLD
 
 from petechia.core.counts import CountDoubt, count_distribution
 from petechia.lesions.criteria import count_interval

@@ -236,7 +236,7 @@ def examples_of(kept: Kept, seen: Seen) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def write(out: Path, made: dict[str, npt.NDArray[Any]], kept: Kept, **facts: str) -> None:
+def write(out: Path, made: dict[str, npt.NDArray[Any]], kept: Kept, **facts: Any) -> None:
     """Write one look; a half-written one never gets its name."""
     told = {k: v for k, v in kept.facts.items() if k != "lesions"} | facts
     told["spacing_mm"] = kept.grid.spacing_mm.tolist()

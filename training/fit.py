@@ -26,6 +26,7 @@ from measures import (
     POINTS_FALSE,
     THICK,
     THICK_FALSE,
+    TOLD,
     Examples,
     family_of,
     is_drawn,
@@ -411,6 +412,7 @@ def main() -> None:
         "licence": "Apache-2.0",
         "limits": "Trained and validated on simulated scans only. Research use only.",
     }
+    (out / TOLD).unlink(missing_ok=True)  # of another fit
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     np.savez_compressed(
         out / "out_of_fold.npz", evidence=evidence, label=e.label, scan=e.scan,

@@ -21,6 +21,8 @@ CALCIUM = CLASSES.index("calcification")
 POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
 """False findings that each operating point may make, out of fold: a scan, and a scan of somebody
 without microbleeds."""
+TOLD = "told_by_others.npz"
+"""What `refine.py` says of each void by the people of the others, in WORK/model."""
 THICK = "thick slices"
 SLABS = ("random_0", "random_1", "random_2")
 """Protocols of `heads.py` that show a light grid or a slab, with the true brain mask and sites."""

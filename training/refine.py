@@ -5,8 +5,9 @@ usage: python training/refine.py WORK [--seed 1] [--install]
 Reads what the last fit in WORK (`fit.py`) thought of all voids, each by classifiers trained on
 other people. A sum of features, held small, is added to the log-odds of trees and network by
 logistic regression: one for thin slices with a sign, one for those without. How it does is told of
-each person by what the others give. Operating points are those of people as `petechia simulate`
-makes them, by named protocols (`cases.py`); all of it goes into the card.
+each person by what the others give. Operating points of thin slices, and `balanced` of thick ones,
+are those of people as `petechia simulate` makes them, by named protocols (`cases.py`), out of fold;
+`screening` and `counting` of thick slices are the fit's. All of it goes into the card.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from fit import numbers_of, told_to_join
 from measures import (
     THICK,
+    TOLD,
     Examples,
     is_drawn,
     metrics,
@@ -38,14 +40,12 @@ from petechia.lesions.linear import Linear
 from petechia.lesions.model import KINDS, LINEAR, arrays_of, joint_log_odds, kinds_of
 from petechia.lesions.slices import is_thick
 
-TOLD = "told_by_others.npz"
-"""What this says of each void by the people of the others, in WORK/model."""
-MAY = {"screening": (2.0, 1.0), "balanced": (0.5, 0.2), "counting": (0.2, 0.1)}
+MAY = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
 """False findings that each operating point may make: a scan, and a scan of somebody without
-microbleeds. Less than the targets allow there: these few people chose the sum as well."""
-MAY_THICK = {"screening": (3.0, 1.0), "balanced": (1.0, 0.2), "counting": (0.4, 0.1)}
-"""The same in slices of 3 mm and more; calcifications, which look alike there, are not among
-them."""
+microbleeds."""
+MAY_THICK = (1.0, 0.3)
+"""The same of `balanced` in slices of 3 mm and more; calcifications, which look alike there, are
+not among them."""
 HELD = 0.03
 """Inverse strength of the penalty on weights per spread of a feature."""
 BASE_SCALE = 5.0
@@ -173,13 +173,8 @@ def arrays_with(
     return arrays | told.linear.arrays(LINEAR) | {"joint_refined": joint}
 
 
-def install(
-    work: Path, e: Examples, arrays: dict[str, npt.NDArray[Any]], card: dict[str, Any]
-) -> None:
+def install(e: Examples, arrays: dict[str, npt.NDArray[Any]], card: dict[str, Any]) -> None:
     """Put the sum, how it is joined, its points and what it is worth into the package."""
-    fitted_card = json.loads((work / "model" / "card.json").read_text(encoding="utf-8"))
-    if card["out_of_fold"] != fitted_card["out_of_fold"]:
-        raise SystemExit("The package holds another model. Run training/fit.py --install.")
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     put("detector", "detector.npz", content.getvalue(), SOURCE)
@@ -203,10 +198,17 @@ def main() -> None:
     thick = is_thick([max(f["spacing_mm"]) for f in e.facts])
     drawn = np.array([is_drawn(f) for f in e.facts])
     card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
-    before = card.get("points_of_combined", card["operating_points"])
+    fit_card = json.loads((args.work / "model" / "card.json").read_text(encoding="utf-8"))
+    before = fit_card["operating_points"]
+    thick_points = fit_card["thick_slices"]["operating_points"]
     named, named_thick = (np.flatnonzero(some & ~drawn).tolist() for some in (~thick, thick))
+    if not named or not named_thick:
+        raise SystemExit(f"{args.work}: no cases of thin and thick slices. Run training/cases.py.")
     points = operating_points(p["refined"], e, named, MAY)
-    thick_points = operating_points(p["refined"], e, named_thick, MAY_THICK)
+    own = operating_points(p["refined"], e, named_thick, {"balanced": MAY_THICK})["balanced"]
+    thick_points = thick_points | {
+        "balanced": float(np.clip(own, thick_points["screening"], thick_points["counting"]))
+    }
     balanced = {
         name: np.where(thick, thick_points["balanced"], thin["balanced"])
         for name, thin in (("combined", before), ("refined", points))
@@ -217,8 +219,10 @@ def main() -> None:
     print(points, thick_points, flush=True)
     np.savez_compressed(args.work / "model" / TOLD, p=p["refined"], label=e.label)
     if args.install:
+        if card["out_of_fold"] != fit_card["out_of_fold"]:
+            raise SystemExit("The package holds another model. Run training/fit.py --install.")
         of_thick = card["thick_slices"]
-        of_thick.setdefault("out_of_fold_at", of_thick["operating_points"]["balanced"])
+        of_thick["out_of_fold_at"] = fit_card["thick_slices"]["operating_points"]["balanced"]
         of_thick["operating_points"] = thick_points
         card |= {
             "points_of_combined": before,
@@ -227,7 +231,7 @@ def main() -> None:
             "refined": {"told_by_others": measured},
         }
         told = fitted(e.table, base, label, kinds)
-        install(args.work, e, arrays_with(told, arrays), card)
+        install(e, arrays_with(told, arrays), card)
 
 
 if __name__ == "__main__":
