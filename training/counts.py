@@ -26,11 +26,11 @@ from package import ASSETS, CARD, put_card
 from petechia.core.counts import CountDoubt, count_distribution
 from petechia.lesions.criteria import count_interval
 
-RATES = (0.1, 0.2, 0.3, 0.4, 0.5)
 RATE_SPREAD = 3.0
 """Wide: from one in a hundred findings to nine in ten."""
 MOST_RATE = 0.45
 """The most that a person of the whole heads has: 65 microbleeds, among about 150 findings."""
+RATES = (0.1, 0.2, 0.3, 0.4, MOST_RATE)
 ERRORS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.8, 2.1, 2.5)
 Scans = Sequence[tuple[list[float], int]]
 
