@@ -17,7 +17,6 @@ from petechia.lesions.candidates.found import Candidates
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.params import DetectParams
 from petechia.lesions.rim import Rim
-from petechia.lesions.ring import fill_rings
 from petechia.lesions.signal import RelativeSignal, relative_signal
 from petechia.lesions.void import Void, grow_voids
 
@@ -38,9 +37,9 @@ class DarkSpots:
     as_it_is : (I, J, K) ndarray of float32
         Magnitude relative to its surroundings.
     relative : RelativeSignal
-        The same, the rim brought level and rings in thick slices filled, with its texture before.
+        The same, the rim brought level, with its texture before.
     signal_swi : (I, J, K) ndarray of float32 or None
-        Of the SWI, the rim brought level and rings filled, too.
+        Of the SWI, the rim brought level.
     voids : list of Void
         In voxels of the cut.
     dark : (I, J, K) ndarray of bool
@@ -96,14 +95,10 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
 def _relative(
     volume: npt.NDArray[np.floating], inputs: LesionInputs, rim: Rim, params: DetectParams
 ) -> tuple[npt.NDArray[np.float32], RelativeSignal]:
-    """Return an image relative to its surroundings; the same, rim level and rings filled.
-
-    Its texture is read on the magnitude alone.
-    """
+    """Return an image relative to its surroundings, its rim level; texture on magnitude."""
     own = volume is inputs.magnitude
     told = relative_signal(volume, inputs.brain_mask, inputs.grid, params.signal, with_texture=own)
-    level = fill_rings(rim.level(told.value), inputs.grid, params.ring)
-    return told.value, replace(told, value=level)
+    return told.value, replace(told, value=rim.level(told.value))
 
 
 def _propose(
