@@ -29,7 +29,7 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
     yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"
     doubt, on = card["count_doubt"], card["counted_on"]
     yield (
-        "| interval of the count (fitted to `combined`) | "
+        "| interval of the count | "
         f"usual rate {doubt['usual_rate']:g}, its spread {doubt['rate_spread']:g}, "
         f"shared error {doubt['shared_error']:g} (log-odds); by the other scans "
         f"it held {on['by_others']['held']} of {on['scans']} people never "
@@ -47,7 +47,7 @@ def _moved(card: dict[str, Any]) -> str:
     ]
     if not at:
         return ""
-    since = "since then from people never trained on, `training/refine.py` and `points.py`"
+    since = "since then by people by named protocols, `training/refine.py`"
     return f" then ({' and '.join(at)}; {since})"
 
 
@@ -71,16 +71,16 @@ def _table(rows: dict[str, Any]) -> Iterator[str]:
 
 
 def _refined(card: dict[str, Any]) -> Iterator[str]:
-    """Yield what was measured of the row that is corrected."""
+    """Yield what was measured of the row with the sum, and of that without."""
     refined, before = card["refined"], card["points_of_combined"]["balanced"]
-    yield "\n## Corrected on new people\n"
+    yield "\n## With the sum of features\n"
     yield (
-        "People that neither trees nor network were trained on, by named protocols (`petechia "
-        "simulate`) and by drawn ones (`training/heads.py`): "
-        f"{refined['on']['scans']} scans of {refined['on']['people']} people, "
-        f"{refined['on']['looks']} looks. `refined`, at the points of today, each person told by "
-        f"the others; `combined` at the points it has (balanced {before:.2f}). They chose the "
-        "correction and its points; drawn scans count there in the fit, and not for the points.\n"
+        "What trees and network said of people kept out of their training, and a sum of features "
+        "fitted to the others besides, of people by named protocols (`petechia simulate`) and by "
+        f"drawn ones (`training/heads.py`): {refined['on']['scans']} scans of "
+        f"{refined['on']['people']} people, {refined['on']['looks']} looks. `refined`, at the "
+        f"points of today; `combined` at the points it has (balanced {before:.2f}). The points of "
+        "thin slices, and `balanced` of thick ones, are those of named protocols.\n"
     )
     yield from _table(refined["told_by_others"])
 
@@ -125,11 +125,8 @@ def lines(card: dict[str, Any]) -> Iterator[str]:
         "- Probabilities hold for the mix of lesions in training (half of the people have 40 to 65 "
         "microbleeds); where hardly anybody has any, fewer of the undecided findings are real. The "
         "interval of the count reads each scan's own rate from its findings.\n"
-        "- In thin slices by drawn protocols, of people with much of everything, the correction "
-        "finds more and has four false findings a scan; what it gains with named protocols it "
-        "does not gain there.\n"
-        "- Phase of unknown handedness was not among what the correction was fitted to; such "
-        "scans take that of scans without phase."
+        "- Phase of unknown handedness was not among what the sum was fitted to; such scans take "
+        "that of scans without phase."
     )
 
 

@@ -2,9 +2,9 @@
 
 usage: python training/examples.py WORK [--match NAMES]
 
-For every scan of `heads.py` the detector looks at the whole scan, and once more without its
-phase. An example is a row of features, a cube, and a label; what the features are is named by
-their hash, and examples of another hash are made again.
+For every scan of `heads.py` the detector looks at the whole scan, and at every third one once more
+without its phase. An example is a row of features, a cube, and a label; what the features are is
+named by their hash, and examples of another hash are made again. `cases.py` makes more of them.
 """
 
 import argparse
@@ -236,7 +236,7 @@ def examples_of(kept: Kept, seen: Seen) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def write(out: Path, made: dict[str, npt.NDArray[Any]], kept: Kept, **facts: str) -> None:
+def write(out: Path, made: dict[str, npt.NDArray[Any]], kept: Kept, **facts: Any) -> None:
     """Write one look; a half-written one never gets its name."""
     told = {k: v for k, v in kept.facts.items() if k != "lesions"} | facts
     told["spacing_mm"] = kept.grid.spacing_mm.tolist()

@@ -21,7 +21,11 @@ CALCIUM = CLASSES.index("calcification")
 POINTS_FALSE = {"screening": (2.0, 1.0), "balanced": (0.5, 0.3), "counting": (0.2, 0.15)}
 """False findings that each operating point may make, out of fold: a scan, and a scan of somebody
 without microbleeds."""
+TOLD = "told_by_others.npz"
+"""What `refine.py` says of each void by the people of the others, in WORK/model."""
 THICK = "thick slices"
+SLABS = ("random_0", "random_1", "random_2")
+"""Protocols of `heads.py` that show a light grid or a slab, with the true brain mask and sites."""
 THICK_FALSE = {"screening": (3.0, 2.0), "balanced": (1.0, 0.6), "counting": (0.4, 0.3)}
 """The same for thick slices: less is seen in them, and more may be false."""
 
@@ -135,6 +139,16 @@ def metrics(
         **({"ece_by_chance": round(error_by_chance(p_all[undecided], rng), 3)} if rng else {}),
         "brier_skill": round(brier_skill(p_all, y_all), 3) if y_all.any() else None,
     }
+
+
+def is_whole_head(fact: dict[str, Any]) -> bool:
+    """Return whether a scan is a whole head whose mask, sites and tissue are those found."""
+    return fact["protocol"] not in SLABS
+
+
+def is_drawn(fact: dict[str, Any]) -> bool:
+    """Return whether person and protocol are those of `heads.py`, not of `petechia simulate`."""
+    return str(fact["protocol"]).startswith("random_")
 
 
 def family_of(fact: dict[str, Any]) -> str:

@@ -1,21 +1,19 @@
-"""Find from which probability findings count, on people never trained on.
+"""Tell what other operating points would count, on people never trained on.
 
-usage: python training/points.py INPUTS ... --slices thin|thick [--install]
+usage: python training/points.py INPUTS ... --slices thin|thick
 
 INPUTS are folders of cases that `validation/detection.py` keeps (WORK/inputs): people with
 microbleeds and without, of which those with such slices are judged. Of the thresholds that keep
 to what the targets allow (thin slices: half a false finding a scan, 0.3 in people without
-microbleeds; thick ones: one and 0.3, calcifications not counted against it) the lowest is
-`balanced`; out of fold, classifiers of fewer people judge, on harder scans than most.
+microbleeds; thick ones: one and 0.3, calcifications not counted against it) the lowest is told.
+The points of the card are those of `refine.py`, out of fold: this looks at them with other people.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
-from package import ASSETS, CARD, put_card
 
 from petechia.core.matching import distances_mm, one_to_one
 from petechia.lesions.detect import detect
@@ -62,11 +60,10 @@ def told(case: Case) -> list[tuple[list[int], int, int]]:
 
 
 def main() -> None:
-    """Judge, print what each threshold finds, write."""
+    """Judge, print what each threshold finds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("inputs", type=Path, nargs="+")
     parser.add_argument("--slices", choices=list(ALLOWED), required=True)
-    parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     scans, clean = [], []
     for path in (p for folder in args.inputs for p in sorted(folder.glob("*.npz"))):
@@ -89,18 +86,7 @@ def main() -> None:
             good.append(float(least))
     if not good:
         raise SystemExit("no threshold keeps to what is allowed, or no scan has such slices")
-    print("balanced:", good[0])
-    if args.install:
-        card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
-        if args.slices == "thin" and "refined" in card:
-            raise SystemExit("The points of thin slices are those of training/refine.py.")
-        of = card if args.slices == "thin" else card["thick_slices"]
-        points = of["operating_points"]
-        if not points["screening"] <= good[0] <= points["counting"]:
-            raise SystemExit(f"not between screening and counting: {points}")
-        of.setdefault("out_of_fold_at", points["balanced"])
-        points["balanced"] = good[0]
-        put_card(card)
+    print("lowest that is allowed:", good[0])
 
 
 if __name__ == "__main__":

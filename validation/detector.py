@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of, read_kept
 from fit import calibrated, fit_bleed, fit_joint, folds_of, weights
-from measures import CALCIUM, Examples, family_of, metrics, read_examples
+from measures import CALCIUM, Examples, family_of, is_drawn, metrics, read_examples
 
 from petechia.core.matching import one_to_one
 from petechia.lesions.candidates.radial_symmetry import RadialSymmetryParams, radial_symmetry
@@ -87,7 +87,9 @@ def blob_network(e: Examples, fold: np.ndarray, seed: int, epochs: int) -> np.nd
 def radial_baseline(work: Path, e: Examples, most: int) -> dict[str, Any]:
     """Return the metrics of radial symmetry with one threshold on some of the scans."""
     totals, lesions = 0, []
-    names = [f["scan"] for f in e.facts if f["variant"] == "whole"][:: max(1, len(e.facts) // most)]
+    # cases of the validation are no scans of WORK
+    drawn = [f["scan"] for f in e.facts if f["variant"] == "whole" and is_drawn(f)]
+    names = drawn[:: max(1, len(drawn) // most)]
     for name in names:
         kept = read_kept(work / "scans" / f"{name}.npz")
         inputs = inputs_of(kept, "no_phase")

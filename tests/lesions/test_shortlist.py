@@ -119,6 +119,19 @@ def test_what_touches_a_vein_or_is_strong_in_the_map_is_not_forgotten():
     assert strong == pytest.approx(known + 0.5)
 
 
+def test_a_large_round_void_comes_first_whatever_lies_beside_it():
+    signal, mask, grid = scene()
+    (void, *_) = grow_voids(signal, 0.02, mask, np.array([BALL, ROD]), grid)
+    shape = measure_shape(void, signal, mask, signal < 0.6, grid)
+    told = measured(void, shape, continuation(1 - signal, mask, shape, grid), 0.2, 0.02, 1.0)
+    large = told | {"inscribed_mm": 3.0, "sphericity": 0.9, "outside": 0.1}
+    for order in (THIN, THICK):
+        plain = [worth(large | one, order) for one in (
+            {"inscribed_mm": 1.5}, {"sphericity": 0.75}, {"outside": 0.25},
+        )]  # fmt: skip
+        assert worth(large, order) > max(plain) + 1
+
+
 def test_best_keeps_the_order_and_all_that_is_sure():
     assert best([3.0, 1.0, 2.0, 2.0], 2).tolist() == [0, 2]
     assert best([3.0, 1.0, 2.0, 2.0], 1, sure=1.5).tolist() == [0, 2, 3]

@@ -104,6 +104,17 @@ class TestVoids:
     def test_two_seeds_of_one_void_give_one(self):
         assert len(self.grow([((15, 16, 14), 4.0, 0.95)], [(13, 16, 14), (17, 16, 14)])) == 1
 
+    @pytest.mark.parametrize(("level", "texture", "count"), [
+        (0.14, 0.02, 1), (0.20, 0.02, 2), (0.20, 0.085, 1), (0.35, 0.2, 2),
+    ])  # fmt: skip
+    def test_noise_at_the_bottom_of_a_large_void_parts_nothing(self, level, texture, count):
+        signal = soft_balls(self.grid, [((15, 16, 14), 5.0, 0.98)])
+        places = np.array([[12.0, 16, 14], [18, 16, 14]])
+        inside = signal < 0.1
+        signal[inside] = level
+        signal[tuple(places.astype(int).T)] = 0.0
+        assert len(grow_voids(signal, texture, self.mask, places, self.grid)) == count
+
     def test_no_void_no_finding(self):
         assert self.grow([], [(15, 16, 14)]) == []
         assert self.grow([((15, 16, 14), 3.0, 0.9)], np.zeros((0, 3))) == []
@@ -118,6 +129,8 @@ class TestVoids:
     def test_bad_settings(self):
         with pytest.raises(ParameterError, match="between 0 and 1"):
             VoidParams(half=1.5)
+        with pytest.raises(ParameterError, match=r"floor below 0\.25"):
+            VoidParams(floor=0.25)
         with pytest.raises(GridMismatchError, match="signal"):
             grow_voids(np.ones((2, 2, 2), np.float32), 0.1, self.mask, np.zeros((1, 3)), self.grid)
 

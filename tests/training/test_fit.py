@@ -33,7 +33,12 @@ def table(n=400, seed=0):
 @pytest.mark.parametrize(("mm", "thick"), [(2.99, False), (2.9995, True), (3.0, True)])
 def test_training_calls_those_slices_thick_that_the_detector_does(fit, training, mm, thick):
     kept = training("examples").Kept({}, {}, Grid((3, 3, 3), np.diag([0.9, 0.9, mm, 1.0])))
-    fact = {"variant": "whole", "te_s": [0.02], "protocol": "x", "spacing_mm": [0.9, 0.9, mm]}
+    fact = {
+        "variant": "whole",
+        "te_s": [0.02],
+        "protocol": "random_1",
+        "spacing_mm": [0.9, 0.9, mm],
+    }
     weight = fit.weights(SimpleNamespace(facts=[fact], scan=np.array([0])))
     assert kept.thick == thick
     assert fit.family_of(fact) == ("thick slices" if thick else "single-echo")
@@ -139,3 +144,14 @@ def test_what_thick_slices_hide_teaches_nothing(network):
     # along the slices nothing moves, across them the edge is no longer sharp
     assert (made[1, 0, :7] == 0).all()
     assert 0 < made[1, 0, 10, 10, 6] < 1
+
+
+@pytest.mark.parametrize(("protocol", "whole", "drawn"), [
+    ("random_0", False, True), ("random_2", False, True), ("random_4", True, True),
+    ("3t_swi", True, False),
+])  # fmt: skip
+def test_whole_heads_count_twice_whoever_drew_them(fit, protocol, whole, drawn):
+    fact = {"protocol": protocol, "spacing_mm": [0.9, 0.9, 1.5]}
+    weight = fit.weights(SimpleNamespace(facts=[fact], scan=np.array([0, 0])))
+    assert weight.tolist() == [fit.WHOLE_WEIGHT if whole else 1.0] * 2
+    assert (fit.is_whole_head(fact), fit.is_drawn(fact)) == (whole, drawn)

@@ -5,9 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from petechia.core.grid import Grid
 from petechia.lesions.features import NAMES, SCAN_NAMES
-from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.model import KINDS, joint_log_odds
 
 DEPTH, ECHOES = NAMES.index("form_depth"), NAMES.index(SCAN_NAMES[-2])
@@ -102,15 +100,18 @@ def test_a_model_with_the_correction_says_what_was_fitted(refine):
     assert {"low", "joint_combined", "linear_weight"} <= arrays.keys()
 
 
-def test_a_scan_without_phase_has_no_image_made_of_it(refine):
-    shape, some = (12, 12, 12), np.ones((12, 12, 12), np.float32)
-    inputs = LesionInputs(
-        grid=Grid(shape, np.eye(4)), brain_mask=some > 0, b0_t=3.0, reading_te_s=0.02,
-        magnitude=some, swi=some, local_field_ppm=some, total_field_ppm=some, chi_ppm=some,
-        field_noise_ppm=some, field_mask=some > 0, vessel=2 * some, sign_trusted=True,
-    )  # fmt: skip
-    left = refine.without_phase(inputs)
-    assert not left.has_field
-    assert not left.sign_trusted
-    assert left.swi is left.chi_ppm is left.total_field_ppm is left.field_mask is None
-    assert left.vessel.max() < 2  # found anew, on the magnitude
+def test_what_the_last_fit_said_is_of_the_same_examples(refine, tmp_path):
+    e, base, _, _ = voids(n=12)
+    with pytest.raises(SystemExit, match=r"no fit\. Run training/fit\.py"):
+        refine.last_fit(tmp_path, e)
+    model = tmp_path / "model"
+    model.mkdir()
+    evidence = np.stack([base, -base], axis=1)
+    np.savez(model / "out_of_fold.npz", evidence=evidence, label=e.label)
+    np.savez(model / "detector.npz", low=np.zeros(2, np.float32))
+    found, arrays = refine.last_fit(tmp_path, e)
+    np.testing.assert_array_equal(found, evidence)
+    assert arrays["low"].tolist() == [0.0, 0.0]
+    e.label[0] = 5
+    with pytest.raises(SystemExit, match="on other examples"):
+        refine.last_fit(tmp_path, e)

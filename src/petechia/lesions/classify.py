@@ -43,7 +43,6 @@ few to learn from: all are bleeds, three of them wider than 10 mm."""
 LARGE_PROBABILITY = 0.9
 FORBIDDEN = 0.02
 """Probability at most of what the field or its size forbids."""
-IRON_NUCLEI = ("pallidum", "putamen", "caudate", "nigra", "rubr", "red", "dentate", "basal_ganglia")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,8 +313,7 @@ def _negative(f: Features, otherwise: str) -> tuple[str, str]:
 def _otherwise(f: Features) -> tuple[str, str]:
     """Return the strongest explanation of what is not a microbleed."""
     s = f.shape
-    region = f"{f.region.name} {f.region.site}".lower() if f.region else ""
-    nucleus = any(name in region for name in IRON_NUCLEI)
+    nucleus = f.region is not None and f.region.site == "basal_ganglia"
     scores = {
         ("vessel", "continues as a tube"): max(
             ramp(f.through, 0.3, 0.6),

@@ -52,7 +52,8 @@ class Seen:
     corner : (3,) ndarray of int
         Where the cut begins.
     signal, signal_swi : (I, J, K) ndarray of float32
-        Magnitude and SWI relative to their surroundings, the rim brought level; None without SWI.
+        Magnitude and SWI relative to their surroundings, the rim brought level and rings in thick
+        slices filled; None without SWI.
     texture : float
         Spread of the signal in undisturbed tissue, before the rim was brought level.
     voids : tuple of Void

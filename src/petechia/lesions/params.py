@@ -10,6 +10,7 @@ from petechia.lesions.criteria import CriteriaParams
 from petechia.lesions.dephasing import DephasingParams
 from petechia.lesions.moment import MomentParams
 from petechia.lesions.rim import RimParams
+from petechia.lesions.ring import RingParams
 from petechia.lesions.shortlist import ShortlistParams
 from petechia.lesions.siderosis import SiderosisParams
 from petechia.lesions.signal import SignalParams
@@ -34,7 +35,7 @@ class DetectParams:
     most_findings : int
         At most so many findings stay in the table: every named lesion and mimic first, then
         veins, edges and what is undetermined, the most probable first.
-    signal, rim, void, shortlist, tube, moment, dephasing, thread, classify, criteria
+    signal, rim, ring, void, shortlist, tube, moment, dephasing, thread, classify, criteria
         Settings of the stages.
     siderosis : SiderosisParams or None
         Settings of the search for superficial siderosis; None: no search.
@@ -46,6 +47,7 @@ class DetectParams:
     most_findings: int = 500
     signal: SignalParams = field(default_factory=SignalParams)
     rim: RimParams = field(default_factory=RimParams)
+    ring: RingParams = field(default_factory=RingParams)
     void: VoidParams = field(default_factory=VoidParams)
     shortlist: ShortlistParams = field(default_factory=ShortlistParams)
     tube: TubeParams = field(default_factory=TubeParams)

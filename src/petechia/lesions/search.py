@@ -17,6 +17,7 @@ from petechia.lesions.candidates.found import Candidates
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.params import DetectParams
 from petechia.lesions.rim import Rim
+from petechia.lesions.ring import fill_rings
 from petechia.lesions.signal import RelativeSignal, relative_signal
 from petechia.lesions.void import Void, grow_voids
 
@@ -37,9 +38,9 @@ class DarkSpots:
     as_it_is : (I, J, K) ndarray of float32
         Magnitude relative to its surroundings.
     relative : RelativeSignal
-        The same, the rim brought level, with its texture before.
+        The same, the rim brought level and rings in thick slices filled, with its texture before.
     signal_swi : (I, J, K) ndarray of float32 or None
-        Of the SWI, the rim brought level.
+        Of the SWI, the rim brought level and rings filled, too.
     voids : list of Void
         In voxels of the cut.
     dark : (I, J, K) ndarray of bool
@@ -95,10 +96,14 @@ def _crop(inputs: LesionInputs) -> tuple[LesionInputs, npt.NDArray[np.int64]]:
 def _relative(
     volume: npt.NDArray[np.floating], inputs: LesionInputs, rim: Rim, params: DetectParams
 ) -> tuple[npt.NDArray[np.float32], RelativeSignal]:
-    """Return an image relative to its surroundings, its rim level; texture on magnitude."""
+    """Return an image relative to its surroundings; the same, rim level and rings filled.
+
+    Its texture is read on the magnitude alone.
+    """
     own = volume is inputs.magnitude
     told = relative_signal(volume, inputs.brain_mask, inputs.grid, params.signal, with_texture=own)
-    return told.value, replace(told, value=rim.level(told.value))
+    level = fill_rings(rim.level(told.value), inputs.grid, params.ring)
+    return told.value, replace(told, value=level)
 
 
 def _propose(

@@ -66,6 +66,12 @@ THICK: Order = {
 among all voids, and 2."""
 
 
+WIDE_MM, ROUND, OUTSIDE, LARGE = 1.6, 0.8, 0.2, 3.0
+"""A void so wide (radius of the largest ball inside), so round and no farther outside the brain is
+worth so much more: large bleeds are too rare to learn from, and a vein beside one is no reason to
+pass it over."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortlistParams:
     """Settings of the shortlist.
@@ -222,7 +228,8 @@ def measured(
 def worth(told: Mapping[str, float], order: Order = THIN) -> float:
     """Return how much a void is like a spot: deep, with tissue all round, not continuing.
 
-    It orders voids and says nothing of what they are: the sign of the field is not in it.
+    It orders voids and says nothing of what they are: the sign of the field is not in it. Large
+    round ones come first (`LARGE`).
 
     Parameters
     ----------
@@ -231,7 +238,10 @@ def worth(told: Mapping[str, float], order: Order = THIN) -> float:
     order : mapping
         `THIN`, or `THICK` for thick slices, whose voids have an order of their own.
     """
-    return sum(float(np.interp(told[name], *line)) for name, line in order.items())
+    total = sum(float(np.interp(told[name], *line)) for name, line in order.items())
+    wide, round_, outside = (told[name] for name in ("inscribed_mm", "sphericity", "outside"))
+    large = wide >= WIDE_MM and round_ >= ROUND and outside <= OUTSIDE
+    return total + LARGE if large else total
 
 
 def best(scores: npt.ArrayLike, count: int, sure: float = np.inf) -> npt.NDArray[np.int64]:

@@ -41,6 +41,10 @@ class VoidParams:
         Two seeds are one void when the ridge between them rises less than this share of
         the shallower depth; the second for seeds farther apart than `near_mm`, which are
         more often two.
+    floor, floor_sd : float
+        A ridge darker than this share of the background parts nothing, nor one darker than so
+        many units of texture (but never more than twice `floor`; 0: every ridge may part): at the
+        bottom of a large void it is noise.
     near_mm : float
         Seeds so near, or within 1.5 of the largest side of a voxel, are near [mm].
     body_radii : float
@@ -60,6 +64,8 @@ class VoidParams:
     reach_mm: float = 12.0
     merge: float = 0.3
     merge_far: float = 0.1
+    floor: float = 0.15
+    floor_sd: float = 2.5
     near_mm: float = 3.0
     body_radii: float = 2.2
     least_part_mm3: float = 1.0
@@ -72,13 +78,14 @@ class VoidParams:
             or not 0 < self.half < 1
             or not 0 <= self.compact <= 1
             or not 0 <= self.merge_far <= self.merge < 1
-            or self.near_mm < 0
+            or not 0 <= self.floor < 0.25
+            or min(self.near_mm, self.floor_sd) < 0
         ):
             raise ParameterError(
                 f"{self}",
                 where="VoidParams",
                 mend="Distances and volumes above 0; least_depth, half, compact and merge between "
-                "0 and 1; merge_far at most merge.",
+                "0 and 1; merge_far at most merge; floor below 0.25, floor_sd at least 0.",
             )
 
 
@@ -135,7 +142,8 @@ def grow_voids(
     Places move to the darkest voxel near them; the background is read in shells around
     it; the void is all that is connected to it and darker than half its depth. All voids
     grow at once, darkest voxels first, so that touching ones part along the ridge
-    between them (a watershed); seeds parted by a shallow ridge only are one void.
+    between them (a watershed); seeds parted by a shallow ridge only, or by one as dark as the
+    bottom of a void, are one.
 
     Parameters
     ----------
@@ -182,7 +190,8 @@ def grow_voids(
     threshold = least + (1 - p.half) * (background - least)
     threshold = np.minimum(threshold, background - np.minimum(1.5 * texture, 0.5 * depth[deep]))
     near = max(p.near_mm, 1.5 * float(spacing.max()))
-    merge = (p.merge, p.merge_far, near)
+    floor = min(max(p.floor, p.floor_sd * texture), 2 * p.floor)
+    merge = (p.merge, p.merge_far, near, floor)
     labels, parent = _flood(signal, mask, seeds, threshold, background, p.reach_mm, spacing, merge)
     boxes = ndimage.find_objects(labels, len(seeds))
     proposed = np.zeros(grid.shape, dtype=bool)
@@ -368,7 +377,9 @@ def _flood(  # type: ignore[no-untyped-def]
                 for a in range(3):
                     gap += ((seeds[own, a] - seeds[there, a]) * spacing[a]) ** 2
                 share = merge[0] if gap <= merge[2] * merge[2] else merge[1]
-                if rise < share * (background[shallow] - least[shallow]):
+                if level < merge[3] * background[shallow] or rise < share * (
+                    background[shallow] - least[shallow]
+                ):
                     parent[shallow] = deep
             continue
         if level >= threshold[own]:

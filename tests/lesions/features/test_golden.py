@@ -44,7 +44,7 @@ class Place:
 
 def region_of(at) -> Place:
     if at[0] > 26:
-        return Place("pallidum", "basal ganglia", "right", "deep")
+        return Place("pallidum", "basal_ganglia", "right", "deep")
     if at[0] < 17:
         return Place("dentate", "cerebellum", "left", "infratentorial")
     return Place("frontal", "frontal lobe", "left", "lobar")

@@ -36,7 +36,7 @@ METHODS: dict[str, Method] = {
         params="RefinedParams",
         needs=("told", "model"),
         gives=("log_odds",),
-        summary="trees and network, corrected on new people by a sum of features",
+        summary="trees and network, corrected by a sum of features",
         doi="",
     ),
 }

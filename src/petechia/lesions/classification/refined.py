@@ -1,4 +1,4 @@
-"""Trees and network, and what features say besides of people that neither was trained on."""
+"""Trees and network, and a sum of features beside them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +20,8 @@ def refined(
 ) -> npt.NDArray[np.float64]:
     """Return the log-odds (N, 3) of trees, of the network, and of a sum of features.
 
-    Out of fold trees and network look better calibrated than they are on new people by named
-    protocols. The sum is what has to be added there, for each kind of scan by itself.
+    The sum is fitted to what trees and network said of people they were not trained on, for each
+    kind of scan by itself.
 
     Parameters
     ----------

@@ -21,7 +21,6 @@ from scipy import ndimage
 from petechia.core.grid import Grid
 from petechia.core.morphology import distance_inside_mm
 from petechia.core.units import radians_per_ppm
-from petechia.lesions.classify import IRON_NUCLEI
 from petechia.lesions.context import Context
 from petechia.lesions.dephasing import Dephasing
 from petechia.lesions.features import curvature, form, intensity, magnetic, patches, radial, texture
@@ -34,7 +33,7 @@ from petechia.lesions.tube import Tube
 from petechia.lesions.void import Void
 
 Floats = npt.NDArray[np.float64]
-VERSION = 3
+VERSION = 5
 """Raised with every change of what a number means."""
 N_LEVELS = 12
 LEVEL = 0.1
@@ -294,12 +293,11 @@ def _places(inputs: LesionInputs, spots: Sequence[Spot], centres: Floats) -> Flo
         nearest = float(away[0]) if len(away) else 30.0
         named = [np.nan] * 4
         if s.region is not None:
-            words = f"{s.region.name} {s.region.site}".lower()
             named = [
                 float(s.region.compartment == "deep"),
                 float(s.region.compartment == "infratentorial"),
                 float(s.region.compartment == "lobar"),
-                float(any(n in words for n in IRON_NUCLEI)),
+                float(s.region.site == "basal_ganglia"),
             ]
         many = float((away < 8.0).sum())
         rows.append([min(edge[i, j, k], 30.0), *named, many, min(nearest, 30.0)])

@@ -17,6 +17,7 @@ from scipy import ndimage
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions.rim import Rim
+from petechia.lesions.ring import fill_rings
 from petechia.lesions.shape import in_plane_diameter
 from petechia.lesions.signal import relative_signal
 from petechia.lesions.void import Void, VoidParams, grow_voids
@@ -181,7 +182,7 @@ def grow(
     if not brain[tuple(seed - low)]:
         brain = cut > 0
     signal = relative_signal(cut, brain, near)
-    level = Rim.of(brain, near).level(signal.value)  # as the detector sees it
+    level = fill_rings(Rim.of(brain, near).level(signal.value), near)  # as the detector sees it
     voids = grow_voids(level, signal.texture, brain, (seed - low)[None], near, CLICK)
     body = _nearest(voids, seed - low, near) if voids else None
     if body is None:

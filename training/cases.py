@@ -1,0 +1,102 @@
+"""Turn cases that `validation/detection.py` keeps into examples, beside those of `examples.py`.
+
+usage: python training/cases.py WORK INPUTS ...
+
+They are people as `petechia simulate` makes them, by named protocols. Each is looked at as it is,
+and once more without its phase if it has one.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from examples import VARIANTS, Kept, examples_of, write
+
+from petechia.anatomy.tracking import track_veins
+from petechia.lesions.features import pipeline_hash
+from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.look import look
+from petechia.lesions.params import DetectParams
+from petechia.pipeline.provenance import threads
+from petechia.simulate.protocols import PROTOCOLS
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
+from detection import Case, load
+
+
+def kept_of(case: Case) -> Kept:
+    """Return a case of `validation/detection.py` as a scan of `heads.py`, as far as it is asked.
+
+    It keeps no veins: what is no lesion and not at the edge has no name of its own.
+    """
+    lesions = [{**row, "index": n} for n, row in enumerate(case.lesions, start=1)]
+    none = np.zeros(case.inputs.grid.shape, dtype=np.float32)
+    arrays = {
+        "truth_labels": case.labels, "brain_mask": case.inputs.brain_mask,
+        "truth_brain": case.inputs.brain_mask, "truth_veins": none,
+    }  # fmt: skip
+    facts = {
+        "lesions": lesions, "b0_t": case.inputs.b0_t, "reading_te_s": case.inputs.reading_te_s,
+    }  # fmt: skip
+    return Kept(facts, arrays, case.inputs.grid)
+
+
+def without_phase(inputs: LesionInputs) -> LesionInputs:
+    """Return what the detector would be given of a scan had its phase not been stored."""
+    dark = inputs.magnitude
+    veins = track_veins(None, dark, inputs.brain_mask, inputs.grid)
+    gone = dict.fromkeys((
+        "swi", "local_field_ppm", "field_noise_ppm", "field_mask", "chi_ppm", "total_field_ppm",
+        "filtered_field_ppm",
+    ))  # fmt: skip
+    return replace(
+        inputs, **gone, sign_trusted=False, vessel=veins.likeness, vein_length_mm=veins.length_mm
+    )
+
+
+def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
+    """Look at the cases that were not looked at, and once more without phase; yield what was."""
+    out = work / f"examples_{pipeline_hash()}"
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [p for folder in folders for p in sorted(folder.glob("*.npz"))]
+    if len({p.name for p in paths}) < len(paths):
+        raise SystemExit(f"{[str(f) for f in folders]}: cases of one name in two folders")
+    for path in paths:
+        ways = {v: out / f"case_{path.stem}.{v}.npz" for v in VARIANTS}
+        if ".part" in path.name or all(at.exists() for at in ways.values()):
+            continue
+        name, _, seed = path.stem.rpartition("_")
+        protocol = name.removesuffix("-clean")
+        if protocol not in PROTOCOLS:
+            raise SystemExit(f"{path}: no case <protocol>[-clean]_<seed>.npz of a named protocol")
+        facts = {
+            "person": f"case-{seed}", "protocol": protocol, "scan": path.stem,
+            "te_s": PROTOCOLS[protocol].te_s,
+        }  # fmt: skip
+        case = load(path)
+        kept = kept_of(case)
+        for variant, at in ways.items():
+            if at.exists() or (variant == "no_phase" and not case.inputs.has_field):
+                continue
+            inputs = case.inputs if variant == "whole" else without_phase(case.inputs)
+            made = examples_of(kept, look(inputs, DetectParams()))
+            write(at, made, kept, variant=variant, **facts)
+            yield f"{at.name}: {len(made['label'])} described"
+
+
+def main() -> None:
+    """Make what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("inputs", type=Path, nargs="+")
+    args = parser.parse_args()
+    with threads(1):
+        for text in make_cases(args.work, args.inputs):
+            print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
