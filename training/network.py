@@ -1,7 +1,10 @@
 """The small 3-D network: how it is built, trained and written as ONNX. Needs the extra `train`."""
 
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +17,10 @@ from petechia.lesions.findings import CLASSES
 
 PHASE = [CHANNELS.index(c) for c in ("dark_swi", "field", "chi")]
 N_CLASSES = len(CLASSES)
-WIDTH = 12
+WIDTH = 16
 SLICE_MM = (3.0, 6.5)
+BATCH = 64
+N_NORMAL = 1 << 24
 LEAST_DARK = 0.12
 """A void that is darker nowhere in the middle of its thick slices is not looked for there."""
 
@@ -35,12 +40,12 @@ class Network(nn.Module):
 
         self.body = nn.Sequential(
             step(len(CHANNELS), width, stride=2),
-            step(width, width + width // 2),
+            step(width, 2 * width),
             nn.MaxPool3d(2),
-            step(width + width // 2, 3 * width),
-            step(3 * width, 3 * width, pad=0),
+            step(2 * width, 4 * width),
+            step(4 * width, 4 * width, pad=0),
         )
-        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(6 * width, N_CLASSES))
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(8 * width, N_CLASSES))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (N, classes): log-odds of a microbleed first, then scores of other classes."""
@@ -60,37 +65,48 @@ class Mean(nn.Module):
         return torch.stack([m(x) for m in self.members]).mean(dim=0)
 
 
+@cache
+def _normal() -> torch.Tensor:
+    """Return normal numbers, drawn once: noise takes as many of them from anywhere."""
+    return torch.randn(N_NORMAL, generator=torch.Generator().manual_seed(5))
+
+
 def varied(
-    cubes: torch.Tensor, label: torch.Tensor, rng: np.random.Generator, thick: float = 0.0
+    cubes: npt.NDArray[np.floating],
+    label: torch.Tensor,
+    rng: np.random.Generator,
+    thick: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a batch turned, mirrored, shifted, scaled, in thick slices, and with images missing.
 
     Also returns the weight of each example: calcifications tell nothing without phase. Of so many
-    batches as `thick` tells a picture in thick slices is made.
+    batches as `thick` tells a picture in thick slices is made. Channels are last in memory.
     """
     n = len(cubes)
-    out = torch.rot90(cubes, int(rng.integers(4)), (2, 3))
-    flips = [axis for axis in (2, 4) if rng.random() < 0.5]
-    out = torch.flip(out, flips) if flips else out.clone()
-    shift = rng.integers(-1, 2, 3)
-    out = torch.roll(out, shift.tolist(), (2, 3, 4))
+    turned = np.rot90(cubes, int(rng.integers(4)), (2, 3))
+    turned = np.flip(turned, [axis for axis in (2, 4) if rng.random() < 0.5])
+    out = torch.from_numpy(np.roll(turned, rng.integers(-1, 2, 3).tolist(), (2, 3, 4)))
     weight = torch.ones(n)
     sliced = thick > 0 and rng.random() < thick
     if sliced:
-        out, weight = thickened(out, rng)
-    gain = torch.as_tensor(rng.uniform(0.8, 1.25, (n, len(CHANNELS), 1, 1, 1)), dtype=out.dtype)
-    gain[:, CHANNELS.index("brain")] = 1
-    out = out * gain
-    noise = torch.as_tensor(rng.uniform(0, 0.06, (n, 1, 1, 1, 1)), dtype=out.dtype)
-    here = (out.abs().amax(dim=(2, 3, 4), keepdim=True) > 0).to(out.dtype)  # not where missing
-    out = out + noise * here * torch.randn(out.shape)
+        out, weight = thickened(out.float(), rng)
+    out = out.to(torch.float32, memory_format=torch.channels_last_3d)
     gone = np.zeros((n, len(CHANNELS)), dtype=bool)
     no_phase = rng.random(n) < (0.7 if sliced else 0.25)
     gone[np.ix_(no_phase, PHASE)] = True
     for channel, share in (("dark_swi", 0.15), ("chi", 0.1), ("field", 0.1), ("decay", 0.3)):
         gone[:, CHANNELS.index(channel)] |= rng.random(n) < share
-    out[torch.as_tensor(gone)] = 0
-    signless = torch.as_tensor(no_phase) | (out[:, PHASE[1:]].abs().amax(dim=(1, 2, 3, 4)) == 0)
+    here = (out.abs().amax(dim=(2, 3, 4)) > 0) & ~torch.from_numpy(gone)
+    gain = rng.uniform(0.8, 1.25, gone.shape)
+    gain[:, CHANNELS.index("brain")] = 1
+    noise = rng.uniform(0, 0.06, (n, 1))
+    kept, louder = (
+        (torch.from_numpy(of) * here).float()[..., None, None, None] for of in (gain, noise)
+    )
+    begin = int(rng.integers(N_NORMAL - out.numel()))
+    normal = _normal()[begin : begin + out.numel()].view(n, *out.shape[2:], len(CHANNELS))
+    out.mul_(kept).addcmul_(louder, normal.permute(0, 4, 1, 2, 3))
+    signless = ~here[:, PHASE[1:]].any(dim=1)
     return out, torch.where(signless & (label == CLASSES.index("calcification")), 0.0, weight)
 
 
@@ -145,6 +161,24 @@ def loss_of(answer: torch.Tensor, label: torch.Tensor, weight: torch.Tensor) -> 
     return (weight * (main + 0.2 * (1 - bleed) * others)).mean()
 
 
+def _batches(
+    always: npt.NDArray[np.int64],
+    sometimes: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+    epochs: int,
+    most: int,
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the rows of each batch: all that are always seen, and one in five of the others."""
+    batches = (
+        np.sort(order[begin : begin + BATCH])
+        for _ in range(epochs)
+        for some in (rng.choice(sometimes, len(sometimes) // 5, replace=False),)
+        for order in (rng.permutation(np.concatenate([always, some])),)
+        for begin in range(0, len(order) - BATCH + 1, BATCH)
+    )
+    return itertools.islice(batches, most)
+
+
 def train_network(
     cubes: npt.NDArray[np.float16],
     label: npt.NDArray[np.int64],
@@ -178,29 +212,37 @@ def train_network(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 7])
-    net = Network(width).train()
+    # channels last and half precision inside: three times as fast on a CPU that has it
+    net = Network(width).train().to(memory_format=torch.channels_last_3d)
     always, sometimes = rows[hard[rows]], rows[~hard[rows]]
     per_epoch = len(always) + len(sometimes) // 5
-    steps = epochs * max(per_epoch // 64, 1)
+    steps = epochs * max(per_epoch // BATCH, 1)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=3e-3, total_steps=max(steps + 1, 10), pct_start=0.2
     )
-    done = 0
-    for _ in range(epochs):
-        some = rng.choice(sometimes, len(sometimes) // 5, replace=False)
-        order = rng.permutation(np.concatenate([always, some]))
-        for begin in range(0, len(order) - 63, 64):
-            if done >= steps:
-                break
-            at = np.sort(order[begin : begin + 64])
-            x, y = torch.from_numpy(cubes[at].astype(np.float32)), torch.from_numpy(label[at])
-            x, weight = varied(x, y, rng, thick)
+    batches = _batches(always, sometimes, rng, epochs, steps)
+
+    def made() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        at = next(batches, None)
+        if at is None:
+            return None
+        y = torch.from_numpy(label[at])
+        x, weight = varied(cubes[at], y, rng, thick)
+        return x, y, weight
+
+    # the next batch is made while the network learns from one
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(made)
+        while (batch := coming.result()) is not None:
+            coming = maker.submit(made)
+            x, y, weight = batch
             optimiser.zero_grad()
-            loss_of(net(x), y, weight).backward()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                answer = net(x)
+            loss_of(answer.float(), y, weight).backward()
             optimiser.step()
             rate.step()
-            done += 1
     return net.eval()
 
 

@@ -115,6 +115,50 @@ def test_a_tiny_network_is_made_again_and_is_the_same_as_onnx(network):
     assert np.allclose(again, seen, atol=0.01)
 
 
+def test_a_varied_batch_is_the_same_picture_turned_louder_and_with_images_missing(network):
+    import torch
+
+    from petechia.lesions.features.patches import CHANNELS, SIDE
+    from petechia.lesions.findings import CLASSES
+
+    cubes = np.random.default_rng(1).uniform(0.5, 1, (64, len(CHANNELS), SIDE, SIDE, SIDE))
+    cubes = cubes.astype(np.float16)
+    cubes[:8, CHANNELS.index("decay")] = 0
+    calcium = CLASSES.index("calcification")
+    label = torch.from_numpy(np.arange(64) % 2 * calcium)
+    made, weight = network.varied(cubes, label, np.random.default_rng(2))
+    again, _ = network.varied(cubes, label, np.random.default_rng(2))
+    assert torch.equal(made, again)
+    assert made.is_contiguous(memory_format=torch.channels_last_3d)
+    louder = made.mean(dim=(2, 3, 4)).numpy() / np.maximum(cubes.mean(axis=(2, 3, 4)), 1e-3)
+    gone = louder == 0
+    assert gone[:8, CHANNELS.index("decay")].all()  # no noise where there is no image
+    assert 0 < gone.mean() < 0.5
+    assert not gone[:, CHANNELS.index("dark")].any()
+    assert ((louder > 0.78) & (louder < 1.27))[~gone].all()
+    np.testing.assert_allclose(louder[:, CHANNELS.index("brain")], 1, atol=0.01)
+    # what noise adds is small, and no point is left out or repeated
+    for n, c in zip(*np.nonzero(~gone), strict=True):
+        old, new = (np.sort(a[n, c].ravel().astype(np.float64)) for a in (cubes, made.numpy()))
+        assert np.abs(new - louder[n, c] * old).mean() < 0.06
+    signless = gone[:, [CHANNELS.index("field"), CHANNELS.index("chi")]].all(axis=1)
+    assert signless.any()
+    expected = np.where(signless & (label.numpy() == calcium), 0, 1)
+    np.testing.assert_array_equal(weight.numpy(), expected)
+
+
+def test_every_hard_row_is_seen_in_every_epoch_and_others_in_turn(network):
+    always, sometimes = np.arange(128), np.arange(1000, 1640)
+    epochs = 3
+    batches = list(network._batches(always, sometimes, np.random.default_rng(0), epochs, 99))
+    assert len(batches) == epochs * (128 + 128) // network.BATCH
+    rows, seen = np.unique(np.concatenate(batches), return_counts=True)
+    assert (seen[np.isin(rows, always)] == epochs).all()
+    assert np.isin(always, rows).all()
+    assert seen[rows >= 1000].sum() == epochs * 128
+    assert len(list(network._batches(always, sometimes, np.random.default_rng(0), 3, 5))) == 5
+
+
 def test_thick_slices_show_the_mean_of_what_lies_in_them(network):
     from petechia.lesions.features.patches import AXIS_MM, SIDE
 
