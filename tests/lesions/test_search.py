@@ -3,11 +3,15 @@
 import logging
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from petechia.core.grid import Grid
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
+from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.params import DetectParams
+from petechia.lesions.ring import RingParams
 from petechia.lesions.search import search
 
 
@@ -28,3 +32,27 @@ def test_a_finder_whose_arrays_are_never_together_is_told_of(
         search(phantom.inputs(), DetectParams(finders=("mine",)))
     told = "finder mine is left out: no image set holds relative_signal, local_field_ppm, mask"
     assert (told in caplog.text) is warned
+
+
+@pytest.mark.parametrize(("widest_mm", "thickness_mm", "whole"), [
+    (6.0, 5.0, True), (0.0, 5.0, False), (6.0, 0.9, False),
+])  # fmt: skip
+def test_a_ring_in_a_thick_slice_is_one_void_with_its_middle(widest_mm, thickness_mm, whole):
+    """A strong source thinner than the slice: dark where its field bends, bright in the middle."""
+    shape, spacing = (45, 45, 9), (0.9, 0.9, thickness_mm)
+    grid = Grid.from_spacing(shape, spacing)
+    x, y = ((np.indices(shape[:2])[axis] - 22) * 0.9 for axis in range(2))
+    magnitude = np.random.default_rng(0).normal(1.0, 0.02, shape).astype(np.float32)
+    ring = np.abs(np.hypot(x, y) - 2.7) < 0.9
+    magnitude[ring, 4] = np.where(x < 0, 0.2, 0.3)[ring]
+    inputs = LesionInputs(
+        grid=grid, brain_mask=np.ones(shape, bool), b0_t=1.5, reading_te_s=0.025,
+        magnitude=magnitude,
+    )  # fmt: skip
+    spots = search(inputs, DetectParams(ring=RingParams(widest_mm=widest_mm)))
+    middle = np.array([22, 22, 4]) - spots.corner
+    bodies = [v.body for v in spots.voids if (v.body == middle).all(axis=1).any()]
+    assert len(bodies) == whole
+    if whole:
+        np.testing.assert_allclose(bodies[0].mean(axis=0), middle, atol=0.5)
+        assert len(bodies[0]) > ring.sum()
