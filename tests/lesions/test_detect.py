@@ -184,9 +184,7 @@ def check_the_same(scan, found, other, place_vox, rel=0.02):
     # the middle of an even number of voxels is a matter of choice
     assert one.volume_mm3 == pytest.approx(two.volume_mm3, rel=0.1)
     assert one.moment_ppm_mm3 == pytest.approx(two.moment_ppm_mm3, rel=rel)
-    assert (one.x_mm, one.y_mm, one.z_mm) == pytest.approx(
-        (two.x_mm, two.y_mm, two.z_mm), abs=0.1
-    )
+    assert (one.x_mm, one.y_mm, one.z_mm) == pytest.approx((two.x_mm, two.y_mm, two.z_mm), abs=0.1)
 
 
 @pytest.mark.parametrize(("order", "flip"), [((0, 1, 2), 0), ((2, 0, 1), 1)])
