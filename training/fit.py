@@ -1,6 +1,6 @@
 """Train, calibrate and write the detector's model from examples.
 
-usage: python training/fit.py WORK [--seed 1] [--epochs 48] [--no-network | --keep-network]
+usage: python training/fit.py WORK [--seed 1] [--epochs 40] [--no-network | --keep-network]
        [--thickened SHARE] [--width CHANNELS] [--install]
 
 Examples are those of `examples.py`. People are kept apart: everything that is told of the model
@@ -336,7 +336,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=48)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--keep-network", action="store_true", help="that of the last fit in WORK")
     parser.add_argument("--thickened", type=float, default=0.15, metavar="SHARE",
