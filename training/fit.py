@@ -65,6 +65,9 @@ SPEAK_AGAINST = (
 TREND = [1 if n in SPEAK_FOR else -1 if n in SPEAK_AGAINST else 0 for n in NAMES]
 """What anatomy and physics say of the direction, so that no simulator can teach the contrary."""
 MACRO = CLASSES.index("macrobleed")
+RARE = tuple(CLASSES.index(c) for c in ("macrobleed", "calcification", "iron", "siderosis"))
+SLICED = 0.15
+"""Share of the network's batches that are seen as thick slices would show them."""
 EASY = -4.0
 """Log-odds of the trees out of fold up to which a void that is no microbleed is seen in one of five
 epochs of the network."""
@@ -239,6 +242,11 @@ def calibrated(
     return out
 
 
+def hard_ones(label: np.ndarray, trees: np.ndarray) -> npt.NDArray[np.bool_]:
+    """Return which voids the network sees in every epoch; `trees` is log-odds out of fold."""
+    return (label == 0) | (trees > EASY) | np.isin(label, RARE)
+
+
 def cross_validated(
     e: Examples,
     fold: np.ndarray,
@@ -276,12 +284,11 @@ def cross_validated(
     elif network:
         from network import answers, train_network
 
-        label = known
-        hard = (label == 0) | (trees > EASY) | np.isin(label, (1, CALCIUM, 4, 6))
+        hard = hard_ones(known, trees)
         for k in range(FOLDS):
             begin = time.time()
-            rows = np.flatnonzero((row_fold != k) & (label >= 0))
-            net = train_network(e.cubes, label, hard, rows, seed * 10 + k, epochs, **of_network)
+            rows = np.flatnonzero((row_fold != k) & (known >= 0))
+            net = train_network(e.cubes, known, hard, rows, seed * 10 + k, epochs, **of_network)
             networks.append(net)
             held = np.flatnonzero(row_fold == k)
             seen[held] = answers(net, e.cubes[held])
@@ -339,7 +346,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--keep-network", action="store_true", help="that of the last fit in WORK")
-    parser.add_argument("--thickened", type=float, default=0.15, metavar="SHARE",
+    parser.add_argument("--thickened", type=float, default=SLICED, metavar="SHARE",
                         help="of the network's batches, in thick slices (0.15)")  # fmt: skip
     parser.add_argument("--width", type=int, default=16, help="of the network's first map (16)")
     parser.add_argument("--install", action="store_true")
