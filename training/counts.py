@@ -2,12 +2,12 @@
 
 usage: python training/counts.py WORK [--install]
 
-Reads what the last fit in WORK thought of whole heads on the whole road, each by classifiers
-trained on other people. How many of a scan's findings are real has a likelihood under the law of
-`core.counts`; the usual rate and the shared error are those that make the numbers of all scans
-likeliest. How often intervals hold is told of each scan by what the others give. Voids are looked
-at one by one: pieces are not put together, and second voids on a lesion and invisible lesions are
-left out.
+Reads what the last fit in WORK, corrected by `refine.py`, thought of whole heads on the whole road,
+each by what other people gave. How many of a scan's findings are real has a likelihood under the
+law of `core.counts`; the usual rate and the shared error are those that make the numbers of all
+scans likeliest. How often intervals hold is told of each scan by what the others give. Voids are
+looked at one by one: pieces are not put together, and second voids on a lesion and invisible
+lesions are left out.
 """
 
 import argparse
@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from fit import WHOLE
-from measures import allowed, read_examples
+from measures import TOLD, allowed, is_whole_head, read_examples
 from package import ASSETS, CARD, put_card
 
 from petechia.core.counts import CountDoubt, count_distribution
@@ -39,18 +38,19 @@ Scans = Sequence[tuple[list[float], int]]
 def read(work: Path) -> Scans:
     """Return the probabilities of each whole head's findings, and how many are microbleeds."""
     model = work / "model"
-    if not (model / "out_of_fold.npz").exists():
-        raise SystemExit(f"{model}: no fit. Run training/fit.py first.")
-    card = json.loads((model / "card.json").read_text(encoding="utf-8"))
-    with np.load(model / "out_of_fold.npz") as stored:
-        p, label = stored[f"p_{card['default']}"], stored["label"]
+    if not (model / TOLD).exists():
+        raise SystemExit(
+            f"{model}: no correction. Run training/fit.py and training/refine.py first."
+        )
+    with np.load(model / TOLD) as stored:
+        p, label = stored["p"], stored["label"]
     e = read_examples(work)
     if not np.array_equal(label, e.label):
         raise SystemExit(f"{work}: the last fit was on other examples. Run training/fit.py again.")
     told = allowed(p, e)
     out = []
     for n, fact in enumerate(e.facts):
-        if fact["protocol"] in WHOLE and fact["variant"] == "whole":
+        if is_whole_head(fact) and fact["variant"] == "whole":
             rows = (e.scan == n) & (e.label >= 0)
             out.append((told[rows].tolist(), int((e.label[rows] == 0).sum())))
     if not out:

@@ -34,7 +34,7 @@ from measures import (
 from package import ASSETS, CARD, SOURCE, put, put_card
 from sklearn.linear_model import LogisticRegression
 
-from petechia.core.logistic import expit
+from petechia.core.logistic import expit, logit
 from petechia.lesions.features import NAMES, SCAN_NAMES
 from petechia.lesions.linear import Linear
 from petechia.lesions.model import KINDS, LINEAR, arrays_of, joint_log_odds, kinds_of
@@ -128,16 +128,21 @@ def kept_out(
     return out
 
 
-def last_fit(work: Path, e: Examples) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
-    """Return the log-odds that the last fit gave these examples out of fold, and its arrays."""
+def last_fit(
+    work: Path, e: Examples
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], dict[str, Any]]:
+    """Return what the last fit gave these examples out of fold, and its arrays.
+
+    That is the log-odds of trees and network, and their joint log-odds, calibrated out of fold too.
+    """
     model = work / "model"
     if not (model / "out_of_fold.npz").exists():
         raise SystemExit(f"{model}: no fit. Run training/fit.py first.")
     with np.load(model / "out_of_fold.npz") as stored:
-        evidence, label = stored["evidence"], stored["label"]
+        evidence, p, label = (stored[name] for name in ("evidence", "p_combined", "label"))
     if not np.array_equal(label, e.label):
         raise SystemExit(f"{model}: the last fit was on other examples. Run training/fit.py again.")
-    return evidence, arrays_of((model / "detector.npz").read_bytes())
+    return evidence, logit(p), arrays_of((model / "detector.npz").read_bytes())
 
 
 def judged(
@@ -191,9 +196,8 @@ def main() -> None:
     parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     e = read_examples(args.work)
-    evidence, arrays = last_fit(args.work, e)
+    evidence, base, arrays = last_fit(args.work, e)
     kinds, label = kinds_of(e.table), told_to_join(e)
-    base = joint_log_odds(evidence, kinds, arrays["joint_combined"])
     p = {"combined": expit(base), "refined": expit(kept_out(e, base, label, kinds))}
     thick = is_thick([max(f["spacing_mm"]) for f in e.facts])
     drawn = np.array([is_drawn(f) for f in e.facts])
@@ -230,7 +234,8 @@ def main() -> None:
             "out_of_fold_at": before["balanced"],
             "refined": {"told_by_others": measured},
         }
-        told = fitted(e.table, base, label, kinds)
+        joint = joint_log_odds(evidence, kinds, arrays["joint_combined"])
+        told = fitted(e.table, joint, label, kinds)
         install(e, arrays_with(told, arrays), card)
 
 
