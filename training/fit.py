@@ -207,10 +207,10 @@ def told_to_join(e: Examples) -> npt.NDArray[np.int64]:
     return np.where((e.table[:, PHASE] < 2) & (known == CALCIUM), -1, known)
 
 
-def fit_other(table: np.ndarray, label: np.ndarray, seed: int) -> Trees:
+def fit_other(table: np.ndarray, label: np.ndarray, weight: np.ndarray, seed: int) -> Trees:
     """Return trees for the other classes of what is no microbleed."""
     some = label > 0
-    model = grown(table[some], label[some], np.ones(int(some.sum())), seed, 60)
+    model = grown(table[some], label[some], weight[some], seed, 60)
     return plain(model, list(range(1, len(CLASSES))))
 
 
@@ -383,10 +383,10 @@ def main() -> None:
     out.mkdir(exist_ok=True)
     trained = json.loads((out / "card.json").read_text())["trained_on"] if kept else None
     # cases of the validation keep no veins
-    named_veins = np.array([is_drawn(fact) for fact in e.facts])[e.scan]
+    veins = np.array([is_drawn(fact) for fact in e.facts])[e.scan]
     bleed, other = (
         fit_bleed(e.table, known, weights(e), args.seed),
-        fit_other(e.table[named_veins], e.label[named_veins], args.seed),
+        fit_other(e.table[veins], e.label[veins], weights(e)[veins], args.seed),
     )
     low, high, outside = ranges_of(e)
     np.savez_compressed(
