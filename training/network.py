@@ -1,7 +1,6 @@
 """The small 3-D network: how it is built, trained and written as ONNX. Needs the extra `train`."""
 
 import io
-import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -166,17 +165,16 @@ def _batches(
     sometimes: npt.NDArray[np.int64],
     rng: np.random.Generator,
     epochs: int,
-    most: int,
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the rows of each batch: all that are always seen, and one in five of the others."""
-    batches = (
-        np.sort(order[begin : begin + BATCH])
-        for _ in range(epochs)
-        for some in (rng.choice(sometimes, len(sometimes) // 5, replace=False),)
-        for order in (rng.permutation(np.concatenate([always, some])),)
-        for begin in range(0, len(order) - BATCH + 1, BATCH)
-    )
-    return itertools.islice(batches, most)
+    """Yield the rows of each batch: those always seen, and one in five of the others.
+
+    What is left of an epoch is no batch.
+    """
+    for _ in range(epochs):
+        some = rng.choice(sometimes, len(sometimes) // 5, replace=False)
+        order = rng.permutation(np.concatenate([always, some]))
+        for begin in range(0, len(order) - BATCH + 1, BATCH):
+            yield np.sort(order[begin : begin + BATCH])
 
 
 def train_network(
@@ -216,12 +214,14 @@ def train_network(
     net = Network(width).train().to(memory_format=torch.channels_last_3d)
     always, sometimes = rows[hard[rows]], rows[~hard[rows]]
     per_epoch = len(always) + len(sometimes) // 5
-    steps = epochs * max(per_epoch // BATCH, 1)
+    if per_epoch < BATCH:
+        raise SystemExit(f"{per_epoch} examples in an epoch, and a batch has {BATCH}")
+    steps = epochs * (per_epoch // BATCH)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=3e-3, total_steps=max(steps + 1, 10), pct_start=0.2
     )
-    batches = _batches(always, sometimes, rng, epochs, steps)
+    batches = _batches(always, sometimes, rng, epochs)
 
     def made() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
         at = next(batches, None)

@@ -13,8 +13,8 @@ protocols. With --datasets the inputs come from datasets that are there: RAW wit
 made by `petechia run --save-intermediates`. With --heads they are the scans that
 `training/heads.py HEADS` made, of people that the detector was never trained on. With --light
 voxels are twice as large along every encoded axis. Seeds from 9600 set nothing, but for 31029 to
-31043, 32000 to 32007, 33000 to 33007, 34000 to 34005 and 34010 to 34015, with which the detector
-was trained (training/README.md).
+31035, 31037, 31039 to 31043, 32000 to 32007, 33000 to 33007, 34000 to 34005 and 34010 to 34015,
+with which the detector was trained (training/README.md).
 
 How lesions are counted. Only visible ones (a void in the truth) are asked for. A microbleed has a
 candidate when a measured void overlaps its own or lies within 2 mm of its centre. Moment and size

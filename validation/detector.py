@@ -1,7 +1,7 @@
 """Compare classifiers of the same voids, on people that they were not trained on.
 
 usage: python validation/detector.py WORK [--seed 1] [--blob-epochs 4] [--scans 12] [--table FILE]
-       [--left-out-epochs 40] [--families NAME ...]
+       [--left-out-epochs 0] [--families NAME ...]
 
 WORK is that of training/fit.py, which must have run: its predictions are out of fold. Beside the
 rows of the classification family stand the hand-set rules and ours without phase; a plain 3-D
@@ -24,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of, read_kept
 from fit import SLICED, calibrated, fit_bleed, fit_joint, folds_of, hard_ones, told_by_size, weights
-from measures import CALCIUM, Examples, family_of, is_drawn, metrics, read_examples
+from measures import CALCIUM, THICK, Examples, family_of, is_drawn, metrics, read_examples
 
 from petechia.core.matching import one_to_one
 from petechia.lesions.candidates.radial_symmetry import RadialSymmetryParams, radial_symmetry
@@ -34,7 +34,7 @@ from petechia.lesions.model import joined, kinds_of
 from petechia.lesions.signal import relative_signal
 
 ALLOWED = 0.5
-FAMILIES = ("multi-echo", "single-echo", "thick slices")
+FAMILIES = ("multi-echo", "single-echo", THICK)
 HEAD = (
     "| classifier | scans | 0.3-1 | 1-3 | 3-10 | >10 | false a scan | in clean scans | F1 | ECE "
     "(0.05-0.95) | Brier skill |"
@@ -130,25 +130,36 @@ def left_out(
     """Yield rows: a classifier tested on a family that it has, or has not, been trained on.
 
     `evidence` is the log-odds out of fold of trees and network trained on all families. Without
-    `epochs` no network is trained, and trees alone are compared.
+    `epochs` no network is trained, and trees alone are compared. Without thick slices the network
+    sees no artificial ones either.
     """
+    from network import answers, train_network
+
     fold = folds_of(e.facts, seed)[e.scan]
     phase = e.table[:, NAMES.index("phase")] > 1
+    known = told_by_size(e)
     label = np.where(~phase & (e.label == CALCIUM), -1, e.label)
     whole = np.array([f["variant"] == "whole" for f in e.facts])
-    family = np.array([family_of(f) for f in e.facts])
+    # a look without phase is of the family of its scan
+    family = np.array([family_of(f | {"variant": "whole"}) for f in e.facts])
     for name in families:
         scans = np.flatnonzero(whole & (family == name)).tolist()
         if not scans:
             continue
-        of_family = np.isin(e.scan, np.flatnonzero(family == name))
+        of_family = (family == name)[e.scan]
         unknown = np.zeros_like(evidence)
         for k in np.unique(fold):
-            train, test = (fold != k) & ~of_family, (fold == k) & of_family
-            forest = fit_bleed(e.table[train], e.label[train], weights(e)[train], seed)
-            unknown[test, 0] = forest.scores(e.table[test])[:, 0]
-            if epochs:
-                unknown[test, 1] = network_of(e, evidence[:, 0], train, test, seed * 10 + k, epochs)
+            train, held = (fold != k) & ~of_family, fold == k
+            forest = fit_bleed(e.table[train], known[train], weights(e)[train], seed)
+            unknown[held, 0] = forest.scores(e.table[held])[:, 0]
+        for k in np.unique(fold) if epochs else ():
+            rows = np.flatnonzero((fold != k) & ~of_family & (known >= 0))
+            test = (fold == k) & of_family
+            net = train_network(
+                e.cubes, known, hard_ones(known, unknown[:, 0]), rows, seed * 10 + k, epochs,
+                thick=0.0 if name == THICK else SLICED,
+            )  # fmt: skip
+            unknown[test, 1] = answers(net, e.cubes[test])
         for row, columns in (("trees", [0]), ("trees and network", [0, 1])):
             if len(columns) > 1 and not epochs:
                 continue
@@ -158,18 +169,6 @@ def left_out(
                 joint = fit_joint(out[:, columns], one, np.where(of_family, label, -1))
                 p = joined(out[:, columns], one, joint)
                 yield line(f"{row}, {name}: {text}", at_allowed(p, e, scans))
-
-
-def network_of(
-    e: Examples, trees: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int, epochs: int
-) -> np.ndarray:
-    """Return the log-odds on `test` of a network trained as the shipped one on `train`."""
-    from network import answers, train_network
-
-    known = told_by_size(e)
-    rows = np.flatnonzero(train & (known >= 0))
-    net = train_network(e.cubes, known, hard_ones(known, trees), rows, seed, epochs, thick=SLICED)
-    return answers(net, e.cubes[test])
 
 
 def table(
@@ -229,7 +228,9 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
-    text = [f"{datetime.now(UTC):%Y-%m-%d}: `python validation/detector.py WORK`\n"]
+    text = [
+        f"{datetime.now(UTC):%Y-%m-%d}: `python validation/detector.py {' '.join(sys.argv[1:])}`\n"
+    ]
     for told in table(
         args.work, args.seed, args.blob_epochs, args.scans, args.left_out_epochs, args.families
     ):

@@ -137,7 +137,9 @@ def test_a_varied_batch_is_the_same_picture_turned_louder_and_with_images_missin
     assert not gone[:, CHANNELS.index("dark")].any()
     assert ((louder > 0.78) & (louder < 1.27))[~gone].all()
     np.testing.assert_allclose(louder[:, CHANNELS.index("brain")], 1, atol=0.01)
-    # what noise adds is small, and no point is left out or repeated
+    # noise is there, small and of each cube's own, and no point is left out or repeated
+    rest = (made[:, 0] - made[:, 0].mean(dim=(1, 2, 3), keepdim=True)).flatten(1)[-2:]
+    assert abs(torch.corrcoef(rest)[0, 1]) < 0.1
     for n, c in zip(*np.nonzero(~gone), strict=True):
         old, new = (np.sort(a[n, c].ravel().astype(np.float64)) for a in (cubes, made.numpy()))
         assert np.abs(new - louder[n, c] * old).mean() < 0.06
@@ -147,16 +149,57 @@ def test_a_varied_batch_is_the_same_picture_turned_louder_and_with_images_missin
     np.testing.assert_array_equal(weight.numpy(), expected)
 
 
-def test_every_hard_row_is_seen_in_every_epoch_and_others_in_turn(network):
-    always, sometimes = np.arange(128), np.arange(1000, 1640)
-    epochs = 3
-    batches = list(network._batches(always, sometimes, np.random.default_rng(0), epochs, 99))
-    assert len(batches) == epochs * (128 + 128) // network.BATCH
-    rows, seen = np.unique(np.concatenate(batches), return_counts=True)
-    assert (seen[np.isin(rows, always)] == epochs).all()
-    assert np.isin(always, rows).all()
-    assert seen[rows >= 1000].sum() == epochs * 128
-    assert len(list(network._batches(always, sometimes, np.random.default_rng(0), 3, 5))) == 5
+def test_all_images_of_a_cube_are_turned_alike_and_not_always(network):
+    import torch
+
+    from petechia.lesions.features.patches import CHANNELS, SIDE
+
+    cubes = np.zeros((2, len(CHANNELS), SIDE, SIDE, SIDE), np.float16)
+    cubes[:, :, 3, 5, 16] = 100
+    places = set()
+    for seed in range(12):
+        made, _ = network.varied(cubes, torch.zeros(2), np.random.default_rng(seed))
+        peak = made.abs().flatten(2).argmax(dim=2).numpy()
+        peaks = set(peak[made.abs().amax(dim=(2, 3, 4)).numpy() > 50].tolist())
+        assert len(peaks) == 1
+        places |= peaks
+    assert len(places) > 6
+
+
+def test_a_batch_in_thick_slices_loses_detail_across_them_alone(network):
+    import torch
+
+    from petechia.lesions.features.patches import CHANNELS, SIDE
+
+    cubes = np.zeros((8, len(CHANNELS), SIDE, SIDE, SIDE), np.float16)
+    cubes[:, 0, 6:14, 6:14, 6:14:2] = 1
+    label = torch.zeros(8)
+    thick, _ = network.varied(cubes, label, np.random.default_rng(0), thick=1.0)
+    thin, _ = network.varied(cubes, label, np.random.default_rng(0))
+    rough = [(made[:, 0].diff(dim=3).abs().mean(), made[:, 0].diff(dim=1).abs().mean())
+             for made in (thick, thin)]  # fmt: skip
+    assert rough[0][0] < 0.5 * rough[1][0]
+    assert rough[0][1] > 0.5 * rough[1][1]
+
+
+def test_hard_rows_are_seen_in_every_epoch_but_for_what_is_no_batch_and_others_in_turn(network):
+    always, sometimes, epochs = np.arange(150), np.arange(1000, 1640), 3
+    batches = list(network._batches(always, sometimes, np.random.default_rng(0), epochs))
+    in_epoch = (150 + 128) // network.BATCH
+    assert len(batches) == epochs * in_epoch
+    for n in range(epochs):
+        rows = np.concatenate(batches[n * in_epoch : (n + 1) * in_epoch])
+        assert len(np.unique(rows)) == len(rows)
+        assert (rows < 1000).sum() >= 150 - (150 + 128) % network.BATCH
+    assert len(np.unique(np.concatenate(batches))) > 150 + 2 * 128
+
+
+def test_too_few_examples_for_a_batch_are_told(network):
+    with pytest.raises(SystemExit, match="2 examples in an epoch, and a batch has 64"):
+        network.train_network(
+            np.zeros((2, 6, 20, 20, 20), np.float16), np.zeros(2, int), np.ones(2, bool),
+            np.arange(2), 1, 1,
+        )  # fmt: skip
 
 
 def test_thick_slices_show_the_mean_of_what_lies_in_them(network):

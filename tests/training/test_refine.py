@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from petechia.core.logistic import expit
 from petechia.lesions.features import NAMES, SCAN_NAMES
 from petechia.lesions.model import KINDS, joint_log_odds
 
@@ -107,10 +108,12 @@ def test_what_the_last_fit_said_is_of_the_same_examples(refine, tmp_path):
     model = tmp_path / "model"
     model.mkdir()
     evidence = np.stack([base, -base], axis=1)
-    np.savez(model / "out_of_fold.npz", evidence=evidence, label=e.label)
+    told = {"evidence": evidence, "p_combined": expit(2 * base)}
+    np.savez(model / "out_of_fold.npz", label=e.label, **told)
     np.savez(model / "detector.npz", low=np.zeros(2, np.float32))
-    found, arrays = refine.last_fit(tmp_path, e)
+    found, joint, arrays = refine.last_fit(tmp_path, e)
     np.testing.assert_array_equal(found, evidence)
+    np.testing.assert_allclose(joint, 2 * base, atol=1e-6)
     assert arrays["low"].tolist() == [0.0, 0.0]
     e.label[0] = 5
     with pytest.raises(SystemExit, match="on other examples"):
