@@ -66,12 +66,16 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
         raise SystemExit(f"{[str(f) for f in folders]}: cases of one name in two folders")
     for path in paths:
         ways = {v: out / f"case_{path.stem}.{v}.npz" for v in VARIANTS}
-        if ".part" in path.name or all(at.exists() for at in ways.values()):
+        if ".part" in path.name:
             continue
         name, _, seed = path.stem.rpartition("_")
         protocol = name.removesuffix("-clean")
         if protocol not in PROTOCOLS:
             raise SystemExit(f"{path}: no case <protocol>[-clean]_<seed>.npz of a named protocol")
+        if not PROTOCOLS[protocol].phase:
+            del ways["no_phase"]
+        if all(at.exists() for at in ways.values()):
+            continue
         facts = {
             "person": f"case-{seed}", "protocol": protocol, "scan": path.stem,
             "te_s": PROTOCOLS[protocol].te_s,
@@ -79,7 +83,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
         case = load(path)
         kept = kept_of(case)
         for variant, at in ways.items():
-            if at.exists() or (variant == "no_phase" and not case.inputs.has_field):
+            if at.exists():
                 continue
             inputs = case.inputs if variant == "whole" else without_phase(case.inputs)
             made = examples_of(kept, look(inputs, DetectParams()))

@@ -7,7 +7,7 @@ Examples are those of `examples.py`. People are kept apart: everything that is t
 (joining, operating points, metrics) comes from predictions on people not trained on. Written to
 WORK/model: detector.npz, detector.onnx, card.json, out_of_fold.npz. With --install they are put
 into the package and its manifest. The same seed and examples give the same trees to the last
-bit, and the same network on the same number of threads.
+bit, and the same network on the same kind of CPU and number of threads.
 """
 
 import argparse
@@ -348,7 +348,7 @@ def main() -> None:
     parser.add_argument("--keep-network", action="store_true", help="that of the last fit in WORK")
     parser.add_argument("--thickened", type=float, default=SLICED, metavar="SHARE",
                         help="of the network's batches, in thick slices (0.15)")  # fmt: skip
-    parser.add_argument("--width", type=int, default=16, help="of the network's first map (16)")
+    parser.add_argument("--width", type=int, help="of the network's first map (16)")
     parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     begin = time.time()
@@ -361,7 +361,7 @@ def main() -> None:
     kept = out / "out_of_fold.npz" if args.keep_network else None
     evidence, networks = cross_validated(
         e, fold, args.seed, args.epochs, not args.no_network, kept,
-        thick=args.thickened, width=args.width,
+        thick=args.thickened, **({} if args.width is None else {"width": args.width}),
     )  # fmt: skip
     columns = {"trees": [0]}
     if networks or args.keep_network:

@@ -119,7 +119,7 @@ def test_what_touches_a_vein_or_is_strong_in_the_map_is_not_forgotten():
     assert strong == pytest.approx(known + 0.5)
 
 
-def test_a_large_round_void_comes_first_whatever_lies_beside_it():
+def test_a_large_round_void_is_raised_whatever_lies_beside_it():
     signal, mask, grid = scene()
     (void, *_) = grow_voids(signal, 0.02, mask, np.array([BALL, ROD]), grid)
     shape = measure_shape(void, signal, mask, signal < 0.6, grid)

@@ -229,7 +229,7 @@ def worth(told: Mapping[str, float], order: Order = THIN) -> float:
     """Return how much a void is like a spot: deep, with tissue all round, not continuing.
 
     It orders voids and says nothing of what they are: the sign of the field is not in it. Large
-    round ones come first (`LARGE`).
+    round ones are raised by `LARGE`, more than what is sure to stay.
 
     Parameters
     ----------
