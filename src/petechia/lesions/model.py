@@ -73,7 +73,7 @@ class Model:
     network : callable session or None
         Log-odds from cubes; None when only trees are there.
     linear : Linear or None
-        What is added to both on people that neither was trained on; None when nothing is.
+        What is added to both; None when nothing is.
     joint : dict of str to (5, K + 1) ndarray
         Of each row of the classification table, for each of `KINDS`: constant, slope of each
         log-odds.
@@ -167,7 +167,7 @@ class Model:
         return run_network(self.network, cubes)
 
     def added(self, table: npt.NDArray[np.floating]) -> Floats:
-        """Return what new people say has to be added, of rows of features."""
+        """Return the sum that is added to trees and network, of rows of features."""
         if self.linear is None:
             raise ParameterError(
                 "the model has no sum of features",
