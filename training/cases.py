@@ -3,7 +3,7 @@
 usage: python training/cases.py WORK INPUTS ...
 
 They are people as `petechia simulate` makes them, by named protocols. Each is looked at as it is,
-and once more without its phase if it has one.
+once more without its phase if it has one, and once more in thick slices if its own are thin.
 """
 
 import argparse
@@ -13,13 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from examples import VARIANTS, Kept, examples_of, write
+from examples import VARIANTS, draw_of, examples_of, write
+from kept import Kept
+from merged import OF_PHASE, merged
 
 from petechia.anatomy.tracking import track_veins
 from petechia.lesions.features import pipeline_hash
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import look
 from petechia.lesions.params import DetectParams
+from petechia.lesions.slices import is_thick
 from petechia.pipeline.provenance import threads
 from petechia.simulate.protocols import PROTOCOLS
 
@@ -48,12 +51,12 @@ def without_phase(inputs: LesionInputs) -> LesionInputs:
     """Return what the detector would be given of a scan had its phase not been stored."""
     dark = inputs.magnitude
     veins = track_veins(None, dark, inputs.brain_mask, inputs.grid)
-    gone = dict.fromkeys((
-        "swi", "local_field_ppm", "field_noise_ppm", "field_mask", "chi_ppm", "total_field_ppm",
-        "filtered_field_ppm",
-    ))  # fmt: skip
     return replace(
-        inputs, **gone, sign_trusted=False, vessel=veins.likeness, vein_length_mm=veins.length_mm
+        inputs,
+        **dict.fromkeys(OF_PHASE),
+        sign_trusted=False,
+        vessel=veins.likeness,
+        vein_length_mm=veins.length_mm,
     )
 
 
@@ -74,6 +77,8 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
             raise SystemExit(f"{path}: no case <protocol>[-clean]_<seed>.npz of a named protocol")
         if not PROTOCOLS[protocol].phase:
             del ways["no_phase"]
+        if is_thick(max(PROTOCOLS[protocol].spacing_mm)):
+            del ways["merged"]
         if all(at.exists() for at in ways.values()):
             continue
         facts = {
@@ -81,11 +86,14 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
             "te_s": PROTOCOLS[protocol].te_s,
         }  # fmt: skip
         case = load(path)
-        kept = kept_of(case)
         for variant, at in ways.items():
+            kept, inputs = kept_of(case), case.inputs
             if at.exists():
                 continue
-            inputs = case.inputs if variant == "whole" else without_phase(case.inputs)
+            if variant == "no_phase":
+                inputs = without_phase(inputs)
+            elif variant == "merged":
+                inputs, kept = merged(inputs, kept, draw_of(path.stem))
             made = examples_of(kept, look(inputs, DetectParams()))
             write(at, made, kept, variant=variant, **facts)
             yield f"{at.name}: {len(made['label'])} described"

@@ -2,21 +2,24 @@
 
 usage: python training/examples.py WORK [--match NAMES]
 
-For every scan of `heads.py` the detector looks at the whole scan, and at every third one once more
-without its phase. An example is a row of features, a cube, and a label; what the features are is
-named by their hash, and examples of another hash are made again. `cases.py` makes more of them.
+For every scan of `heads.py` the detector looks at the whole scan, at every third one once more
+without its phase, and at whole heads in thin slices once more in thick ones (`merged.py`). An
+example is a row of features, a cube, and a label; what the features are is named by their hash,
+and examples of another hash are made again. `cases.py` makes more of them.
 """
 
 import argparse
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from kept import Kept, read_kept
+from measures import SLABS
+from merged import merged
 
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
@@ -31,7 +34,6 @@ from petechia.lesions.findings import CLASSES
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import Seen, look
 from petechia.lesions.params import DetectParams
-from petechia.lesions.slices import is_thick
 from petechia.lesions.void import Void
 from petechia.pipeline.provenance import threads
 
@@ -40,33 +42,10 @@ IGNORED = -1
 VEIN_SHARE = 0.12
 """A void holds a vein when its voxels are blood by so much on average."""
 EDGE_MM = 3.0
-VARIANTS = ("whole", "no_phase")
+VARIANTS = ("whole", "no_phase", "merged")
 FOUND = ("csf", "ventricle_mask", "air_mask")
 STRUCTURE = "structure_"
 """What is kept of a scan that went the whole road."""
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """A scan of `heads.py`."""
-
-    facts: dict[str, Any]
-    arrays: dict[str, npt.NDArray[Any]]
-    grid: Grid
-
-    @property
-    def thick(self) -> bool:
-        """Whether its slices are thick."""
-        return bool(is_thick(self.grid.spacing_mm.max()))
-
-
-def read_kept(path: Path) -> Kept:
-    """Read a scan."""
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files if name != "facts"}
-        facts = json.loads(str(stored["facts"]))
-    shape = arrays["brain_mask"].shape
-    return Kept(facts, arrays, Grid(shape, np.asarray(facts["affine"])))
 
 
 def inputs_of(kept: Kept, variant: str = "whole") -> LesionInputs:
@@ -263,7 +242,13 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             kept = read_kept(path)
             if variant == "no_phase" and "swi" not in kept.arrays:
                 continue
-            made = examples_of(kept, look(inputs_of(kept, variant), params))
+            if variant == "merged":
+                if kept.thick or kept.facts["protocol"] in SLABS:
+                    continue
+                inputs, kept = merged(inputs_of(kept), kept, draw_of(path.stem))
+            else:
+                inputs = inputs_of(kept, variant)
+            made = examples_of(kept, look(inputs, params))
             write(out, made, kept, variant=variant, scan=path.stem)
             yield (
                 f"{out.name}: {int(made['n_voids'])} voids, {len(made['label'])} described, "
@@ -271,9 +256,18 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             )
 
 
+def draw_of(stem: str) -> np.random.Generator:
+    """Return what draws how the slices of a scan are merged."""
+    return np.random.default_rng([_number(stem), 11])
+
+
 def _also(stem: str) -> bool:
     """Return whether a scan is looked at without its phase, too: every third one."""
-    return int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 3 == 0
+    return _number(stem) % 3 == 0
+
+
+def _number(stem: str) -> int:
+    return int(hashlib.sha256(stem.encode()).hexdigest(), 16)
 
 
 def main() -> None:

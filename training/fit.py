@@ -30,6 +30,7 @@ from measures import (
     Examples,
     family_of,
     is_drawn,
+    is_merged,
     is_whole_head,
     metrics,
     operating_points,
@@ -202,9 +203,13 @@ def told_by_size(e: Examples) -> npt.NDArray[np.int64]:
 
 
 def told_to_join(e: Examples) -> npt.NDArray[np.int64]:
-    """Return labels as they are when log-odds are joined: without a sign, calcium is neither."""
+    """Return labels as they are when log-odds are joined: without a sign, calcium is neither.
+
+    Scans whose slices were merged teach trees and network, and tell nothing of probabilities.
+    """
     known = told_by_size(e)
-    return np.where((e.table[:, PHASE] < 2) & (known == CALCIUM), -1, known)
+    unsigned = (e.table[:, PHASE] < 2) & (known == CALCIUM)
+    return np.where(unsigned | is_merged(e.facts)[e.scan], -1, known)
 
 
 def fit_other(table: np.ndarray, label: np.ndarray, weight: np.ndarray, seed: int) -> Trees:
@@ -313,14 +318,19 @@ def by_family(
 
 
 def ranges_of(e: Examples) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """Return the least and the largest of each feature, and the share of each scan outside."""
-    low, high = (np.nanmin(e.table, axis=0), np.nanmax(e.table, axis=0))
-    core_low, core_high = np.nanpercentile(e.table, [0.1, 99.9], axis=0)
+    """Return the least and the largest of each feature, and the share of each scan outside.
+
+    Of scans as they are: merged slices are no protocol.
+    """
+    real = ~is_merged(e.facts)
+    table = e.table[real[e.scan]]
+    low, high = (np.nanmin(table, axis=0), np.nanmax(table, axis=0))
+    core_low, core_high = np.nanpercentile(table, [0.1, 99.9], axis=0)
     for n in range(len(NAMES) - OF_SCAN):
         low[n], high[n] = core_low[n], core_high[n]
     outside = [
         float(((e.table[e.scan == s] < low) | (e.table[e.scan == s] > high)).mean())
-        for s in range(len(e.facts))
+        for s in np.flatnonzero(real)
     ]
     return low, high, outside
 
@@ -372,10 +382,10 @@ def main() -> None:
     p = {
         name: calibrated(evidence[:, c], kinds, label, fold[e.scan]) for name, c in columns.items()
     }
-    thick = is_thick([max(f["spacing_mm"]) for f in e.facts])
+    thick, real = is_thick([max(f["spacing_mm"]) for f in e.facts]), ~is_merged(e.facts)
     # looks without phase, too: many scans have none
-    points = operating_points(p[best], e, np.flatnonzero(~thick).tolist(), POINTS_FALSE)
-    thick_points = operating_points(p[best], e, np.flatnonzero(thick).tolist(), THICK_FALSE)
+    points = operating_points(p[best], e, np.flatnonzero(~thick & real).tolist(), POINTS_FALSE)
+    thick_points = operating_points(p[best], e, np.flatnonzero(thick & real).tolist(), THICK_FALSE)
     balanced = np.where(thick, thick_points["balanced"], points["balanced"])
     table = by_family(p, e, balanced, args.seed)
     for name, line in table.items():

@@ -24,6 +24,9 @@ without microbleeds."""
 TOLD = "told_by_others.npz"
 """What `refine.py` says of each void by the people of the others, in WORK/model."""
 THICK = "thick slices"
+MERGED = "merged"
+"""A look at thin slices that were made thick ones."""
+OTHER_LOOKS = {"no_phase": "phase dropped", MERGED: "slices merged"}
 SLABS = ("random_0", "random_1", "random_2")
 """Protocols of `heads.py` that show a light grid or a slab, with the true brain mask and sites."""
 THICK_FALSE = {"screening": (3.0, 2.0), "balanced": (1.0, 0.6), "counting": (0.4, 0.3)}
@@ -151,10 +154,15 @@ def is_drawn(fact: dict[str, Any]) -> bool:
     return str(fact["protocol"]).startswith("random_")
 
 
+def is_merged(facts: Sequence[dict[str, Any]]) -> npt.NDArray[np.bool_]:
+    """Return of which looks the slices were merged: they serve to train alone."""
+    return np.array([fact["variant"] == MERGED for fact in facts])
+
+
 def family_of(fact: dict[str, Any]) -> str:
     """Return the family of protocols that a scan belongs to."""
-    if fact["variant"] == "no_phase":
-        return "phase dropped"
+    if fact["variant"] != "whole":
+        return OTHER_LOOKS[fact["variant"]]
     if is_thick(max(fact["spacing_mm"])):
         return THICK
     return "multi-echo" if len(fact["te_s"]) > 1 else "single-echo"

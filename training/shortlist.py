@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from examples import Kept, inputs_of, owners_of, read_kept, visible_of
+from examples import inputs_of, owners_of, visible_of
+from kept import Kept, read_kept
 from sklearn.linear_model import LogisticRegression
 
 from petechia.lesions.look import shaped

@@ -63,7 +63,8 @@ from petechia.simulate.patient import SimulationParams
 from petechia.simulate.protocols import PROTOCOLS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-from examples import inputs_of, read_kept
+from examples import inputs_of
+from kept import read_kept
 
 STRUCTURE = "structure_"
 MARGIN_MM = 15.0

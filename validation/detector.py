@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-from examples import inputs_of, read_kept
+from examples import inputs_of
 from fit import SLICED, calibrated, fit_bleed, fit_joint, folds_of, hard_ones, told_by_size, weights
+from kept import read_kept
 from measures import CALCIUM, THICK, Examples, family_of, is_drawn, metrics, read_examples
 
 from petechia.core.matching import one_to_one

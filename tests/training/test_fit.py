@@ -32,7 +32,7 @@ def table(n=400, seed=0):
 
 @pytest.mark.parametrize(("mm", "thick"), [(2.99, False), (2.9995, True), (3.0, True)])
 def test_training_calls_those_slices_thick_that_the_detector_does(fit, training, mm, thick):
-    kept = training("examples").Kept({}, {}, Grid((3, 3, 3), np.diag([0.9, 0.9, mm, 1.0])))
+    kept = training("kept").Kept({}, {}, Grid((3, 3, 3), np.diag([0.9, 0.9, mm, 1.0])))
     fact = {
         "variant": "whole",
         "te_s": [0.02],

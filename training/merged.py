@@ -1,0 +1,190 @@
+"""Merge thin slices into thick ones: what a scan of the same person in thick slices would show.
+
+Complex signals are added, so that what is out of phase within a slice cancels, as it does in a
+scanner. What is left is a magnitude with its noise: thick slices seldom have a phase that is kept.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from kept import Kept
+from scipy import ndimage
+
+from petechia.anatomy.surroundings import air_cavities
+from petechia.anatomy.tissue import tissue_map
+from petechia.anatomy.tracking import track_veins
+from petechia.core.grid import Grid
+from petechia.core.units import radians_per_ppm
+from petechia.lesions.inputs import LesionInputs
+from petechia.simulate.truth import VOID_LOSS
+
+SLICE_MM = (3.0, 6.5)
+GAP = 0.25
+"""Largest part of a slice's thickness that is left out between two."""
+SNR = (25.0, 90.0)
+AWAY_MM = 1.5
+"""What lies so near a void is not tissue without it."""
+TISSUE_MM = 4.0
+OF_PHASE = (
+    "swi", "local_field_ppm", "field_noise_ppm", "field_mask", "chi_ppm", "total_field_ppm",
+    "filtered_field_ppm",
+)  # fmt: skip
+"""What the detector is given that there is not without a phase."""
+
+
+def merged(inputs: LesionInputs, kept: Kept, rng: np.random.Generator) -> tuple[LesionInputs, Kept]:
+    """Return what the detector would be given of the same head in thick slices, and the truth."""
+    cut = Cut.drawn(inputs.grid, rng)
+    turn, calm = _turns(inputs)
+    clean = np.abs(cut.mean(inputs.magnitude * turn))
+    alone = _tissue_alone(inputs.magnitude, kept.arrays["truth_labels"], inputs.grid)
+    void = clean < (1 - VOID_LOSS) * np.abs(cut.mean(alone * calm))
+    mask = cut.most(inputs.brain_mask)
+    magnitude = _with_noise(clean, mask, rng)
+    labels = _labels(kept.arrays["truth_labels"], void, cut)
+    seen = set(np.unique(labels).tolist())
+    facts = kept.facts | {
+        "lesions": [
+            {**row, "visible": int(row["visible"]) * (int(row["index"]) in seen)}
+            for row in kept.facts["lesions"]
+        ]
+    }
+    arrays = {
+        "truth_labels": labels,
+        "brain_mask": mask,
+        "truth_brain": cut.most(kept.arrays["truth_brain"] > 0),
+        "truth_veins": cut.mean(kept.arrays["truth_veins"]),
+    }
+    veins = track_veins(None, magnitude, mask, cut.grid)
+    ventricles = inputs.ventricle_mask
+    told = tissue_map(
+        magnitude[None], mask, cut.grid,
+        prior_ventricles=None if ventricles is None else cut.most(ventricles),
+    )  # fmt: skip
+    of = inputs.region_of
+    return replace(
+        inputs,
+        grid=cut.grid,
+        brain_mask=mask,
+        magnitude=magnitude,
+        vessel=veins.likeness,
+        vein_length_mm=veins.length_mm,
+        csf=told.csf if told.told else None,
+        ventricle_mask=told.ventricles,
+        air_mask=air_cavities(magnitude, mask, cut.grid),
+        structures=(
+            None
+            if inputs.structures is None
+            else {name: cut.most(where) for name, where in inputs.structures.items()}
+        ),
+        region_of=None if of is None else lambda at: of(cut.thin(at)),
+        sign_trusted=False,
+        r2star=None,
+        **dict.fromkeys(OF_PHASE),
+    ), Kept(facts, arrays, cut.grid)
+
+
+class Cut:
+    """Which thin slices each thick one is made of."""
+
+    def __init__(self, grid: Grid, n: int, step: int, first: int) -> None:
+        self.axis, self.n, self.step, self.first = grid.slice_axis, n, step, first
+        self.count = (grid.shape[self.axis] - first - n) // step + 1
+        shape, affine = list(grid.shape), grid.affine.copy()
+        shape[self.axis] = self.count
+        begin = np.zeros(3)
+        begin[self.axis] = first + (n - 1) / 2
+        affine[:3, 3] = grid.to_mm(begin)
+        affine[:3, self.axis] *= step
+        self.grid = Grid((shape[0], shape[1], shape[2]), affine)
+
+    @classmethod
+    def drawn(cls, grid: Grid, rng: np.random.Generator) -> "Cut":
+        """Draw thickness, gap and the place of the first slice."""
+        thin = float(grid.spacing_mm[grid.slice_axis])
+        thick = float(rng.uniform(*SLICE_MM))
+        n = max(int(np.ceil(SLICE_MM[0] / thin - 1e-3)), round(thick / thin))
+        step = n + int(rng.integers(0, int(GAP * n) + 1))
+        return cls(grid, n, step, int(rng.integers(step)))
+
+    def _slabs(self, volume: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+        moved = np.moveaxis(volume, self.axis, 0)
+        for begin in range(self.first, self.first + self.count * self.step, self.step):
+            yield moved[begin : begin + self.n]
+
+    def _back(self, slices: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return np.ascontiguousarray(np.moveaxis(np.stack(list(slices)), 0, self.axis))
+
+    def mean(self, volume: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the mean over the thin slices of each thick one."""
+        return self._back(slab.mean(axis=0) for slab in self._slabs(volume))
+
+    def largest(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the largest label within each thick voxel: two there are one."""
+        return self._back(slab.max(axis=0) for slab in self._slabs(labels))
+
+    def most(self, mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Return where at least half is in a mask."""
+        half: npt.NDArray[np.bool_] = self.mean(mask.astype(np.float32)) >= 0.5
+        return half
+
+    def thin(self, at: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Return the thin voxel in the middle of a thick one."""
+        out = list(at)
+        out[self.axis] = self.first + at[self.axis] * self.step + self.n // 2
+        return (out[0], out[1], out[2])
+
+
+def _turns(
+    inputs: LesionInputs,
+) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64]]:
+    """Return the phase at the reading echo as a factor, and that of the field around lesions.
+
+    Outside the brain it is as at its edge; without a field it is 1.
+    """
+    ppm = next((f for f in (inputs.total_field_ppm, inputs.local_field_ppm) if f is not None), None)
+    if ppm is None:
+        one = np.ones(inputs.grid.shape, dtype=np.complex64)
+        return one, one
+    nearest = ndimage.distance_transform_edt(
+        ~inputs.trusted, inputs.grid.spacing_mm, return_distances=False, return_indices=True
+    )
+    field = ppm[tuple(nearest)].astype(np.float32)
+    calm = ndimage.gaussian_filter(field, TISSUE_MM / inputs.grid.spacing_mm)
+    per_ppm = 1j * radians_per_ppm(inputs.b0_t, inputs.reading_te_s)
+    return np.exp(per_ppm * field).astype(np.complex64), np.exp(per_ppm * calm).astype(np.complex64)
+
+
+def _tissue_alone(
+    magnitude: npt.NDArray[Any], labels: npt.NDArray[Any], grid: Grid
+) -> npt.NDArray[np.float32]:
+    """Return a magnitude whose voids hold the mean of what lies around them."""
+    void = labels > 0
+    near = ndimage.distance_transform_edt(~void, grid.spacing_mm) < AWAY_MM
+    sigma = TISSUE_MM / 2 / grid.spacing_mm
+    weight = ndimage.gaussian_filter((~near).astype(np.float32), sigma)
+    mean = ndimage.gaussian_filter(np.where(near, 0, magnitude).astype(np.float32), sigma)
+    return np.where(near, mean / np.maximum(weight, 1e-6), magnitude).astype(np.float32)
+
+
+def _labels(thin: npt.NDArray[Any], void: npt.NDArray[np.bool_], cut: Cut) -> npt.NDArray[np.int16]:
+    """Return each lesion's void in thick slices: what loses signal at its thin one."""
+    here = cut.largest(thin)
+    away, nearest = ndimage.distance_transform_edt(
+        here == 0, cut.grid.spacing_mm, return_indices=True
+    )
+    out: npt.NDArray[np.int16] = np.where(void & (away <= AWAY_MM), here[tuple(nearest)], 0)
+    return out.astype(np.int16)
+
+
+def _with_noise(
+    magnitude: npt.NDArray[Any], mask: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Return a magnitude with the noise of a scan's own in thick slices."""
+    sd = float(np.median(magnitude[mask])) / float(rng.uniform(*SNR))
+    real, imaginary = (rng.normal(0, sd, magnitude.shape) for _ in range(2))
+    noisy: npt.NDArray[np.float32] = np.hypot(magnitude + real, imaginary).astype(np.float32)
+    return noisy
