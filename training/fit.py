@@ -69,7 +69,7 @@ MACRO = CLASSES.index("macrobleed")
 RARE = tuple(CLASSES.index(c) for c in ("macrobleed", "calcification", "iron", "siderosis"))
 SLICED = 0.15
 """Share of the network's batches that are seen as thick slices would show them."""
-EASY = -4.0
+EASY = -3.0
 """Log-odds of the trees out of fold up to which a void that is no microbleed is seen in one of five
 epochs of the network."""
 WHOLE_WEIGHT = 2.0

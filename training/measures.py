@@ -168,6 +168,12 @@ def family_of(fact: dict[str, Any]) -> str:
     return "multi-echo" if len(fact["te_s"]) > 1 else "single-echo"
 
 
+def family_of_scan(fact: dict[str, Any]) -> str:
+    """Return the family of the protocol that a look's scan was made by, however it is looked at."""
+    made = {"spacing_mm": [1.0]} if fact["variant"] == MERGED else {}
+    return family_of(fact | {"variant": "whole"} | made)
+
+
 def operating_points(
     p: np.ndarray, e: Examples, scans: Sequence[int], may: dict[str, tuple[float, float]]
 ) -> dict[str, float]:

@@ -28,6 +28,7 @@ from measures import (
     TOLD,
     Examples,
     is_drawn,
+    is_merged,
     metrics,
     operating_points,
     read_examples,
@@ -209,8 +210,10 @@ def main() -> None:
     fit_card = json.loads((args.work / "model" / "card.json").read_text(encoding="utf-8"))
     before = fit_card["operating_points"]
     thick_points = fit_card["thick_slices"]["operating_points"]
+    real = ~is_merged(e.facts)
     named, named_thick, drawn_thick = (
-        np.flatnonzero(some).tolist() for some in (~thick & ~drawn, thick & ~drawn, thick & drawn)
+        np.flatnonzero(some & real).tolist()
+        for some in (~thick & ~drawn, thick & ~drawn, thick & drawn)
     )
     if not named or not named_thick:
         raise SystemExit(f"{args.work}: no cases of thin and thick slices. Run training/cases.py.")

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of
 from fit import SLICED, calibrated, fit_bleed, fit_joint, folds_of, hard_ones, told_by_size, weights
 from kept import read_kept
-from measures import CALCIUM, THICK, Examples, family_of, is_drawn, metrics, read_examples
+from measures import CALCIUM, THICK, Examples, family_of_scan, is_drawn, metrics, read_examples
 
 from petechia.core.matching import one_to_one
 from petechia.lesions.candidates.radial_symmetry import RadialSymmetryParams, radial_symmetry
@@ -131,8 +131,8 @@ def left_out(
     """Yield rows: a classifier tested on a family that it has, or has not, been trained on.
 
     `evidence` is the log-odds out of fold of trees and network trained on all families. Without
-    `epochs` no network is trained, and trees alone are compared. Without thick slices the network
-    sees no artificial ones either.
+    `epochs` no network is trained, and trees alone are compared. Without thick slices there are
+    those that were made of thin ones.
     """
     from network import answers, train_network
 
@@ -141,8 +141,7 @@ def left_out(
     known = told_by_size(e)
     label = np.where(~phase & (e.label == CALCIUM), -1, e.label)
     whole = np.array([f["variant"] == "whole" for f in e.facts])
-    # a look without phase is of the family of its scan
-    family = np.array([family_of(f | {"variant": "whole"}) for f in e.facts])
+    family = np.array([family_of_scan(f) for f in e.facts])
     for name in families:
         scans = np.flatnonzero(whole & (family == name)).tolist()
         if not scans:
@@ -158,7 +157,7 @@ def left_out(
             test = (fold == k) & of_family
             net = train_network(
                 e.cubes, known, hard_ones(known, unknown[:, 0]), rows, seed * 10 + k, epochs,
-                thick=0.0 if name == THICK else SLICED,
+                thick=SLICED,
             )  # fmt: skip
             unknown[test, 1] = answers(net, e.cubes[test])
         for row, columns in (("trees", [0]), ("trees and network", [0, 1])):
