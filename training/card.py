@@ -22,20 +22,22 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
     told = card["trained_on"]
     yield (
         f"| trained on | {told['scans']} simulated scans of {told['people']} people, "
-        f"{told['looks']} looks, {told['voids']} voids |"
+        f"{told['looks']} looks ({card['refined']['on']['merged']} of them at merged slices), "
+        f"{told['voids']} voids |"
     )
     classes = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in told["classes"].items())
     yield f"| of which | {classes} |"
     yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"
-    doubt, on = card["count_doubt"], card["counted_on"]
-    yield (
-        "| interval of the count | "
-        f"usual rate {doubt['usual_rate']:g}, its spread {doubt['rate_spread']:g}, "
-        f"shared error {doubt['shared_error']:g} (log-odds); by the other scans "
-        f"it held {on['by_others']['held']} of {on['scans']} people never "
-        f"trained on, median width {on['by_others']['width']:g}; as if findings were "
-        f"independent {on['independent']['held']}, {on['independent']['width']:g} |"
-    )
+    for of, own in ((", thin slices", card), (", thick slices", thick)):
+        doubt, on = own["count_doubt"], own["counted_on"]
+        yield (
+            f"| interval of the count{of} | "
+            f"usual rate {doubt['usual_rate']:g}, its spread {doubt['rate_spread']:g}, "
+            f"shared error {doubt['shared_error']:g} (log-odds); by the other scans "
+            f"it held {on['by_others']['held']} of {on['scans']} people never "
+            f"trained on, median width {on['by_others']['width']:g}; as if findings were "
+            f"independent {on['independent']['held']}, {on['independent']['width']:g} |"
+        )
 
 
 def _moved(card: dict[str, Any]) -> str:

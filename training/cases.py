@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from examples import VARIANTS, draw_of, examples_of, write
 from kept import Kept
+from measures import MERGED
 from merged import OF_PHASE, merged
 
 from petechia.anatomy.tracking import track_veins
@@ -78,7 +79,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
         if not PROTOCOLS[protocol].phase:
             del ways["no_phase"]
         if is_thick(max(PROTOCOLS[protocol].spacing_mm)):
-            del ways["merged"]
+            del ways[MERGED]
         if all(at.exists() for at in ways.values()):
             continue
         facts = {
@@ -92,7 +93,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
                 continue
             if variant == "no_phase":
                 inputs = without_phase(inputs)
-            elif variant == "merged":
+            elif variant == MERGED:
                 inputs, kept = merged(inputs, kept, draw_of(path.stem))
             made = examples_of(kept, look(inputs, DetectParams()))
             write(at, made, kept, variant=variant, **facts)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from kept import Kept, read_kept
-from measures import SLABS
+from measures import MERGED, SLABS
 from merged import merged
 
 from petechia.anatomy.regions import Regions
@@ -34,6 +34,7 @@ from petechia.lesions.findings import CLASSES
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import Seen, look
 from petechia.lesions.params import DetectParams
+from petechia.lesions.slices import is_thick
 from petechia.lesions.void import Void
 from petechia.pipeline.provenance import threads
 
@@ -42,7 +43,7 @@ IGNORED = -1
 VEIN_SHARE = 0.12
 """A void holds a vein when its voxels are blood by so much on average."""
 EDGE_MM = 3.0
-VARIANTS = ("whole", "no_phase", "merged")
+VARIANTS = ("whole", "no_phase", MERGED)
 FOUND = ("csf", "ventricle_mask", "air_mask")
 STRUCTURE = "structure_"
 """What is kept of a scan that went the whole road."""
@@ -239,12 +240,12 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             out = folder / f"{path.stem}.{variant}.npz"
             if out.exists() or (variant == "no_phase" and not _also(path.stem)):
                 continue
+            if variant == MERGED and not _thin_head(path):
+                continue
             kept = read_kept(path)
             if variant == "no_phase" and "swi" not in kept.arrays:
                 continue
-            if variant == "merged":
-                if kept.thick or kept.facts["protocol"] in SLABS:
-                    continue
+            if variant == MERGED:
                 inputs, kept = merged(inputs_of(kept), kept, draw_of(path.stem))
             else:
                 inputs = inputs_of(kept, variant)
@@ -259,6 +260,14 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
 def draw_of(stem: str) -> np.random.Generator:
     """Return what draws how the slices of a scan are merged."""
     return np.random.default_rng([_number(stem), 11])
+
+
+def _thin_head(path: Path) -> bool:
+    """Return whether a scan is a whole head in thin slices; its arrays are not read."""
+    with np.load(path, allow_pickle=False) as stored:
+        facts = json.loads(str(stored["facts"]))
+    spacing = Grid((1, 1, 1), np.asarray(facts["affine"])).spacing_mm
+    return facts["protocol"] not in SLABS and not is_thick(spacing.max())
 
 
 def _also(stem: str) -> bool:

@@ -28,6 +28,7 @@ from measures import (
     THICK_FALSE,
     TOLD,
     Examples,
+    by_slices,
     family_of,
     is_drawn,
     is_merged,
@@ -72,11 +73,13 @@ SLICED = 0.15
 EASY = -3.0
 """Log-odds of the trees out of fold up to which a void that is no microbleed is seen in one of five
 epochs of the network."""
+INDEPENDENT = {"usual_rate": 0.5, "rate_spread": 0.0, "shared_error": 0.0}
+"""Findings of a scan, until training/counts.py has measured what they have in common."""
 WHOLE_WEIGHT = 2.0
 """What a void counts of a whole head that went the whole road: it is what will be met."""
 THICK_WEIGHT = 0.5
-"""And in a scan of thick slices, where every void is a coarse picture of one: half of the scans of
-training are such, and at full weight the trees find less in thin ones."""
+"""And in thick slices, merged ones among them, where every void is a coarse picture of one: more
+than half of the looks are such, and at full weight the trees find less in thin ones."""
 
 
 def folds_of(facts: Sequence[dict[str, Any]], seed: int) -> npt.NDArray[np.int64]:
@@ -340,6 +343,7 @@ def numbers_of(e: Examples) -> dict[str, Any]:
     whole = [f for f in e.facts if f["variant"] == "whole"]
     return {
         "looks": len(e.facts),
+        "merged": int(is_merged(e.facts).sum()),
         "scans": len(whole),
         "people": len({f["person"] for f in e.facts}),
         "voids": len(e.label),
@@ -382,11 +386,12 @@ def main() -> None:
     p = {
         name: calibrated(evidence[:, c], kinds, label, fold[e.scan]) for name, c in columns.items()
     }
-    thick, real = is_thick([max(f["spacing_mm"]) for f in e.facts]), ~is_merged(e.facts)
     # looks without phase, too: many scans have none
-    points = operating_points(p[best], e, np.flatnonzero(~thick & real).tolist(), POINTS_FALSE)
-    thick_points = operating_points(p[best], e, np.flatnonzero(thick & real).tolist(), THICK_FALSE)
-    balanced = np.where(thick, thick_points["balanced"], points["balanced"])
+    thin, thick = by_slices(e.facts)
+    points = operating_points(p[best], e, thin, POINTS_FALSE)
+    thick_points = operating_points(p[best], e, thick, THICK_FALSE)
+    balanced = np.full(len(e.facts), points["balanced"])
+    balanced[thick] = thick_points["balanced"]
     table = by_family(p, e, balanced, args.seed)
     for name, line in table.items():
         print(name, line, flush=True)
@@ -417,9 +422,12 @@ def main() -> None:
         "classes": list(CLASSES),
         "default": best,
         "operating_points": points,
-        "thick_slices": {"from_mm": THICK_MM, "operating_points": thick_points},
-        # findings are independent until training/counts.py has measured it
-        "count_doubt": {"usual_rate": 0.5, "rate_spread": 0.0, "shared_error": 0.0},
+        "thick_slices": {
+            "from_mm": THICK_MM,
+            "operating_points": thick_points,
+            "count_doubt": INDEPENDENT,
+        },
+        "count_doubt": INDEPENDENT,
         "outside_limit": round(float(np.quantile(outside, 0.98)) * 1.5, 4),
         "trained_on": numbers_of(e)
         | {

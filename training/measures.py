@@ -154,6 +154,12 @@ def is_drawn(fact: dict[str, Any]) -> bool:
     return str(fact["protocol"]).startswith("random_")
 
 
+def by_slices(facts: Sequence[dict[str, Any]]) -> tuple[list[int], list[int]]:
+    """Return the looks at thin slices and at thick ones; merged slices are neither."""
+    thick, real = is_thick([max(f["spacing_mm"]) for f in facts]), ~is_merged(facts)
+    return np.flatnonzero(~thick & real).tolist(), np.flatnonzero(thick & real).tolist()
+
+
 def is_merged(facts: Sequence[dict[str, Any]]) -> npt.NDArray[np.bool_]:
     """Return of which looks the slices were merged: they serve to train alone."""
     return np.array([fact["variant"] == MERGED for fact in facts])

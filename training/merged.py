@@ -1,7 +1,8 @@
 """Merge thin slices into thick ones: what a scan of the same person in thick slices would show.
 
 Complex signals are added, so that what is out of phase within a slice cancels, as it does in a
-scanner. What is left is a magnitude with its noise: thick slices seldom have a phase that is kept.
+scanner; without a field magnitudes are. What is left is a magnitude with its noise: thick slices
+seldom have a phase that is kept.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,15 +20,20 @@ from petechia.anatomy.tracking import track_veins
 from petechia.core.grid import Grid
 from petechia.core.units import radians_per_ppm
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.slices import ROUNDING_MM
 from petechia.simulate.truth import VOID_LOSS
 
 SLICE_MM = (3.0, 6.5)
+"""Of the thickness that is drawn; a slice is the number of thin ones next to it."""
 GAP = 0.25
-"""Largest part of a slice's thickness that is left out between two."""
+"""Largest part of a slice's thickness that is left out between two, in whole thin slices."""
 SNR = (25.0, 90.0)
+"""Of tissue over the noise that is added."""
 AWAY_MM = 1.5
 """What lies so near a void is not tissue without it."""
 TISSUE_MM = 4.0
+"""Width of the Gaussians that tell of the surroundings: sigma of the field's, twice that of the
+signal's."""
 OF_PHASE = (
     "swi", "local_field_ppm", "field_noise_ppm", "field_mask", "chi_ppm", "total_field_ppm",
     "filtered_field_ppm",
@@ -47,10 +53,11 @@ def merged(inputs: LesionInputs, kept: Kept, rng: np.random.Generator) -> tuple[
     labels = _labels(kept.arrays["truth_labels"], void, cut)
     seen = set(np.unique(labels).tolist())
     facts = kept.facts | {
+        "affine": cut.grid.affine.tolist(),
         "lesions": [
             {**row, "visible": int(row["visible"]) * (int(row["index"]) in seen)}
             for row in kept.facts["lesions"]
-        ]
+        ],
     }
     arrays = {
         "truth_labels": labels,
@@ -106,8 +113,10 @@ class Cut:
         """Draw thickness, gap and the place of the first slice."""
         thin = float(grid.spacing_mm[grid.slice_axis])
         thick = float(rng.uniform(*SLICE_MM))
-        n = max(int(np.ceil(SLICE_MM[0] / thin - 1e-3)), round(thick / thin))
+        n = max(int(np.ceil((SLICE_MM[0] - ROUNDING_MM) / thin)), round(thick / thin))
         step = n + int(rng.integers(0, int(GAP * n) + 1))
+        if grid.shape[grid.slice_axis] < step + n:
+            raise SystemExit(f"{grid.shape[grid.slice_axis]} slices are too few to merge by {n}.")
         return cls(grid, n, step, int(rng.integers(step)))
 
     def _slabs(self, volume: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -141,9 +150,9 @@ class Cut:
 def _turns(
     inputs: LesionInputs,
 ) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64]]:
-    """Return the phase at the reading echo as a factor, and that of the field around lesions.
+    """Return the phase at the reading echo as a factor, and the same of the smoothed field.
 
-    Outside the brain it is as at its edge; without a field it is 1.
+    Outside the mask of the field it is as at its edge; without a field it is 1.
     """
     ppm = next((f for f in (inputs.total_field_ppm, inputs.local_field_ppm) if f is not None), None)
     if ppm is None:

@@ -27,6 +27,7 @@ from measures import (
     THICK_FALSE,
     TOLD,
     Examples,
+    by_slices,
     is_drawn,
     is_merged,
     metrics,
@@ -40,7 +41,6 @@ from petechia.core.logistic import expit, logit
 from petechia.lesions.features import NAMES, SCAN_NAMES
 from petechia.lesions.linear import Linear
 from petechia.lesions.model import KINDS, LINEAR, arrays_of, joint_log_odds, kinds_of
-from petechia.lesions.slices import is_thick
 
 MAY = {"screening": (2.0, 1.0), "balanced": (0.5, 0.2), "counting": (0.2, 0.1)}
 """False findings that each operating point may make: a scan, and a scan of somebody without
@@ -161,8 +161,8 @@ def judged(
     """Return the metrics of each row on each group of scans, and by whose protocols they are."""
     told: dict[str, Any] = {}
     kind = np.array([kinds[e.scan == n][0] for n in range(len(e.facts))])
-    whole = np.array([f["variant"] == "whole" for f in e.facts])
-    groups = {"all": whole} | {name: np.isin(kind, own) for name, own in GROUPS.items()}
+    whole, real = np.array([f["variant"] == "whole" for f in e.facts]), ~is_merged(e.facts)
+    groups = {"all": whole} | {name: real & np.isin(kind, own) for name, own in GROUPS.items()}
     groups[THICK] = whole & (kind == KINDS.index(THICK))
     for group, own in groups.items():
         for of, some in (("", own), (", named", own & ~drawn), (", drawn", own & drawn)):
@@ -189,7 +189,12 @@ def install(e: Examples, arrays: dict[str, npt.NDArray[Any]], card: dict[str, An
     np.savez_compressed(content, **arrays)
     put("detector", "detector.npz", content.getvalue(), SOURCE)
     card |= {"name": f"petechia-detector-{datetime.now(UTC):%Y-%m-%d}", "default": "refined"}
-    card["refined"]["on"] = {k: v for k, v in numbers_of(e).items() if k != "classes"}
+    on = numbers_of(e)
+    # merged slices take no part in the sum
+    card["refined"]["on"] = {
+        "scans": on["scans"], "people": on["people"], "looks": on["looks"] - on["merged"],
+        "merged": on["merged"],
+    }  # fmt: skip
     put_card(card)
 
 
@@ -204,17 +209,14 @@ def main() -> None:
     evidence, base, arrays = last_fit(args.work, e)
     kinds, label = kinds_of(e.table), told_to_join(e)
     p = {"combined": expit(base), "refined": expit(kept_out(e, base, label, kinds))}
-    thick = is_thick([max(f["spacing_mm"]) for f in e.facts])
+    thin, thick = by_slices(e.facts)
     drawn = np.array([is_drawn(f) for f in e.facts])
     card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
     fit_card = json.loads((args.work / "model" / "card.json").read_text(encoding="utf-8"))
     before = fit_card["operating_points"]
     thick_points = fit_card["thick_slices"]["operating_points"]
-    real = ~is_merged(e.facts)
-    named, named_thick, drawn_thick = (
-        np.flatnonzero(some & real).tolist()
-        for some in (~thick & ~drawn, thick & ~drawn, thick & drawn)
-    )
+    named, named_thick = ([n for n in own if not drawn[n]] for own in (thin, thick))
+    drawn_thick = [n for n in thick if drawn[n]]
     if not named or not named_thick:
         raise SystemExit(f"{args.work}: no cases of thin and thick slices. Run training/cases.py.")
     points = operating_points(p["refined"], e, named, MAY)
@@ -225,10 +227,10 @@ def main() -> None:
     thick_points = thick_points | {
         "balanced": float(np.clip(own, thick_points["screening"], thick_points["counting"]))
     }
-    balanced = {
-        name: np.where(thick, thick_points["balanced"], thin["balanced"])
-        for name, thin in (("combined", before), ("refined", points))
-    }
+    balanced = {}
+    for name, of_thin in (("combined", before), ("refined", points)):
+        balanced[name] = np.full(len(e.facts), of_thin["balanced"])
+        balanced[name][thick] = thick_points["balanced"]
     measured = judged(p, e, kinds, balanced, drawn, args.seed)
     for name, line in measured.items():
         print(name, line, flush=True)

@@ -25,7 +25,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of
 from fit import SLICED, calibrated, fit_bleed, fit_joint, folds_of, hard_ones, told_by_size, weights
 from kept import read_kept
-from measures import CALCIUM, THICK, Examples, family_of_scan, is_drawn, metrics, read_examples
+from measures import (
+    CALCIUM,
+    THICK,
+    Examples,
+    family_of_scan,
+    is_drawn,
+    is_merged,
+    metrics,
+    read_examples,
+)
 
 from petechia.core.matching import one_to_one
 from petechia.lesions.candidates.radial_symmetry import RadialSymmetryParams, radial_symmetry
@@ -70,7 +79,7 @@ def blob_network(e: Examples, fold: np.ndarray, seed: int, epochs: int) -> np.nd
     cubes[:, dark] = e.cubes[:, dark]
     out = np.zeros(len(e.label))
     for k in np.unique(fold):
-        rows = np.flatnonzero((fold[e.scan] != k) & (e.label > 0))
+        rows = np.flatnonzero((fold[e.scan] != k) & (e.label > 0) & ~is_merged(e.facts)[e.scan])
         rows = np.sort(rng.choice(rows, min(3000, len(rows)), replace=False))
         made = np.repeat(cubes[rows], 2, axis=0)
         label = np.repeat(e.label[rows], 2)
@@ -125,6 +134,18 @@ def radial_baseline(work: Path, e: Examples, most: int) -> dict[str, Any]:
     return best
 
 
+def _never(family: str) -> str:
+    """Return what a row says of a family that was not trained on."""
+    made = ", thin slices merged" if family == THICK else ""
+    return f"never trained on it{made}"
+
+
+def _asked(e: Examples) -> np.ndarray:
+    """Return labels that are asked for: not calcium without a sign, nor of merged slices."""
+    unsigned = e.table[:, NAMES.index("phase")] <= 1
+    return np.where(unsigned & (e.label == CALCIUM) | is_merged(e.facts)[e.scan], -1, e.label)
+
+
 def left_out(
     e: Examples, evidence: np.ndarray, seed: int, epochs: int, families: Sequence[str]
 ) -> Iterator[str]:
@@ -137,9 +158,8 @@ def left_out(
     from network import answers, train_network
 
     fold = folds_of(e.facts, seed)[e.scan]
-    phase = e.table[:, NAMES.index("phase")] > 1
     known = told_by_size(e)
-    label = np.where(~phase & (e.label == CALCIUM), -1, e.label)
+    label = _asked(e)
     whole = np.array([f["variant"] == "whole" for f in e.facts])
     family = np.array([family_of_scan(f) for f in e.facts])
     for name in families:
@@ -163,7 +183,7 @@ def left_out(
         for row, columns in (("trees", [0]), ("trees and network", [0, 1])):
             if len(columns) > 1 and not epochs:
                 continue
-            for text, out in (("trained on it too", evidence), ("never trained on it", unknown)):
+            for text, out in (("trained on it too", evidence), (_never(name), unknown)):
                 # the threshold is set on the family itself in both: ranks are compared
                 one = np.zeros(len(label), np.int64)
                 joint = fit_joint(out[:, columns], one, np.where(of_family, label, -1))
@@ -180,8 +200,7 @@ def table(
     with np.load(work / "model" / "out_of_fold.npz") as stored:
         kept = {name: stored[name] for name in stored.files}
     whole = [n for n, f in enumerate(e.facts) if f["variant"] == "whole"]
-    phase = e.table[:, NAMES.index("phase")] > 1
-    label = np.where(~phase & (e.label == CALCIUM), -1, e.label)
+    label = _asked(e)
     yield HEAD
     yield "|---" * 11 + "|"
     names = {

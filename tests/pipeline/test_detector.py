@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from petechia.assets.store import manifest
+from petechia.core.counts import CountDoubt
 from petechia.lesions.classification import METHODS
 from petechia.pipeline.calibration import detector_sha256
 from petechia.pipeline.detector import card, count_doubt, detector, operating_points
@@ -26,6 +27,13 @@ def test_every_file_of_the_detector_is_in_the_hash():
     assert set(detector_sha256()) == files == {"detector", "detector_network"}
 
 
+def test_what_findings_share_is_known_for_thin_and_for_thick_slices():
+    thin, thick = count_doubt(2.9), count_doubt(3.0)
+    assert thin == CountDoubt(**card()["count_doubt"])
+    assert thick == CountDoubt(**card()["thick_slices"]["count_doubt"])
+    assert thin != thick
+
+
 @pytest.mark.parametrize("row", list(METHODS))
 @pytest.mark.parametrize(("slice_mm", "scans"), [(1.5, "all"), (5.0, "thick slices")])
 def test_a_summary_tells_of_the_model_on_such_slices(row, slice_mm, scans):
@@ -34,6 +42,6 @@ def test_a_summary_tells_of_the_model_on_such_slices(row, slice_mm, scans):
     measured = of[f"{row}, {scans}"]
     assert f"expected calibration error {measured['ece']}" in told["says"]
     assert told["count_doubt"] == {
-        name: getattr(count_doubt(), name) for name in count_doubt().__slots__
+        name: getattr(count_doubt(slice_mm), name) for name in count_doubt().__slots__
     }
     assert told["operating_points"] == operating_points(None, slice_mm, row)

@@ -1,5 +1,7 @@
 """Thin slices merged into thick ones: what a thick slice of the same head shows."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -90,7 +92,7 @@ def test_without_a_field_magnitudes_are_averaged_and_a_void_keeps_its_share(merg
     thick, kept = merge.merged(
         inputs, truth(inputs, kept_type, labels, lesions), np.random.default_rng(0)
     )
-    # one thin voxel among three or more is 30 % or less of a slice, ten of them are not
+    # one thin voxel among four or more is less than 30 % of a slice, ten of them are not
     found = kept.arrays["truth_labels"]
     assert cut.n > 3
     assert [row["visible"] for row in kept.facts["lesions"]] == [1, 0, 0]
@@ -109,8 +111,90 @@ def test_the_place_of_a_thick_voxel_is_that_of_the_thin_one_in_its_middle(merge,
     assert np.abs(inputs.grid.to_index(mm) - asked[-1]).max() <= 0.5
 
 
-def test_merged_slices_teach_and_tell_nothing_of_probabilities(training):
-    measures = training("measures")
-    facts = [{"variant": v, "spacing_mm": [1, 1, 4], "te_s": [0.02]} for v in ("whole", "merged")]
-    assert measures.is_merged(facts).tolist() == [False, True]
-    assert [measures.family_of(f) for f in facts] == ["thick slices", "slices merged"]
+def test_of_what_is_merged_nothing_is_taken_from_beyond_a_slice_or_from_a_gap(merge, kept_type):
+    """Each lesion's void stays where it is, and one in a gap is not visible."""
+    grid = Grid((9, 9, 40), np.diag([1.0, 1.0, 1.0, 1.0]))
+    cut = merge.Cut(grid, n=4, step=5, first=2)
+    assert cut.grid.shape == (9, 9, 7)
+    lines = np.broadcast_to(np.arange(40), (9, 9, 40))
+    assert cut.mean(lines.astype(float))[0, 0].tolist() == [3.5 + 5 * k for k in range(7)]
+    labels = np.zeros((9, 9, 40), np.int16)
+    labels[4, 4, 6], labels[4, 4, 11:15], labels[4, 6, 12:19] = 1, 2, 3
+    assert sorted(set(np.unique(cut.largest(labels)))) == [0, 2, 3]
+    void = cut.mean((labels > 0).astype(float)) > 0.3
+    found = merge._labels(labels, void, cut)
+    assert np.argwhere(found == 2).tolist() == [[4, 4, 2]]
+    assert np.argwhere(found == 3).tolist() == [[4, 6, 2], [4, 6, 3]]
+
+
+def test_a_void_beside_a_label_is_the_lesion_s_and_one_far_from_it_nobody_s(merge):
+    cut = merge.Cut(Grid((12, 12, 16), np.eye(4)), n=4, step=4, first=0)
+    labels = np.zeros((12, 12, 16), np.int16)
+    labels[5, 5, 4:8] = 7
+    void = np.zeros(cut.grid.shape, bool)
+    void[5, 4:7, 1], void[5, 9, 1] = True, True
+    assert np.argwhere(merge._labels(labels, void, cut) == 7).tolist() == [
+        [5, 4, 1],
+        [5, 5, 1],
+        [5, 6, 1],
+    ]
+
+
+def test_too_few_slices_are_refused(merge):
+    with pytest.raises(SystemExit, match="3 slices are too few"):
+        merge.Cut.drawn(Grid((9, 9, 3), THIN), np.random.default_rng(0))
+
+
+def looks():
+    """Return facts of two scans in thin and one in thick slices, and of what was merged of two."""
+    of = {"person": "1-1", "protocol": "random_3"}
+    thin, thick, merged = ({"spacing_mm": [1, 1, mm]} for mm in (1.5, 5.0, 4.5))
+    one, many = {"te_s": [0.02]}, {"te_s": [0.01, 0.02]}
+    return [
+        of | thin | one | {"variant": "whole"},
+        of | thin | many | {"variant": "no_phase"},
+        of | thick | one | {"variant": "whole"},
+        of | merged | one | {"variant": "merged"},
+        of | merged | many | {"variant": "merged"},
+    ]
+
+
+def test_merged_slices_are_neither_thin_nor_thick_ones_and_of_their_scan_s_family(training):
+    measures, facts = training("measures"), looks()
+    assert measures.is_merged(facts).tolist() == [False] * 3 + [True] * 2
+    assert measures.by_slices(facts) == ([0, 1], [2])
+    assert [measures.family_of(f) for f in facts[2:]] == [
+        "thick slices",
+        "slices merged",
+        "slices merged",
+    ]
+    assert [measures.family_of_scan(f) for f in facts] == [
+        "single-echo",
+        "multi-echo",
+        "thick slices",
+        "single-echo",
+        "multi-echo",
+    ]
+
+
+def test_merged_slices_teach_and_tell_nothing_of_probabilities_and_ranges(training):
+    pytest.importorskip("sklearn", reason="needs the extra `train`")
+    fit, facts = training("fit"), looks()
+    n = 40
+    scan = np.repeat(np.arange(len(facts)), n)
+    rng = np.random.default_rng(2)
+    table = rng.normal(size=(len(scan), len(fit.NAMES))).astype(np.float32)
+    table[scan >= 3] *= 100
+    e = SimpleNamespace(
+        facts=facts,
+        scan=scan,
+        table=table,
+        label=rng.integers(0, 4, len(scan)),
+        diameter=np.full(len(scan), 3.0),
+    )
+    assert (fit.told_by_size(e) >= 0).all()
+    assert (fit.told_to_join(e)[scan >= 3] == -1).all()
+    assert (fit.told_to_join(e)[scan < 3] == 0).any()
+    low, high, outside = fit.ranges_of(e)
+    assert np.abs([low, high]).max() < 10
+    assert len(outside) == 3

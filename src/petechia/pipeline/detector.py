@@ -53,9 +53,14 @@ def operating_points(
     return dict(points[slices_of(slice_mm)])
 
 
-def count_doubt() -> CountDoubt:
-    """Return what the detector's findings of one scan have in common."""
-    return CountDoubt(**card()["count_doubt"])
+def count_doubt(slice_mm: float = 0.0) -> CountDoubt:
+    """Return what the detector's findings of one scan have in common, by its slices [mm].
+
+    In thick slices more of it is shared, and more of what is found may be real.
+    """
+    thin, thick = SLICES
+    told = {thin: card(), thick: card()["thick_slices"]}[slices_of(slice_mm)]
+    return CountDoubt(**told["count_doubt"])
 
 
 def detector(

@@ -127,7 +127,7 @@ def counted(work: Work, signs: dict[str, Any] | None = None) -> dict[str, Any]:
     params = CriteriaParams(
         cerebellum=chosen.cerebellum,
         pvs_above=chosen.pvs_above,
-        count_doubt=count_doubt(),
+        count_doubt=count_doubt(work.slice_mm),
     )
     told = summarise(
         detection.findings if detection else (),
@@ -159,7 +159,7 @@ def model(
         "features": told["features"],
         "sha256": detector_sha256(),
         "operating_points": operating_points(site, slice_mm, classification),
-        "count_doubt": asdict(count_doubt()),
+        "count_doubt": asdict(count_doubt(slice_mm)),
         "calibrated": True,
         "says": CALIBRATED.format(ece=measured["ece"]),
         "site_calibration": None if site is None else _site(site),
