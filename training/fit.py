@@ -1,7 +1,7 @@
 """Train, calibrate and write the detector's model from examples.
 
 usage: python training/fit.py WORK [--seed 1] [--epochs 40] [--no-network | --keep-network]
-       [--thickened SHARE] [--width CHANNELS] [--install]
+       [--thickened SHARE] [--width CHANNELS] [--names NPZ] [--install]
 
 Examples are those of `examples.py`. People are kept apart: everything that is told of the model
 (joining, operating points, metrics) comes from predictions on people not trained on. Written to
@@ -222,6 +222,15 @@ def fit_other(table: np.ndarray, label: np.ndarray, weight: np.ndarray, seed: in
     return plain(model, list(range(1, len(CLASSES))))
 
 
+def names_of(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the trees of another fit for the other classes, as arrays of `detector.npz`."""
+    with np.load(path, allow_pickle=False) as stored:
+        found = {name: stored[name] for name in stored.files if name.startswith("other_")}
+    if not found:
+        raise SystemExit(f"{path}: no trees of other classes")
+    return found
+
+
 def fit_joint(
     evidence: np.ndarray, kinds: np.ndarray, label: np.ndarray
 ) -> npt.NDArray[np.float64]:
@@ -363,6 +372,8 @@ def main() -> None:
     parser.add_argument("--thickened", type=float, default=SLICED, metavar="SHARE",
                         help="of the network's batches, in thick slices (0.15)")  # fmt: skip
     parser.add_argument("--width", type=int, help="of the network's first map (16)")
+    parser.add_argument("--names", type=Path, metavar="NPZ",
+                        help="detector.npz of another fit, whose trees name what is no microbleed")  # fmt: skip
     parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     begin = time.time()
@@ -397,16 +408,18 @@ def main() -> None:
         print(name, line, flush=True)
     out.mkdir(exist_ok=True)
     trained = json.loads((out / "card.json").read_text())["trained_on"] if kept else None
-    # cases of the validation keep no veins
-    veins = np.array([is_drawn(fact) for fact in e.facts])[e.scan]
-    bleed, other = (
-        fit_bleed(e.table, known, weights(e), args.seed),
-        fit_other(e.table[veins], e.label[veins], weights(e)[veins], args.seed),
-    )
+    # cases of the validation keep no veins, and merged slices hold less of one than a void
+    veins = (np.array([is_drawn(fact) for fact in e.facts]) & ~is_merged(e.facts))[e.scan]
+    bleed = fit_bleed(e.table, known, weights(e), args.seed).arrays("bleed_")
+    if args.names is None:
+        other = fit_other(e.table[veins], e.label[veins], weights(e)[veins], args.seed)
+        names = other.arrays("other_")
+    else:
+        names = names_of(args.names)
     low, high, outside = ranges_of(e)
     np.savez_compressed(
         out / "detector.npz",
-        **bleed.arrays("bleed_"), **other.arrays("other_"),
+        **bleed, **names,
         **{f"joint_{name}": w for name, w in joint.items()},
         low=low.astype(np.float32), high=high.astype(np.float32),
     )  # fmt: skip

@@ -52,6 +52,18 @@ def test_trees_as_arrays_score_as_the_library_s(fit):
     assert np.allclose(ours.scores(x)[:, 0], library.decision_function(x), atol=1e-9)
 
 
+def test_trees_of_names_may_be_those_of_another_fit(fit, tmp_path):
+    x, y = table()
+    trees = fit.plain(fit.grown(x, y, np.ones(len(y)), 3, 5))
+    np.savez(tmp_path / "detector.npz", **trees.arrays("other_"), bleed_root=np.zeros(1))
+    names = fit.names_of(tmp_path / "detector.npz")
+    assert names.keys() == trees.arrays("other_").keys()
+    assert np.array_equal(names["other_threshold"], trees.threshold)
+    np.savez(tmp_path / "none.npz", bleed_root=np.zeros(1))
+    with pytest.raises(SystemExit, match=r"none\.npz: no trees"):
+        fit.names_of(tmp_path / "none.npz")
+
+
 def test_trees_of_classes_leave_room_for_those_never_seen(fit):
     x, y = table()
     label = np.where(y == 1, 2, np.where(np.nan_to_num(x[:, 2]) > 0, 3, 5))
