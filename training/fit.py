@@ -373,7 +373,7 @@ def main() -> None:
                         help="of the network's batches, in thick slices (0.15)")  # fmt: skip
     parser.add_argument("--width", type=int, help="of the network's first map (16)")
     parser.add_argument("--names", type=Path, metavar="NPZ",
-                        help="detector.npz of another fit, whose trees name what is no microbleed")  # fmt: skip
+                        help="of another fit, whose trees name what is no microbleed")  # fmt: skip
     parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     begin = time.time()
