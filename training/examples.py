@@ -3,7 +3,8 @@
 usage: python training/examples.py WORK [--match NAMES]
 
 For every scan of `heads.py` the detector looks at the whole scan, at every third one once more
-without its phase, and at whole heads in thin slices once more in thick ones (`merged.py`). An
+without its phase, and at whole heads in thin slices twice more in thick ones (`merged.py`), most
+with the contrast of a 2-D sequence (`contrast.py`). An
 example is a row of features, a cube, and a label; what the features are is named by their hash,
 and examples of another hash are made again. `cases.py` makes more of them.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from contrast import Lying, as_in_2d, of_head
 from kept import Kept, read_kept
 from measures import MERGED, SLABS
 from merged import merged
@@ -26,6 +28,7 @@ from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
 from petechia.anatomy.surroundings import air_cavities
 from petechia.anatomy.tissue import tissue_map
 from petechia.anatomy.tracking import track_veins
+from petechia.assets.store import load_arrays
 from petechia.core.grid import Grid
 from petechia.core.morphology import distance_inside_mm
 from petechia.lesions.classify import Features, log_odds
@@ -37,13 +40,18 @@ from petechia.lesions.params import DetectParams
 from petechia.lesions.slices import is_thick
 from petechia.lesions.void import Void
 from petechia.pipeline.provenance import threads
+from petechia.simulate.atlas import Atlas, atlas_from
 
 IGNORED = -1
 """Label of what is neither right nor wrong: a lesion's second void, an invisible lesion."""
 VEIN_SHARE = 0.12
 """A void holds a vein when its voxels are blood by so much on average."""
 EDGE_MM = 3.0
-VARIANTS = ("whole", "no_phase", MERGED)
+VARIANTS = ("whole", "no_phase")
+MERGED_LOOKS = (MERGED, f"{MERGED}_again")
+"""Ways to merge the slices of one head, by the names that their files end in."""
+AS_SCANNED = 0.2
+"""How often merged slices keep the contrast that the thin ones have."""
 FOUND = ("csf", "ventricle_mask", "air_mask")
 STRUCTURE = "structure_"
 """What is kept of a scan that went the whole road."""
@@ -240,26 +248,46 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             out = folder / f"{path.stem}.{variant}.npz"
             if out.exists() or (variant == "no_phase" and not _also(path.stem)):
                 continue
-            if variant == MERGED and not _thin_head(path):
-                continue
             kept = read_kept(path)
             if variant == "no_phase" and "swi" not in kept.arrays:
                 continue
-            if variant == MERGED:
-                inputs, kept = merged(inputs_of(kept), kept, draw_of(path.stem))
-            else:
-                inputs = inputs_of(kept, variant)
-            made = examples_of(kept, look(inputs, params))
+            made = examples_of(kept, look(inputs_of(kept, variant), params))
             write(out, made, kept, variant=variant, scan=path.stem)
             yield (
                 f"{out.name}: {int(made['n_voids'])} voids, {len(made['label'])} described, "
                 f"{int(made['reached'].sum())} of {len(made['visible'])} visible microbleeds"
             )
+    atlas = atlas_from(load_arrays("template"))
+    for path in paths:
+        outs = [folder / f"{path.stem}.{name}.npz" for name in MERGED_LOOKS]
+        if all(out.exists() for out in outs) or not _thin_head(path):
+            continue
+        kept = read_kept(path)
+        lying = of_head(kept.facts, atlas)
+        yield from make_merged(inputs_of(kept), kept, outs, lying, atlas, scan=path.stem)
 
 
-def draw_of(stem: str) -> np.random.Generator:
-    """Return what draws how the slices of a scan are merged."""
-    return np.random.default_rng([_number(stem), 11])
+def make_merged(
+    inputs: LesionInputs,
+    kept: Kept,
+    outs: Sequence[Path],
+    lying: Lying,
+    atlas: Atlas,
+    **facts: Any,
+) -> Iterator[str]:
+    """Look at a head with its slices merged, once for each path that is not there."""
+    shares = lying.shares(kept.grid, atlas)
+    for n, out in enumerate(outs):
+        if out.exists():
+            continue
+        rng = np.random.default_rng([_number(facts["scan"]), 11 + n])
+        contrast = None
+        if rng.random() >= AS_SCANNED:
+            contrast = as_in_2d(shares, lying.protocol, inputs.reading_te_s, rng)
+        seen, truth = merged(inputs, kept, rng, contrast)
+        made = examples_of(truth, look(seen, DetectParams()))
+        write(out, made, truth, variant=MERGED, **facts)
+        yield f"{out.name}: {len(made['label'])} described"
 
 
 def _thin_head(path: Path) -> bool:
