@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from contrast import of_case
-from examples import MERGED_LOOKS, VARIANTS, examples_of, make_merged, write
+from examples import VARIANTS, examples_of, make_merged, write
 from kept import Kept
+from measures import MERGED_LOOKS
 from merged import OF_PHASE
 
 from petechia.anatomy.tracking import track_veins

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from contrast import Lying, as_in_2d, of_head
 from kept import Kept, read_kept
-from measures import MERGED, SLABS
+from measures import MERGED, MERGED_LOOKS, SLABS
 from merged import merged
 
 from petechia.anatomy.regions import Regions
@@ -48,8 +48,6 @@ VEIN_SHARE = 0.12
 """A void holds a vein when its voxels are blood by so much on average."""
 EDGE_MM = 3.0
 VARIANTS = ("whole", "no_phase")
-MERGED_LOOKS = (MERGED, f"{MERGED}_again")
-"""Ways to merge the slices of one head, by the names that their files end in."""
 AS_SCANNED = 0.2
 """How often merged slices keep the contrast that the thin ones have."""
 FOUND = ("csf", "ventricle_mask", "air_mask")

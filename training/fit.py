@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from measures import (
     CALCIUM,
+    MERGED_LOOKS,
     PHASE,
     POINTS_FALSE,
     THICK,
@@ -36,6 +37,7 @@ from measures import (
     metrics,
     operating_points,
     read_examples,
+    turn_of,
 )
 from package import SOURCE, put, put_card
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -176,13 +178,14 @@ def plain(model: Any, classes: Sequence[int] | None = None) -> Trees:
 
 
 def weights(e: Examples) -> npt.NDArray[np.float64]:
-    """Return what each void counts in training."""
+    """Return what each void counts in training; the ways to merge one head share one weight."""
     of_scan = [
         (WHOLE_WEIGHT if is_whole_head(f) else 1.0)
         * (THICK_WEIGHT if is_thick(max(f["spacing_mm"])) else 1.0)
         for f in e.facts
     ]
-    return np.array(of_scan)[e.scan]
+    shared = np.where(is_merged(e.facts), 1 / len(MERGED_LOOKS), 1.0)
+    return (of_scan * shared)[e.scan]
 
 
 def fit_bleed(
@@ -305,7 +308,10 @@ def cross_validated(
         for k in range(FOLDS):
             begin = time.time()
             rows = np.flatnonzero((row_fold != k) & (known >= 0))
-            net = train_network(e.cubes, known, hard, rows, seed * 10 + k, epochs, **of_network)
+            net = train_network(
+                e.cubes, known, hard, rows, seed * 10 + k, epochs,
+                turn=turn_of(e.facts)[e.scan], **of_network,
+            )  # fmt: skip
             networks.append(net)
             held = np.flatnonzero(row_fold == k)
             seen[held] = answers(net, e.cubes[held])

@@ -34,6 +34,7 @@ from measures import (
     is_merged,
     metrics,
     read_examples,
+    turn_of,
 )
 
 from petechia.core.matching import one_to_one
@@ -177,7 +178,7 @@ def left_out(
             test = (fold == k) & of_family
             net = train_network(
                 e.cubes, known, hard_ones(known, unknown[:, 0]), rows, seed * 10 + k, epochs,
-                thick=SLICED,
+                thick=SLICED, turn=turn_of(e.facts)[e.scan],
             )  # fmt: skip
             unknown[test, 1] = answers(net, e.cubes[test])
         for row, columns in (("trees", [0]), ("trees and network", [0, 1])):

@@ -198,3 +198,79 @@ def test_merged_slices_teach_and_tell_nothing_of_probabilities_and_ranges(traini
     low, high, outside = fit.ranges_of(e)
     assert np.abs([low, high]).max() < 10
     assert len(outside) == 3
+
+
+@pytest.mark.parametrize("chi", [1.0, -1.0])
+def test_of_a_phase_that_is_kept_the_road_tells_the_sign(merge, chi):
+    """The field of a sphere outside it, and no signal inside."""
+    grid = Grid((44, 44, 22), np.diag([1.0, 1.0, 3.0, 1.0]))
+    inputs = head(shape=grid.shape, affine=grid.affine)
+    x, y, z = np.moveaxis(
+        grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) - grid.to_mm((22, 22, 11)), -1, 0
+    )
+    away = np.sqrt(x**2 + y**2 + z**2)
+    outside = away > 2.5
+    pole = (3 * z**2 - away**2) / np.maximum(away, 1) ** 5
+    field = np.where(outside, chi / 3 * 2.5**3 * pole, 0)
+    signal = 100 * outside * np.exp(1j * radians_per_ppm(B0_T, TE_S) * field)
+    mask = ((x / 19) ** 2 + (y / 19) ** 2 + (z / 28) ** 2) < 1
+    noisy = merge._with_noise(signal, mask, np.random.default_rng(0))
+    found = merge._of_phase(noisy, mask, grid, inputs)
+    assert set(found) == {*merge.OF_PHASE, "sign_trusted"}
+    assert found["sign_trusted"]
+    assert found["swi"] is not None
+    assert np.sign(found["chi_ppm"][22, 22, 11]) == np.sign(chi)
+    assert abs(found["chi_ppm"][22, 22, 11]) > 0.1
+
+
+def test_noise_is_that_of_the_signal_and_of_both_its_parts(merge):
+    signal = np.full((30, 30, 30), 50j, dtype=np.complex64)
+    noisy = merge._with_noise(signal, np.ones(signal.shape, bool), np.random.default_rng(1))
+    apart = noisy - signal
+    assert 50 / 90 < apart.real.std() < 50 / 25
+    assert apart.imag.std() == pytest.approx(apart.real.std(), rel=0.02)
+
+
+def test_deep_inside_a_large_void_the_tissue_is_that_of_its_border(merge):
+    labels = np.zeros((40, 40, 40), np.int16)
+    labels[5:35, 5:35, 5:35] = 1
+    magnitude = np.where(labels > 0, 3.0, 100.0).astype(np.float32)
+    alone = merge._tissue_alone(magnitude, labels, Grid(labels.shape, np.eye(4)))
+    assert alone == pytest.approx(np.full(labels.shape, 100.0), rel=1e-3)
+
+
+def test_a_contrast_changes_the_signal_before_slices_are_merged(merge, kept_type):
+    inputs = head()
+    contrast = np.full(inputs.grid.shape, 2.0, np.float32)
+    contrast[:7] = 1
+    thick, _ = merge.merged(
+        inputs, truth(inputs, kept_type), np.random.default_rng(4), contrast=contrast
+    )
+    medians = [float(np.median(part)) for part in (thick.magnitude[:7], thick.magnitude[7:])]
+    assert medians == pytest.approx([100, 200], rel=0.02)
+
+
+def test_ways_to_merge_one_head_take_turns_and_share_one_weight(training):
+    pytest.importorskip("torch", reason="needs the extra `train`")
+    measures, fit, network = (training(name) for name in ("measures", "fit", "network"))
+    thick = {"protocol": "random_3", "spacing_mm": [1, 1, 5]}
+    facts = [
+        thick | {"look": look, "variant": variant}
+        for look, variant in (
+            ("1_000_3.whole", "whole"),
+            ("case_1.5t_swi_3.merged", "merged"),
+            ("case_1.5t_swi_3.merged_again", "merged"),
+        )
+    ]
+    assert measures.turn_of(facts).tolist() == [-1, 0, 1]
+    e = SimpleNamespace(facts=facts, scan=np.array([0, 1, 1, 2]))
+    whole, *merged = fit.weights(e)
+    assert merged == [whole / 2] * 3
+    n = 8 * network.BATCH
+    turn = np.repeat([-1, 0, 1], [2 * network.BATCH, 3 * network.BATCH, 3 * network.BATCH])
+    hard, easy = np.arange(0, n, 2), np.arange(1, n, 2)
+    batches = list(network._batches(hard, easy, np.random.default_rng(0), 2, turn))
+    first, second = (np.concatenate(part) for part in (batches[: len(batches) // 2], batches[3:]))
+    assert set(turn[first]) == {-1, 0}
+    assert set(turn[second]) == {-1, 1}
+    assert len(batches) == 2 * (int((hard < 5 * network.BATCH).sum() * 1.2) // network.BATCH)
