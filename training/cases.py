@@ -90,7 +90,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
         if all(at.exists() for at in (ways | thicks).values()):
             continue
         facts = {
-            "person": f"case-{seed}", "protocol": protocol, "scan": path.stem,
+            "person": f"case-{seed}", "protocol": protocol,
             "te_s": PROTOCOLS[protocol].te_s,
         }  # fmt: skip
         case = load(path)
@@ -100,11 +100,11 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
                 continue
             inputs = without_phase(case.inputs) if variant == "no_phase" else case.inputs
             made = examples_of(kept, look(inputs, DetectParams()))
-            write(at, made, kept, variant=variant, **facts)
+            write(at, made, kept, variant=variant, scan=path.stem, **facts)
             yield f"{at.name}: {len(made['label'])} described"
-        if thicks:
-            lying = of_case(protocol, int(seed), atlas)
-            yield from make_merged(case.inputs, kept, list(thicks.values()), lying, atlas, **facts)
+        if any(not at.exists() for at in thicks.values()):
+            lying, outs = of_case(protocol, int(seed), atlas), list(thicks.values())
+            yield from make_merged(case.inputs, kept, outs, path.stem, lying, atlas, **facts)
 
 
 def main() -> None:

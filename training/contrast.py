@@ -1,101 +1,125 @@
-"""What tissue a scan's voxels hold, and what a 2-D sequence would make of its contrast.
+"""What a 2-D sequence would make of the contrast of a scan.
 
 A 3-D sequence of short repetition shows fluid dark, a 2-D one of long repetition bright. The person
-and how they lay are drawn again from the seeds of their scan, so that it is known what every voxel
-holds; the signal is then what that tissue gives with another repetition and flip angle.
+and how they lay are drawn again from the seeds of their scan, so that it is known which tissue a
+voxel holds; the signal is then what tissue and venous blood give with another repetition and flip
+angle. Lesions keep the share of it that they have, arteries are taken for tissue.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from heads import drawn_params, protocol_of
+from heads import drawn_params, protocol_of, scan_stream
 from scipy import ndimage
 
 from petechia.core.grid import Grid
+from petechia.pipeline.simulated import scan_stream as case_stream
 from petechia.simulate.atlas import Atlas
-from petechia.simulate.head import HeadParams, make_head
-from petechia.simulate.patient import SimulationParams, sample_patient
+from petechia.simulate.head import Head, make_head
+from petechia.simulate.patient import Patient, SimulationParams, sample_patient
 from petechia.simulate.protocols import PROTOCOLS, Protocol
 from petechia.simulate.render import Pose, sample_pose
-from petechia.simulate.tissues import TISSUES, spoiled_gre
+from petechia.simulate.tissues import BLOOD, TISSUES, spoiled_gre
+from petechia.simulate.tubes import draw_tubes
 
 Volume = npt.NDArray[np.float32]
 TR_S = (0.4, 1.0)
 FLIP_DEG = (10.0, 25.0)
-"""Of the 2-D sequences that are drawn."""
-SEEN = ("csf", "gm", "wm")
-"""Tissues of the brain, in the order of `Lying.shares`."""
-LEAST_SHARE = 0.05
-"""Where there is less of them the contrast is that of the nearest place with more."""
+AS_SCANNED = 0.2
+"""How often a scan keeps its contrast."""
+LEAST_SIGNAL = 1e-3
+"""Of water that gives all it can: where there is less is air, which has no contrast."""
+
+
+@dataclass(frozen=True)
+class Sequence2D:
+    """Repetition time [s] and flip angle [degrees] of a spoiled gradient echo."""
+
+    tr_s: float
+    flip_deg: float
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> "Sequence2D | None":
+        """Draw one; None where the contrast stays as it is."""
+        if rng.random() < AS_SCANNED:
+            return None
+        return cls(float(rng.uniform(*TR_S)), float(rng.uniform(*FLIP_DEG)))
 
 
 @dataclass(frozen=True, eq=False)
 class Lying:
     """A person as they lay in the scanner, and how they were scanned."""
 
-    head: HeadParams
+    patient: Patient
     pose: Pose
     protocol: Protocol
 
-    def shares(self, grid: Grid, atlas: Atlas) -> Volume:
-        """Return what part of each voxel is each of `SEEN` (3, I, J, K)."""
-        head = make_head(self.head, atlas, self.protocol.head_mm)
-        corners = self.pose.to_head(grid.to_mm(np.concatenate([np.zeros((1, 3)), np.eye(3)])))
-        index = head.grid.to_index(corners)
-        return np.stack(
-            [
-                ndimage.affine_transform(
-                    head.fractions[name],
-                    (index[1:] - index[0]).T,
-                    index[0],
-                    output_shape=grid.shape,
-                    order=1,
-                )
-                for name in SEEN
-            ]
-        )
 
-
-def of_head(facts: dict[str, Any], atlas: Atlas) -> Lying:
+def of_head(facts: Mapping[str, Any], atlas: Atlas) -> Lying:
     """Return the person of a scan of `heads.py`, by its facts."""
     seed, person = map(int, str(facts["person"]).split("-"))
     part = int(str(facts["protocol"]).removeprefix("random_"))
     _, params = drawn_params(np.random.default_rng([seed, person, 990]))
-    drawn = sample_patient(params, atlas, np.random.default_rng([seed, person]))
-    lay = np.random.default_rng([seed, person, part, 992]).spawn(1)[0]
-    return Lying(drawn.head, sample_pose(lay), protocol_of(person, part, seed))
+    patient = sample_patient(params, atlas, np.random.default_rng([seed, person]))
+    lay = scan_stream(seed, person, part).spawn(1)[0]
+    return Lying(patient, sample_pose(lay), protocol_of(person, part, seed))
 
 
 def of_case(protocol: str, seed: int, atlas: Atlas) -> Lying:
     """Return the first person of a dataset of `petechia simulate`, scanned by one protocol."""
     params = SimulationParams(n_microbleeds=0, n_calcifications=0)
-    drawn = sample_patient(params, atlas, np.random.default_rng([seed, 0]))
-    lay = np.random.default_rng([seed, 0, 0, 0, 996]).spawn(1)[0]
-    return Lying(drawn.head, sample_pose(lay), PROTOCOLS[protocol])
+    patient = sample_patient(params, atlas, np.random.default_rng([seed, 0]))
+    lay = case_stream(seed, 0).spawn(1)[0]
+    return Lying(patient, sample_pose(lay), PROTOCOLS[protocol])
 
 
-def as_in_2d(
-    shares: Volume, protocol: Protocol, reading_te_s: float, rng: np.random.Generator
-) -> Volume:
-    """Return by what each voxel's signal changes with a 2-D sequence that is drawn.
+class Held:
+    """What a scan's voxels hold."""
 
-    Decay is that of the echo it is read at, in both.
-    """
-    tr_s, flip_deg = float(rng.uniform(*TR_S)), float(rng.uniform(*FLIP_DEG))
-    before, after = np.zeros((2, *shares.shape[1:]), dtype=np.float32)
-    for part, name in zip(shares, SEEN, strict=True):
-        tissue = TISSUES[name]
-        t1, decay = (
-            tissue.t1_at(protocol.b0_t),
-            np.exp(-reading_te_s * tissue.r2star_at(protocol.b0_t)),
+    def __init__(self, lying: Lying, grid: Grid, atlas: Atlas) -> None:
+        self.lying, self.grid = lying, grid
+        self.head: Head = make_head(lying.patient.head, atlas, lying.protocol.head_mm)
+        corners = lying.pose.to_head(grid.to_mm(np.concatenate([np.zeros((1, 3)), np.eye(3)])))
+        index = self.head.grid.to_index(corners)
+        self._matrix, self._shift = (index[1:] - index[0]).T, index[0]
+        self.brain: npt.NDArray[np.bool_] = self._on_scan(self.head.brain) > 0.5
+        self.veins = np.zeros(grid.shape, dtype=np.float32)
+        segments = lying.patient.vessels.segments
+        ends = grid.to_index(lying.pose.to_scanner(segments[:, :6].reshape(-1, 3)))
+        tubes = np.column_stack([(ends * grid.spacing_mm).reshape(-1, 6), segments[:, 6]])
+        draw_tubes(self.veins, np.ascontiguousarray(tubes), grid.spacing_mm, np.zeros(3))
+
+    def _on_scan(self, volume: Volume) -> Volume:
+        return np.asarray(
+            ndimage.affine_transform(
+                volume, self._matrix, self._shift, output_shape=self.grid.shape, order=1
+            ),
+            dtype=np.float32,
         )
-        for out, tr, flip in (
-            (before, protocol.tr_s, protocol.flip_deg), (after, tr_s, flip_deg),
-        ):  # fmt: skip
-            out += part * np.float32(decay * spoiled_gre(tissue.pd, t1, tr, flip))
-    known = shares.sum(axis=0) >= LEAST_SHARE
-    ratio = np.divide(after, before, where=known, out=np.ones_like(before))
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    return np.asarray(ratio[tuple(nearest)], dtype=np.float32)
+
+    def signal(self, tr_s: float, flip_deg: float, te_s: float) -> Volume:
+        """Return what tissue and venous blood give at an echo, of water's most."""
+        b0_t = self.lying.protocol.b0_t
+        of = {
+            name: np.float32(
+                spoiled_gre(tissue.pd, tissue.t1_at(b0_t), tr_s, flip_deg)
+                * np.exp(-te_s * tissue.r2star_at(b0_t))
+            )
+            for name, tissue in (TISSUES | {"blood": BLOOD}).items()
+        }
+        tissue = sum(part * of[name] for name, part in self.head.fractions.items())
+        out = self._on_scan(np.asarray(tissue, dtype=np.float32))
+        out += np.where(out > LEAST_SIGNAL, self.veins * (of["blood"] - out), 0)
+        return out
+
+    def in_2d(self, sequence: Sequence2D | None, te_s: float) -> Volume | None:
+        """Return by what each voxel's signal at an echo changes with a 2-D sequence."""
+        if sequence is None:
+            return None
+        own = self.lying.protocol
+        before = self.signal(own.tr_s, own.flip_deg, te_s)
+        after = self.signal(sequence.tr_s, sequence.flip_deg, te_s)
+        return np.divide(after, before, where=before > LEAST_SIGNAL, out=np.ones_like(before))

@@ -13,15 +13,16 @@ import argparse
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from contrast import Lying, as_in_2d, of_head
+from contrast import Held, Lying, Sequence2D, of_head
 from kept import Kept, read_kept
-from measures import MERGED, MERGED_LOOKS, SLABS
-from merged import merged
+from measures import MERGED, MERGED_LOOKS, SLABS, is_drawn
+from merged import Phasors, merged
 
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
@@ -31,6 +32,7 @@ from petechia.anatomy.tracking import track_veins
 from petechia.assets.store import load_arrays
 from petechia.core.grid import Grid
 from petechia.core.morphology import distance_inside_mm
+from petechia.evaluate.masks import dice
 from petechia.lesions.classify import Features, log_odds
 from petechia.lesions.features import pipeline_hash
 from petechia.lesions.findings import CLASSES
@@ -48,8 +50,8 @@ VEIN_SHARE = 0.12
 """A void holds a vein when its voxels are blood by so much on average."""
 EDGE_MM = 3.0
 VARIANTS = ("whole", "no_phase")
-AS_SCANNED = 0.2
-"""How often merged slices keep the contrast that the thin ones have."""
+SAME_BRAIN = 0.95
+"""Least Dice overlap of the brain that is drawn again and the scan's own."""
 FOUND = ("csf", "ventricle_mask", "air_mask")
 STRUCTURE = "structure_"
 """What is kept of a scan that went the whole road."""
@@ -261,30 +263,37 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
         if all(out.exists() for out in outs) or not _thin_head(path):
             continue
         kept = read_kept(path)
-        lying = of_head(kept.facts, atlas)
-        yield from make_merged(inputs_of(kept), kept, outs, lying, atlas, scan=path.stem)
+        lying = of_head(kept.facts, atlas) if is_drawn(kept.facts) else None
+        yield from make_merged(inputs_of(kept), kept, outs, path.stem, lying, atlas)
 
 
 def make_merged(
     inputs: LesionInputs,
     kept: Kept,
     outs: Sequence[Path],
-    lying: Lying,
+    scan: str,
+    lying: Lying | None,
     atlas: Atlas,
     **facts: Any,
 ) -> Iterator[str]:
-    """Look at a head with its slices merged, once for each path that is not there."""
-    shares = lying.shares(kept.grid, atlas)
-    for n, out in enumerate(outs):
+    """Look at a head with its slices merged, once for each path that is not there.
+
+    Whose tissue is not known (`lying` is None) keeps their contrast.
+    """
+    held = None if lying is None else Held(lying, kept.grid, atlas)
+    if held is not None and dice(held.brain, kept.arrays["truth_brain"] > 0) < SAME_BRAIN:
+        raise SystemExit(f"{scan}: the person that is drawn by its seeds is not the one scanned.")
+    phasors = Phasors.of(inputs, kept)
+    for way, out in enumerate(outs):
         if out.exists():
             continue
-        rng = np.random.default_rng([_number(facts["scan"]), 11 + n])
-        contrast = None
-        if rng.random() >= AS_SCANNED:
-            contrast = as_in_2d(shares, lying.protocol, inputs.reading_te_s, rng)
-        seen, truth = merged(inputs, kept, rng, contrast)
+        rng = np.random.default_rng([_number(scan), 11 + way])
+        sequence = None if held is None else Sequence2D.drawn(rng)
+        contrast = None if held is None else held.in_2d(sequence, inputs.reading_te_s)
+        seen, truth = merged(inputs, kept, rng, contrast, way, phasors)
         made = examples_of(truth, look(seen, DetectParams()))
-        write(out, made, truth, variant=MERGED, **facts)
+        told = None if sequence is None else asdict(sequence)
+        write(out, made, truth, variant=MERGED, scan=scan, sequence=told, **facts)
         yield f"{out.name}: {len(made['label'])} described"
 
 

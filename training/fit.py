@@ -178,23 +178,35 @@ def plain(model: Any, classes: Sequence[int] | None = None) -> Trees:
 
 
 def weights(e: Examples) -> npt.NDArray[np.float64]:
-    """Return what each void counts in training; the ways to merge one head share one weight."""
+    """Return what each void counts in training."""
     of_scan = [
         (WHOLE_WEIGHT if is_whole_head(f) else 1.0)
         * (THICK_WEIGHT if is_thick(max(f["spacing_mm"])) else 1.0)
         for f in e.facts
     ]
-    shared = np.where(is_merged(e.facts), 1 / len(MERGED_LOOKS), 1.0)
-    return (of_scan * shared)[e.scan]
+    return np.array(of_scan)[e.scan] * shares(e)
+
+
+def shares(e: Examples) -> npt.NDArray[np.float64]:
+    """Return what part of its weight each void has: the ways to merge one head share one."""
+    return np.where(is_merged(e.facts), 1 / len(MERGED_LOOKS), 1.0)[e.scan]
 
 
 def fit_bleed(
-    table: np.ndarray, label: np.ndarray, weight: np.ndarray, seed: int, most: int = 220
+    table: np.ndarray,
+    label: np.ndarray,
+    weight: np.ndarray,
+    share: np.ndarray,
+    seed: int,
+    most: int = 220,
 ) -> Trees:
-    """Return trees for microbleed against the rest, on whole and poorer scans."""
-    poor, poor_label, _ = degraded(table, label)
+    """Return trees for microbleed against the rest, on whole and poorer scans.
+
+    A void counts `weight`, each of its poorer pictures 0.4 times `share`.
+    """
+    poor, poor_label, rows = degraded(table, label)
     x, y = np.concatenate([table, poor]), np.concatenate([label, poor_label])
-    weight = np.concatenate([weight, np.full(len(poor), 0.4)])
+    weight = np.concatenate([weight, 0.4 * share[rows]])
     known = y >= 0
     return plain(grown(x[known], (y[known] == 0).astype(int), weight[known], seed, most, TREND))
 
@@ -288,7 +300,7 @@ def cross_validated(
     for k in range(FOLDS):
         begin = time.time()
         train = row_fold != k
-        forest = fit_bleed(e.table[train], known[train], weights(e)[train], seed)
+        forest = fit_bleed(e.table[train], known[train], weights(e)[train], shares(e)[train], seed)
         trees[~train] = forest.scores(e.table[~train])[:, 0]
         of_fold = row_fold[poor_row] == k
         trees_poor[of_fold] = forest.scores(poor[of_fold])[:, 0]
@@ -416,7 +428,7 @@ def main() -> None:
     trained = json.loads((out / "card.json").read_text())["trained_on"] if kept else None
     # cases of the validation keep no veins, and merged slices hold less of one than a void
     veins = (np.array([is_drawn(fact) for fact in e.facts]) & ~is_merged(e.facts))[e.scan]
-    bleed = fit_bleed(e.table, known, weights(e), args.seed).arrays("bleed_")
+    bleed = fit_bleed(e.table, known, weights(e), shares(e), args.seed).arrays("bleed_")
     if args.names is None:
         other = fit_other(e.table[veins], e.label[veins], weights(e)[veins], args.seed)
         names = other.arrays("other_")

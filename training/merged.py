@@ -6,7 +6,7 @@ kept; that of one in four goes the road and is told of.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,18 +24,19 @@ from petechia.files.scan import Header, Scan, ScanName
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.slices import ROUNDING_MM
 from petechia.pipeline.settings import Settings
-from petechia.pipeline.stages import lesion_inputs, walk
+from petechia.pipeline.stages import STAGES, lesion_inputs, walk
 from petechia.pipeline.work import Work
 from petechia.simulate.truth import VOID_LOSS
 
-SLICE_MM = (3.0, 6.5)
-"""Of the thickness that is drawn; a slice is the number of thin ones next to it."""
+SLICE_MM = ((4.5, 6.5), (3.0, 4.5))
+"""Of the thickness that is drawn, for each way to merge a head; a slice is the number of thin ones
+next to it."""
 GAP = 0.25
 """Largest part of a slice's thickness that is left out between two, in whole thin slices."""
 SNR = (25.0, 90.0)
 """Of tissue over the noise that is added."""
-WITH_PHASE = 0.25
-"""How often the phase is kept."""
+WITH_PHASE = 0.5
+"""How often the phase is kept when a head's slices are merged for the second time."""
 AWAY_MM = 1.5
 """What lies so near a void is not tissue without it."""
 LEAST_AROUND = 0.05
@@ -55,26 +56,31 @@ def merged(
     kept: Kept,
     rng: np.random.Generator,
     contrast: npt.NDArray[np.float32] | None = None,
+    way: int = 0,
+    phasors: "Phasors | None" = None,
 ) -> tuple[LesionInputs, Kept]:
     """Return what the detector would be given of the same head in thick slices, and the truth.
 
-    With `contrast` the signal is multiplied by it before: see `contrast.py`.
+    With `contrast` the signal is multiplied by it before: see `contrast.py`. The facts tell how
+    the slices were cut, and whether the phase was kept: by one in two of the second `way`.
+    `phasors` are worked out here unless given.
     """
-    cut = Cut.drawn(inputs.grid, rng)
-    turn, calm = _turns(inputs)
+    cut = Cut.drawn(inputs.grid, rng, way)
+    of = phasors or Phasors.of(inputs, kept)
     thin = inputs.magnitude if contrast is None else inputs.magnitude * contrast
-    signal = cut.mean(thin * turn)
-    alone = _tissue_alone(thin, kept.arrays["truth_labels"], inputs.grid)
-    void = np.abs(signal) < (1 - VOID_LOSS) * np.abs(cut.mean(alone * calm))
+    signal = cut.mean(thin * of.turn)
+    alone = of.alone if contrast is None else of.alone * contrast
+    void = np.abs(signal) < (1 - VOID_LOSS) * np.abs(cut.mean(alone))
     mask = cut.most(inputs.brain_mask)
     signal = _with_noise(signal, mask, rng)
     magnitude = np.abs(signal)
-    kept_phase = inputs.local_field_ppm is not None and rng.random() < WITH_PHASE
+    kept_phase = way > 0 and inputs.local_field_ppm is not None and rng.random() < WITH_PHASE
     of_phase = _of_phase(signal, mask, cut.grid, inputs) if kept_phase else {}
     labels = _labels(kept.arrays["truth_labels"], void, cut)
     seen = set(np.unique(labels).tolist())
     facts = kept.facts | {
         "affine": cut.grid.affine.tolist(),
+        "merged": {"n": cut.n, "step": cut.step, "first": cut.first, "phase": bool(of_phase)},
         "lesions": [
             {**row, "visible": int(row["visible"]) * (int(row["index"]) in seen)}
             for row in kept.facts["lesions"]
@@ -92,7 +98,7 @@ def merged(
         magnitude[None], mask, cut.grid,
         prior_ventricles=None if ventricles is None else cut.most(ventricles),
     )  # fmt: skip
-    of = inputs.region_of
+    place = inputs.region_of
     return replace(
         inputs,
         grid=cut.grid,
@@ -108,7 +114,7 @@ def merged(
             if inputs.structures is None
             else {name: cut.most(where) for name, where in inputs.structures.items()}
         ),
-        region_of=None if of is None else lambda at: of(cut.thin(at)),
+        region_of=None if place is None else lambda at: place(cut.thin(at)),
         r2star=None,
         **(dict.fromkeys(OF_PHASE) | {"sign_trusted": False} | of_phase),
     ), Kept(facts, arrays, cut.grid)
@@ -136,9 +142,37 @@ def _of_phase(
         settings=Settings(phase_sign="+1"),
         given_mask=mask,
     )  # fmt: skip
-    walk(work, ("invert", "swi"))
+    walk(work, ("mask",))
+    work.given_mask = None  # from here on it is as one that was found
+    for name in ("unwrap", "background", "invert", "swi"):
+        if work.phase_usable:
+            STAGES[name].run(work)
     found = lesion_inputs(work)
-    return {name: getattr(found, name) for name in (*OF_PHASE, "sign_trusted")}
+    told = {name: value for name in OF_PHASE if (value := getattr(found, name)) is not None}
+    return told | {"sign_trusted": found.sign_trusted and inputs.sign_trusted}
+
+
+@dataclass(frozen=True, eq=False)
+class Phasors:
+    """What every way to merge a head needs of it.
+
+    Attributes
+    ----------
+    turn : (I, J, K) ndarray of complex64
+        The phase at the reading echo as a factor.
+    alone : (I, J, K) ndarray of complex64
+        What the signal would be without lesions: magnitude, and phase of the smoothed field.
+    """
+
+    turn: npt.NDArray[np.complex64]
+    alone: npt.NDArray[np.complex64]
+
+    @classmethod
+    def of(cls, inputs: LesionInputs, kept: Kept) -> "Phasors":
+        """Work them out; without a field all is in phase."""
+        turn, calm = _turns(inputs)
+        tissue = _tissue_alone(inputs.magnitude, kept.arrays["truth_labels"], inputs.grid)
+        return cls(turn, tissue * calm)
 
 
 class Cut:
@@ -156,11 +190,12 @@ class Cut:
         self.grid = Grid((shape[0], shape[1], shape[2]), affine)
 
     @classmethod
-    def drawn(cls, grid: Grid, rng: np.random.Generator) -> "Cut":
+    def drawn(cls, grid: Grid, rng: np.random.Generator, way: int = 0) -> "Cut":
         """Draw thickness, gap and the place of the first slice."""
         thin = float(grid.spacing_mm[grid.slice_axis])
-        thick = float(rng.uniform(*SLICE_MM))
-        n = max(int(np.ceil((SLICE_MM[0] - ROUNDING_MM) / thin)), round(thick / thin))
+        thick = float(rng.uniform(*SLICE_MM[way]))
+        least = min(mm for mm, _ in SLICE_MM)
+        n = max(int(np.ceil((least - ROUNDING_MM) / thin)), round(thick / thin))
         step = n + int(rng.integers(0, int(GAP * n) + 1))
         if grid.shape[grid.slice_axis] < step + n:
             raise SystemExit(f"{grid.shape[grid.slice_axis]} slices are too few to merge by {n}.")

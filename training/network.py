@@ -248,8 +248,10 @@ def train_network(
         [int(_has_turn(turn[of], n).sum()) for of in (always, sometimes)] for n in range(epochs)
     ]
     per_epoch = [hard + easy // 5 for hard, easy in seen]
-    if min(per_epoch) < BATCH:
-        raise SystemExit(f"{min(per_epoch)} examples in an epoch, and a batch has {BATCH}")
+    if min(per_epoch, default=0) < BATCH:
+        raise SystemExit(
+            f"{min(per_epoch, default=0)} examples in an epoch, and a batch has {BATCH}"
+        )
     steps = sum(n // BATCH for n in per_epoch)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     rate = torch.optim.lr_scheduler.OneCycleLR(

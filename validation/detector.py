@@ -23,7 +23,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of
-from fit import SLICED, calibrated, fit_bleed, fit_joint, folds_of, hard_ones, told_by_size, weights
+from fit import (
+    SLICED,
+    calibrated,
+    fit_bleed,
+    fit_joint,
+    folds_of,
+    hard_ones,
+    shares,
+    told_by_size,
+    weights,
+)
 from kept import read_kept
 from measures import (
     CALCIUM,
@@ -171,7 +181,9 @@ def left_out(
         unknown = np.zeros_like(evidence)
         for k in np.unique(fold):
             train, held = (fold != k) & ~of_family, fold == k
-            forest = fit_bleed(e.table[train], known[train], weights(e)[train], seed)
+            forest = fit_bleed(
+                e.table[train], known[train], weights(e)[train], shares(e)[train], seed
+            )
             unknown[held, 0] = forest.scores(e.table[held])[:, 0]
         for k in np.unique(fold) if epochs else ():
             rows = np.flatnonzero((fold != k) & ~of_family & (known >= 0))

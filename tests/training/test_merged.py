@@ -46,11 +46,12 @@ def truth(inputs, kept_type, labels=None, lesions=()):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_thick_slice_lies_in_the_middle_of_its_thin_ones(merge, seed):
+@pytest.mark.parametrize("way", range(2))
+def test_a_thick_slice_lies_in_the_middle_of_its_thin_ones(merge, seed, way):
     turned = THIN[:, [2, 0, 1, 3]]  # the slice axis first
     for affine, axis in ((THIN, 2), (turned, 0)):
         grid = Grid((20, 20, 20), affine)
-        cut = merge.Cut.drawn(grid, np.random.default_rng(seed))
+        cut = merge.Cut.drawn(grid, np.random.default_rng(seed), way)
         place = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
         mm = [cut.mean(grid.to_mm(place)[..., a]) for a in range(3)]
         at = tuple(n - 1 for n in cut.grid.shape)
@@ -216,7 +217,7 @@ def test_of_a_phase_that_is_kept_the_road_tells_the_sign(merge, chi):
     mask = ((x / 19) ** 2 + (y / 19) ** 2 + (z / 28) ** 2) < 1
     noisy = merge._with_noise(signal, mask, np.random.default_rng(0))
     found = merge._of_phase(noisy, mask, grid, inputs)
-    assert set(found) == {*merge.OF_PHASE, "sign_trusted"}
+    assert set(found) == {*merge.OF_PHASE, "sign_trusted"} - {"filtered_field_ppm"}
     assert found["sign_trusted"]
     assert found["swi"] is not None
     assert np.sign(found["chi_ppm"][22, 22, 11]) == np.sign(chi)
@@ -241,13 +242,37 @@ def test_deep_inside_a_large_void_the_tissue_is_that_of_its_border(merge):
 
 def test_a_contrast_changes_the_signal_before_slices_are_merged(merge, kept_type):
     inputs = head()
-    contrast = np.full(inputs.grid.shape, 2.0, np.float32)
-    contrast[:7] = 1
+    bright = np.arange(24) % 2 > 0
+    inputs.magnitude[..., bright] = 20
+    contrast = np.where(bright, 10.0, 0.5).astype(np.float32) * np.ones(inputs.grid.shape)
     thick, _ = merge.merged(
-        inputs, truth(inputs, kept_type), np.random.default_rng(4), contrast=contrast
+        inputs, truth(inputs, kept_type), np.random.default_rng(4), contrast.astype(np.float32)
     )
-    medians = [float(np.median(part)) for part in (thick.magnitude[:7], thick.magnitude[7:])]
-    assert medians == pytest.approx([100, 200], rel=0.02)
+    cut = merge.Cut.drawn(inputs.grid, np.random.default_rng(4))
+    expected = cut.mean(np.where(bright, 200.0, 50.0) * np.ones(inputs.grid.shape))
+    assert np.abs(thick.magnitude / expected - 1).mean() < 0.05
+    assert np.abs(cut.mean(inputs.magnitude) * cut.mean(contrast) / expected - 1).min() > 0.5
+
+
+def test_what_is_merged_twice_is_cut_otherwise_and_its_phase_may_be_kept(
+    merge, kept_type, monkeypatch
+):
+    monkeypatch.setattr(merge, "WITH_PHASE", 1.0)
+    shape = (44, 44, 44)
+    x, y, z = np.indices(shape) - 21.5
+    field = (0.002 * z).astype(np.float32)
+    inputs = head(shape, total_field_ppm=field, local_field_ppm=np.zeros_like(field))
+    inputs.brain_mask[:] = (x**2 + y**2 + z**2) < 20**2
+    one, two = (
+        merge.merged(inputs, truth(inputs, kept_type), np.random.default_rng(way), way=way)
+        for way in range(2)
+    )
+    assert one[0].grid.spacing_mm[2] >= 4 > two[0].grid.spacing_mm[2]
+    assert [kept.facts["merged"]["phase"] for _, kept in (one, two)] == [False, True]
+    assert one[0].local_field_ppm is None
+    assert one[0].sign_trusted is False
+    assert two[0].sign_trusted
+    assert two[0].chi_ppm.shape == two[0].magnitude.shape
 
 
 def test_ways_to_merge_one_head_take_turns_and_share_one_weight(training):
@@ -266,11 +291,21 @@ def test_ways_to_merge_one_head_take_turns_and_share_one_weight(training):
     e = SimpleNamespace(facts=facts, scan=np.array([0, 1, 1, 2]))
     whole, *merged = fit.weights(e)
     assert merged == [whole / 2] * 3
+    # and so do the poorer pictures of each
+    table = np.zeros((4, len(fit.NAMES)), np.float32)
+    table[:, fit.PHASE] = 2
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "grown", lambda table, label, weight, *_: asked.append(weight))
+        patch.setattr(fit, "plain", lambda _: None)
+        fit.fit_bleed(table, np.zeros(4, np.int64), fit.weights(e), fit.shares(e), 0)
+    assert asked[0].tolist() == [whole, *merged, *2 * [0.4, 0.2, 0.2, 0.2]]
     n = 8 * network.BATCH
     turn = np.repeat([-1, 0, 1], [2 * network.BATCH, 3 * network.BATCH, 3 * network.BATCH])
     hard, easy = np.arange(0, n, 2), np.arange(1, n, 2)
     batches = list(network._batches(hard, easy, np.random.default_rng(0), 2, turn))
-    first, second = (np.concatenate(part) for part in (batches[: len(batches) // 2], batches[3:]))
+    middle = len(batches) // 2
+    first, second = (np.concatenate(part) for part in (batches[:middle], batches[middle:]))
     assert set(turn[first]) == {-1, 0}
     assert set(turn[second]) == {-1, 1}
     assert len(batches) == 2 * (int((hard < 5 * network.BATCH).sum() * 1.2) // network.BATCH)
