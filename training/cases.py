@@ -65,7 +65,7 @@ def without_phase(inputs: LesionInputs) -> LesionInputs:
 
 
 def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
-    """Look at the cases that were not looked at, and once more without phase; yield what was."""
+    """Look at the cases in each way that they were not looked at; yield what was."""
     out = work / f"examples_{pipeline_hash()}"
     out.mkdir(parents=True, exist_ok=True)
     atlas = atlas_from(load_arrays("template"))

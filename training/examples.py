@@ -4,9 +4,9 @@ usage: python training/examples.py WORK [--match NAMES]
 
 For every scan of `heads.py` the detector looks at the whole scan, at every third one once more
 without its phase, and at whole heads in thin slices twice more in thick ones (`merged.py`), most
-with the contrast of a 2-D sequence (`contrast.py`). An
-example is a row of features, a cube, and a label; what the features are is named by their hash,
-and examples of another hash are made again. `cases.py` makes more of them.
+with the contrast of a 2-D sequence (`contrast.py`). An example is a row of features, a cube, and a
+label; what the features are is named by their hash, and examples of another hash are made again.
+`cases.py` makes more of them.
 """
 
 import argparse

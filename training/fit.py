@@ -275,7 +275,7 @@ def calibrated(
 
 
 def hard_ones(label: np.ndarray, trees: np.ndarray) -> npt.NDArray[np.bool_]:
-    """Return which voids the network sees in every epoch; `trees` is log-odds out of fold."""
+    """Return which voids the network sees in every epoch of theirs; `trees` is out of fold."""
     return (label == 0) | (trees > EASY) | np.isin(label, RARE)
 
 

@@ -168,7 +168,7 @@ def is_merged(facts: Sequence[dict[str, Any]]) -> npt.NDArray[np.bool_]:
 
 
 def turn_of(facts: Sequence[dict[str, Any]]) -> npt.NDArray[np.int64]:
-    """Return in which epochs the network sees each look: -1 in all, n in every second from n on.
+    """Return in which epochs the network sees each look: -1 in all, n when it is way n's turn.
 
     The ways to merge one head take turns, so that they cost no more time than one.
     """

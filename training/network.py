@@ -224,13 +224,13 @@ def train_network(
     label : (N,) ndarray of int
         Class.
     hard : (N,) ndarray of bool
-        Examples seen in every epoch; of the others one in five.
+        Examples seen in every epoch that is theirs; of the others one in five.
     rows : (M,) ndarray of int
         Those to train on.
     seed : int
         Of weights, order and variation.
     epochs : int
-        How often the hard examples are seen.
+        How often the hard examples are seen, if every epoch is theirs.
     width : int
         Channels of the first map.
     thick : float
