@@ -26,13 +26,13 @@ from examples import inputs_of
 from fit import (
     SLICED,
     calibrated,
-    fit_bleed,
+    fit_bleeds,
     fit_joint,
     folds_of,
     hard_ones,
-    shares,
+    in_thick,
+    scores_of,
     told_by_size,
-    weights,
 )
 from kept import read_kept
 from measures import (
@@ -169,7 +169,7 @@ def left_out(
     from network import answers, train_network
 
     fold = folds_of(e.facts, seed)[e.scan]
-    known = told_by_size(e)
+    known, thick = told_by_size(e), in_thick(e)
     label = _asked(e)
     whole = np.array([f["variant"] == "whole" for f in e.facts])
     family = np.array([family_of_scan(f) for f in e.facts])
@@ -181,10 +181,7 @@ def left_out(
         unknown = np.zeros_like(evidence)
         for k in np.unique(fold):
             train, held = (fold != k) & ~of_family, fold == k
-            forest = fit_bleed(
-                e.table[train], known[train], weights(e)[train], shares(e)[train], seed
-            )
-            unknown[held, 0] = forest.scores(e.table[held])[:, 0]
+            unknown[held, 0] = scores_of(fit_bleeds(e, train, seed), e.table[held], thick[held])
         for k in np.unique(fold) if epochs else ():
             rows = np.flatnonzero((fold != k) & ~of_family & (known >= 0))
             test = (fold == k) & of_family

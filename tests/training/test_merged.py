@@ -309,3 +309,37 @@ def test_ways_to_merge_one_head_take_turns_and_share_one_weight(training):
     assert set(turn[first]) == {-1, 0}
     assert set(turn[second]) == {-1, 1}
     assert len(batches) == 2 * (int((hard < 5 * network.BATCH).sum() * 1.2) // network.BATCH)
+
+
+def test_trees_of_thin_and_of_thick_slices_learn_little_of_the_others(training):
+    pytest.importorskip("sklearn", reason="needs the extra `train`")
+    fit = training("fit")
+    facts = [
+        {"protocol": "random_3", "spacing_mm": [1, 1, mm], "variant": "whole"} for mm in (1.5, 5.0)
+    ]
+    e = SimpleNamespace(
+        facts=facts,
+        scan=np.array([0, 0, 1, 1]),
+        table=np.arange(4.0)[:, None] * np.ones(len(fit.NAMES)),
+        label=np.array([0, 1, 0, 1]),
+        diameter=np.full(4, 3.0),
+    )
+    asked = []
+
+    def told(table, label, weight, share, seed):
+        asked.append((table[:, 0].tolist(), weight.tolist(), share.tolist()))
+        return SimpleNamespace(scores=lambda t, n=len(asked): t[:, :1] * 10**n)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "fit_bleed", told)
+        trees = fit.fit_bleeds(e, np.array([True, True, True, False]), 0)
+    a, b = fit.THICK_IN_THIN, fit.THIN_IN_THICK
+    assert list(trees) == ["bleed_", "bleed_thick_"]
+    assert asked == [
+        ([0, 1, 2], [2, 2, 2 * fit.THICK_WEIGHT * a], [1, 1, a]),
+        ([0, 1, 2], [4 * b, 4 * b, 2], [b, b, 1]),
+    ]
+    assert a < 1
+    assert b < 1
+    thick = np.array([False, False, True, True])
+    assert fit.scores_of(trees, e.table, thick).tolist() == [0, 10, 200, 300]
