@@ -80,8 +80,7 @@ INDEPENDENT = {"usual_rate": 0.5, "rate_spread": 0.0, "shared_error": 0.0}
 WHOLE_WEIGHT = 2.0
 """What a void counts of a whole head that went the whole road: it is what will be met."""
 THICK_WEIGHT = 0.5
-"""And in thick slices, merged ones among them, where every void is a coarse picture of one: more
-than half of the looks are such, and at full weight the trees find less in thin ones."""
+"""And in thick slices, merged ones among them, where every void is a coarse picture of one."""
 THICK_IN_THIN, THIN_IN_THICK = 0.2, 0.1
 """What voids of the other slices count for the trees of thin slices and of thick ones."""
 
