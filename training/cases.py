@@ -3,7 +3,7 @@
 usage: python training/cases.py WORK INPUTS ...
 
 They are people as `petechia simulate` makes them, by named protocols. Each is looked at as it is,
-once more without its phase if it has one, and once more in thick slices if its own are thin.
+once more without its phase if it has one, and twice more in thick slices if its own are thin.
 """
 
 import argparse
@@ -13,18 +13,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from examples import VARIANTS, draw_of, examples_of, write
+from contrast import of_case
+from examples import VARIANTS, examples_of, make_merged, write
 from kept import Kept
-from measures import MERGED
-from merged import OF_PHASE, merged
+from measures import MERGED_LOOKS
+from merged import OF_PHASE
 
 from petechia.anatomy.tracking import track_veins
+from petechia.assets.store import load_arrays
 from petechia.lesions.features import pipeline_hash
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import look
 from petechia.lesions.params import DetectParams
 from petechia.lesions.slices import is_thick
 from petechia.pipeline.provenance import threads
+from petechia.simulate.atlas import atlas_from
 from petechia.simulate.protocols import PROTOCOLS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
@@ -62,14 +65,18 @@ def without_phase(inputs: LesionInputs) -> LesionInputs:
 
 
 def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
-    """Look at the cases that were not looked at, and once more without phase; yield what was."""
+    """Look at the cases in each way that they were not looked at; yield what was."""
     out = work / f"examples_{pipeline_hash()}"
     out.mkdir(parents=True, exist_ok=True)
+    atlas = atlas_from(load_arrays("template"))
     paths = [p for folder in folders for p in sorted(folder.glob("*.npz"))]
     if len({p.name for p in paths}) < len(paths):
         raise SystemExit(f"{[str(f) for f in folders]}: cases of one name in two folders")
     for path in paths:
-        ways = {v: out / f"case_{path.stem}.{v}.npz" for v in VARIANTS}
+        ways, thicks = (
+            {name: out / f"case_{path.stem}.{name}.npz" for name in looks}
+            for looks in (VARIANTS, MERGED_LOOKS)
+        )
         if ".part" in path.name:
             continue
         name, _, seed = path.stem.rpartition("_")
@@ -79,25 +86,25 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
         if not PROTOCOLS[protocol].phase:
             del ways["no_phase"]
         if is_thick(max(PROTOCOLS[protocol].spacing_mm)):
-            del ways[MERGED]
-        if all(at.exists() for at in ways.values()):
+            thicks = {}
+        if all(at.exists() for at in (ways | thicks).values()):
             continue
         facts = {
-            "person": f"case-{seed}", "protocol": protocol, "scan": path.stem,
+            "person": f"case-{seed}", "protocol": protocol,
             "te_s": PROTOCOLS[protocol].te_s,
         }  # fmt: skip
         case = load(path)
+        kept = kept_of(case)
         for variant, at in ways.items():
-            kept, inputs = kept_of(case), case.inputs
             if at.exists():
                 continue
-            if variant == "no_phase":
-                inputs = without_phase(inputs)
-            elif variant == MERGED:
-                inputs, kept = merged(inputs, kept, draw_of(path.stem))
+            inputs = without_phase(case.inputs) if variant == "no_phase" else case.inputs
             made = examples_of(kept, look(inputs, DetectParams()))
-            write(at, made, kept, variant=variant, **facts)
+            write(at, made, kept, variant=variant, scan=path.stem, **facts)
             yield f"{at.name}: {len(made['label'])} described"
+        if any(not at.exists() for at in thicks.values()):
+            lying, outs = of_case(protocol, int(seed), atlas), list(thicks.values())
+            yield from make_merged(case.inputs, kept, outs, path.stem, lying, atlas, **facts)
 
 
 def main() -> None:

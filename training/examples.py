@@ -3,31 +3,36 @@
 usage: python training/examples.py WORK [--match NAMES]
 
 For every scan of `heads.py` the detector looks at the whole scan, at every third one once more
-without its phase, and at whole heads in thin slices once more in thick ones (`merged.py`). An
-example is a row of features, a cube, and a label; what the features are is named by their hash,
-and examples of another hash are made again. `cases.py` makes more of them.
+without its phase, and at whole heads in thin slices twice more in thick ones (`merged.py`), most
+with the contrast of a 2-D sequence (`contrast.py`). An example is a row of features, a cube, and a
+label; what the features are is named by their hash, and examples of another hash are made again.
+`cases.py` makes more of them.
 """
 
 import argparse
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from contrast import Held, Lying, Sequence2D, of_head
 from kept import Kept, read_kept
-from measures import MERGED, SLABS
-from merged import merged
+from measures import MERGED, MERGED_LOOKS, SLABS, is_drawn
+from merged import Phasors, merged
 
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
 from petechia.anatomy.surroundings import air_cavities
 from petechia.anatomy.tissue import tissue_map
 from petechia.anatomy.tracking import track_veins
+from petechia.assets.store import load_arrays
 from petechia.core.grid import Grid
 from petechia.core.morphology import distance_inside_mm
+from petechia.evaluate.masks import dice
 from petechia.lesions.classify import Features, log_odds
 from petechia.lesions.features import pipeline_hash
 from petechia.lesions.findings import CLASSES
@@ -37,13 +42,16 @@ from petechia.lesions.params import DetectParams
 from petechia.lesions.slices import is_thick
 from petechia.lesions.void import Void
 from petechia.pipeline.provenance import threads
+from petechia.simulate.atlas import Atlas, atlas_from
 
 IGNORED = -1
 """Label of what is neither right nor wrong: a lesion's second void, an invisible lesion."""
 VEIN_SHARE = 0.12
 """A void holds a vein when its voxels are blood by so much on average."""
 EDGE_MM = 3.0
-VARIANTS = ("whole", "no_phase", MERGED)
+VARIANTS = ("whole", "no_phase")
+SAME_BRAIN = 0.95
+"""Least Dice overlap of the brain that is drawn again and the scan's own."""
 FOUND = ("csf", "ventricle_mask", "air_mask")
 STRUCTURE = "structure_"
 """What is kept of a scan that went the whole road."""
@@ -240,26 +248,53 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             out = folder / f"{path.stem}.{variant}.npz"
             if out.exists() or (variant == "no_phase" and not _also(path.stem)):
                 continue
-            if variant == MERGED and not _thin_head(path):
-                continue
             kept = read_kept(path)
             if variant == "no_phase" and "swi" not in kept.arrays:
                 continue
-            if variant == MERGED:
-                inputs, kept = merged(inputs_of(kept), kept, draw_of(path.stem))
-            else:
-                inputs = inputs_of(kept, variant)
-            made = examples_of(kept, look(inputs, params))
+            made = examples_of(kept, look(inputs_of(kept, variant), params))
             write(out, made, kept, variant=variant, scan=path.stem)
             yield (
                 f"{out.name}: {int(made['n_voids'])} voids, {len(made['label'])} described, "
                 f"{int(made['reached'].sum())} of {len(made['visible'])} visible microbleeds"
             )
+    atlas = atlas_from(load_arrays("template"))
+    for path in paths:
+        outs = [folder / f"{path.stem}.{name}.npz" for name in MERGED_LOOKS]
+        if all(out.exists() for out in outs) or not _thin_head(path):
+            continue
+        kept = read_kept(path)
+        lying = of_head(kept.facts, atlas) if is_drawn(kept.facts) else None
+        yield from make_merged(inputs_of(kept), kept, outs, path.stem, lying, atlas)
 
 
-def draw_of(stem: str) -> np.random.Generator:
-    """Return what draws how the slices of a scan are merged."""
-    return np.random.default_rng([_number(stem), 11])
+def make_merged(
+    inputs: LesionInputs,
+    kept: Kept,
+    outs: Sequence[Path],
+    scan: str,
+    lying: Lying | None,
+    atlas: Atlas,
+    **facts: Any,
+) -> Iterator[str]:
+    """Look at a head with its slices merged, once for each path that is not there.
+
+    Whose tissue is not known (`lying` is None) keeps their contrast.
+    """
+    held = None if lying is None else Held(lying, kept.grid, atlas)
+    if held is not None and dice(held.brain, kept.arrays["truth_brain"] > 0) < SAME_BRAIN:
+        raise SystemExit(f"{scan}: the person that is drawn by its seeds is not the one scanned.")
+    phasors = Phasors.of(inputs, kept)
+    for way, out in enumerate(outs):
+        if out.exists():
+            continue
+        rng = np.random.default_rng([_number(scan), 11 + way])
+        sequence = None if held is None else Sequence2D.drawn(rng)
+        contrast = None if held is None else held.in_2d(sequence, inputs.reading_te_s)
+        seen, truth = merged(inputs, kept, rng, contrast, way, phasors)
+        made = examples_of(truth, look(seen, DetectParams()))
+        told = None if sequence is None else asdict(sequence)
+        write(out, made, truth, variant=MERGED, scan=scan, sequence=told, **facts)
+        yield f"{out.name}: {len(made['label'])} described"
 
 
 def _thin_head(path: Path) -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from measures import (
     CALCIUM,
+    MERGED_LOOKS,
     PHASE,
     POINTS_FALSE,
     THICK,
@@ -36,6 +37,7 @@ from measures import (
     metrics,
     operating_points,
     read_examples,
+    turn_of,
 )
 from package import SOURCE, put, put_card
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -78,8 +80,9 @@ INDEPENDENT = {"usual_rate": 0.5, "rate_spread": 0.0, "shared_error": 0.0}
 WHOLE_WEIGHT = 2.0
 """What a void counts of a whole head that went the whole road: it is what will be met."""
 THICK_WEIGHT = 0.5
-"""And in thick slices, merged ones among them, where every void is a coarse picture of one: more
-than half of the looks are such, and at full weight the trees find less in thin ones."""
+"""And in thick slices, merged ones among them, where every void is a coarse picture of one."""
+THICK_IN_THIN, THIN_IN_THICK = 0.2, 0.1
+"""What voids of the other slices count for the trees of thin slices and of thick ones."""
 
 
 def folds_of(facts: Sequence[dict[str, Any]], seed: int) -> npt.NDArray[np.int64]:
@@ -182,18 +185,61 @@ def weights(e: Examples) -> npt.NDArray[np.float64]:
         * (THICK_WEIGHT if is_thick(max(f["spacing_mm"])) else 1.0)
         for f in e.facts
     ]
-    return np.array(of_scan)[e.scan]
+    return np.array(of_scan)[e.scan] * shares(e)
+
+
+def shares(e: Examples) -> npt.NDArray[np.float64]:
+    """Return what part of its weight each void has: the ways to merge one head share one."""
+    return np.where(is_merged(e.facts), 1 / len(MERGED_LOOKS), 1.0)[e.scan]
 
 
 def fit_bleed(
-    table: np.ndarray, label: np.ndarray, weight: np.ndarray, seed: int, most: int = 220
+    table: np.ndarray,
+    label: np.ndarray,
+    weight: np.ndarray,
+    share: np.ndarray,
+    seed: int,
+    most: int = 220,
 ) -> Trees:
-    """Return trees for microbleed against the rest, on whole and poorer scans."""
-    poor, poor_label, _ = degraded(table, label)
+    """Return trees for microbleed against the rest, on whole and poorer scans.
+
+    A void counts `weight`, each of its poorer pictures 0.4 times `share`.
+    """
+    poor, poor_label, rows = degraded(table, label)
     x, y = np.concatenate([table, poor]), np.concatenate([label, poor_label])
-    weight = np.concatenate([weight, np.full(len(poor), 0.4)])
+    weight = np.concatenate([weight, 0.4 * share[rows]])
     known = y >= 0
     return plain(grown(x[known], (y[known] == 0).astype(int), weight[known], seed, most, TREND))
+
+
+def fit_bleeds(e: Examples, rows: np.ndarray, seed: int) -> dict[str, Trees]:
+    """Return trees for microbleed against the rest, for thin slices and for thick ones.
+
+    `rows` tells which voids they learn from: little from those of the other slices.
+    """
+    known, weight, share, thick = told_by_size(e), weights(e), shares(e), in_thick(e)
+    out = {}
+    for name, own, other, scale in (
+        ("bleed_", ~thick, THICK_IN_THIN, 1.0),
+        ("bleed_thick_", thick, THIN_IN_THICK, 1 / THICK_WEIGHT),
+    ):
+        part = np.where(own, 1.0, other)
+        of = (weight * part * scale, share * part)
+        out[name] = fit_bleed(e.table[rows], known[rows], *(w[rows] for w in of), seed)
+    return out
+
+
+def scores_of(trees: dict[str, Trees], table: np.ndarray, thick: np.ndarray) -> np.ndarray:
+    """Return the log-odds of voids by the trees for their slices."""
+    thin, own = trees.values()
+    out = np.zeros(len(table))
+    out[~thick], out[thick] = thin.scores(table[~thick])[:, 0], own.scores(table[thick])[:, 0]
+    return out
+
+
+def in_thick(e: Examples) -> npt.NDArray[np.bool_]:
+    """Return which voids lie in thick slices, merged ones among them."""
+    return np.array(is_thick([max(f["spacing_mm"]) for f in e.facts]))[e.scan]
 
 
 def told_by_size(e: Examples) -> npt.NDArray[np.int64]:
@@ -260,7 +306,7 @@ def calibrated(
 
 
 def hard_ones(label: np.ndarray, trees: np.ndarray) -> npt.NDArray[np.bool_]:
-    """Return which voids the network sees in every epoch; `trees` is log-odds out of fold."""
+    """Return which voids the network sees in every epoch of theirs; `trees` is out of fold."""
     return (label == 0) | (trees > EASY) | np.isin(label, RARE)
 
 
@@ -277,18 +323,15 @@ def cross_validated(
 
     With `kept` the networks' evidence is that of the last fit on the same examples.
     """
-    known = told_by_size(e)
-    poor, _, poor_row = degraded(e.table, known)
+    known, thick = told_by_size(e), in_thick(e)
     row_fold = fold[e.scan]
-    trees, trees_poor = np.zeros(len(e.table)), np.zeros(len(poor))
+    trees = np.zeros(len(e.table))
     seen = np.full(len(e.table), np.nan)
     for k in range(FOLDS):
         begin = time.time()
-        train = row_fold != k
-        forest = fit_bleed(e.table[train], known[train], weights(e)[train], seed)
-        trees[~train] = forest.scores(e.table[~train])[:, 0]
-        of_fold = row_fold[poor_row] == k
-        trees_poor[of_fold] = forest.scores(poor[of_fold])[:, 0]
+        held = row_fold == k
+        forests = fit_bleeds(e, ~held, seed)
+        trees[held] = scores_of(forests, e.table[held], thick[held])
         print(f"fold {k}: trees {time.time() - begin:.0f} s", flush=True)
     networks: list[Any] = []
     if kept is not None:
@@ -305,9 +348,12 @@ def cross_validated(
         for k in range(FOLDS):
             begin = time.time()
             rows = np.flatnonzero((row_fold != k) & (known >= 0))
-            net = train_network(e.cubes, known, hard, rows, seed * 10 + k, epochs, **of_network)
+            net = train_network(
+                e.cubes, known, hard, rows, seed * 10 + k, epochs,
+                turn=turn_of(e.facts)[e.scan], **of_network,
+            )  # fmt: skip
             networks.append(net)
-            held = np.flatnonzero(row_fold == k)
+            held = row_fold == k
             seen[held] = answers(net, e.cubes[held])
             print(f"fold {k}: network {time.time() - begin:.0f} s", flush=True)
     return np.stack([trees, seen], axis=1), networks
@@ -381,7 +427,7 @@ def main() -> None:
     fold = folds_of(e.facts, args.seed)
     print(f"{len(e.facts)} looks, {len(e.label)} voids, {int((e.label == 0).sum())} microbleeds",
           flush=True)  # fmt: skip
-    known, label = told_by_size(e), told_to_join(e)
+    label = told_to_join(e)
     out = args.work / "model"
     kept = out / "out_of_fold.npz" if args.keep_network else None
     evidence, networks = cross_validated(
@@ -410,7 +456,8 @@ def main() -> None:
     trained = json.loads((out / "card.json").read_text())["trained_on"] if kept else None
     # cases of the validation keep no veins, and merged slices hold less of one than a void
     veins = (np.array([is_drawn(fact) for fact in e.facts]) & ~is_merged(e.facts))[e.scan]
-    bleed = fit_bleed(e.table, known, weights(e), args.seed).arrays("bleed_")
+    bleeds = fit_bleeds(e, np.ones(len(e.label), bool), args.seed)
+    bleed = {k: v for name, trees in bleeds.items() for k, v in trees.arrays(name).items()}
     if args.names is None:
         other = fit_other(e.table[veins], e.label[veins], weights(e)[veins], args.seed)
         names = other.arrays("other_")

@@ -129,6 +129,11 @@ def protocol_of(person: int, part: int, seed: int) -> Protocol:
     return drawn_protocol(np.random.default_rng([seed, person, part, 991]), part)
 
 
+def scan_stream(seed: int, person: int, part: int) -> np.random.Generator:
+    """Return what a person's scan is drawn from: how they lie, coil, noise."""
+    return np.random.default_rng([seed, person, part, 992])
+
+
 def is_thin_at(protocol: Protocol, b0_t: float) -> bool:
     """Return whether a protocol has thin slices and is of a field [T]."""
     return protocol.b0_t == b0_t and protocol.acquisition_type != "2D"
@@ -201,7 +206,7 @@ def make(path: Path, person: int, part: int, seed: int, atlas: Atlas, heads: Hea
         params = replace(params, vessels=varied_vessels(of_person))
     patient = heads_patient(params, seed, person, atlas)
     protocol = protocol_of(person, part, seed)
-    rng = np.random.default_rng([seed, person, part, 992])
+    rng = scan_stream(seed, person, part)
     scan = scan_patient(patient, protocol, atlas, rng, heads=heads)
     work = Work(
         scan=Scan(

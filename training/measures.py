@@ -26,6 +26,8 @@ TOLD = "told_by_others.npz"
 THICK = "thick slices"
 MERGED = "merged"
 """A look at thin slices that were made thick ones."""
+MERGED_LOOKS = (MERGED, f"{MERGED}_again")
+"""Ways to merge the slices of one head, by the names that their files end in."""
 OTHER_LOOKS = {"no_phase": "phase dropped", MERGED: "slices merged"}
 SLABS = ("random_0", "random_1", "random_2")
 """Protocols of `heads.py` that show a light grid or a slab, with the true brain mask and sites."""
@@ -163,6 +165,15 @@ def by_slices(facts: Sequence[dict[str, Any]]) -> tuple[list[int], list[int]]:
 def is_merged(facts: Sequence[dict[str, Any]]) -> npt.NDArray[np.bool_]:
     """Return of which looks the slices were merged: they serve to train alone."""
     return np.array([fact["variant"] == MERGED for fact in facts])
+
+
+def turn_of(facts: Sequence[dict[str, Any]]) -> npt.NDArray[np.int64]:
+    """Return in which epochs the network sees each look: -1 in all, n when it is way n's turn.
+
+    The ways to merge one head take turns, so that they cost no more time than one.
+    """
+    ways = [str(fact["look"]).rpartition(".")[2] for fact in facts]
+    return np.array([MERGED_LOOKS.index(way) if way in MERGED_LOOKS else -1 for way in ways])
 
 
 def family_of(fact: dict[str, Any]) -> str:

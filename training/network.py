@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
+from measures import MERGED_LOOKS
 from torch import nn
 
 from petechia.core.compiled import compiled
@@ -185,16 +186,22 @@ def _batches(
     sometimes: npt.NDArray[np.int64],
     rng: np.random.Generator,
     epochs: int,
+    turn: npt.NDArray[np.int64],
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the rows of each batch: those always seen, and one in five of the others.
 
-    What is left of an epoch is no batch.
+    Of an epoch are the rows whose `turn` it is. What is left of one is no batch.
     """
-    for _ in range(epochs):
-        some = rng.choice(sometimes, len(sometimes) // 5, replace=False)
-        order = rng.permutation(np.concatenate([always, some]))
+    for epoch in range(epochs):
+        hard, easy = (of[_has_turn(turn[of], epoch)] for of in (always, sometimes))
+        some = rng.choice(easy, len(easy) // 5, replace=False)
+        order = rng.permutation(np.concatenate([hard, some]))
         for begin in range(0, len(order) - BATCH + 1, BATCH):
             yield np.sort(order[begin : begin + BATCH])
+
+
+def _has_turn(turn: npt.NDArray[np.int64], epoch: int) -> npt.NDArray[np.bool_]:
+    return (turn < 0) | (turn == epoch % len(MERGED_LOOKS))
 
 
 def train_network(
@@ -206,6 +213,7 @@ def train_network(
     epochs: int,
     width: int = WIDTH,
     thick: float = 0.0,
+    turn: npt.NDArray[np.int64] | None = None,
 ) -> Network:
     """Train one network on some rows.
 
@@ -216,32 +224,40 @@ def train_network(
     label : (N,) ndarray of int
         Class.
     hard : (N,) ndarray of bool
-        Examples seen in every epoch; of the others one in five.
+        Examples seen in every epoch that is theirs; of the others one in five.
     rows : (M,) ndarray of int
         Those to train on.
     seed : int
         Of weights, order and variation.
     epochs : int
-        How often the hard examples are seen.
+        How often the hard examples are seen, if every epoch is theirs.
     width : int
         Channels of the first map.
     thick : float
         Share of batches that are seen as thick slices would show them.
+    turn : (N,) ndarray of int, optional
+        In which epochs each example is seen, as `measures.turn_of` tells; all in all without it.
     """
+    turn = np.full(len(label), -1) if turn is None else turn
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 7])
     # channels last and half precision inside: three times as fast on a CPU that has it
     net = Network(width).train().to(memory_format=torch.channels_last_3d)
     always, sometimes = rows[hard[rows]], rows[~hard[rows]]
-    per_epoch = len(always) + len(sometimes) // 5
-    if per_epoch < BATCH:
-        raise SystemExit(f"{per_epoch} examples in an epoch, and a batch has {BATCH}")
-    steps = epochs * (per_epoch // BATCH)
+    seen = [
+        [int(_has_turn(turn[of], n).sum()) for of in (always, sometimes)] for n in range(epochs)
+    ]
+    per_epoch = [hard + easy // 5 for hard, easy in seen]
+    if min(per_epoch, default=0) < BATCH:
+        raise SystemExit(
+            f"{min(per_epoch, default=0)} examples in an epoch, and a batch has {BATCH}"
+        )
+    steps = sum(n // BATCH for n in per_epoch)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=3e-3, total_steps=max(steps + 1, 10), pct_start=0.2
     )
-    batches = _batches(always, sometimes, rng, epochs)
+    batches = _batches(always, sometimes, rng, epochs, turn)
 
     def made() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
         at = next(batches, None)

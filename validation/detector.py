@@ -23,7 +23,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of
-from fit import SLICED, calibrated, fit_bleed, fit_joint, folds_of, hard_ones, told_by_size, weights
+from fit import (
+    SLICED,
+    calibrated,
+    fit_bleeds,
+    fit_joint,
+    folds_of,
+    hard_ones,
+    in_thick,
+    scores_of,
+    told_by_size,
+)
 from kept import read_kept
 from measures import (
     CALCIUM,
@@ -34,6 +44,7 @@ from measures import (
     is_merged,
     metrics,
     read_examples,
+    turn_of,
 )
 
 from petechia.core.matching import one_to_one
@@ -158,7 +169,7 @@ def left_out(
     from network import answers, train_network
 
     fold = folds_of(e.facts, seed)[e.scan]
-    known = told_by_size(e)
+    known, thick = told_by_size(e), in_thick(e)
     label = _asked(e)
     whole = np.array([f["variant"] == "whole" for f in e.facts])
     family = np.array([family_of_scan(f) for f in e.facts])
@@ -170,14 +181,13 @@ def left_out(
         unknown = np.zeros_like(evidence)
         for k in np.unique(fold):
             train, held = (fold != k) & ~of_family, fold == k
-            forest = fit_bleed(e.table[train], known[train], weights(e)[train], seed)
-            unknown[held, 0] = forest.scores(e.table[held])[:, 0]
+            unknown[held, 0] = scores_of(fit_bleeds(e, train, seed), e.table[held], thick[held])
         for k in np.unique(fold) if epochs else ():
             rows = np.flatnonzero((fold != k) & ~of_family & (known >= 0))
             test = (fold == k) & of_family
             net = train_network(
                 e.cubes, known, hard_ones(known, unknown[:, 0]), rows, seed * 10 + k, epochs,
-                thick=SLICED,
+                thick=SLICED, turn=turn_of(e.facts)[e.scan],
             )  # fmt: skip
             unknown[test, 1] = answers(net, e.cubes[test])
         for row, columns in (("trees", [0]), ("trees and network", [0, 1])):

@@ -123,6 +123,26 @@ def test_reasons_are_those_of_trees_and_sum_together():
     assert against.reasons(table, "refined") == ("form: depth (low) against it",)
 
 
+def test_thick_slices_have_trees_of_their_own_for_odds_and_reasons():
+    """Turned round in thick slices; without such trees the others serve for both."""
+    own = stump(DEPTH, 0.3, 5.0, -3.0).arrays("bleed_thick_")
+    table = np.concatenate([told(depth).table for depth in (0.2, 0.8, 0.2, 0.8)])
+    table[:, NAMES.index("in_plane_mm")] = 1.0
+    table[:, NAMES.index("thickness_ratio")] = [1.0, 1.0, 5.0, 5.0]
+    both, one = model(**own), model()
+    assert both.grown(table).tolist() == [-4.0, 4.0, 5.0, -3.0]
+    assert one.grown(table).tolist() == [-4.0, 4.0, -4.0, 4.0]
+    p = METHODS["trees"]({"told": Described(table=table, cubes=None), "model": both}, grid=None)[0]
+    assert p[:, 0].tolist() == both.grown(table).tolist()
+    assert both.reasons(table, "trees") == (
+        "form: depth (low) against it", "form: depth (high) for it",
+        "form: depth (low) for it", "form: depth (high) against it",
+    )  # fmt: skip
+    own.pop("bleed_thick_value")
+    with pytest.raises(InputError, match="no bleed_thick_value"):
+        model(**own)
+
+
 def test_what_the_network_sees_has_no_name():
     assert model().reasons(told(0.2).table, "network") == ("",)
 

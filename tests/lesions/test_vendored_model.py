@@ -114,7 +114,8 @@ def test_the_card_and_the_model_belong_together(model):
     assert model.card is not None
     assert set(model.joint) == set(METHODS)
     assert card()["default"] == DetectParams().classification == Settings().classification
-    total = sum(len(v.tobytes()) for v in model.bleed.arrays().values())
+    trees = (model.bleed, model.bleed_thick)
+    total = sum(len(v.tobytes()) for of in trees for v in of.arrays().values())
     assert total < 8_000_000
 
 

@@ -1,4 +1,4 @@
-"""The model that is vendored: one for all slices, with operating points for thin and thick ones."""
+"""The model that is vendored: one for all slices, with trees and operating points for thin and thick ones."""
 
 import numpy as np
 import pytest
@@ -15,6 +15,8 @@ def test_one_model_looks_at_all_slices_and_counts_from_points_of_their_own():
     thin, thick = detector(slice_mm=2.9), detector(slice_mm=3.0)
     for name, array in thin.bleed.arrays().items():
         np.testing.assert_array_equal(thick.bleed.arrays()[name], array)
+    assert thin.bleed_thick.arrays()["root"].tolist() == thick.bleed_thick.arrays()["root"].tolist()
+    assert not np.array_equal(thick.bleed_thick.value, thick.bleed.value)
     cubes = np.random.default_rng(0).uniform(0, 0.5, (2, 6, 20, 20, 20)).astype(np.float32)
     np.testing.assert_array_equal(thin.seen(cubes), thick.seen(cubes))
     assert thin.operating_points == operating_points(slice_mm=1.0)

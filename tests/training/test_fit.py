@@ -196,7 +196,8 @@ def test_a_batch_in_thick_slices_loses_detail_across_them_alone(network):
 
 def test_hard_rows_are_seen_in_every_epoch_but_for_what_is_no_batch_and_others_in_turn(network):
     always, sometimes, epochs = np.arange(150), np.arange(1000, 1640), 3
-    batches = list(network._batches(always, sometimes, np.random.default_rng(0), epochs))
+    turn = np.full(1640, -1)
+    batches = list(network._batches(always, sometimes, np.random.default_rng(0), epochs, turn))
     in_epoch = (150 + 128) // network.BATCH
     assert len(batches) == epochs * in_epoch
     for n in range(epochs):
@@ -250,7 +251,7 @@ def test_what_thick_slices_hide_teaches_nothing(network):
     ("3t_swi", True, False),
 ])  # fmt: skip
 def test_whole_heads_count_twice_whoever_drew_them(fit, protocol, whole, drawn):
-    fact = {"protocol": protocol, "spacing_mm": [0.9, 0.9, 1.5]}
+    fact = {"protocol": protocol, "spacing_mm": [0.9, 0.9, 1.5], "variant": "whole"}
     weight = fit.weights(SimpleNamespace(facts=[fact], scan=np.array([0, 0])))
     assert weight.tolist() == [fit.WHOLE_WEIGHT if whole else 1.0] * 2
     assert (fit.is_whole_head(fact), fit.is_drawn(fact)) == (whole, drawn)

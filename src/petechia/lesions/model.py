@@ -68,8 +68,8 @@ class Model:
     ----------
     card : dict
         What it is, what it was trained on, how it did; `features` is the hash of its features.
-    bleed, other : Trees
-        Log-odds of a microbleed; scores of the other classes.
+    bleed, bleed_thick, other : Trees
+        Log-odds of a microbleed in thin slices and in thick ones; scores of the other classes.
     network : callable session or None
         Log-odds from cubes; None when only trees are there.
     linear : Linear or None
@@ -86,6 +86,7 @@ class Model:
 
     card: Mapping[str, Any]
     bleed: Trees
+    bleed_thick: Trees
     other: Trees
     network: Any
     linear: Linear | None
@@ -113,9 +114,11 @@ class Model:
                 mend="Install the version that the model belongs to, or train it again "
                 "(training/README.md).",
             )
+        thick = "bleed_thick_" if "bleed_thick_root" in arrays else "bleed_"
         return cls(
             card=card,
             bleed=Trees.from_arrays(arrays, "bleed_"),
+            bleed_thick=Trees.from_arrays(arrays, thick),
             other=Trees.from_arrays(arrays, "other_"),
             network=None if network is None else _session(network),
             linear=Linear.from_arrays(arrays, LINEAR) if f"{LINEAR}weight" in arrays else None,
@@ -162,6 +165,15 @@ class Model:
         found = METHODS[method]({"told": told, "model": self}, grid=None)[0]
         return np.asarray(found, dtype=np.float64)
 
+    def grown(self, table: npt.NDArray[np.float32]) -> Floats:
+        """Return the log-odds (N,) of rows of features by the trees for their slices."""
+        thick = kinds_of(table) == THICK
+        out = np.zeros(len(table))
+        for rows, trees in ((~thick, self.bleed), (thick, self.bleed_thick)):
+            if rows.any():
+                out[rows] = trees.scores(table[rows])[:, 0]
+        return out
+
     def seen(self, cubes: npt.NDArray[np.float32]) -> Floats:
         """Return the network's log-odds of cubes."""
         return run_network(self.network, cubes)
@@ -205,7 +217,8 @@ class Model:
             above = np.where(off > 0, added, 0)
         out = []
         for n, row in enumerate(table):
-            share, high = (slopes[n, 0] * of_trees for of_trees in self.bleed.reasons(row))
+            trees = self.bleed_thick if kinds[n] == THICK else self.bleed
+            share, high = (slopes[n, 0] * of_trees for of_trees in trees.reasons(row))
             out.append(_loudest(row, share + added[n], high + above[n], most))
         return tuple(out)
 
@@ -339,6 +352,7 @@ KINDS = (
 )  # fmt: skip
 """Kinds of scans whose log-odds are joined and calibrated each by itself. In thick slices what the
 field adds is little, and there are few of each."""
+THICK = KINDS.index("thick slices")
 
 
 def kinds_of(table: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
@@ -354,7 +368,7 @@ def kinds_of(table: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         for name in ("phase", "multi_echo", "in_plane_mm", "thickness_ratio")
     )
     thin = (phase > 1).astype(np.int64) + 2 * (echoes > 0)
-    return np.where(is_thick(finest * ratio), KINDS.index("thick slices"), thin)
+    return np.where(is_thick(finest * ratio), THICK, thin)
 
 
 def joined(evidence: Floats, kinds: npt.NDArray[np.int64], weights: Floats) -> Floats:

@@ -243,6 +243,14 @@ def _drawn(
     return params, sample_patient(params, atlas, np.random.default_rng([seed, person]))
 
 
+def scan_stream(
+    seed: int, person: int, at: int = 0, session: int | None = None
+) -> np.random.Generator:
+    """Return what one scan is drawn from: a person's, by their protocol number `at`."""
+    # the last number is not 0: zeros at the end would leave the person's own stream
+    return np.random.default_rng([seed, person, at, (session or 1) - 1, 996])
+
+
 def _scans(
     params: SimulationParams,
     patient: Patient,
@@ -267,8 +275,7 @@ def _scans(
         sessions = [(1, patient, protocols), (2, later, second.protocols or protocols)]
     for session, now, scanned in sessions:
         for at, name in enumerate(scanned):
-            # the last number is not 0: zeros at the end would leave the person's own stream
-            rng = np.random.default_rng([seed, person, at, (session or 1) - 1, 996])
+            rng = scan_stream(seed, person, at, session)
             drawing = np.random.default_rng([seed, person, at, 997])
             protocol = random_protocol(drawing) if name == RANDOM else PROTOCOLS[name]
             if params.snr is not None:

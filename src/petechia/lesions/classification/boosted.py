@@ -30,4 +30,4 @@ def boosted(
     ----------
     .. [1] Friedman (2001), Ann. Stat. 29, 1189-1232, doi:10.1214/aos/1013203451.
     """
-    return np.asarray(model.bleed.scores(told.table)[:, :1], dtype=np.float64)
+    return np.asarray(model.grown(told.table)[:, None], dtype=np.float64)
