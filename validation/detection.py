@@ -1,9 +1,10 @@
 """Measure detection alone, on simulated scans whose imaging is kept.
 
-usage: python validation/detection.py WORK [--people 1] [--seed 9600] [--protocol NAME ...]
+usage: python validation/detection.py WORK [--people 1] [--seed 9600] [--protocol NAME]...
        [--light] [--microbleeds 30] [--calcifications 10] [--own-people] [--lean] [--again]
        [--table FILE]
-       python validation/detection.py WORK --datasets RAW:OUT ... [--again] [--table FILE]
+       python validation/detection.py WORK --datasets RAW:OUT [--datasets RAW:OUT]...
+       [--again] [--table FILE]
        python validation/detection.py WORK --heads HEADS [--again] [--table FILE]
 
 Each scan is simulated and goes down the road up to the detector once; what the detector is given

@@ -120,9 +120,10 @@ class Features:
         """Moment and standard error by field and void [ppm mm^3]; None without a field."""
         if self.fit is None:
             return None
-        by_field = self.fit.moment_ppm_mm3, self.fit.se_ppm_mm3
-        void = self.dephasing
-        return both(by_field, (void.moment_ppm_mm3, void.se_ppm_mm3)) if void else by_field
+        by_field, void = (self.fit.moment_ppm_mm3, self.fit.se_ppm_mm3), self.dephasing
+        if void is None:
+            return by_field
+        return both(by_field, (void.moment_ppm_mm3, void.se_ppm_mm3), form=self.fit.form_ppm_mm3)
 
     def with_filtered(self, fit: MomentFit | None, *, known: bool) -> Self:
         """Return it with what filtered phase says, of known handedness or not."""

@@ -18,6 +18,8 @@ ROUNDS = 12
 TOLERANCE = 2.0
 SHARED = 0.4
 """Correlation of the errors of both readings."""
+FORM_LEFT = 0.5
+"""What is left, beside a void's reading, of the field's error that stands for form and filters."""
 CELL_MM = 0.4
 """Near the source a voxel is divided into cells at most so wide; each has a linear phase."""
 
@@ -104,11 +106,16 @@ class Dephasing:
 
 
 def both(
-    field: tuple[float, float], void: tuple[float, float], tolerance: float = TOLERANCE
+    field: tuple[float, float],
+    void: tuple[float, float],
+    tolerance: float = TOLERANCE,
+    form: float = 0.0,
 ) -> tuple[float, float]:
     """Return one moment of two readings, and its standard error.
 
-    Their mean by inverse variance. What takes signal besides the field makes the void's the
+    Their mean by inverse variance. What form, unwrapping and filters may do to the field's is
+    seldom that much: it has no part in the weights, and the void, which filters do not reach,
+    vouches for half of it. What takes signal besides the field makes the void's the
     worse one: where the two differ by more than `tolerance` of their errors, the void's error
     is taken to be so much larger. What a lesion's form and its tissue do to one they in part do
     to the other, so that their errors are correlated (0.4 on simulated scans).
@@ -119,13 +126,16 @@ def both(
         By the field around, above 0, and by the void [ppm mm^3].
     tolerance : float
         In standard errors of the difference.
+    form : float
+        That part of the field's standard error [ppm mm^3].
     """
-    one, other = field[1] ** 2, void[1] ** 2
+    one, other = field[1] ** 2 - form**2, void[1] ** 2
     apart = (field[0] - void[0]) ** 2 / (one + other)
     other *= max(apart / tolerance**2, 1.0) ** 2
     weight = one / (one + other)
     moment = (1 - weight) * field[0] + weight * void[0]
-    parts = (1 - weight) * field[1], weight * float(np.sqrt(other))
+    by_field = float(np.sqrt(one + (FORM_LEFT * form) ** 2))
+    parts = (1 - weight) * by_field, weight * float(np.sqrt(other))
     return moment, float(np.sqrt(parts[0] ** 2 + parts[1] ** 2 + 2 * SHARED * parts[0] * parts[1]))
 
 

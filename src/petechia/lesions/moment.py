@@ -143,6 +143,9 @@ class MomentFit:
     ----------
     moment_ppm_mm3, se_ppm_mm3 : float
         Magnetic moment, signed, and its standard error [ppm mm^3].
+    form_ppm_mm3 : float
+        Part of that error that stands for the form of the source, unwrapping and filters
+        [ppm mm^3].
     significance : float
         The moment, signed, over its error without what edge and tails add and with half of
         what tissue adds: whether its sign can be told.
@@ -165,6 +168,7 @@ class MomentFit:
     explained: float
     poles_ppm: float
     equator_ppm: float
+    form_ppm_mm3: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -425,7 +429,8 @@ def _fit_one(
     spread = variance(gain, correlation(residual / sd, border), border)
     if not np.isfinite(moment) or not spread > 0:
         return None
-    shared = params.error_scale**2 * spread + (params.relative_error * moment) ** 2
+    form = params.relative_error * abs(moment)
+    shared = params.error_scale**2 * spread + form**2
     error = float(np.hypot(np.sqrt(shared), params.anatomy_ppm_mm3))
     # three errors are asked of a sign: tissue adds to a source more often than it turns one
     for_sign = float(np.hypot(np.sqrt(shared), 0.5 * params.anatomy_ppm_mm3))
@@ -438,6 +443,7 @@ def _fit_one(
     return MomentFit(
         moment_ppm_mm3=moment,
         se_ppm_mm3=float(np.hypot(error, unseen_error * moment)),
+        form_ppm_mm3=form,
         significance=moment / for_sign,
         place_vox=(i, j, k),
         n_border=len(value),
