@@ -56,6 +56,14 @@ def test_a_round_paramagnetic_void_is_a_microbleed_and_says_why():
         assert words in v.evidence
 
 
+def test_the_void_counts_less_where_much_of_the_fields_error_stands_for_form():
+    void = Dephasing(moment_ppm_mm3=3.7, se_ppm_mm3=0.5, n_voxels=30)
+    plain = replace(BLOOD, dephasing=void).moment
+    formed = replace(BLOOD, fit=replace(FIT, form_ppm_mm3=0.25), dephasing=void).moment
+    assert 3.1 < formed[0] < plain[0] < 3.7
+    assert formed[1] < plain[1]
+
+
 def test_a_clear_negative_moment_is_never_blood():
     flipped = replace(
         FIT, moment_ppm_mm3=-3.1, significance=-10.3, poles_ppm=-0.05, equator_ppm=0.02

@@ -202,6 +202,8 @@ def test_no_moment_is_told_to_better_than_its_model_can_be():
     )
     more = np.sqrt(told.se_ppm_mm3**2 - sure.se_ppm_mm3**2)
     assert more == pytest.approx(np.hypot(0.12 * told.moment_ppm_mm3, 0.2), rel=0.01)
+    assert told.form_ppm_mm3 == pytest.approx(0.12 * told.moment_ppm_mm3)
+    assert sure.form_ppm_mm3 == 0
 
 
 def test_bad_input_is_named():
