@@ -18,6 +18,7 @@ from examples import VARIANTS, examples_of, make_merged, write
 from kept import Kept
 from measures import MERGED_LOOKS
 from merged import OF_PHASE
+from orders import order_of, read_orders
 
 from petechia.anatomy.tracking import track_veins
 from petechia.assets.store import load_arrays
@@ -68,7 +69,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
     """Look at the cases in each way that they were not looked at; yield what was."""
     out = work / f"examples_{pipeline_hash()}"
     out.mkdir(parents=True, exist_ok=True)
-    atlas = atlas_from(load_arrays("template"))
+    atlas, order = atlas_from(load_arrays("template")), order_of(read_orders(work))
     paths = [p for folder in folders for p in sorted(folder.glob("*.npz"))]
     if len({p.name for p in paths}) < len(paths):
         raise SystemExit(f"{[str(f) for f in folders]}: cases of one name in two folders")
@@ -99,12 +100,12 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
             if at.exists():
                 continue
             inputs = without_phase(case.inputs) if variant == "no_phase" else case.inputs
-            made = examples_of(kept, look(inputs, DetectParams()))
+            made = examples_of(kept, look(inputs, DetectParams(), order(kept.grid)))
             write(at, made, kept, variant=variant, scan=path.stem, **facts)
             yield f"{at.name}: {len(made['label'])} described"
         if any(not at.exists() for at in thicks.values()):
             lying, outs = of_case(protocol, int(seed), atlas), list(thicks.values())
-            yield from make_merged(case.inputs, kept, outs, path.stem, lying, atlas, **facts)
+            yield from make_merged(case.inputs, kept, outs, path.stem, lying, atlas, order, **facts)
 
 
 def main() -> None:

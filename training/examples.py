@@ -23,6 +23,7 @@ from contrast import Held, Lying, Sequence2D, of_head
 from kept import Kept, read_kept
 from measures import MERGED, MERGED_LOOKS, SLABS, is_drawn
 from merged import Phasors, merged
+from orders import OrderOf, order_of, read_orders
 
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
@@ -239,7 +240,7 @@ def _z(f: Features) -> float:
 
 def make_missing(work: Path, match: str = "*") -> Iterator[str]:
     """Make the examples that are not there, whole looks first; yield what was made."""
-    params = DetectParams()
+    params, order = DetectParams(), order_of(read_orders(work))
     folder = work / f"examples_{pipeline_hash()}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = sorted(p for p in (work / "scans").glob(f"{match}.npz") if ".part" not in p.name)
@@ -251,7 +252,7 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             kept = read_kept(path)
             if variant == "no_phase" and "swi" not in kept.arrays:
                 continue
-            made = examples_of(kept, look(inputs_of(kept, variant), params))
+            made = examples_of(kept, look(inputs_of(kept, variant), params, order(kept.grid)))
             write(out, made, kept, variant=variant, scan=path.stem)
             yield (
                 f"{out.name}: {int(made['n_voids'])} voids, {len(made['label'])} described, "
@@ -264,7 +265,7 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             continue
         kept = read_kept(path)
         lying = of_head(kept.facts, atlas) if is_drawn(kept.facts) else None
-        yield from make_merged(inputs_of(kept), kept, outs, path.stem, lying, atlas)
+        yield from make_merged(inputs_of(kept), kept, outs, path.stem, lying, atlas, order)
 
 
 def make_merged(
@@ -274,6 +275,7 @@ def make_merged(
     scan: str,
     lying: Lying | None,
     atlas: Atlas,
+    order: OrderOf,
     **facts: Any,
 ) -> Iterator[str]:
     """Look at a head with its slices merged, once for each path that is not there.
@@ -291,7 +293,7 @@ def make_merged(
         sequence = None if held is None else Sequence2D.drawn(rng)
         contrast = None if held is None else held.in_2d(sequence, inputs.reading_te_s)
         seen, truth = merged(inputs, kept, rng, contrast, way, phasors)
-        made = examples_of(truth, look(seen, DetectParams()))
+        made = examples_of(truth, look(seen, DetectParams(), order(seen.grid)))
         told = None if sequence is None else asdict(sequence)
         write(out, made, truth, variant=MERGED, scan=scan, sequence=told, **facts)
         yield f"{out.name}: {len(made['label'])} described"

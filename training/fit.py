@@ -39,6 +39,7 @@ from measures import (
     read_examples,
     turn_of,
 )
+from orders import read_orders
 from package import SOURCE, put, put_card
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -466,7 +467,7 @@ def main() -> None:
     low, high, outside = ranges_of(e)
     np.savez_compressed(
         out / "detector.npz",
-        **bleed, **names,
+        **bleed, **names, **read_orders(args.work),
         **{f"joint_{name}": w for name, w in joint.items()},
         low=low.astype(np.float32), high=high.astype(np.float32),
     )  # fmt: skip

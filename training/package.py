@@ -1,15 +1,21 @@
 """Put files of the model into the package, and their hashes into its manifest."""
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 ASSETS = Path(__file__).parents[1] / "src" / "petechia" / "assets" / "data"
 CARD = "detector_card.json"
-SOURCE = "training/fit.py, counts.py and refine.py on simulated scans (training/README.md)"
+SOURCE = (
+    "training/shortlist.py, fit.py, counts.py and refine.py on simulated scans (training/README.md)"
+)
 
 
 def put(name: str, file: str, content: bytes | None, source: str) -> None:
@@ -26,6 +32,13 @@ def put(name: str, file: str, content: bytes | None, source: str) -> None:
             f'licence = "LICENSES/Apache-2.0.txt"\nsource = "{source}"\n'
         )
     manifest.write_text(text, encoding="utf-8")
+
+
+def put_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write all arrays of the model but the network's."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    put("detector", "detector.npz", content.getvalue(), SOURCE)
 
 
 def put_card(card: Mapping[str, Any], source: str = SOURCE) -> None:

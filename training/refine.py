@@ -11,7 +11,6 @@ are those of people as `petechia simulate` makes them, by named protocols (`case
 """
 
 import argparse
-import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from measures import (
     operating_points,
     read_examples,
 )
-from package import ASSETS, CARD, SOURCE, put, put_card
+from package import ASSETS, CARD, put_arrays, put_card
 from sklearn.linear_model import LogisticRegression
 
 from petechia.core.logistic import expit, logit
@@ -185,9 +184,7 @@ def arrays_with(
 
 def install(e: Examples, arrays: dict[str, npt.NDArray[Any]], card: dict[str, Any]) -> None:
     """Put the sum, how it is joined, its points and what it is worth into the package."""
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    put("detector", "detector.npz", content.getvalue(), SOURCE)
+    put_arrays(arrays)
     card |= {"name": f"petechia-detector-{datetime.now(UTC):%Y-%m-%d}", "default": "refined"}
     on = numbers_of(e)
     # merged slices take no part in the sum

@@ -1,56 +1,59 @@
-"""Fit the order of dark spots in thick slices: which 150 of about 2000 are measured.
+"""Grow the orders of dark spots: which 150 of about 2000 are measured, in thin slices and in thick.
 
-usage: python training/shortlist.py WORK [--match NAMES]
+usage: python training/shortlist.py WORK [INPUTS ...] [--match NAMES] [--install]
 
-Every void of the scans of `heads.py` whose slices are thick is told whether it is a microbleed.
-What is measured of each before it is chosen is joined by a logistic fit, each measure as two
-straight lines between its 2nd, 50th and 98th percentile in microbleeds. Prints the share of visible
-microbleeds among the first 150 of people not fitted on, before and after, and the table THICK of
-`petechia.lesions.shortlist`, fitted on all. Voids are kept in WORK/shortlist; delete that when what
-is measured of them changes.
+Every void of the scans of `heads.py`, and of the cases that `validation/detection.py` keeps in the
+folders INPUTS, is told whether it is a microbleed. What is measured of each before it is chosen
+(`MEASURES` of `petechia.lesions.shortlist`) is told apart by trees. Prints the share of visible
+microbleeds among the first 150 of people not fitted on, by these trees and by the tables that serve
+without a model, and writes WORK/orders.npz, grown on all. `examples.py` and `cases.py` look by it,
+and `fit.py` puts it beside its own trees; `--install` puts it beside those of the package. Voids
+are kept in WORK/shortlist; delete that when what is measured of them changes.
 """
 
 import argparse
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from cases import kept_of, load
 from examples import inputs_of, owners_of, visible_of
+from fit import plain
 from kept import Kept, read_kept
-from sklearn.linear_model import LogisticRegression
+from orders import FILE, NAMES
+from package import ASSETS, put_arrays
+from sklearn.ensemble import HistGradientBoostingClassifier
 
+from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import shaped
+from petechia.lesions.model import arrays_of
 from petechia.lesions.params import DetectParams
 from petechia.lesions.search import search
-from petechia.lesions.shortlist import THICK, worth
+from petechia.lesions.shortlist import MEASURES, THICK, THIN, trained_worth, worth
+from petechia.lesions.trees import Trees
 from petechia.lesions.void import Void
 from petechia.pipeline.provenance import threads
 
 Floats = npt.NDArray[np.float64]
-MEASURES = (
-    "depth", "depth_over_texture", "parenchyma", "sphericity", "log_voxels", "inscribed_mm",
-    "margin_sharpness", "chi_ppm", "homogeneity", "background", "outside", "elongation", "through",
-    "one_way", "vein_mm", "symmetric", "vessel",
-)  # fmt: skip
-KNOTS = {"chi_ppm": (0.0, 0.1, 0.4)}
-"""Where there is no map, every value is 0: percentiles would tell little."""
-PERCENTILES = (2, 50, 98)
-FIRST = 150
+FIRST = DetectParams().shortlist.most
+SURE = DetectParams().shortlist.sure
 FOLDS = 4
+SEED = 1
 BESIDE = ("calcification", "macrobleed")
 """What a microbleed's order should neither take nor leave."""
+TABLES = (THIN, THICK)
 
 
 @dataclass(frozen=True, eq=False)
-class Voids:
-    """All voids of the scans, one after another; `real` is 1, 0, or -1 for neither."""
+class Scan:
+    """The voids of one scan: `real` is 1 for a microbleed, 0 for none, -1 for neither."""
 
-    told: dict[str, Floats]
+    told: tuple[dict[str, float], ...]
     real: npt.NDArray[np.int64]
-    scan: npt.NDArray[np.int64]
-    person: npt.NDArray[np.str_]
+    person: str
+    thick: bool
     visible: int
 
 
@@ -69,117 +72,123 @@ def real_of(kept: Kept, voids: list[Void], corner: np.ndarray) -> npt.NDArray[np
     return real
 
 
-def read_voids(work: Path, match: str) -> Voids:
-    """Measure the voids of every scan of thick slices, or read what was kept of them."""
-    folder, params = work / "shortlist", DetectParams()
-    folder.mkdir(exist_ok=True)
-    parts, people = [], []
-    for path in sorted((work / "scans").glob(f"{match}.npz")):
-        out = folder / path.name
-        if ".part" in path.name:
-            continue
+def scans_in(work: Path, folders: Sequence[Path], match: str) -> Iterator[tuple[Path, bool]]:
+    """Yield the path of every head and case, and whether it is a head."""
+    for folder, head in ((work / "scans", True), *((f, False) for f in folders)):
+        for path in sorted(folder.glob(f"{match}.npz")):
+            if ".part" not in path.name:
+                yield path, head
+
+
+def read_scan(path: Path, head: bool) -> tuple[Kept, LesionInputs, str]:
+    """Return the truth of a head or a case, what the detector is given, and who it is."""
+    if head:
+        kept = read_kept(path)
+        return kept, inputs_of(kept), kept.facts["person"]
+    case = load(path)
+    return kept_of(case), case.inputs, f"case-{path.stem.rpartition('_')[2]}"
+
+
+def measure_scan(out: Path, kept: Kept, inputs: LesionInputs, person: str) -> None:
+    """Measure the voids of a scan and keep what is told of them."""
+    params = DetectParams()
+    spots = search(inputs, params)
+    some, _, _, told = shaped(spots, params)
+    part = out.with_suffix(".part.npz")
+    np.savez(
+        part, real=real_of(kept, some, spots.corner), visible=len(visible_of(kept)),
+        person=person, thick=kept.thick, **{k: [t[k] for t in told] for k in MEASURES},
+    )  # fmt: skip
+    part.rename(out)
+
+
+def read_voids(work: Path, folders: Sequence[Path], match: str) -> list[Scan]:
+    """Measure the voids of every scan, or read what was kept of them."""
+    kept_in, scans = work / "shortlist", []
+    kept_in.mkdir(exist_ok=True)
+    for path, head in scans_in(work, folders, match):
+        out = kept_in / path.name
         if not out.exists():
-            kept = read_kept(path)
-            if not kept.thick:
-                continue
-            spots = search(inputs_of(kept), params)
-            some, _, _, told = shaped(spots, params)
-            part = out.with_suffix(".part.npz")
-            np.savez(
-                part, real=real_of(kept, some, spots.corner), visible=len(visible_of(kept)),
-                person=kept.facts["person"], **{k: [t[k] for t in told] for k in MEASURES},
-            )  # fmt: skip
-            part.rename(out)
-            print(f"{path.stem}: {len(some)} voids", flush=True)
+            measure_scan(out, *read_scan(path, head))
+            print(out.name, flush=True)
         with np.load(out) as stored:
-            parts.append({k: stored[k] for k in (*MEASURES, "real", "visible")})
-            people.append(str(stored["person"]))
-    sizes = [len(p["real"]) for p in parts]
-    return Voids(
-        told={k: np.concatenate([p[k] for p in parts]) for k in MEASURES},
-        real=np.concatenate([p["real"] for p in parts]),
-        scan=np.repeat(np.arange(len(parts)), sizes),
-        person=np.repeat(people, sizes),
-        visible=sum(int(p["visible"]) for p in parts),
-    )
+            columns = [stored[k].tolist() for k in MEASURES]
+            scans.append(
+                Scan(
+                    told=tuple(
+                        dict(zip(MEASURES, row, strict=True))
+                        for row in zip(*columns, strict=True)
+                    ),
+                    real=stored["real"],
+                    person=str(stored["person"]),
+                    thick=bool(stored["thick"]),
+                    visible=int(stored["visible"]),
+                )
+            )  # fmt: skip
+    return scans
 
 
-def lines_of(voids: Voids) -> dict[str, tuple[float, ...]]:
-    """Return where the straight lines of each measure meet."""
-    real = voids.real == 1
-    found = {
-        k: tuple(np.unique(np.percentile(v[real], PERCENTILES).round(3)))
-        for k, v in voids.told.items()
-    }
-    return found | KNOTS
-
-
-def hinges(voids: Voids, knots: dict[str, tuple[float, ...]]) -> Floats:
-    """Return what rises from 0 to 1 between neighbouring knots of each measure."""
-    return np.stack(
-        [
-            np.clip((voids.told[k] - low) / (high - low), 0, 1)
-            for k, at in knots.items()
-            for low, high in pairwise(at)
-        ],
-        axis=1,
-    )
-
-
-def among_first(voids: Voids, score: Floats) -> float:
-    """Return the share of visible microbleeds among the first voids of their scans."""
-    found = 0
-    for s in np.unique(voids.scan):
-        rows = np.flatnonzero(voids.scan == s)
-        first = rows[np.argsort(-score[rows], kind="stable")[:FIRST]]
-        found += int((voids.real[first] == 1).sum())
-    return found / voids.visible
-
-
-def fitted(rise: Floats, real: npt.NDArray[np.int64]) -> tuple[Floats, float]:
-    """Return what each hinge adds to the log-odds, and the log-odds without any."""
+def grown(scans: Sequence[Scan]) -> Trees:
+    """Return trees that tell microbleeds from all other voids of scans."""
+    table = np.array([[one[k] for k in MEASURES] for s in scans for one in s.told])
+    real = np.concatenate([s.real for s in scans])
     known = real >= 0
-    model = LogisticRegression(C=1.0, max_iter=1000).fit(rise[known], real[known])
-    return model.coef_[0], float(model.intercept_[0])
+    model = HistGradientBoostingClassifier(
+        max_iter=300, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=25,
+        l2_regularization=5.0, max_features=0.3, early_stopping=False, random_state=SEED,
+    )  # fmt: skip
+    return plain(model.fit(table[known], real[known]))
+
+
+def among_first(scans: Sequence[Scan], scores: Sequence[Floats]) -> str:
+    """Return how many visible microbleeds are among the first voids of their scans."""
+    found = 0
+    for scan, score in zip(scans, scores, strict=True):
+        first = np.argsort(-score, kind="stable")[:FIRST]
+        found += int((scan.real[first] == 1).sum())
+    return f"{found} ({found / max(sum(s.visible for s in scans), 1):.3f})"
+
+
+def told_by_others(scans: Sequence[Scan]) -> list[Floats]:
+    """Return the worth of the voids of each scan by trees grown on other people."""
+    people = sorted({s.person for s in scans})
+    drawn = np.random.default_rng(SEED).permutation(len(people)) % FOLDS
+    fold = dict(zip(people, drawn.tolist(), strict=True))
+    trees = [grown([s for s in scans if fold[s.person] != k]) for k in range(FOLDS)]
+    return [trained_worth(s.told, trees[fold[s.person]]) for s in scans]
 
 
 def main() -> None:
-    """Fit, tell how it does, print the table."""
+    """Grow the orders, tell how they do, keep them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--match", default="*", help="names of kept scans, with wildcards")
+    parser.add_argument("inputs", type=Path, nargs="*")
+    parser.add_argument("--match", default="*", help="names of scans, with wildcards")
+    parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     with threads(1):
-        voids = read_voids(args.work, args.match)
-    knots = lines_of(voids)
-    rise = hinges(voids, knots)
-    people = np.unique(voids.person)
-    fold = dict(zip(people, np.random.default_rng(1).permutation(len(people)) % FOLDS, strict=True))
-    row_fold = np.array([fold[p] for p in voids.person])
-    score = np.zeros(len(rise))
-    for k in range(FOLDS):
-        slopes, _ = fitted(rise[row_fold != k], voids.real[row_fold != k])
-        score[row_fold == k] = rise[row_fold == k] @ slopes
-    each = [
-        dict(zip(voids.told, row, strict=True)) for row in zip(*voids.told.values(), strict=True)
-    ]
-    now = np.array([worth(told, THICK) for told in each])
-    reached = int((voids.real == 1).sum())
-    print(
-        f"{voids.scan.max() + 1} scans, {len(rise)} voids; of {voids.visible} visible microbleeds "
-        f"{reached} have one; among the first {FIRST}: {among_first(voids, score):.3f} "
-        f"(people not fitted on), by THICK as it is {among_first(voids, now):.3f}"
-    )
-    slopes, start = fitted(rise, voids.real)
-    sure = np.bincount(voids.scan, rise @ slopes + start > 0).astype(int)
-    print(f"sure, in the five scans with most: {np.sort(sure)[-5:].tolist()}")
-    at, start = 0, start + DetectParams().shortlist.sure
-    for name, where in knots.items():
-        steps = slopes[at : at + len(where) - 1]
-        at += len(where) - 1
-        values = np.concatenate([[0.0], np.cumsum(steps)]) + (start if name == MEASURES[0] else 0)
-        told = ", ".join(f"{x:g}" for x in where), ", ".join(f"{v:.2f}" for v in values)
-        print(f'    "{name}": (({told[0]}), ({told[1]})),')
+        every = read_voids(args.work, args.inputs, args.match)
+    arrays = {}
+    for thick, (name, table) in enumerate(zip(NAMES, TABLES, strict=True)):
+        scans = [s for s in every if s.thick == bool(thick)]
+        people = len({s.person for s in scans})
+        if people < FOLDS:
+            raise SystemExit(f"{people} people with {'thick' if thick else 'thin'} slices")
+        told = told_by_others(scans)
+        plain_ones = [np.array([worth(one, table) for one in s.told]) for s in scans]
+        reached = sum(int((s.real == 1).sum()) for s in scans)
+        print(
+            f"{name}: {len(scans)} scans of {people} people; of {sum(s.visible for s in scans)} "
+            f"visible microbleeds {reached} have a void, among the first {FIRST} "
+            f"{among_first(scans, told)} by trees of other people and "
+            f"{among_first(scans, plain_ones)} by the table; sure in the five scans with most: "
+            f"{sorted(int((t > SURE).sum()) for t in told)[-5:]}",
+            flush=True,
+        )
+        arrays |= grown(scans).arrays(name)
+    np.savez_compressed(args.work / FILE, **arrays)
+    if args.install:
+        put_arrays(arrays_of((ASSETS / "detector.npz").read_bytes()) | arrays)
 
 
 if __name__ == "__main__":

@@ -385,6 +385,7 @@ def test_filtered_phase_of_unknown_handedness_tells_whether_spots_are_of_one_sig
     given = phantom.inputs(phase=False, filtered_field_ppm=field, sign_trusted=False)
     likely = SimpleNamespace(
         judge=lambda *_: SimpleNamespace(says=[], of=lambda n: (0.9, {"vessel": 1.0}, "")),
+        order_of=lambda _: None,
         least_probability=0.3,
     )
     told = told_of(given, model=likely)

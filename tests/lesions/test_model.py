@@ -19,6 +19,7 @@ from petechia.lesions.model import KINDS, OTHERS, Model, joined, kinds_of, symme
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import Shape
+from petechia.lesions.shortlist import MEASURES
 from petechia.lesions.trees import Trees
 from petechia.lesions.tube import Tube
 
@@ -58,6 +59,8 @@ def model(**more):
     arrays = {
         **stump(DEPTH, 0.3, -4.0, 4.0).arrays("bleed_"),
         **others().arrays("other_"),
+        **stump(0, 0.5, -1.0, 1.0).arrays("order_"),
+        **stump(0, 0.5, 1.0, -1.0).arrays("order_thick_"),
         "joint_trees": np.tile([0.0, 1.0], (len(KINDS), 1)),
         "low": np.full(len(NAMES), -1e6, np.float32),
         "high": np.full(len(NAMES), 1e6, np.float32),
@@ -141,6 +144,14 @@ def test_thick_slices_have_trees_of_their_own_for_odds_and_reasons():
     own.pop("bleed_thick_value")
     with pytest.raises(InputError, match="no bleed_thick_value"):
         model(**own)
+
+
+def test_thick_slices_have_an_order_of_their_own():
+    """That of thin slices puts deep voids first here, that of thick ones shallow ones."""
+    assert MEASURES[0] == "depth"
+    deep = np.eye(1, len(MEASURES))
+    worth = [model().order_of(mm).scores(deep)[0, 0] for mm in (2.9, 3.0)]
+    assert worth == [1.0, -1.0]
 
 
 def test_what_the_network_sees_has_no_name():

@@ -6,9 +6,13 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions.detect import detect
+from petechia.lesions.look import look
 from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import measure_shape
 from petechia.lesions.shortlist import (
+    EVEN,
+    LARGE,
+    MEASURES,
     THICK,
     THIN,
     ShortlistParams,
@@ -17,10 +21,13 @@ from petechia.lesions.shortlist import (
     promise,
     strongest,
     symmetric_depth,
+    trained_worth,
     worth,
 )
+from petechia.lesions.trees import Trees
 from petechia.lesions.tube import continuation
 from petechia.lesions.void import grow_voids
+from petechia.pipeline.detector import detector
 
 SHAPE = (31, 33, 29)
 BALL, ROD = (9.0, 16.0, 14.0), (22.0, 16.0, 14.0)
@@ -39,8 +46,19 @@ def scene(spacing=(1.0, 1.0, 1.0), along=(0.0, 0.3, 1.0)):
     return signal, np.ones(SHAPE, dtype=bool), grid
 
 
+def stump(name, below, above, at=0.5):
+    """Return trees of one question: is a measure more than `at`?"""
+    return Trees(
+        baseline=np.zeros(1), root=np.zeros(1, np.int32), column=np.zeros(1, np.int32),
+        feature=np.array([MEASURES.index(name), -1, -1], np.int16),
+        threshold=np.array([at, 0.0, 0.0]), left=np.array([1, 0, 0], np.int32),
+        right=np.array([2, 0, 0], np.int32), missing_left=np.zeros(3, bool),
+        value=np.array([0.0, below, above]),
+    )  # fmt: skip
+
+
 def judged(signal, mask, grid, order=THIN):
-    """Return symmetric depth and worth of the ball and of the rod."""
+    """Return symmetric depth and worth of the ball and of the rod, by a table or by trees."""
     voids = grow_voids(signal, 0.02, mask, np.array([BALL, ROD]), grid)
     assert len(voids) == 2
     depth = symmetric_depth(signal, mask, voids, grid)
@@ -50,7 +68,8 @@ def judged(signal, mask, grid, order=THIN):
         shape = measure_shape(void, signal, mask, dark, grid)
         tube = continuation(1 - signal, mask, shape, grid)
         told = measured(void, shape, tube, float(d), 0.02, grid.voxel_mm3)
-        out.append((float(d), worth(told, order)))
+        trained = isinstance(order, Trees)
+        out.append((float(d), trained_worth([told], order)[0] if trained else worth(told, order)))
     return out
 
 
@@ -61,6 +80,41 @@ def test_a_spot_is_worth_more_than_a_vein(spacing, along):
     assert ball == pytest.approx(0.8, abs=0.05)
     assert rod < 0.65 * ball
     assert spot > vein + 3
+
+
+@pytest.mark.parametrize("along", [(0, 0, 1), (0, 1, 1)])
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (0.7, 0.9, 1.4)])
+def test_so_it_is_by_the_trained_order(spacing, along):
+    (_, spot), (_, vein) = judged(*scene(spacing, along), detector().order)
+    assert spot > vein + 3
+
+
+def test_a_trained_order_asks_its_columns_by_name_and_raises_what_is_large():
+    signal, mask, grid = scene()
+    (void,) = grow_voids(signal, 0.02, mask, np.array([BALL]), grid)
+    shape = measure_shape(void, signal, mask, signal < 0.6, grid)
+    told = measured(void, shape, continuation(1 - signal, mask, shape, grid), 0.8, 0.02, 1.0)
+    assert set(MEASURES) == set(told)
+    large = {"inscribed_mm": 3.0, "sphericity": 0.9, "outside": 0.1}
+    for name in MEASURES:
+        low, high = ({**told, "inscribed_mm": 1.0, name: value} for value in (0.0, 1.0))
+        assert trained_worth([low, high], stump(name, -1.0, 2.0)) == pytest.approx(
+            [EVEN - 1, EVEN + 2]
+        )
+    many = trained_worth([told | large, told | large | {"outside": 0.3}], stump("depth", 0.0, 0.0))
+    assert many == pytest.approx([EVEN + LARGE, EVEN])
+    assert trained_worth([], stump("depth", 0.0, 0.0)).shape == (0,)
+
+
+def test_the_order_that_is_given_makes_the_list(phantom):
+    """With a list of two: of the voids that the usual order puts last, where that is asked for."""
+    params = DetectParams(shortlist=ShortlistParams(most=2, sure=np.inf))
+    inputs = phantom.inputs()
+    deep, shallow = (
+        look(inputs, params, stump("depth", *values)).features for values in ((0, 1), (1, 0))
+    )
+    assert min(f.shape.depth for f in deep) > 0.5
+    assert max(f.shape.depth for f in shallow) < 0.5
 
 
 @pytest.mark.parametrize("along", [(0, 1, 0), (1, 2, 0)])

@@ -100,7 +100,7 @@ def test_somebody_else_s_head_is_refused(training, contrast, atlas, scan):
     )
     other = contrast.of_case(TINY, SEED + 1, atlas)
     with pytest.raises(SystemExit, match="not the one scanned"):
-        list(examples.make_merged(None, kept, [], "it", other, atlas))
+        list(examples.make_merged(None, kept, [], "it", other, atlas, None))
 
 
 def flat(contrast, tissue, protocol, veins=0.0):

@@ -126,7 +126,8 @@ def measure(
     inputs: LesionInputs, params: DetectParams, model: Model | None = None
 ) -> tuple[list[Measured], list[str]]:
     """Return the likeliest voids with features and verdict, in voxels of the whole volume."""
-    seen = look(inputs, params)
+    order = None if model is None else model.order_of(float(inputs.grid.spacing_mm.max()))
+    seen = look(inputs, params, order)
     says = list(seen.says)
     if model is None:
         name = partial(classify, params=params.classify, criteria=params.criteria)

@@ -29,12 +29,14 @@ from petechia.lesions.shortlist import (
     promise,
     strongest,
     symmetric_depth,
+    trained_worth,
     worth,
 )
 from petechia.lesions.signal import RelativeSignal
 from petechia.lesions.slices import is_thick
 from petechia.lesions.sources import Sources
 from petechia.lesions.thread import thread_of
+from petechia.lesions.trees import Trees
 from petechia.lesions.tube import Tube, TubeParams, continuation
 from petechia.lesions.void import Void
 
@@ -101,8 +103,11 @@ class Seen:
         )
 
 
-def look(inputs: LesionInputs, params: DetectParams) -> Seen:
-    """Find every void and measure it: shape, continuation, moment, place."""
+def look(inputs: LesionInputs, params: DetectParams, order: Trees | None = None) -> Seen:
+    """Find every void and measure what is worth it: shape, continuation, moment, place.
+
+    `order` tells what is worth most, None by the tables of `shortlist`.
+    """
     says = _missing(inputs)
     spots = search(inputs, params)
     near, corner, relative, dark = spots.near, spots.corner, spots.relative, spots.dark
@@ -110,7 +115,7 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     voids = spots.voids
     every = _places_and_radii(voids, near.grid)
     seen = len(voids)
-    voids, features = _shortlist(spots, params)
+    voids, features = _shortlist(spots, params, order)
     if len(voids) < seen:
         says.append(
             f"{seen} dark spots were seen; the {len(voids)} most like a lesion were measured, "
@@ -145,12 +150,17 @@ def look(inputs: LesionInputs, params: DetectParams) -> Seen:
     )  # fmt: skip
 
 
-def _shortlist(spots: DarkSpots, params: DetectParams) -> tuple[list[Void], list[Features]]:
+def _shortlist(
+    spots: DarkSpots, params: DetectParams, order: Trees | None
+) -> tuple[list[Void], list[Features]]:
     """Return the voids that are worth measuring, and what the images say of each."""
     p = params.shortlist
     some, shapes, tubes, told = shaped(spots, params)
-    order = THICK if is_thick(spots.near.grid.spacing_mm.max()) else THIN
-    scores = [worth(measures, order) for measures in told]
+    if order is None:
+        table = THICK if is_thick(spots.near.grid.spacing_mm.max()) else THIN
+        scores = np.array([worth(measures, table) for measures in told])
+    else:
+        scores = trained_worth(told, order)
     kept = best(scores, p.most, p.sure)
     log.info("%d voids, %d shaped, %d on the shortlist", len(spots.voids), len(some), len(kept))
     chosen = [some[n] for n in kept]

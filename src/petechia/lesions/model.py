@@ -70,6 +70,9 @@ class Model:
         What it is, what it was trained on, how it did; `features` is the hash of its features.
     bleed, bleed_thick, other : Trees
         Log-odds of a microbleed in thin slices and in thick ones; scores of the other classes.
+    order, order_thick : Trees
+        Which voids are worth measuring, in thin slices and in thick ones
+        (`petechia.lesions.shortlist`).
     network : callable session or None
         Log-odds from cubes; None when only trees are there.
     linear : Linear or None
@@ -88,6 +91,8 @@ class Model:
     bleed: Trees
     bleed_thick: Trees
     other: Trees
+    order: Trees
+    order_thick: Trees
     network: Any
     linear: Linear | None
     joint: Mapping[str, Floats]
@@ -120,6 +125,8 @@ class Model:
             bleed=Trees.from_arrays(arrays, "bleed_"),
             bleed_thick=Trees.from_arrays(arrays, thick),
             other=Trees.from_arrays(arrays, "other_"),
+            order=Trees.from_arrays(arrays, "order_"),
+            order_thick=Trees.from_arrays(arrays, "order_thick_"),
             network=None if network is None else _session(network),
             linear=Linear.from_arrays(arrays, LINEAR) if f"{LINEAR}weight" in arrays else None,
             joint={n: arrays[f"joint_{n}"] for n in METHODS if f"joint_{n}" in arrays},
@@ -136,6 +143,10 @@ class Model:
     def least_probability(self) -> float:
         """Below it nothing is called a microbleed: the lowest operating point."""
         return min(self.operating_points.values())
+
+    def order_of(self, slice_mm: float) -> Trees:
+        """Return the order of dark spots for slices of a thickness [mm]."""
+        return self.order_thick if is_thick(slice_mm) else self.order
 
     def judge(self, told: Described, method: str = "combined") -> Opinion:
         """Return what a row of the classification table thinks of voids."""

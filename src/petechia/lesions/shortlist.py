@@ -10,6 +10,7 @@ from petechia.core.compiled import compiled
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions.shape import Shape
+from petechia.lesions.trees import Trees
 from petechia.lesions.tube import Tube
 from petechia.lesions.void import Void
 
@@ -41,8 +42,8 @@ THIN: Order = {
     "one_way": ((0.1, 0.8), (0, -3.1)),
     "vein_mm": ((5, 25), (0, -1.1)),
 }
-"""What each measure of a void adds to its worth: values of it, and worth at them, straight lines
-between. From a logistic fit to the voids of simulated scans."""
+"""What each measure of a void adds to its worth where there is no trained order: values of it, and
+worth at them, straight lines between. From a logistic fit to the voids of simulated scans."""
 THICK: Order = {
     "depth": ((0.279, 0.6, 0.968), (-1.41, 0.29, 1.29)),
     "depth_over_texture": ((4.972, 10.812, 20.227), (0.0, -1.02, -2.68)),
@@ -62,10 +63,15 @@ THICK: Order = {
     "symmetric": ((0, 0.337, 0.787), (0.0, 0.37, 0.00)),
     "vessel": ((0.033, 0.321, 0.687), (0.0, 2.97, 3.78)),
 }
-"""The same for thick slices, made by `training/shortlist.py`: together the log-odds of a microbleed
-among all voids, and 2."""
-
-
+"""The same for thick slices: together the log-odds of a microbleed among all voids, and `EVEN`."""
+MEASURES = (
+    "depth", "depth_of_full", "depth_over_texture", "symmetric", "parenchyma", "sphericity",
+    "log_voxels", "inscribed_mm", "margin_sharpness", "chi_ppm", "homogeneity", "background",
+    "outside", "elongation", "through", "one_way", "vein_mm", "vessel",
+)  # fmt: skip
+"""Columns that the trees of a trained order are asked with."""
+EVEN = 2.0
+"""Worth of a void that is as likely a microbleed as not, in a trained order."""
 WIDE_MM, ROUND, OUTSIDE, LARGE = 1.6, 0.8, 0.2, 3.0
 """A void so wide (radius of the largest ball inside), so round and no farther outside the brain is
 worth so much more: large bleeds are too rare to learn from, and a vein beside one is no reason to
@@ -238,10 +244,36 @@ def worth(told: Mapping[str, float], order: Order = THIN) -> float:
     order : mapping
         `THIN`, or `THICK` for thick slices, whose voids have an order of their own.
     """
-    total = sum(float(np.interp(told[name], *line)) for name, line in order.items())
+    return sum(float(np.interp(told[name], *line)) for name, line in order.items()) + _raised(told)
+
+
+def trained_worth(told: Sequence[Mapping[str, float]], trees: Trees) -> Floats:
+    """Return `worth` of voids by trees that `training/shortlist.py` has grown: log-odds and `EVEN`.
+
+    Trees see what straight lines do not: a void that goes on is worth little, but for a wide one.
+
+    Parameters
+    ----------
+    told : sequence of mapping
+        From `measured`, N voids.
+    trees : Trees
+        For the thickness of their slices, of the columns `MEASURES`.
+
+    Returns
+    -------
+    (N,) ndarray of float
+    """
+    if not told:
+        return np.zeros(0)
+    table = np.array([[one[name] for name in MEASURES] for one in told])
+    raised = np.array([_raised(one) for one in told])
+    return np.asarray(trees.scores(table)[:, 0] + EVEN + raised, dtype=np.float64)
+
+
+def _raised(told: Mapping[str, float]) -> float:
+    """Return what a void is worth more for being large and round."""
     wide, round_, outside = (told[name] for name in ("inscribed_mm", "sphericity", "outside"))
-    large = wide >= WIDE_MM and round_ >= ROUND and outside <= OUTSIDE
-    return total + LARGE if large else total
+    return LARGE if wide >= WIDE_MM and round_ >= ROUND and outside <= OUTSIDE else 0.0
 
 
 def best(scores: npt.ArrayLike, count: int, sure: float = np.inf) -> npt.NDArray[np.int64]:
