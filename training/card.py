@@ -25,6 +25,16 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
         f"{told['looks']} looks ({card['refined']['on']['merged']} of them at merged slices), "
         f"{told['voids']} voids |"
     )
+    for of, own in card["orders"].items():
+        found, by_table, asked = (
+            own[k] for k in ("among_150", "among_150_by_table", "visible_microbleeds")
+        )
+        yield (
+            f"| order of dark spots, {of} slices | {own['scans']} scans of {own['people']} people; "
+            f"of their {asked} visible microbleeds {own['with_a_void']} have a void, and by people "
+            f"kept out {found} ({found / asked:.3f}) are among the 150 that are measured "
+            f"(by the table that serves without a model {by_table}) |"
+        )
     classes = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in told["classes"].items())
     yield f"| of which | {classes} |"
     yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"

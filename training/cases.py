@@ -18,7 +18,7 @@ from examples import VARIANTS, examples_of, make_merged, write
 from kept import Kept
 from measures import MERGED_LOOKS
 from merged import OF_PHASE
-from orders import order_of, read_orders
+from orders import order_of
 
 from petechia.anatomy.tracking import track_veins
 from petechia.assets.store import load_arrays
@@ -69,7 +69,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
     """Look at the cases in each way that they were not looked at; yield what was."""
     out = work / f"examples_{pipeline_hash()}"
     out.mkdir(parents=True, exist_ok=True)
-    atlas, order = atlas_from(load_arrays("template")), order_of(read_orders(work))
+    atlas, order = atlas_from(load_arrays("template")), order_of(work)
     paths = [p for folder in folders for p in sorted(folder.glob("*.npz"))]
     if len({p.name for p in paths}) < len(paths):
         raise SystemExit(f"{[str(f) for f in folders]}: cases of one name in two folders")

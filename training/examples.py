@@ -23,7 +23,7 @@ from contrast import Held, Lying, Sequence2D, of_head
 from kept import Kept, read_kept
 from measures import MERGED, MERGED_LOOKS, SLABS, is_drawn
 from merged import Phasors, merged
-from orders import OrderOf, order_of, read_orders
+from orders import OrderOf, order_of
 
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
@@ -240,7 +240,7 @@ def _z(f: Features) -> float:
 
 def make_missing(work: Path, match: str = "*") -> Iterator[str]:
     """Make the examples that are not there, whole looks first; yield what was made."""
-    params, order = DetectParams(), order_of(read_orders(work))
+    params, order = DetectParams(), order_of(work)
     folder = work / f"examples_{pipeline_hash()}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = sorted(p for p in (work / "scans").glob(f"{match}.npz") if ".part" not in p.name)

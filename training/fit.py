@@ -425,6 +425,7 @@ def main() -> None:
     args = parser.parse_args()
     begin = time.time()
     e = read_examples(args.work)
+    orders, told_of_orders = read_orders(args.work)
     fold = folds_of(e.facts, args.seed)
     print(f"{len(e.facts)} looks, {len(e.label)} voids, {int((e.label == 0).sum())} microbleeds",
           flush=True)  # fmt: skip
@@ -467,7 +468,7 @@ def main() -> None:
     low, high, outside = ranges_of(e)
     np.savez_compressed(
         out / "detector.npz",
-        **bleed, **names, **read_orders(args.work),
+        **bleed, **names, **orders,
         **{f"joint_{name}": w for name, w in joint.items()},
         low=low.astype(np.float32), high=high.astype(np.float32),
     )  # fmt: skip
@@ -497,6 +498,7 @@ def main() -> None:
             # of a whole fit: that which made the network that is kept
             "minutes": trained["minutes"] if trained else round((time.time() - begin) / 60, 1),
         },
+        "orders": told_of_orders,
         "out_of_fold": table,
         "licence": "Apache-2.0",
         "limits": "Trained and validated on simulated scans only. Research use only.",

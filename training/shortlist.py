@@ -12,9 +12,11 @@ are kept in WORK/shortlist; delete that when what is measured of them changes.
 """
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +24,8 @@ from cases import kept_of, load
 from examples import inputs_of, owners_of, visible_of
 from fit import plain
 from kept import Kept, read_kept
-from orders import FILE, NAMES
-from package import ASSETS, put_arrays
+from orders import NAMES, write_orders
+from package import ASSETS, CARD, put_arrays, put_card
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from petechia.lesions.inputs import LesionInputs
@@ -31,9 +33,10 @@ from petechia.lesions.look import shaped
 from petechia.lesions.model import arrays_of
 from petechia.lesions.params import DetectParams
 from petechia.lesions.search import search
-from petechia.lesions.shortlist import MEASURES, THICK, THIN, trained_worth, worth
+from petechia.lesions.shortlist import MEASURES, THICK, THIN, Order, trained_worth, worth
 from petechia.lesions.trees import Trees
 from petechia.lesions.void import Void
+from petechia.pipeline.calibration import SLICES
 from petechia.pipeline.provenance import threads
 
 Floats = npt.NDArray[np.float64]
@@ -140,13 +143,13 @@ def grown(scans: Sequence[Scan]) -> Trees:
     return plain(model.fit(table[known], real[known]))
 
 
-def among_first(scans: Sequence[Scan], scores: Sequence[Floats]) -> str:
+def among_first(scans: Sequence[Scan], scores: Sequence[Floats]) -> int:
     """Return how many visible microbleeds are among the first voids of their scans."""
     found = 0
     for scan, score in zip(scans, scores, strict=True):
         first = np.argsort(-score, kind="stable")[:FIRST]
         found += int((scan.real[first] == 1).sum())
-    return f"{found} ({found / max(sum(s.visible for s in scans), 1):.3f})"
+    return found
 
 
 def told_by_others(scans: Sequence[Scan]) -> list[Floats]:
@@ -156,6 +159,21 @@ def told_by_others(scans: Sequence[Scan]) -> list[Floats]:
     fold = dict(zip(people, drawn.tolist(), strict=True))
     trees = [grown([s for s in scans if fold[s.person] != k]) for k in range(FOLDS)]
     return [trained_worth(s.told, trees[fold[s.person]]) for s in scans]
+
+
+def facts_of(scans: Sequence[Scan], table: Order) -> dict[str, Any]:
+    """Return on what an order is grown, and how many microbleeds come first by it."""
+    told = told_by_others(scans)
+    by_table = [np.array([worth(one, table) for one in s.told]) for s in scans]
+    return {
+        "scans": len(scans),
+        "people": len({s.person for s in scans}),
+        "visible_microbleeds": sum(s.visible for s in scans),
+        "with_a_void": sum(int((s.real == 1).sum()) for s in scans),
+        f"among_{FIRST}": among_first(scans, told),
+        f"among_{FIRST}_by_table": among_first(scans, by_table),
+        "most_that_are_sure": max(int((t > SURE).sum()) for t in told),
+    }
 
 
 def main() -> None:
@@ -168,27 +186,19 @@ def main() -> None:
     args = parser.parse_args()
     with threads(1):
         every = read_voids(args.work, args.inputs, args.match)
-    arrays = {}
+    arrays, facts = {}, {}
     for thick, (name, table) in enumerate(zip(NAMES, TABLES, strict=True)):
         scans = [s for s in every if s.thick == bool(thick)]
-        people = len({s.person for s in scans})
-        if people < FOLDS:
-            raise SystemExit(f"{people} people with {'thick' if thick else 'thin'} slices")
-        told = told_by_others(scans)
-        plain_ones = [np.array([worth(one, table) for one in s.told]) for s in scans]
-        reached = sum(int((s.real == 1).sum()) for s in scans)
-        print(
-            f"{name}: {len(scans)} scans of {people} people; of {sum(s.visible for s in scans)} "
-            f"visible microbleeds {reached} have a void, among the first {FIRST} "
-            f"{among_first(scans, told)} by trees of other people and "
-            f"{among_first(scans, plain_ones)} by the table; sure in the five scans with most: "
-            f"{sorted(int((t > SURE).sum()) for t in told)[-5:]}",
-            flush=True,
-        )
+        if len({s.person for s in scans}) < FOLDS:
+            raise SystemExit(f"fewer than {FOLDS} people with {SLICES[thick]} slices")
+        facts[SLICES[thick]] = facts_of(scans, table)
+        print(SLICES[thick], facts[SLICES[thick]], flush=True)
         arrays |= grown(scans).arrays(name)
-    np.savez_compressed(args.work / FILE, **arrays)
+    write_orders(args.work, arrays, facts)
     if args.install:
         put_arrays(arrays_of((ASSETS / "detector.npz").read_bytes()) | arrays)
+        card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
+        put_card(card | {"orders": facts})
 
 
 if __name__ == "__main__":

@@ -45,7 +45,16 @@ def test_a_person_is_told_by_trees_of_the_others(shortlist, monkeypatch):
     assert [len(people) for people in seen] == [3, 3, 3, 3]
     assert sorted(min(set("abcd") - people) for people in seen) == list("abcd")
     assert len(told) == len(scans)
-    assert shortlist.among_first(scans, told) == "160 (0.800)"  # all that have a void, of 25
+    assert shortlist.among_first(scans, told) == 160  # all that have a void
+
+
+def test_what_is_told_of_an_order_counts_what_it_keeps(shortlist):
+    scans = [scan(shortlist, person, n) for n, person in enumerate("abcd")]
+    facts = shortlist.facts_of(scans, shortlist.THIN)
+    assert (facts["scans"], facts["people"], facts["visible_microbleeds"]) == (4, 4, 100)
+    assert (facts["with_a_void"], facts["among_150"]) == (80, 80)
+    assert facts["among_150_by_table"] < 80
+    assert 60 <= 4 * facts["most_that_are_sure"] <= 100
 
 
 def test_orders_are_found_again_by_the_thickness_of_slices(shortlist, training, tmp_path):
@@ -53,8 +62,12 @@ def test_orders_are_found_again_by_the_thickness_of_slices(shortlist, training, 
     with pytest.raises(SystemExit, match=r"training/shortlist\.py first"):
         orders.read_orders(tmp_path)
     thin, thick = (shortlist.grown([scan(shortlist, "a", n)]) for n in (1, 2))
-    np.savez(tmp_path / orders.FILE, **thin.arrays("order_"), **thick.arrays("order_thick_"))
-    of = orders.order_of(orders.read_orders(tmp_path))
+    arrays = thin.arrays("order_") | thick.arrays("order_thick_")
+    orders.write_orders(tmp_path, arrays, {"thin": {"scans": 3}})
+    kept, facts = orders.read_orders(tmp_path)
+    assert facts == {"thin": {"scans": 3}}
+    assert set(kept) == set(arrays)
+    of = orders.order_of(tmp_path)
     for spacing, own in (((0.5, 0.5, 2.0), thin), ((3.5, 0.5, 0.5), thick)):
         found = of(Grid.from_spacing((5, 5, 5), spacing))
         assert found.value.tolist() == own.value.tolist()
