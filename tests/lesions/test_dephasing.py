@@ -134,11 +134,11 @@ def test_two_readings_are_one_by_their_errors():
     assert error == pytest.approx(np.sqrt(expected))
 
 
-def test_what_form_may_do_to_the_field_has_no_part_in_the_weights_and_half_in_the_error():
+def test_what_form_may_do_to_the_field_has_no_part_in_the_weights_and_little_in_the_error():
     field, void = (20.0, np.hypot(1.0, 2.4)), (22.0, 4.0)
     moment, error = both(field, void, form=2.4)
     assert moment == pytest.approx((20.0 + 22.0 / 16) / (1 + 1 / 16))
-    weights = np.array([16 / 17, 1 / 17]) * [np.hypot(1.0, 1.2), 4.0]
+    weights = np.array([16 / 17, 1 / 17]) * [np.hypot(1.0, 0.3 * 2.4), 4.0]
     assert error == pytest.approx(np.sqrt(weights @ np.array([[1, SHARED], [SHARED, 1]]) @ weights))
     plain = both(field, void)
     assert abs(moment - 20) < abs(plain[0] - 20)

@@ -18,7 +18,7 @@ ROUNDS = 12
 TOLERANCE = 2.0
 SHARED = 0.4
 """Correlation of the errors of both readings."""
-FORM_LEFT = 0.5
+FORM_LEFT = 0.3
 """What is left, beside a void's reading, of the field's error that stands for form and filters."""
 CELL_MM = 0.4
 """Near the source a voxel is divided into cells at most so wide; each has a linear phase."""
@@ -115,7 +115,7 @@ def both(
 
     Their mean by inverse variance. What form, unwrapping and filters may do to the field's is
     seldom that much: it has no part in the weights, and the void, which filters do not reach,
-    vouches for half of it. What takes signal besides the field makes the void's the
+    vouches for seven tenths. What takes signal besides the field makes the void's the
     worse one: where the two differ by more than `tolerance` of their errors, the void's error
     is taken to be so much larger. What a lesion's form and its tissue do to one they in part do
     to the other, so that their errors are correlated (0.4 on simulated scans).
