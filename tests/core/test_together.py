@@ -5,7 +5,7 @@ import threading
 import pytest
 from scipy.fft import get_workers, set_workers
 
-from petechia.core.together import together
+from petechia.core.together import meanwhile, together
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -33,3 +33,35 @@ def test_an_error_of_a_job_is_raised_here():
     for workers in (1, 2):
         with set_workers(workers), pytest.raises(ValueError, match="of the job"):
             together([lambda: 1, fail])
+
+
+def test_with_two_workers_a_job_runs_meanwhile_and_with_one_when_it_is_asked_for():
+    begun, may_end = threading.Event(), threading.Event()
+
+    def job():
+        begun.set()
+        may_end.wait(timeout=20)
+        return threading.current_thread()
+
+    here = threading.current_thread()
+    with set_workers(2):
+        answer = meanwhile(job)
+        assert begun.wait(timeout=20)  # before anybody asks
+        may_end.set()
+        assert answer() is not here
+    begun.clear()
+    with set_workers(1):
+        answer = meanwhile(job)
+        assert not begun.is_set()
+        assert answer() is here
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_a_job_that_runs_meanwhile_is_raised_where_it_is_asked_for(workers):
+    def fail():
+        raise ValueError("of the job")
+
+    with set_workers(workers):
+        answer = meanwhile(fail)
+        with pytest.raises(ValueError, match="of the job"):
+            answer()

@@ -56,3 +56,24 @@ def test_a_ring_in_a_thick_slice_is_one_void_with_its_middle(widest_mm, thicknes
     if whole:
         np.testing.assert_allclose(bodies[0].mean(axis=0), middle, atol=0.5)
         assert len(bodies[0]) > ring.sum()
+
+
+@pytest.mark.parametrize("finders", [("blob", "dipole_match"), ("dipole_match", "blob")])
+def test_places_come_in_the_order_of_the_finders_whichever_begins_first(make, finders, caplog):
+    scan = make.build([make.Sphere((8.2, 9.1, 8.3), 1.3, 1.0)], (19, 19, 17), (1, 1, 1))
+    with caplog.at_level("INFO", logger="petechia.lesions.search"):
+        search(scan.inputs(), DetectParams(finders=finders))
+    told = [record.message for record in caplog.records]
+    runs = [m.split(": ") for m in told if m.endswith(" places")]
+    assert list(dict.fromkeys(name for name, _ in runs)) == list(finders)
+    counts = dict(runs)
+    assert counts["dipole_match"] != counts["blob"]  # or the order would tell nothing
+    alone = {}
+    for name in finders:
+        caplog.clear()
+        with caplog.at_level("INFO", logger="petechia.lesions.search"):
+            search(scan.inputs(), DetectParams(finders=(name,)))
+        alone |= dict(
+            r.message.split(": ") for r in caplog.records if r.message.endswith(" places")
+        )
+    assert counts == alone

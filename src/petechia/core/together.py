@@ -21,3 +21,17 @@ def together(jobs: Sequence[Callable[[], T]]) -> list[T]:
         return [job() for job in jobs]
     with ThreadPoolExecutor(workers) as pool:
         return [done.result() for done in [pool.submit(job) for job in jobs]]
+
+
+def meanwhile(job: Callable[[], T]) -> Callable[[], T]:
+    """Begin a job beside this thread; what is returned waits for it and gives its answer.
+
+    For long work that nothing waits for yet, beside work that cannot fill all threads. With one
+    worker the job begins when it is asked for. What it raises is raised when it is asked for.
+    """
+    if get_workers() < 2:
+        return job
+    pool = ThreadPoolExecutor(1)
+    done = pool.submit(job)
+    pool.shutdown(wait=False)
+    return done.result

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from petechia.core.grid import Grid
 from petechia.core.morphology import CONNECT_26
+from petechia.core.together import together
 from petechia.lesions.inputs import LesionInputs
 
 Mask = npt.NDArray[np.bool_]
@@ -100,10 +102,9 @@ def contexts(bodies: Sequence[Voxels], inputs: LesionInputs) -> list[Context]:
         "to_vein_mm": None if veins is None else veins & ~own,
         "to_air_mm": inputs.air_mask,
     }
-    away = {
-        name: None if mask is None else distances_mm(centres, mask, grid)
-        for name, mask in targets.items()
-    }
+    there = {name: mask for name, mask in targets.items() if mask is not None}
+    found = together([partial(distances_mm, centres, mask, grid) for mask in there.values()])
+    away = dict.fromkeys(targets) | dict(zip(there, found, strict=True))
     out = []
     for n, body in enumerate(bodies):
         around, in_sulcus = _fluid_around(body, inputs)

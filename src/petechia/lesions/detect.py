@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petechia.core.grid import Grid
+from petechia.core.together import meanwhile
 from petechia.lesions.anew import in_lobes, in_wholes
 from petechia.lesions.classify import (
     CLEAR,
@@ -81,6 +82,7 @@ def detect(
     if not np.any(inputs.magnitude[inputs.brain_mask] > 0):
         text = "The magnitude is zero throughout the brain mask."
         return Detection(findings=(), labels=labels, says=(text,))
+    siderosis = meanwhile(partial(_sheets_of, inputs, p))
     measured, says = measure(inputs, p, model)
     kept = sorted(measured, key=lambda m: m.order)
     if len(kept) > p.most_findings:
@@ -98,11 +100,7 @@ def detect(
             "No spot in the brain mask is darker than its surroundings by "
             f"{100 * p.void.least_depth:.0f} % and {p.void.least_depth_sd:g} times the texture."
         )
-    sheets, no_search = (
-        find_siderosis(inputs, p.siderosis, p.signal)
-        if p.siderosis
-        else ([], "no search for it was made")
-    )
+    sheets, no_search = siderosis()
     kept = _without_sheets(kept, sheets, inputs.grid)
     rows = findings(kept, inputs, p)
     for n, m in enumerate(kept):
@@ -120,6 +118,13 @@ def detect(
         says=tuple(says),
         no_siderosis_search=no_search,
     )
+
+
+def _sheets_of(inputs: LesionInputs, params: DetectParams) -> tuple[list[Sheet], str | None]:
+    """Return dark sheets along the cortex, and why none were looked for."""
+    if params.siderosis is None:
+        return [], "no search for it was made"
+    return find_siderosis(inputs, params.siderosis, params.signal)
 
 
 def measure(

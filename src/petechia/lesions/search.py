@@ -22,6 +22,8 @@ from petechia.lesions.signal import RelativeSignal, relative_signal
 from petechia.lesions.void import Void, grow_voids
 
 log = logging.getLogger(__name__)
+SLOW = ("radial_symmetry", "dipole_match")
+"""Finders that take several times as long as the others."""
 CROP_MARGIN_MM = 6.0
 
 
@@ -130,12 +132,16 @@ def _propose(
         for image in (images if name != "radial_symmetry" else images[:1])
         if all(need in image for need in METHODS[name].needs)
     ]
-    found: list[tuple[Candidates]] = together(
-        [partial(METHODS[name], image, grid=inputs.grid) for name, image in runs]
+    # the slow ones first: then no thread has one of them left when the others are done
+    begun = sorted(enumerate(runs), key=lambda one: one[1][0] not in SLOW)
+    made: list[tuple[Candidates]] = together(
+        [partial(METHODS[name], image, grid=inputs.grid) for _, (name, image) in begun]
     )
-    for (name, _), (places,) in zip(runs, found, strict=True):
+    by_run = {n: places for (n, _), (places,) in zip(begun, made, strict=True)}
+    found = [by_run[n] for n in range(len(runs))]
+    for (name, _), places in zip(runs, found, strict=True):
         log.info("%s: %d places", name, len(places))
-    return [places for (places,) in found]
+    return found
 
 
 def _warn_of_needs_apart(finders: Sequence[str], images: Sequence[dict[str, object]]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from petechia.core.compiled import compiled
 from petechia.core.fourier import crop_to, irfft3, pad_to, padded_grid, rfft3
 from petechia.core.grid import Grid
 from petechia.core.robust import ENOUGH, robust_sd
@@ -139,13 +140,26 @@ def _significance(
 
     s_d, s_dd, s_1 = (correlate(k, ones) for k in (k_unit, k_square, k_one))
     s_fd, s_f = correlate(k_unit, field), correlate(k_one, field)
-    some = s_1 > 0.1 * float(s_1.max())
-    over = np.where(some, s_d / np.where(some, s_1, 1), 0)
-    above = s_fd - over * s_f
-    below = s_dd - over * s_d
-    good = some & (below > 0.05 * float(below.max()))
-    z = np.where(good, above / np.sqrt(np.where(good, below, 1)), 0)
-    return np.asarray(z, dtype=np.float32)
+    enough = np.float32(0.1 * s_1.max())
+    return np.asarray(_solved(s_d, s_dd, s_1, s_fd, s_f, enough), dtype=np.float32)
+
+
+@compiled
+def _solved(s_d, s_dd, s_1, s_fd, s_f, enough):  # type: ignore[no-untyped-def]
+    """Return moment over error from the sums, 0 where they hold too little of a shell."""
+    z = s_fd.ravel()
+    d, dd, one, f = s_d.ravel(), s_dd.ravel(), s_1.ravel(), s_f.ravel()
+    most = np.float32(0)
+    for n in range(len(z)):
+        over = d[n] / one[n] if one[n] > enough else np.float32(0)
+        z[n] -= over * f[n]
+        dd[n] -= over * d[n]
+        most = max(most, dd[n])
+    least = np.float32(0.05) * most
+    for n in range(len(z)):
+        good = one[n] > enough and dd[n] > least
+        z[n] = z[n] / np.sqrt(dd[n]) if good else np.float32(0)
+    return z.reshape(s_fd.shape)
 
 
 def _shell(shell_mm: tuple[float, float], grid: Grid, wide: Grid) -> tuple[Volume, Volume]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
+from petechia.core.together import together
 
 Volume = npt.NDArray[np.floating]
 Cubes = npt.NDArray[np.float32]
@@ -84,14 +86,18 @@ def cut_cubes(
     coordinates = at.reshape(-1, 3).T
     # of a Gaussian whose width makes up for what the voxel lacks
     lacking = np.sqrt(np.maximum(STEP_MM**2 - grid.spacing_mm**2, 0)) / 2.355 / grid.spacing_mm
-    for n, name in enumerate(CHANNELS):
-        volume = volumes.get(name)
-        if volume is None:
-            continue
+
+    def cut(name: str, volume: Volume) -> Volume:
         smooth = np.clip(volume, -LIMITS[name], LIMITS[name]).astype(np.float32)
         if lacking.max() > 0.2:
             smooth = ndimage.gaussian_filter(smooth, lacking, truncate=2.0)
         # a point beyond the volume repeats its edge
-        cut = ndimage.map_coordinates(smooth, coordinates, order=1, mode="nearest")
-        out[:, n] = cut.reshape(-1, SIDE, SIDE, SIDE)
+        found = ndimage.map_coordinates(smooth, coordinates, order=1, mode="nearest")
+        return np.asarray(found, dtype=np.float32)
+
+    there = {name: v for name in CHANNELS if (v := volumes.get(name)) is not None}
+    for name, part in zip(
+        there, together([partial(cut, *item) for item in there.items()]), strict=True
+    ):
+        out[:, CHANNELS.index(name)] = part.reshape(-1, SIDE, SIDE, SIDE)
     return out
