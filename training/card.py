@@ -27,12 +27,13 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
     )
     for of, own in card["orders"].items():
         found, by_table, asked = (
-            own[k] for k in ("among_150", "among_150_by_table", "visible_microbleeds")
+            own[k] for k in ("among_first", "among_first_by_table", "visible_microbleeds")
         )
         yield (
             f"| order of dark spots, {of} slices | {own['scans']} scans of {own['people']} people; "
-            f"of their {asked} visible microbleeds {own['with_a_void']} have a void, and by people "
-            f"kept out {found} ({found / asked:.3f}) are among the 150 that are measured "
+            f"of their {asked} visible microbleeds {own['with_a_void']} have a void, and by trees "
+            f"of other people {found} ({found / asked:.3f}) are among the {own['first']} that are "
+            "measured "
             f"(by the table that serves without a model {by_table}) |"
         )
     classes = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in told["classes"].items())

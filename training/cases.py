@@ -18,7 +18,7 @@ from examples import VARIANTS, examples_of, make_merged, write
 from kept import Kept
 from measures import MERGED_LOOKS
 from merged import OF_PHASE
-from orders import order_of
+from orders import Orders
 
 from petechia.anatomy.tracking import track_veins
 from petechia.assets.store import load_arrays
@@ -52,6 +52,20 @@ def kept_of(case: Case) -> Kept:
     return Kept(facts, arrays, case.inputs.grid)
 
 
+def named(path: Path) -> tuple[str, str]:
+    """Return the protocol and the seed of a case by its name."""
+    name, _, seed = path.stem.rpartition("_")
+    protocol = name.removesuffix("-clean")
+    if protocol not in PROTOCOLS:
+        raise SystemExit(f"{path}: no case <protocol>[-clean]_<seed>.npz of a named protocol")
+    return protocol, seed
+
+
+def person_of(path: Path) -> str:
+    """Return who a case is."""
+    return f"case-{named(path)[1]}"
+
+
 def without_phase(inputs: LesionInputs) -> LesionInputs:
     """Return what the detector would be given of a scan had its phase not been stored."""
     dark = inputs.magnitude
@@ -69,7 +83,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
     """Look at the cases in each way that they were not looked at; yield what was."""
     out = work / f"examples_{pipeline_hash()}"
     out.mkdir(parents=True, exist_ok=True)
-    atlas, order = atlas_from(load_arrays("template")), order_of(work)
+    atlas, orders = atlas_from(load_arrays("template")), Orders.read(work)
     paths = [p for folder in folders for p in sorted(folder.glob("*.npz"))]
     if len({p.name for p in paths}) < len(paths):
         raise SystemExit(f"{[str(f) for f in folders]}: cases of one name in two folders")
@@ -80,10 +94,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
         )
         if ".part" in path.name:
             continue
-        name, _, seed = path.stem.rpartition("_")
-        protocol = name.removesuffix("-clean")
-        if protocol not in PROTOCOLS:
-            raise SystemExit(f"{path}: no case <protocol>[-clean]_<seed>.npz of a named protocol")
+        protocol, seed = named(path)
         if not PROTOCOLS[protocol].phase:
             del ways["no_phase"]
         if is_thick(max(PROTOCOLS[protocol].spacing_mm)):
@@ -91,7 +102,7 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
         if all(at.exists() for at in (ways | thicks).values()):
             continue
         facts = {
-            "person": f"case-{seed}", "protocol": protocol,
+            "person": person_of(path), "protocol": protocol,
             "te_s": PROTOCOLS[protocol].te_s,
         }  # fmt: skip
         case = load(path)
@@ -100,12 +111,15 @@ def make_cases(work: Path, folders: Sequence[Path]) -> Iterator[str]:
             if at.exists():
                 continue
             inputs = without_phase(case.inputs) if variant == "no_phase" else case.inputs
-            made = examples_of(kept, look(inputs, DetectParams(), order(kept.grid)))
-            write(at, made, kept, variant=variant, scan=path.stem, **facts)
+            order = orders.of(kept.grid, person_of(path))
+            made = examples_of(kept, look(inputs, DetectParams(), order))
+            write(at, made, kept, variant=variant, scan=path.stem, orders=orders.digest, **facts)
             yield f"{at.name}: {len(made['label'])} described"
         if any(not at.exists() for at in thicks.values()):
             lying, outs = of_case(protocol, int(seed), atlas), list(thicks.values())
-            yield from make_merged(case.inputs, kept, outs, path.stem, lying, atlas, order, **facts)
+            yield from make_merged(
+                case.inputs, kept, outs, path.stem, lying, atlas, orders, **facts
+            )
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from contrast import Held, Lying, Sequence2D, of_head
 from kept import Kept, read_kept
 from measures import MERGED, MERGED_LOOKS, SLABS, is_drawn
 from merged import Phasors, merged
-from orders import OrderOf, order_of
+from orders import Orders
 
 from petechia.anatomy.regions import Regions
 from petechia.anatomy.sites import REGIONS, VENTRICLE_LABELS
@@ -240,7 +240,7 @@ def _z(f: Features) -> float:
 
 def make_missing(work: Path, match: str = "*") -> Iterator[str]:
     """Make the examples that are not there, whole looks first; yield what was made."""
-    params, order = DetectParams(), order_of(work)
+    params, orders = DetectParams(), Orders.read(work)
     folder = work / f"examples_{pipeline_hash()}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = sorted(p for p in (work / "scans").glob(f"{match}.npz") if ".part" not in p.name)
@@ -252,8 +252,9 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             kept = read_kept(path)
             if variant == "no_phase" and "swi" not in kept.arrays:
                 continue
-            made = examples_of(kept, look(inputs_of(kept, variant), params, order(kept.grid)))
-            write(out, made, kept, variant=variant, scan=path.stem)
+            order = orders.of(kept.grid, kept.facts["person"])
+            made = examples_of(kept, look(inputs_of(kept, variant), params, order))
+            write(out, made, kept, variant=variant, scan=path.stem, orders=orders.digest)
             yield (
                 f"{out.name}: {int(made['n_voids'])} voids, {len(made['label'])} described, "
                 f"{int(made['reached'].sum())} of {len(made['visible'])} visible microbleeds"
@@ -265,7 +266,7 @@ def make_missing(work: Path, match: str = "*") -> Iterator[str]:
             continue
         kept = read_kept(path)
         lying = of_head(kept.facts, atlas) if is_drawn(kept.facts) else None
-        yield from make_merged(inputs_of(kept), kept, outs, path.stem, lying, atlas, order)
+        yield from make_merged(inputs_of(kept), kept, outs, path.stem, lying, atlas, orders)
 
 
 def make_merged(
@@ -275,7 +276,7 @@ def make_merged(
     scan: str,
     lying: Lying | None,
     atlas: Atlas,
-    order: OrderOf,
+    orders: Orders,
     **facts: Any,
 ) -> Iterator[str]:
     """Look at a head with its slices merged, once for each path that is not there.
@@ -293,9 +294,11 @@ def make_merged(
         sequence = None if held is None else Sequence2D.drawn(rng)
         contrast = None if held is None else held.in_2d(sequence, inputs.reading_te_s)
         seen, truth = merged(inputs, kept, rng, contrast, way, phasors)
-        made = examples_of(truth, look(seen, DetectParams(), order(seen.grid)))
+        order = orders.of(seen.grid, {**kept.facts, **facts}["person"])
+        made = examples_of(truth, look(seen, DetectParams(), order))
         told = None if sequence is None else asdict(sequence)
-        write(out, made, truth, variant=MERGED, scan=scan, sequence=told, **facts)
+        facts_of_it = facts | {"scan": scan, "sequence": told, "orders": orders.digest}
+        write(out, made, truth, variant=MERGED, **facts_of_it)
         yield f"{out.name}: {len(made['label'])} described"
 
 

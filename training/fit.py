@@ -39,7 +39,7 @@ from measures import (
     read_examples,
     turn_of,
 )
-from orders import read_orders
+from orders import Orders
 from package import SOURCE, put, put_card
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -425,7 +425,8 @@ def main() -> None:
     args = parser.parse_args()
     begin = time.time()
     e = read_examples(args.work)
-    orders, told_of_orders = read_orders(args.work)
+    orders = Orders.read(args.work)
+    orders.require(e.facts)
     fold = folds_of(e.facts, args.seed)
     print(f"{len(e.facts)} looks, {len(e.label)} voids, {int((e.label == 0).sum())} microbleeds",
           flush=True)  # fmt: skip
@@ -468,7 +469,7 @@ def main() -> None:
     low, high, outside = ranges_of(e)
     np.savez_compressed(
         out / "detector.npz",
-        **bleed, **names, **orders,
+        **bleed, **names, **orders.arrays(),
         **{f"joint_{name}": w for name, w in joint.items()},
         low=low.astype(np.float32), high=high.astype(np.float32),
     )  # fmt: skip
@@ -498,7 +499,7 @@ def main() -> None:
             # of a whole fit: that which made the network that is kept
             "minutes": trained["minutes"] if trained else round((time.time() - begin) / 60, 1),
         },
-        "orders": told_of_orders,
+        "orders": orders.facts,
         "out_of_fold": table,
         "licence": "Apache-2.0",
         "limits": "Trained and validated on simulated scans only. Research use only.",

@@ -210,6 +210,9 @@ def main() -> None:
     drawn = np.array([is_drawn(f) for f in e.facts])
     card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
     fit_card = json.loads((args.work / "model" / "card.json").read_text(encoding="utf-8"))
+    if "orders" not in fit_card:
+        raise SystemExit(f"{args.work}: a fit without orders of dark spots. Run fit.py again.")
+    card["orders"] = fit_card["orders"]  # those among the arrays of the fit
     before = fit_card["operating_points"]
     thick_points = fit_card["thick_slices"]["operating_points"]
     named, named_thick = ([n for n in own if not drawn[n]] for own in (thin, thick))

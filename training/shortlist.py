@@ -1,30 +1,33 @@
 """Grow the orders of dark spots: which 150 of about 2000 are measured, in thin slices and in thick.
 
-usage: python training/shortlist.py WORK [INPUTS ...] [--match NAMES] [--install]
+usage: python training/shortlist.py WORK [INPUTS ...] [--install]
 
-Every void of the scans of `heads.py`, and of the cases that `validation/detection.py` keeps in the
-folders INPUTS, is told whether it is a microbleed. What is measured of each before it is chosen
-(`MEASURES` of `petechia.lesions.shortlist`) is told apart by trees. Prints the share of visible
-microbleeds among the first 150 of people not fitted on, by these trees and by the tables that serve
-without a model, and writes WORK/orders.npz, grown on all. `examples.py` and `cases.py` look by it,
-and `fit.py` puts it beside its own trees; `--install` puts it beside those of the package. Voids
-are kept in WORK/shortlist; delete that when what is measured of them changes.
+Every void of the whole heads of `heads.py` (`--whole`, `--thick`), and of the cases that
+`validation/detection.py` keeps in the folders INPUTS, is told whether it is a microbleed. What is
+measured of each before it is chosen (`MEASURES` of `petechia.lesions.shortlist`) is told apart by
+trees. Prints the share of visible microbleeds among the first 150 of people not fitted on, by these
+trees and by the tables that serve without a model, and writes WORK/orders.npz: trees grown on all,
+and on the people of the other folds, by which `examples.py` and `cases.py` look at each person.
+`fit.py` puts those of all beside its own trees; `--install` puts them beside those of the package.
+Voids are kept in WORK/shortlist; delete that when what is measured of them changes.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from cases import kept_of, load
+from cases import kept_of, load, person_of
 from examples import inputs_of, owners_of, visible_of
 from fit import plain
+from heads import THICK as THICK_HEAD
+from heads import WHOLE
 from kept import Kept, read_kept
-from orders import NAMES, write_orders
+from orders import NAMES, Orders
 from package import ASSETS, CARD, put_arrays, put_card
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -47,6 +50,7 @@ SEED = 1
 BESIDE = ("calcification", "macrobleed")
 """What a microbleed's order should neither take nor leave."""
 TABLES = (THIN, THICK)
+CASE = "case_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,21 +79,32 @@ def real_of(kept: Kept, voids: list[Void], corner: np.ndarray) -> npt.NDArray[np
     return real
 
 
-def scans_in(work: Path, folders: Sequence[Path], match: str) -> Iterator[tuple[Path, bool]]:
-    """Yield the path of every head and case, and whether it is a head."""
-    for folder, head in ((work / "scans", True), *((f, False) for f in folders)):
-        for path in sorted(folder.glob(f"{match}.npz")):
-            if ".part" not in path.name:
-                yield path, head
+def scans_in(work: Path, folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the path of every whole head and case, by the name that its voids are kept under.
+
+    Other people are for other things: those of fine voxels and of drawn veins are measured by.
+    """
+    found = {
+        path.name: path
+        for part in (WHOLE, THICK_HEAD)
+        for path in sorted((work / "scans").glob(f"*_{part}.npz"))
+    }
+    for path in (p for folder in folders for p in sorted(folder.glob("*.npz"))):
+        if ".part" in path.name:
+            continue
+        if (name := f"{CASE}{path.name}") in found:
+            raise SystemExit(f"{path}: a case of this name is in another folder, too")
+        found[name] = path
+    return found
 
 
-def read_scan(path: Path, head: bool) -> tuple[Kept, LesionInputs, str]:
+def read_scan(name: str, path: Path) -> tuple[Kept, LesionInputs, str]:
     """Return the truth of a head or a case, what the detector is given, and who it is."""
-    if head:
+    if not name.startswith(CASE):
         kept = read_kept(path)
         return kept, inputs_of(kept), kept.facts["person"]
     case = load(path)
-    return kept_of(case), case.inputs, f"case-{path.stem.rpartition('_')[2]}"
+    return kept_of(case), case.inputs, person_of(path)
 
 
 def measure_scan(out: Path, kept: Kept, inputs: LesionInputs, person: str) -> None:
@@ -105,15 +120,15 @@ def measure_scan(out: Path, kept: Kept, inputs: LesionInputs, person: str) -> No
     part.rename(out)
 
 
-def read_voids(work: Path, folders: Sequence[Path], match: str) -> list[Scan]:
+def read_voids(work: Path, folders: Sequence[Path]) -> list[Scan]:
     """Measure the voids of every scan, or read what was kept of them."""
     kept_in, scans = work / "shortlist", []
     kept_in.mkdir(exist_ok=True)
-    for path, head in scans_in(work, folders, match):
-        out = kept_in / path.name
+    for name, path in scans_in(work, folders).items():
+        out = kept_in / name
         if not out.exists():
-            measure_scan(out, *read_scan(path, head))
-            print(out.name, flush=True)
+            measure_scan(out, *read_scan(name, path))
+            print(name, flush=True)
         with np.load(out) as stored:
             columns = [stored[k].tolist() for k in MEASURES]
             scans.append(
@@ -152,26 +167,28 @@ def among_first(scans: Sequence[Scan], scores: Sequence[Floats]) -> int:
     return found
 
 
-def told_by_others(scans: Sequence[Scan]) -> list[Floats]:
-    """Return the worth of the voids of each scan by trees grown on other people."""
+def by_others(scans: Sequence[Scan]) -> tuple[dict[str, int], list[Trees]]:
+    """Return the fold of each person, and trees grown without the people of each fold."""
     people = sorted({s.person for s in scans})
     drawn = np.random.default_rng(SEED).permutation(len(people)) % FOLDS
     fold = dict(zip(people, drawn.tolist(), strict=True))
-    trees = [grown([s for s in scans if fold[s.person] != k]) for k in range(FOLDS)]
-    return [trained_worth(s.told, trees[fold[s.person]]) for s in scans]
+    return fold, [grown([s for s in scans if fold[s.person] != k]) for k in range(FOLDS)]
 
 
-def facts_of(scans: Sequence[Scan], table: Order) -> dict[str, Any]:
-    """Return on what an order is grown, and how many microbleeds come first by it."""
-    told = told_by_others(scans)
+def facts_of(scans: Sequence[Scan], told: Sequence[Floats], table: Order) -> dict[str, Any]:
+    """Return on what an order is grown, and how many microbleeds come first by it.
+
+    `told` is the worth of each void by trees of other people.
+    """
     by_table = [np.array([worth(one, table) for one in s.told]) for s in scans]
     return {
         "scans": len(scans),
         "people": len({s.person for s in scans}),
         "visible_microbleeds": sum(s.visible for s in scans),
         "with_a_void": sum(int((s.real == 1).sum()) for s in scans),
-        f"among_{FIRST}": among_first(scans, told),
-        f"among_{FIRST}_by_table": among_first(scans, by_table),
+        "first": FIRST,
+        "among_first": among_first(scans, told),
+        "among_first_by_table": among_first(scans, by_table),
         "most_that_are_sure": max(int((t > SURE).sum()) for t in told),
     }
 
@@ -181,24 +198,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("inputs", type=Path, nargs="*")
-    parser.add_argument("--match", default="*", help="names of scans, with wildcards")
     parser.add_argument("--install", action="store_true")
     args = parser.parse_args()
     with threads(1):
-        every = read_voids(args.work, args.inputs, args.match)
-    arrays, facts = {}, {}
+        every = read_voids(args.work, args.inputs)
+    orders = Orders({}, {}, {}, {})
     for thick, (name, table) in enumerate(zip(NAMES, TABLES, strict=True)):
         scans = [s for s in every if s.thick == bool(thick)]
         if len({s.person for s in scans}) < FOLDS:
             raise SystemExit(f"fewer than {FOLDS} people with {SLICES[thick]} slices")
-        facts[SLICES[thick]] = facts_of(scans, table)
-        print(SLICES[thick], facts[SLICES[thick]], flush=True)
-        arrays |= grown(scans).arrays(name)
-    write_orders(args.work, arrays, facts)
+        fold, trees = by_others(scans)
+        told = [trained_worth(s.told, trees[fold[s.person]]) for s in scans]
+        orders.facts[SLICES[thick]] = facts_of(scans, told, table)
+        print(SLICES[thick], orders.facts[SLICES[thick]], flush=True)
+        orders.fold[name], orders.by_others[name], orders.grown[name] = fold, trees, grown(scans)
+    orders.write(args.work)
     if args.install:
-        put_arrays(arrays_of((ASSETS / "detector.npz").read_bytes()) | arrays)
+        put_arrays(arrays_of((ASSETS / "detector.npz").read_bytes()) | orders.arrays())
         card = json.loads((ASSETS / CARD).read_text(encoding="utf-8"))
-        put_card(card | {"orders": facts})
+        put_card(card | {"orders": orders.facts})
 
 
 if __name__ == "__main__":

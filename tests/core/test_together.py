@@ -44,16 +44,31 @@ def test_with_two_workers_a_job_runs_meanwhile_and_with_one_when_it_is_asked_for
         return threading.current_thread()
 
     here = threading.current_thread()
-    with set_workers(2):
-        answer = meanwhile(job)
+    with set_workers(2), meanwhile(job) as answer:
         assert begun.wait(timeout=20)  # before anybody asks
         may_end.set()
         assert answer() is not here
     begun.clear()
-    with set_workers(1):
-        answer = meanwhile(job)
+    with set_workers(1), meanwhile(job) as answer:
         assert not begun.is_set()
         assert answer() is here
+
+
+def test_no_job_is_left_behind_when_what_runs_beside_it_fails():
+    may_end, ended = threading.Event(), threading.Event()
+
+    def job():
+        may_end.wait(timeout=20)
+        ended.set()
+
+    def fail_beside():
+        with meanwhile(job):
+            may_end.set()
+            raise ValueError("of the other work")
+
+    with set_workers(2), pytest.raises(ValueError, match="of the other work"):
+        fail_beside()
+    assert ended.is_set()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -61,7 +76,9 @@ def test_an_error_of_a_job_that_runs_meanwhile_is_raised_where_it_is_asked_for(w
     def fail():
         raise ValueError("of the job")
 
-    with set_workers(workers):
-        answer = meanwhile(fail)
-        with pytest.raises(ValueError, match="of the job"):
-            answer()
+    with (
+        set_workers(workers),
+        meanwhile(fail) as answer,
+        pytest.raises(ValueError, match="of the job"),
+    ):
+        answer()

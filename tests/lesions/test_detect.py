@@ -1,6 +1,6 @@
 import tomllib
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +14,14 @@ from petechia.core.grid import Grid
 from petechia.errors import GridMismatchError, InputError, ParameterError
 from petechia.lesions.anew import _may_be_a_piece
 from petechia.lesions.criteria import COMPARTMENTS, SITES
-from petechia.lesions.detect import COMMON
+from petechia.lesions.detect import COMMON, measure
 from petechia.lesions.detect import detect as told_of
 from petechia.lesions.findings import CLASSES, COLUMNS, SIGNS
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.look import look
 from petechia.lesions.params import DetectParams
 from petechia.lesions.rows import Measured
+from petechia.lesions.shortlist import ShortlistParams
 from petechia.lesions.slices import is_thick
 from petechia.pipeline.detector import detector, threshold
 
@@ -524,3 +525,26 @@ class TestPieces:
         told = [f.moment_ppm_mm3 for f in found if f.class_ in ("microbleed", "calcification")]
         true = [one.moment + other.moment] if other_chi > 0 else [one.moment, other.moment]
         assert told == pytest.approx(true, rel=0.06)
+
+
+def test_a_model_tells_which_dark_spots_are_measured(phantom):
+    """By its order for the thickness of the slices, which is asked for once and obeyed."""
+    asked, params = [], DetectParams(shortlist=ShortlistParams(most=2, sure=np.inf))
+
+    def order(slice_mm, sign):
+        asked.append(slice_mm)
+        trees = model(False).order
+        return replace(trees, value=sign * trees.value, baseline=0 * trees.baseline)
+
+    inputs = phantom.inputs()
+    seen = []
+    for sign in (1.0, -1.0):
+        likely = SimpleNamespace(
+            judge=lambda *_: SimpleNamespace(says=[], of=lambda n: (0.9, {"vessel": 1.0}, "")),
+            least_probability=0.3,
+            order_of=partial(order, sign=sign),
+        )
+        spots, _ = measure(inputs, params, likely)
+        seen.append({tuple(m.void.seed_vox.tolist()) for m in spots})
+    assert asked == [float(inputs.grid.spacing_mm.max())] * 2
+    assert not seen[0] & seen[1]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import petechia.lesions.search as searching
 from petechia.core.grid import Grid
 from petechia.lesions.candidates import METHODS
 from petechia.lesions.candidates.found import Candidates
@@ -77,3 +78,18 @@ def test_places_come_in_the_order_of_the_finders_whichever_begins_first(make, fi
             r.message.split(": ") for r in caplog.records if r.message.endswith(" places")
         )
     assert counts == alone
+
+
+def test_the_slow_finders_begin_first(make, monkeypatch):
+    begun = []
+
+    def noted(jobs):
+        begun.append([getattr(getattr(job, "func", None), "load", "") for job in jobs])
+        return [job() for job in jobs]
+
+    monkeypatch.setattr(searching, "together", noted)
+    scan = make.build([make.Sphere((8.2, 9.1, 8.3), 1.3, 1.0)], (19, 19, 17), (1, 1, 1))
+    search(scan.inputs(), DetectParams(finders=("blob", "radial_symmetry", "dipole_match")))
+    names = [load.rpartition(":")[2] for load in begun[-1]]
+    assert set(names[:2]) == set(searching.SLOW)
+    assert set(names[2:]) == {"blob"}

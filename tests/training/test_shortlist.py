@@ -32,7 +32,20 @@ def test_trees_learn_what_microbleeds_have_and_take_no_side_on_what_is_neither(s
     assert worth[:20].min() > worth[20:].max()
 
 
-def test_a_person_is_told_by_trees_of_the_others(shortlist, monkeypatch):
+def one_of_each_kind(shortlist, training, tmp_path):
+    """Return orders that were grown on four people, and written and read."""
+    orders = training("orders")
+    fold, trees = {}, {}
+    grown = {}
+    for n, name in enumerate(orders.NAMES):
+        scans = [scan(shortlist, person, 10 * n + k, bool(n)) for k, person in enumerate("abcd")]
+        fold[name], trees[name] = shortlist.by_others(scans)
+        grown[name] = shortlist.grown(scans)
+    orders.Orders(grown, trees, fold, {"thin": {"scans": 3}}).write(tmp_path)
+    return orders, orders.Orders.read(tmp_path), trees, grown
+
+
+def test_a_person_is_told_by_trees_of_the_others(shortlist, training, tmp_path, monkeypatch):
     grown, seen = shortlist.grown, []
 
     def noted(scans):
@@ -41,33 +54,58 @@ def test_a_person_is_told_by_trees_of_the_others(shortlist, monkeypatch):
 
     monkeypatch.setattr(shortlist, "grown", noted)
     scans = [scan(shortlist, person, n) for n, person in enumerate("aabbccdd")]
-    told = shortlist.told_by_others(scans)
-    assert [len(people) for people in seen] == [3, 3, 3, 3]
-    assert sorted(min(set("abcd") - people) for people in seen) == list("abcd")
-    assert len(told) == len(scans)
+    fold, trees = shortlist.by_others(scans)
+    assert len(trees) == len(seen) == 4
+    for person, k in fold.items():
+        assert seen[k] == set("abcd") - {person}
+    told = [trained_worth(s.told, trees[fold[s.person]]) for s in scans]
     assert shortlist.among_first(scans, told) == 160  # all that have a void
+    monkeypatch.undo()
+    _, kept, trees, everybody = one_of_each_kind(shortlist, training, tmp_path)
+    grid = Grid.from_spacing((5, 5, 5), (0.5, 0.5, 2.0))
+    for person, k in kept.fold["order_"].items():
+        assert kept.of(grid, person).value.tolist() == trees["order_"][k].value.tolist()
+    assert kept.of(grid, "e").value.tolist() == everybody["order_"].value.tolist()
 
 
 def test_what_is_told_of_an_order_counts_what_it_keeps(shortlist):
     scans = [scan(shortlist, person, n) for n, person in enumerate("abcd")]
-    facts = shortlist.facts_of(scans, shortlist.THIN)
+    told = [trained_worth(s.told, shortlist.grown(scans)) for s in scans]
+    facts = shortlist.facts_of(scans, told, shortlist.THIN)
     assert (facts["scans"], facts["people"], facts["visible_microbleeds"]) == (4, 4, 100)
-    assert (facts["with_a_void"], facts["among_150"]) == (80, 80)
-    assert facts["among_150_by_table"] < 80
-    assert 60 <= 4 * facts["most_that_are_sure"] <= 100
+    assert (facts["with_a_void"], facts["first"], facts["among_first"]) == (80, 150, 80)
+    assert facts["among_first_by_table"] < 80
+    assert facts["most_that_are_sure"] == 20
 
 
 def test_orders_are_found_again_by_the_thickness_of_slices(shortlist, training, tmp_path):
-    orders = training("orders")
     with pytest.raises(SystemExit, match=r"training/shortlist\.py first"):
-        orders.read_orders(tmp_path)
-    thin, thick = (shortlist.grown([scan(shortlist, "a", n)]) for n in (1, 2))
-    arrays = thin.arrays("order_") | thick.arrays("order_thick_")
-    orders.write_orders(tmp_path, arrays, {"thin": {"scans": 3}})
-    kept, facts = orders.read_orders(tmp_path)
-    assert facts == {"thin": {"scans": 3}}
-    assert set(kept) == set(arrays)
-    of = orders.order_of(tmp_path)
-    for spacing, own in (((0.5, 0.5, 2.0), thin), ((3.5, 0.5, 0.5), thick)):
-        found = of(Grid.from_spacing((5, 5, 5), spacing))
-        assert found.value.tolist() == own.value.tolist()
+        training("orders").Orders.read(tmp_path)
+    _, kept, _, grown = one_of_each_kind(shortlist, training, tmp_path)
+    assert kept.facts == {"thin": {"scans": 3}}
+    assert len({k for k in kept.arrays() if k.startswith("order_thick_")}) == len(kept.arrays()) / 2
+    for spacing, name in (((0.5, 0.5, 2.0), "order_"), ((3.5, 0.5, 0.5), "order_thick_")):
+        found = kept.of(Grid.from_spacing((5, 5, 5), spacing), "a stranger")
+        assert found.value.tolist() == grown[name].value.tolist()
+
+
+def test_looks_by_other_orders_are_refused(shortlist, training, tmp_path):
+    _, kept, _, _ = one_of_each_kind(shortlist, training, tmp_path)
+    mine = {"scan": "21000_001_3", "orders": kept.digest}
+    kept.require([mine])
+    for other in ({"scan": "21000_002_3"}, {"scan": "21000_002_3", "orders": "0123456789abcdef"}):
+        with pytest.raises(SystemExit, match="1 looks \\(21000_002_3"):
+            kept.require([mine, other])
+
+
+def test_only_whole_heads_and_cases_teach_an_order(shortlist, tmp_path):
+    (tmp_path / "scans").mkdir()
+    for name in ("21000_001_3", "22000_001_4", "20000_001_1", "23000_001_5", "25000_001_6"):
+        (tmp_path / "scans" / f"{name}.npz").touch()
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "3t_swi_9600.npz").touch()
+    found = shortlist.scans_in(tmp_path, [tmp_path / "a"])
+    assert list(found) == ["21000_001_3.npz", "22000_001_4.npz", "case_3t_swi_9600.npz"]
+    with pytest.raises(SystemExit, match="another folder, too"):
+        shortlist.scans_in(tmp_path, [tmp_path / "a", tmp_path / "b"])

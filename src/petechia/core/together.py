@@ -1,7 +1,8 @@
 """Independent pieces of work on as many threads as the transforms may use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from scipy.fft import get_workers
@@ -23,15 +24,16 @@ def together(jobs: Sequence[Callable[[], T]]) -> list[T]:
         return [done.result() for done in [pool.submit(job) for job in jobs]]
 
 
-def meanwhile(job: Callable[[], T]) -> Callable[[], T]:
-    """Begin a job beside this thread; what is returned waits for it and gives its answer.
+@contextmanager
+def meanwhile(job: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Begin a job on one thread more; what is yielded waits for it and gives its answer.
 
-    For long work that nothing waits for yet, beside work that cannot fill all threads. With one
-    worker the job begins when it is asked for. What it raises is raised when it is asked for.
+    For work that nothing waits for yet, beside work that cannot fill all threads; the job has one
+    worker. With one worker in all it begins when it is asked for. What it raises is raised when
+    it is asked for, and it is not left running behind the block.
     """
     if get_workers() < 2:
-        return job
-    pool = ThreadPoolExecutor(1)
-    done = pool.submit(job)
-    pool.shutdown(wait=False)
-    return done.result
+        yield job
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(job).result

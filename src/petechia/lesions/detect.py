@@ -82,8 +82,9 @@ def detect(
     if not np.any(inputs.magnitude[inputs.brain_mask] > 0):
         text = "The magnitude is zero throughout the brain mask."
         return Detection(findings=(), labels=labels, says=(text,))
-    siderosis = meanwhile(partial(_sheets_of, inputs, p))
-    measured, says = measure(inputs, p, model)
+    with meanwhile(partial(_sheets_of, inputs, p)) as siderosis:
+        measured, says = measure(inputs, p, model)
+        sheets, no_search = siderosis()
     kept = sorted(measured, key=lambda m: m.order)
     if len(kept) > p.most_findings:
         # veins and edges are many: they make room, not a calcification or a macrobleed
@@ -100,7 +101,6 @@ def detect(
             "No spot in the brain mask is darker than its surroundings by "
             f"{100 * p.void.least_depth:.0f} % and {p.void.least_depth_sd:g} times the texture."
         )
-    sheets, no_search = siderosis()
     kept = _without_sheets(kept, sheets, inputs.grid)
     rows = findings(kept, inputs, p)
     for n, m in enumerate(kept):

@@ -94,7 +94,7 @@ class ShortlistParams:
 
     most_shaped: int = 2000
     most: int = 150
-    sure: float = 2.0
+    sure: float = EVEN
 
     def __post_init__(self) -> None:
         if not 1 <= self.most <= self.most_shaped:
@@ -248,7 +248,9 @@ def worth(told: Mapping[str, float], order: Order = THIN) -> float:
 
 
 def trained_worth(told: Sequence[Mapping[str, float]], trees: Trees) -> Floats:
-    """Return `worth` of voids by trees that `training/shortlist.py` has grown: log-odds and `EVEN`.
+    """Return `worth` of voids by trees that `training/shortlist.py` has grown.
+
+    That is their log-odds and `EVEN`, large round ones raised as by a table.
 
     Trees see what straight lines do not: a void that goes on is worth little, but for a wide one.
 

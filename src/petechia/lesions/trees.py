@@ -56,7 +56,7 @@ class Trees:
             raise InputError(
                 f"no {', '.join(prefix + name for name in missing)}",
                 where="Trees.from_arrays",
-                mend="The model is not one that training/fit.py has written.",
+                mend="The model is not one that training/shortlist.py and fit.py have written.",
             )
         return cls(**{name: arrays[f"{prefix}{name}"] for name in ARRAYS})
 

@@ -146,7 +146,10 @@ def _significance(
 
 @compiled
 def _solved(s_d, s_dd, s_1, s_fd, s_f, enough):  # type: ignore[no-untyped-def]
-    """Return moment over error from the sums, 0 where they hold too little of a shell."""
+    """Return moment over error from the sums, 0 where they hold too little of a shell.
+
+    `s_fd` and `s_dd` are written over.
+    """
     z = s_fd.ravel()
     d, dd, one, f = s_d.ravel(), s_dd.ravel(), s_1.ravel(), s_f.ravel()
     most = np.float32(0)
