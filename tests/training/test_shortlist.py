@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
+from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.shortlist import MEASURES, trained_worth
 
 
@@ -109,3 +110,32 @@ def test_only_whole_heads_and_cases_teach_an_order(shortlist, tmp_path):
     assert list(found) == ["21000_001_3.npz", "22000_001_4.npz", "case_3t_swi_9600.npz"]
     with pytest.raises(SystemExit, match="another folder, too"):
         shortlist.scans_in(tmp_path, [tmp_path / "a", tmp_path / "b"])
+
+
+def test_the_voids_of_a_case_are_told_by_its_lesions(shortlist, training, tmp_path):
+    """Three dark balls: a microbleed, a calcification and one that is nothing that was put in."""
+    cases, shape = training("cases"), (33, 35, 31)
+    magnitude = np.random.default_rng(0).normal(1.0, 0.02, shape).astype(np.float32)
+    labels = np.zeros(shape, np.int16)
+    places = {1: (8, 9, 9), 2: (23, 24, 20), 3: (9, 25, 22)}
+    for n, place in places.items():
+        away = np.linalg.norm(np.moveaxis(np.indices(shape), 0, -1) - place, axis=-1)
+        magnitude[away < 2.1] = 0.1
+        labels[away < 2.1] = n if n < 3 else 0
+    rows = [
+        {"class": name, "visible": "1", **dict(zip(("x_mm", "y_mm", "z_mm"), place, strict=True))}
+        for name, place in zip(("microbleed", "calcification"), places.values(), strict=False)
+    ]
+    inputs = LesionInputs(
+        grid=Grid(shape, np.eye(4)), brain_mask=np.ones(shape, bool), b0_t=3.0, reading_te_s=0.02,
+        magnitude=magnitude,
+    )  # fmt: skip
+    kept = cases.kept_of(cases.Case(inputs=inputs, labels=labels, lesions=rows))
+    shortlist.measure_scan(tmp_path / "case_3t_swi_1.npz", kept, inputs, "case-1")
+    with np.load(tmp_path / "case_3t_swi_1.npz") as stored:
+        real, large = stored["real"], stored["log_voxels"] > 3
+        assert (stored["visible"], str(stored["person"]), bool(stored["thick"])) == (
+            1, "case-1", False,
+        )  # fmt: skip
+        assert sorted(real[large]) == [-1, 0, 1]
+        assert all(stored[name].shape == real.shape for name in MEASURES)
