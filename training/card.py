@@ -25,6 +25,9 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
         f"{told['looks']} looks ({card['refined']['on']['merged']} of them at merged slices), "
         f"{told['voids']} voids |"
     )
+    classes = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in told["classes"].items())
+    yield f"| of which | {classes} |"
+    yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"
     for of, own in card["orders"].items():
         found, by_table, asked = (
             own[k] for k in ("among_first", "among_first_by_table", "visible_microbleeds")
@@ -36,9 +39,6 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
             "measured "
             f"(by the table that serves without a model {by_table}) |"
         )
-    classes = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in told["classes"].items())
-    yield f"| of which | {classes} |"
-    yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"
     for of, own in ((", thin slices", card), (", thick slices", thick)):
         doubt, on = own["count_doubt"], own["counted_on"]
         yield (
