@@ -46,6 +46,15 @@ def scene(spacing=(1.0, 1.0, 1.0), along=(0.0, 0.3, 1.0)):
     return signal, np.ones(SHAPE, dtype=bool), grid
 
 
+def told_of_the_ball(symmetric=0.8):
+    """Return what is measured of the ball."""
+    signal, mask, grid = scene()
+    void, _ = grow_voids(signal, 0.02, mask, np.array([BALL, ROD]), grid)
+    shape = measure_shape(void, signal, mask, signal < 0.6, grid)
+    tube = continuation(1 - signal, mask, shape, grid)
+    return measured(void, shape, tube, symmetric, 0.02, grid.voxel_mm3)
+
+
 def stump(name, below, above, at=0.5):
     """Return trees of one question: is a measure more than `at`?"""
     return Trees(
@@ -90,10 +99,7 @@ def test_so_it_is_by_the_trained_order(spacing, along):
 
 
 def test_a_trained_order_asks_its_columns_by_name_and_raises_what_is_large():
-    signal, mask, grid = scene()
-    (void,) = grow_voids(signal, 0.02, mask, np.array([BALL]), grid)
-    shape = measure_shape(void, signal, mask, signal < 0.6, grid)
-    told = measured(void, shape, continuation(1 - signal, mask, shape, grid), 0.8, 0.02, 1.0)
+    told = told_of_the_ball()
     assert set(MEASURES) == set(told)
     large = {"inscribed_mm": 3.0, "sphericity": 0.9, "outside": 0.1}
     for name in MEASURES:
@@ -126,10 +132,7 @@ def test_in_thick_slices_a_spot_comes_before_a_vein_that_lies_in_them(across, al
 
 
 def test_each_order_asks_for_what_is_measured():
-    signal, mask, grid = scene()
-    (void,) = grow_voids(signal, 0.02, mask, np.array([BALL]), grid)
-    shape = measure_shape(void, signal, mask, signal < 0.6, grid)
-    told = measured(void, shape, continuation(1 - signal, mask, shape, grid), 0.8, 0.02, 1.0)
+    told = told_of_the_ball()
     for order in (THIN, THICK):
         assert set(order) <= set(told)
         for knots, values in order.values():
@@ -174,10 +177,7 @@ def test_what_touches_a_vein_or_is_strong_in_the_map_is_not_forgotten():
 
 
 def test_a_large_round_void_is_raised_whatever_lies_beside_it():
-    signal, mask, grid = scene()
-    (void, *_) = grow_voids(signal, 0.02, mask, np.array([BALL, ROD]), grid)
-    shape = measure_shape(void, signal, mask, signal < 0.6, grid)
-    told = measured(void, shape, continuation(1 - signal, mask, shape, grid), 0.2, 0.02, 1.0)
+    told = told_of_the_ball(symmetric=0.2)
     large = told | {"inscribed_mm": 3.0, "sphericity": 0.9, "outside": 0.1}
     for order in (THIN, THICK):
         plain = [worth(large | one, order) for one in (
