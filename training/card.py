@@ -28,7 +28,8 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
     classes = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in told["classes"].items())
     yield f"| of which | {classes} |"
     yield f"| training | seed {told['seed']}, {told['minutes']} minutes |"
-    for of, own in card["orders"].items():
+    for of in ("thin", "thick"):
+        own = card["orders"][of]
         found, by_table, asked = (
             own[k] for k in ("among_first", "among_first_by_table", "visible_microbleeds")
         )

@@ -202,7 +202,7 @@ def main() -> None:
     args = parser.parse_args()
     with threads(1):
         every = read_voids(args.work, args.inputs)
-    orders = Orders({}, {}, {}, {})
+    orders = Orders({}, {}, {}, {"measures": list(MEASURES)})
     for thick, (name, table) in enumerate(zip(NAMES, TABLES, strict=True)):
         scans = [s for s in every if s.thick == bool(thick)]
         if len({s.person for s in scans}) < FOLDS:

@@ -265,6 +265,41 @@ def test_a_large_sphere_of_calcium_stays_calcium():
     assert (v.class_, v.probability) == ("calcification", 0.02)
 
 
+SPECK = replace(
+    BLOOD,
+    shape=replace(ROUND, diameter_mm=1.4, volume_mm3=0.9),
+    fit=replace(FIT, moment_ppm_mm3=0.05, se_ppm_mm3=0.2, significance=0.25),
+)
+SURE = (0.95, {"vessel": 0.9, "undetermined": 0.1}, "form: sharpness (high) for it")
+
+
+def test_a_speck_with_hardly_any_moment_is_no_microbleed():
+    """Its own phase turns by one radian within less than a millimetre."""
+    v = name_void(SPECK, SURE, 0.4)
+    assert (v.class_, v.probability) == ("vessel", 0.05)
+    assert v.evidence.startswith("too little iron for a microbleed; ")
+    assert classify(SPECK).probability <= 0.05 < sum(log_odds(SPECK).values())
+    unlikely = name_void(SPECK, (0.01, SURE[1], SURE[2]), 0.4)
+    assert unlikely.probability == 0.01
+    assert unlikely.evidence.startswith("model: form")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"phase": "unsigned"},
+        {"fit": None},
+        {"fit": replace(SPECK.fit, moment_ppm_mm3=0.11)},
+        {"fit": replace(SPECK.fit, se_ppm_mm3=0.36)},
+        {"dephasing": Dephasing(moment_ppm_mm3=0.4, se_ppm_mm3=0.1, n_voxels=9)},
+        {"shape": replace(SPECK.shape, diameter_mm=2.0)},
+    ],
+)
+def test_where_the_moment_is_not_known_to_be_little_the_model_is_asked(other):
+    v = name_void(replace(SPECK, **other), SURE, 0.4)
+    assert (v.class_, v.probability) == ("microbleed", 0.95)
+
+
 def test_lines_beyond_and_no_tube_do_not_contradict_each_other():
     beyond = Context(vein_beyond_mm=16.0)
     told = classify(replace(BLOOD, context=beyond)).evidence

@@ -54,7 +54,7 @@ def model(**more):
     card = {
         "name": "test", "features": pipeline_hash(), "operating_points":
         {"screening": 0.2, "balanced": 0.5, "counting": 0.8}, "outside_limit": 0.02,
-        "thick_slices": {"from_mm": 3.0},
+        "thick_slices": {"from_mm": 3.0}, "orders": {"measures": list(MEASURES)},
     }  # fmt: skip
     arrays = {
         **stump(DEPTH, 0.3, -4.0, 4.0).arrays("bleed_"),
@@ -152,6 +152,13 @@ def test_thick_slices_have_an_order_of_their_own():
     deep = np.eye(1, len(MEASURES))
     worth = [model().order_of(mm).scores(deep)[0, 0] for mm in (2.9, 3.0)]
     assert worth == [1.0, -1.0]
+
+
+def test_orders_grown_on_other_measures_are_refused():
+    """Columns in another order would be asked as if they were those of training."""
+    other = {"orders": {"measures": [*MEASURES[1:], MEASURES[0]]}}
+    with pytest.raises(InputError, match="was trained on depth_of_full, .*, depth of dark spots"):
+        model(card=other)
 
 
 def test_what_the_network_sees_has_no_name():

@@ -19,6 +19,7 @@ from petechia.lesions.features import NAMES, Described, pipeline_hash
 from petechia.lesions.features.radial import RAY_MM, SHELLS_MM
 from petechia.lesions.findings import CLASSES
 from petechia.lesions.linear import Linear
+from petechia.lesions.shortlist import MEASURES
 from petechia.lesions.slices import is_thick
 from petechia.lesions.trees import Trees
 
@@ -109,15 +110,15 @@ class Model:
         Raises
         ------
         InputError
-            If it was trained on other features than this version makes.
+            If it was trained on other features than this version makes, or if its orders of dark
+            spots were grown on other measures.
         """
-        trained, own = str(card.get("features")), pipeline_hash()
-        if trained != own:
-            raise InputError(
-                f"the model was trained on features {trained}, this version makes {own}",
-                where="model",
-                mend="Install the version that the model belongs to, or train it again "
-                "(training/README.md).",
+        trained, measures = str(card.get("features")), card["orders"]["measures"]
+        if trained != (own := pipeline_hash()):
+            raise _other_version(f"features {trained}, this version makes {own}")
+        if tuple(measures) != MEASURES:
+            raise _other_version(
+                f"{', '.join(measures)} of dark spots, this version measures {', '.join(MEASURES)}"
             )
         thick = "bleed_thick_" if "bleed_thick_root" in arrays else "bleed_"
         return cls(
@@ -264,6 +265,16 @@ class Model:
             + "; ".join(says)
             + ". Take its probabilities with care.",
         )
+
+
+def _other_version(what: str) -> InputError:
+    """Return the refusal of a model that was trained on something else than this version makes."""
+    return InputError(
+        f"the model was trained on {what}",
+        where="model",
+        mend="Install the version that the model belongs to, or train it again "
+        "(training/README.md).",
+    )
 
 
 def _loudest(row: npt.NDArray[np.float32], share: Floats, high: Floats, most: int) -> str:
