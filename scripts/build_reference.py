@@ -4,6 +4,7 @@ usage: python scripts/build_reference.py [--check]
 --check only compares; exit 1 when a page is old.
 """
 
+import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -58,9 +59,16 @@ def commands_page() -> str:
                 continue
             word = action.option_strings[-1] if action.option_strings else action.dest.upper()
             takes_none = action.nargs == 0 or not action.option_strings
-            value = "" if takes_none else f" {action.metavar or action.dest.upper()}"
+            value = "" if takes_none else f" {_value(action)}"
             parts.append(f"| `{word}{value}` | {action.help or ''} |\n")
     return "".join(parts)
+
+
+def _value(action: argparse.Action) -> str:
+    """Return what a reader writes after an option: one of a few words, or the kind of value."""
+    if action.metavar is None and action.choices is not None:
+        return f"{{{','.join(str(choice) for choice in action.choices)}}}"
+    return str(action.metavar or action.dest.upper())
 
 
 PAGES = {"methods.md": methods_page, "command-line.md": commands_page}

@@ -152,6 +152,10 @@ def test_no_scheduler_is_told_with_its_address():
         )
     with pytest.raises(TransferError, match="--scheduler nonsense"):
         list(dask(JOB, ["1"], DaskParams(scheduler="nonsense://x", patience_s=0.0), care=care()))
+    # one that never answered is waited for less long than one that is gone
+    hasty = DaskParams(scheduler="tcp://127.0.0.1:9", first_patience_s=0.0)
+    with pytest.raises(TransferError, match=r"tcp://127.0.0.1:9.*dask scheduler"):
+        list(dask(JOB, ["1"], hasty, care=care()))
     with pytest.raises(ParameterError, match="--n-procs: 0 workers"):
         DaskParams(n_procs=0)
 

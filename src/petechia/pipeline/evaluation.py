@@ -152,7 +152,8 @@ def evaluate(
             f"no scan has a partner: {_few(pairing.predicted_alone)} against "
             f"{_few(pairing.truth_alone)}",
             where="evaluate",
-            mend="Names must begin alike (sub-01_acq-swi); or use the pattern options.",
+            mend="Names must begin alike (sub-01_acq-swi); or use the pattern options, or give two "
+            "files.",
         )
     scans = _read(pairing, chosen, tell)
     result: dict[str, Any] = {

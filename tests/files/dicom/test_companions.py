@@ -13,7 +13,7 @@ from petechia.errors import FileError
 from petechia.files.dicom import find_dicom_scans
 from petechia.files.dicom.companions import series_at
 from petechia.files.dicom.frames import frames_of
-from petechia.files.dicom.write import SEQUENCES, DicomStyle, study_of, write_dicom
+from petechia.files.dicom.write import PATIENT, SEQUENCES, DicomStyle, study_of, write_dicom
 from petechia.files.scan import Header
 
 SE, IR, GR = "SE", "IR", "GR"
@@ -228,7 +228,7 @@ def test_what_was_left_is_told_with_its_reason(exam):
     assert any("series 25 left aside: processed image" in note for note in ref.load().notes)
 
 
-def ct(folder, series, *, step=5.0, patient="SIMULATED", z=150.0, **values):
+def ct(folder, series, *, step=5.0, patient=PATIENT, z=150.0, **values):
     folder.mkdir(parents=True, exist_ok=True)
     uid = generate_uid(entropy_srcs=[str(series), patient])
     for n in range(round(z / step)):

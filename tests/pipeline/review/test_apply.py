@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections import Counter
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -398,6 +399,16 @@ def test_one_apply_at_a_time_and_none_without_decisions(output, ann, tmp_path):
     log_path(output).unlink()
     with pytest.raises(FileError, match="no decisions"):
         apply_review(output)
+    with ReviewLog(log_path(output)):
+        pass  # the desk was opened, and nothing decided
+    assert log_path(output).is_file()
+    with pytest.raises(FileError, match="no decisions"):
+        apply_review(output)
+
+
+def test_images_that_are_not_there_are_refused(output):
+    with pytest.raises(FileError, match="--images nowhere: no such file or folder"):
+        ReviewFolder(output, Path("nowhere"))
 
 
 def tell_image(output, scan_of, image, **more):

@@ -51,12 +51,15 @@ class DaskParams:
     patience_s : float
         How long to wait for a scheduler that is gone, and for the first worker of one that
         is there [s].
+    first_patience_s : float
+        How long to wait for a scheduler that has not answered yet [s]: its address may be wrong.
     """
 
     scheduler: str = ""
     n_procs: int = 1
     cluster: ClusterParams | None = None
     patience_s: float = 600.0
+    first_patience_s: float = 30.0
 
     def __post_init__(self) -> None:
         if self.n_procs < 1:
@@ -101,14 +104,17 @@ def dask(
     DependencyError
         The extra `cluster` is not installed.
     TransferError
-        No scheduler, or no worker, within `patience_s`; or SLURM refused every job.
+        No scheduler within `first_patience_s`; later none, or no worker, within `patience_s`; or
+        SLURM refused every job.
     """
     ledger = Ledger(items, care)
     with ExitStack() as stack:
         heard = stack.enter_context(heard_ctrl_c())
         address, refusal = stack.enter_context(_started(params))
+        patience = min(params.first_patience_s, params.patience_s)
         while ledger.is_open():
-            with _client(address, params, heard) as client:
+            with _client(address, patience, heard) as client:
+                patience = params.patience_s
                 carrier = _Carrier(client, job, ledger, params, refusal)
                 try:
                     yield from carrier.carry(heard)
@@ -135,10 +141,10 @@ def _started(params: DaskParams) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 @contextmanager
-def _client(address: str, params: DaskParams, heard: list[int]) -> Iterator[Any]:
+def _client(address: str, patience_s: float, heard: list[int]) -> Iterator[Any]:
     """Yield a client of the scheduler, waiting for it for as long as patience lasts."""
     distributed = require_distributed()
-    until, pause = time.monotonic() + params.patience_s, 0.5
+    until, pause = time.monotonic() + patience_s, 0.5
     while True:
         try:
             client = distributed.Client(

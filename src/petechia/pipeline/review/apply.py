@@ -115,18 +115,19 @@ def apply_review(
     """
     folder = ReviewFolder(root, images)
     path = log_path(root)
+    nothing = FileError(
+        "holds no decisions", where=str(path), mend="Review a scan first:  petechia review OUTPUT"
+    )
     if not path.is_file():
-        raise FileError(
-            "holds no decisions",
-            where=str(path),
-            mend="Review a scan first:  petechia review OUTPUT",
-        )
+        raise nothing
     outcomes = []
     with ReviewLog(path) as log, _alone(root):
         tree = OutputTree(root)
         sweep(root)
         ignore(root, FOLDER)
-        for scan in log.scans():
+        if not (scans := log.scans()):
+            raise nothing
+        for scan in scans:
             outcome = _outcome(folder, tree, log.events(scan), scan, reader, round, dicom)
             LOG.info("%s: %s %s", scan, outcome.status, outcome.message)
             tell(outcome)
