@@ -157,7 +157,7 @@ def test_thick_slices_have_an_order_of_their_own():
 def test_orders_grown_on_other_measures_are_refused():
     """Columns in another order would be asked as if they were those of training."""
     other = {"orders": {"measures": [*MEASURES[1:], MEASURES[0]]}}
-    with pytest.raises(InputError, match="was trained on depth_of_full, .*, depth of dark spots"):
+    with pytest.raises(InputError, match=r"was trained on depth_of_full, .*, depth of dark spots"):
         model(card=other)
 
 

@@ -451,7 +451,8 @@ def name_void(
     little for the void's size to be one, something else, but never blood. Else a probability of at
     least `least_probability` is a microbleed, or a macrobleed above 10 mm; else the likeliest other
     class. A large round void with the field of one sphere is a bleed, which the model has seen too
-    few of; one with hardly any moment is none. Blood and calcium are not told apart by the model where the sign is unknown.
+    few of; a speck with hardly any moment is none. Blood and calcium are not told apart by the
+    model where the sign is unknown.
 
     Parameters
     ----------

@@ -184,7 +184,9 @@ class ReviewFolder:
         self.root = Path(root)
         _require_output(self.root)
         if images is not None and not images.exists():
-            raise FileError("no such file or folder", where=f"--images {images}", mend="Check the path.")
+            raise FileError(
+                "no such file or folder", where=f"--images {images}", mend="Check the path."
+            )
         self.images = images if images is not None else _linked(self.root)
         self._queue = Queue(self.root, self.root / FOLDER)
         self._listing = threading.Lock()
