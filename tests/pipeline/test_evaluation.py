@@ -444,6 +444,20 @@ def test_a_label_in_parts_far_apart_is_noted(tmp_path):
     assert not read_spots(side(tmp_path / "l.nii.gz"), INSIDE).scattered
 
 
+def test_where_nothing_is_there_tables_have_their_columns_and_no_rows(folders, tmp_path):
+    """One side without a lesion, then the other: the same columns as where there are some."""
+    write_evaluation(evaluate(*folders, FAST), tmp_path / "some")
+    empty, full = np.zeros(GRID.shape, dtype=np.uint8), np.zeros(GRID.shape, dtype=np.uint8)
+    full[A] = 1
+    for name, (ours, theirs) in {"findings": (empty, full), "lesions": (full, empty)}.items():
+        for side, data in (("ours", ours), ("theirs", theirs)):
+            write_nifti(tmp_path / name / side / "sub-01_mask.nii.gz", data, GRID)
+        made = evaluate(tmp_path / name / "ours", tmp_path / name / "theirs", FAST)
+        write_evaluation(made, tmp_path / name)
+        said = (tmp_path / name / f"{name}.tsv").read_text().splitlines()
+        assert said == (tmp_path / "some" / f"{name}.tsv").read_text().splitlines()[:1]
+
+
 def test_tables_of_an_earlier_evaluation_do_not_stay(folders, simulated, tmp_path):
     out = tmp_path / "e"
     first = write_evaluation(evaluate(*simulated, FAST), out)

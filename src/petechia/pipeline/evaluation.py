@@ -44,6 +44,12 @@ from petechia.pipeline.tree import ignore_written
 from petechia.report.evaluation import render_evaluation
 
 JSON, PAGE = "evaluation.json", "evaluation.html"
+FINDING = (
+    "scan", "finding", "verdict", "x_mm", "y_mm", "z_mm", "class", "probability", "on_true_class",
+    "vein_fraction",
+)  # fmt: skip
+LESION = ("scan", "x_mm", "y_mm", "z_mm", "moment_ppm_mm3", "diameter_mm", "site", "compartment")
+"""Columns of `findings.tsv` and the first ones of `lesions.tsv`, which may have no rows."""
 TABLES = ("scans.tsv", "lesions.tsv", "findings.tsv", "strata.tsv", "froc.tsv", "maps.tsv")
 
 
@@ -427,7 +433,9 @@ def _map_row(scan: ReadScan) -> dict[str, Any]:
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> list[Path]:
-    """Write the JSON, a TSV for each table with rows, and the page; return their paths.
+    """Write the JSON, a TSV for each table, and the page; return their paths.
+
+    Where nothing was counted, or nothing visible, the table has no rows.
 
     Tables that an earlier evaluation left there and this one does not have are taken away.
     In an output folder of `petechia run` all of it is added to its .bidsignore.
@@ -438,8 +446,9 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> list[Path]:
     writing.write_json(out / JSON, result)
     for name in TABLES:
         path = out / name
-        if rows := evaluation.tables.get(name):
-            writing.write_table(path, rows, list(rows[0]))
+        rows = evaluation.tables.get(name, [])
+        if columns := list(rows[0]) if rows else _columns(name, result):
+            writing.write_table(path, rows, columns)
             written.append(path)
         else:
             path.unlink(missing_ok=True)
@@ -447,3 +456,12 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> list[Path]:
     written.append(out / PAGE)
     ignore_written(written)
     return written
+
+
+def _columns(name: str, result: dict[str, Any]) -> list[str]:
+    """Return the columns of a table of lesions or findings without rows; none of another's."""
+    if "detection" not in result:
+        return []
+    rules = [f"found_{rule}" for rule in result["detection"]]
+    known = {"findings.tsv": FINDING, "lesions.tsv": (*LESION, *rules, "finding", "probability")}
+    return list(known.get(name, ()))
