@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +17,9 @@ from petechia.lesions.classify import (
 from petechia.lesions.context import Context
 from petechia.lesions.criteria import CriteriaParams
 from petechia.lesions.dephasing import Dephasing
+from petechia.lesions.detect import _by_void
 from petechia.lesions.moment import MomentFit
+from petechia.lesions.rows import Measured
 from petechia.lesions.shape import Shape
 from petechia.lesions.tube import Tube
 
@@ -315,3 +318,19 @@ def test_lines_beyond_and_no_tube_do_not_contradict_each_other():
 def test_ten_millimetres_are_still_a_microbleed(diameter_mm, class_):
     """As the table shows the diameter: one digit."""
     assert name_void(shaped(diameter_mm=diameter_mm), (0.9, {}, ""), 0.4).class_ == class_
+
+
+def test_a_speck_that_the_field_alone_calls_too_little_is_read_from_its_void_too():
+    by_void = Dephasing(moment_ppm_mm3=0.4, se_ppm_mm3=0.1, n_voxels=9)
+    named = [partial(name_void, opinion=SURE, least_probability=0.4)] * 2
+    vein = replace(SPECK, shape=replace(SPECK.shape, diameter_mm=2.4))
+    unlikely = partial(name_void, opinion=(0.01, *SURE[1:]), least_probability=0.4)
+    spots = [
+        Measured(void=None, features=f, verdict=told(f))
+        for f, told in ((SPECK, named[0]), (vein, unlikely))
+    ]
+    seen = SimpleNamespace(features=[SPECK, vein], by_void=[by_void, by_void])
+    speck, other = _by_void(spots, named, seen)
+    assert speck.features.dephasing is by_void
+    assert (speck.verdict.class_, speck.verdict.probability) == ("microbleed", 0.95)
+    assert other is spots[1]

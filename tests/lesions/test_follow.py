@@ -333,6 +333,31 @@ def test_a_place_is_read_unasked(maps):
     assert away.why_not == "outside the field of view"
 
 
+def test_beside_the_edge_only_the_known_field_is_read():
+    """Background removal leaves a rim of zeros, which is no field."""
+    grid = Grid.from_spacing((49, 49, 49), 1.0)
+    rng = np.random.default_rng(5)
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1)
+    from_middle = np.linalg.norm(index - 24, axis=-1)
+    mask, known = from_middle < 20, from_middle < 17
+    source = np.array([39, 24, 24])  # 5 mm within the brain, 2 mm within the known field
+    away = np.linalg.norm(index - source, axis=-1)
+    chi = np.where(away <= 1.0, 0.43, 0.0)
+    field = forward_field(chi.astype(np.float32), grid, 20.0)
+    field += 0.002 * rng.normal(size=grid.shape)
+    dark = np.where(mask, 100.0, 0.0).astype(np.float32)
+    nothing, none = np.zeros(grid.shape, np.int32), np.zeros(grid.shape, bool)
+    read = []
+    for there in (mask, known):
+        local = np.where(there, field, 0).astype(np.float32)
+        made = Maps.of(dark, mask, grid, nothing, none, local, None)
+        read += look_at(made, grid.to_mm(source[None]), [1.5], 0.5)
+    whole, rim = read
+    assert whole.moment_ppm_mm3 == pytest.approx(chi.sum(), rel=0.1)
+    assert rim.moment_ppm_mm3 == pytest.approx(chi.sum(), rel=0.15)
+    assert rim.se_ppm_mm3 > 1.2 * whole.se_ppm_mm3  # and it says that an edge is near
+
+
 def test_a_strong_source_beside_a_place_is_none_of_its_own(maps):
     made, moment = maps
     beside = made.grid.to_mm(np.array([[25.0, 22.0, 18.0]]))  # 5 mm, at the equator

@@ -159,6 +159,8 @@ def test_orders_grown_on_other_measures_are_refused():
     other = {"orders": {"measures": [*MEASURES[1:], MEASURES[0]]}}
     with pytest.raises(InputError, match=r"was trained on depth_of_full, .*, depth of dark spots"):
         model(card=other)
+    with pytest.raises(InputError, match="no known measures of dark spots"):
+        model(card={"orders": {"thin": {}}})
 
 
 def test_what_the_network_sees_has_no_name():

@@ -1,7 +1,16 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from petechia.core.grid import Grid
+from petechia.lesions import anew
+from petechia.lesions.classify import Features, Verdict
+from petechia.lesions.rows import Measured
+from petechia.lesions.shape import Shape
+from petechia.lesions.sources import Sources
+from petechia.lesions.tube import Tube
+from petechia.lesions.void import Void
 from petechia.lesions.wholes import WAIST, extent_mm, waist, wholes_of
 
 SHAPE = (40, 24, 20)
@@ -128,3 +137,55 @@ def test_axes_and_order_do_not_matter(spacing):
 
 def test_no_voids_no_wholes(grid):
     assert wholes_of([], grid) == []
+
+
+def spot(body, class_, sign):
+    """Return a measured void of some class; its form does not matter here."""
+    shape = Shape(
+        centre_vox=(0, 0, 0), n_voxels=len(body), volume_mm3=9.0, diameter_mm=2.0, stored_mm=2.0,
+        radius_mm=1.0, sphericity=0.8, elongation=1.2, flatness=1.2, margin_sharpness=0.5,
+        homogeneity=0.6, parenchyma_fraction=0.9, outside_fraction=0.0, depth=0.8,
+    )  # fmt: skip
+    void = Void(
+        body=body, tail=body[:0], seed_vox=body[0], background=1.0, least=0.2, inscribed_mm=1.0
+    )
+    told = Verdict(
+        class_=class_, sign=sign, probability=0.9 * (class_ == "microbleed"), evidence=""
+    )
+    return Measured(
+        void=void,
+        features=Features(shape=shape, noise=0.03, tube=Tube(through=0.1, one_way=0.1)),
+        verdict=told,
+    )
+
+
+def test_what_has_joined_a_microbleed_is_no_piece_of_a_stone_as_well(grid, monkeypatch):
+    """In a row: a microbleed, calcium of no clear sign that joins it, and a diamagnetic crumb."""
+    body = voxels(grid, (np.array([10.0, 6.0, 5.0]), 1.3), wide=2.6)
+    parts = cut(body, 19, 23)
+    kinds = [
+        ("microbleed", "paramagnetic"), ("calcification", "unclear"), ("vessel", "diamagnetic"),
+    ]  # fmt: skip
+    spots = [spot(part, *kind) for part, kind in zip(parts, kinds, strict=True)]
+
+    def together(measured, pieces, *_):
+        bodies = [measured[n].void.body for n in pieces]
+        return spot(np.concatenate(bodies), *kinds[pieces[0]])
+
+    monkeypatch.setattr(anew, "_together", together)
+    named = [lambda _, s=s: s.verdict for s in spots]
+    out = anew.in_wholes(spots, named, None, SimpleNamespace(grid=grid), None)
+    assert [m.verdict.class_ for m in out] == ["microbleed", "vessel"]
+    assert [len(m.void.body) for m in out] == [len(parts[0]) + len(parts[1]), len(parts[2])]
+
+
+def test_a_tail_that_is_no_part_of_a_lobe_stays_in_the_error(grid):
+    """The body alone, and body and tail: of the second nothing is left unread."""
+    body, tail = cut(voxels(grid, (np.array([10.0, 6.0, 5.0]), 1.3), wide=2.6), 23)
+    void = Void(body=body, tail=tail, seed_vox=body[0], background=1.0, least=0.2, inscribed_mm=1.0)
+    unread = []
+    asked = SimpleNamespace(
+        near=SimpleNamespace(grid=grid), _fit_as=lambda *told: unread.append(told[-1])
+    )
+    assert Sources.fit_lobes(asked, 0, void, np.zeros(SHAPE, np.float32)) is None
+    assert unread == [pytest.approx(len(tail) / (len(body) + len(tail))), 0.0]

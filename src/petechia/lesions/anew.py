@@ -93,11 +93,13 @@ def in_wholes(
     maybe = [n for n in order if n not in likely and _may_be_a_piece(out[n])]
     stones = [n for n in order if out[n].verdict.class_ == "calcification"]
     crumbs = [n for n in order if n not in stones and out[n].verdict.sign == "diamagnetic"]
-    gone = set()
+    gone: set[int] = set()
     for own, others in ((likely, maybe), (stones, crumbs)):
-        some = own + others
+        # what has been joined to a microbleed is no piece of a stone as well
+        left = [n for n in own if n not in gone]
+        some = left + [n for n in others if n not in gone]
         bodies = [out[n].void.body for n in some]
-        for whole in wholes_of(bodies, inputs.grid, len(own), LARGEST_PIECE):
+        for whole in wholes_of(bodies, inputs.grid, len(left), LARGEST_PIECE):
             first, *rest = (some[n] for n in whole)
             joined = _together(out, (first, *rest), seen, inputs, params) if rest else None
             if joined is None:

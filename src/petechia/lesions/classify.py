@@ -44,8 +44,8 @@ LARGE_PROBABILITY = 0.9
 LITTLE_PPM_MM3, LITTLE_ERROR, LITTLE_PROBABILITY = 0.1, 0.35, 0.05
 """A moment below the first [ppm mm^3], known to an error below the second, is too little for a
 microbleed: at 3 T and 40 ms, or 7 T and 17 ms, its phase passes 1 rad within 0.8 mm of it. None of
-2601 visible microbleeds of simulated people that were not trained on had less. Small spots with so
-little have the third as their probability at most."""
+2601 visible microbleeds of simulated people that were not trained on truly had less. Small spots
+with so little have the third as their probability at most."""
 SMALL_MM = 2.0
 """Below it a spot is smaller than a microbleed appears."""
 FORBIDDEN = 0.02

@@ -178,12 +178,16 @@ def _without_a_sign(measured: Sequence[Measured]) -> list[str]:
 def _by_void(
     measured: Sequence[Measured], named: Sequence[Callable[[Features], Verdict]], seen: Seen
 ) -> list[Measured]:
-    """Return the spots with the moments of what is blood, or likely so, read from the void, too."""
+    """Return the spots with the moments of what is blood, or likely so, read from the void, too.
+
+    So it is with specks that the field alone calls too little: the void may say otherwise.
+    """
     out = list(measured)
     for n, (spot, told) in enumerate(zip(measured, seen.by_void, strict=True)):
         # a void is read as that of a point
         point = spot.features.fit is seen.features[n].fit
-        if told is not None and point and _is_blood(spot):
+        asked = _is_blood(spot) or spot.features.too_little
+        if told is not None and point and asked:
             features = replace(spot.features, dephasing=told)
             out[n] = replace(spot, features=features, verdict=named[n](features))
     return out

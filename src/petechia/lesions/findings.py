@@ -85,6 +85,11 @@ class Finding:
     ct_calcified: bool | None = None
 
     @property
+    def is_hematoma(self) -> bool:
+        """Whether it is a bleed wider than 10 mm, and not as dense on CT as calcium."""
+        return self.class_ == "macrobleed" and not self.ct_calcified
+
+    @property
     def iron_ug(self) -> tuple[float, float] | None:
         """Mass of iron and its standard error [ug]; None but for blood whose sign is clear.
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.grid import Grid
+from petechia.core.morphology import distance_inside_mm
 from petechia.core.robust import robust_sd
 from petechia.core.units import hz_per_ppm
 from petechia.lesions.moment import fit_moments
@@ -62,7 +63,8 @@ class Maps:
     large : (I, J, K) ndarray of bool
         Findings within which a microbleed cannot be told.
     field_ppm, chi_ppm : (I, J, K) ndarray of float, or None
-        Local field and susceptibility, when there was phase.
+        Local field and susceptibility, when there was phase. Where the field is not known, as at
+        the brain's edge, it is 0.
     centres_vox, radii_mm : (N, 3), (N,) ndarray of float
         Middles and radii of the findings' voids: their fields are no part of a place beside.
     """
@@ -230,6 +232,8 @@ def _moments(
     out: list[tuple[float, float] | None] = []
     local = maps.field_ppm
     assert local is not None  # asked by look_at
+    known = maps.mask & (local != 0)
+    edge = distance_inside_mm(known, maps.grid)
     for place, radius in zip(places_mm, radii_mm, strict=True):
         at = maps.grid.to_index(place)
         reach = (radius + 18.0) / maps.grid.spacing_mm
@@ -241,14 +245,17 @@ def _moments(
         index = np.stack(np.meshgrid(*map(np.arange, small.shape), indexing="ij"), -1)
         away = np.linalg.norm((index - (at - low)) * small.spacing_mm, axis=-1)
         # a place without a void has none: what is beneath the lesion elsewhere is left out too
-        usable = maps.mask[box] & ~maps.voids[box] & (away > radius)
+        usable = known[box] & ~maps.voids[box] & (away > radius)
         apart = np.linalg.norm((maps.centres_vox - at) * maps.grid.spacing_mm, axis=1)
         # what is at the place is what is measured there; what is beside it is fitted with it
         beside = apart > np.maximum(maps.radii_mm, radius)
+        places = np.concatenate([at[None], maps.centres_vox[beside]])
+        nearest = np.clip(np.rint(places), 0, np.array(maps.grid.shape) - 1).astype(int)
         fits = fit_moments(
-            local[box], None, usable, np.concatenate([at[None], maps.centres_vox[beside]]) - low,
+            local[box], None, usable, places - low,
             np.concatenate([[radius], maps.radii_mm[beside]]), small, wanted=np.array([0]),
-            chi_ppm=None if maps.chi_ppm is None else maps.chi_ppm[box], field_mask=maps.mask[box],
+            edge_mm=edge[tuple(nearest.T)],
+            chi_ppm=None if maps.chi_ppm is None else maps.chi_ppm[box], field_mask=known[box],
         )  # fmt: skip
         fit = fits[0]
         out.append(None if fit is None else (fit.moment_ppm_mm3, fit.se_ppm_mm3))

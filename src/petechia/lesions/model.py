@@ -113,12 +113,14 @@ class Model:
             If it was trained on other features than this version makes, or if its orders of dark
             spots were grown on other measures.
         """
-        trained, measures = str(card.get("features")), card["orders"]["measures"]
-        if trained != (own := pipeline_hash()):
+        trained, own = str(card.get("features")), pipeline_hash()
+        if trained != own:
             raise _other_version(f"features {trained}, this version makes {own}")
-        if tuple(measures) != MEASURES:
+        measures = tuple(card.get("orders", {}).get("measures", ()))
+        if measures != MEASURES:
             raise _other_version(
-                f"{', '.join(measures)} of dark spots, this version measures {', '.join(MEASURES)}"
+                f"{', '.join(measures) or 'no known measures'} of dark spots, this version "
+                f"measures {', '.join(MEASURES)}"
             )
         thick = "bleed_thick_" if "bleed_thick_root" in arrays else "bleed_"
         return cls(

@@ -145,12 +145,13 @@ class Sources:
         Returns
         -------
         fit, voxels
-            With the second lobe the whole dark region is read: its tail adds no error.
-            None where no field can be read.
+            Where the tail is read as a part of a lobe it adds no error; where it is not, it
+            does. None where no field can be read.
         """
         some, out = np.array([n]), []
         for voxels, places, share in lobes(void, signal, self.near.grid):
-            fit = self._fit_as(some, places, share, 0.0)
+            unread = 1 - len(voxels) / (len(void.body) + len(void.tail))
+            fit = self._fit_as(some, places, share, unread)
             if fit is not None:
                 out.append((fit, voxels))
         return max(out, key=lambda told: told[0].explained, default=None)

@@ -93,7 +93,7 @@ def _oxygenation(work: Work, clear: Mask) -> Oxygenation | None:
 def _hematomas(work: Work) -> tuple[Hematoma, ...]:
     if work.detection is None:
         return ()
-    large = [f for f in work.detection.findings if f.class_ == "macrobleed"]
+    large = [f for f in work.detection.findings if f.is_hematoma]
     if not large:
         return ()
     images = _beside(work)

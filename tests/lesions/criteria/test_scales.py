@@ -5,6 +5,7 @@ see only patients of whom everything is known. Brute force puts every value of t
 facts to them: a claim must hold what they answer, no less and no more.
 """
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -179,6 +180,14 @@ def test_one_who_came_with_a_haemorrhage_has_one_somewhere(make):
     seen = boston([make("lobar", class_="macrobleed", mm=25.0)], came)
     assert seen.answer == "possible"
     assert boston([make("deep", class_="macrobleed", mm=25.0)], came).answer == "not_met"
+
+
+def test_a_macrobleed_that_ct_shows_to_be_calcium_is_no_haemorrhage(make):
+    stone = replace(make("deep", class_="macrobleed", mm=12.0), ct_hu=400.0, ct_calcified=True)
+    beside = [make("lobar")] * 2
+    assert boston([stone, *beside], facts(GATE, NO_MORE)).answer == "probable"
+    old = replace(stone, ct_hu=38.0, ct_calcified=False)
+    assert boston([old, *beside], facts(GATE, NO_MORE)).answer == "not_met"
 
 
 def test_told_haemorrhages_stand_in_for_those_of_the_scan(make):

@@ -106,7 +106,7 @@ def _entering(findings: Sequence[Finding], facts: ClinicalFacts) -> list[Finding
         "infratentorial": "deep_ich" in facts.values,
         "n/a": "lobar_ich" in facts.values and "deep_ich" in facts.values,
     }
-    large = (f for f in findings if f.class_ == "macrobleed" and not told[f.compartment])
+    large = (f for f in findings if f.is_hematoma and not told[f.compartment])
     return [*(f for f in findings if f.counted), *large]
 
 
@@ -121,7 +121,7 @@ def _ich(findings: Sequence[Finding], facts: ClinicalFacts) -> Input:
         for name, cap in (("lobar_ich", 2), ("deep_ich", 1))
     )
     values = [(a, b) for a in lobar for b in deep]
-    known = any(f.class_ == "macrobleed" for f in findings)
+    known = any(f.is_hematoma for f in findings)
     unplaced = facts.values.get("presentation", PRESENTATIONS[0]) == PRESENTATIONS[0] and not known
     if unplaced and values == [(0, 0)]:
         more = [(1, 0)] * ("lobar_ich" not in facts.values)
