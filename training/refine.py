@@ -12,7 +12,7 @@ are those of people as `petechia simulate` makes them, by named protocols (`case
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,15 +41,17 @@ from petechia.lesions.features import NAMES, SCAN_NAMES
 from petechia.lesions.linear import Linear
 from petechia.lesions.model import KINDS, LINEAR, arrays_of, joint_log_odds, kinds_of
 
+Bounds = tuple[float, float]
 MAY = {"screening": (2.0, 1.0), "balanced": (0.5, 0.2), "counting": (0.2, 0.1)}
 """False findings that each operating point may make: a scan, and a scan of somebody without
 microbleeds. Less than the targets allow there: these few people chose the sum as well."""
 MAY_THICK = (1.0, 0.2)
 """The same of `balanced` in slices of 3 mm and more; calcifications, which look alike there, are
 not among them. Less than the 0.3 that are asked for: people kept out have more than these eight."""
-MAY_DRAWN = tuple(2 * most for most in THICK_FALSE["balanced"])
+MAY_DRAWN = (2 * THICK_FALSE["balanced"][0], 2 * THICK_FALSE["balanced"][1])
 """And by drawn protocols, which are more motley: twice what a fit allows itself out of fold, where
-classifiers of fewer people judge."""
+classifiers of fewer people judge. Where too few without microbleeds are named to keep to
+`MAY_THICK` with one false finding, drawn ones alone are asked, and for what a fit allows itself."""
 HELD = 0.03
 """Inverse strength of the penalty on weights per spread of a feature."""
 BASE_SCALE = 5.0
@@ -195,6 +197,14 @@ def install(e: Examples, arrays: dict[str, npt.NDArray[Any]], card: dict[str, An
     put_card(card)
 
 
+def thick_bounds(e: Examples, named: Sequence[int]) -> tuple[Bounds, Bounds]:
+    """Return what named and drawn scans of thick slices may make, a scan and in clean ones."""
+    clean = sum(not len(e.facts[n]["visible_moment"]) for n in named)
+    if clean * MAY_THICK[1] >= 1:
+        return MAY_THICK, MAY_DRAWN
+    return (MAY_THICK[0], np.inf), THICK_FALSE["balanced"]
+
+
 def main() -> None:
     """Fit, print how it does, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -222,7 +232,7 @@ def main() -> None:
     points = operating_points(p["refined"], e, named, MAY)
     own = max(
         operating_points(p["refined"], e, scans, {"balanced": may})["balanced"]
-        for scans, may in ((named_thick, MAY_THICK), (drawn_thick, MAY_DRAWN))
+        for scans, may in zip((named_thick, drawn_thick), thick_bounds(e, named_thick), strict=True)
     )
     thick_points = thick_points | {
         "balanced": float(np.clip(own, thick_points["screening"], thick_points["counting"]))

@@ -118,3 +118,13 @@ def test_what_the_last_fit_said_is_of_the_same_examples(refine, tmp_path):
     e.label[0] = 5
     with pytest.raises(SystemExit, match="on other examples"):
         refine.last_fit(tmp_path, e)
+
+
+def test_too_few_clean_scans_do_not_choose_a_threshold(refine):
+    """One false finding in four of them would be above 0.2 a scan whatever the threshold."""
+    facts = [{"visible_moment": [] if n < 5 else [2.0]} for n in range(10)]
+    e = SimpleNamespace(facts=facts)
+    assert refine.thick_bounds(e, range(10)) == (refine.MAY_THICK, refine.MAY_DRAWN)
+    named, drawn = refine.thick_bounds(e, range(1, 10))
+    assert (named, drawn) == ((1.0, np.inf), refine.THICK_FALSE["balanced"])
+    assert drawn[0] < refine.MAY_DRAWN[0]
