@@ -50,8 +50,7 @@ MAY_THICK = (1.0, 0.2)
 not among them. Less than the 0.3 that are asked for: people kept out have more than these eight."""
 MAY_DRAWN = (2 * THICK_FALSE["balanced"][0], 2 * THICK_FALSE["balanced"][1])
 """And by drawn protocols, which are more motley: twice what a fit allows itself out of fold, where
-classifiers of fewer people judge. Where too few without microbleeds are named to keep to
-`MAY_THICK` with one false finding, drawn ones alone are asked, and for what a fit allows itself."""
+classifiers of fewer people judge."""
 HELD = 0.03
 """Inverse strength of the penalty on weights per spread of a feature."""
 BASE_SCALE = 5.0
@@ -197,12 +196,14 @@ def install(e: Examples, arrays: dict[str, npt.NDArray[Any]], card: dict[str, An
     put_card(card)
 
 
-def thick_bounds(e: Examples, named: Sequence[int]) -> tuple[Bounds, Bounds]:
-    """Return what named and drawn scans of thick slices may make, a scan and in clean ones."""
+def bounds_of_few(e: Examples, named: Sequence[int]) -> Bounds:
+    """Return what named scans of thick slices may make, a scan and in clean ones.
+
+    Nothing is asked of so few clean ones that one false finding would be too many.
+    """
     clean = sum(not len(e.facts[n]["visible_moment"]) for n in named)
-    if clean * MAY_THICK[1] >= 1:
-        return MAY_THICK, MAY_DRAWN
-    return (MAY_THICK[0], np.inf), THICK_FALSE["balanced"]
+    most, most_clean = MAY_THICK
+    return most, most_clean if clean * most_clean >= 1 else np.inf
 
 
 def main() -> None:
@@ -232,7 +233,7 @@ def main() -> None:
     points = operating_points(p["refined"], e, named, MAY)
     own = max(
         operating_points(p["refined"], e, scans, {"balanced": may})["balanced"]
-        for scans, may in zip((named_thick, drawn_thick), thick_bounds(e, named_thick), strict=True)
+        for scans, may in ((named_thick, bounds_of_few(e, named_thick)), (drawn_thick, MAY_DRAWN))
     )
     thick_points = thick_points | {
         "balanced": float(np.clip(own, thick_points["screening"], thick_points["counting"]))

@@ -124,7 +124,5 @@ def test_too_few_clean_scans_do_not_choose_a_threshold(refine):
     """One false finding in four of them would be above 0.2 a scan whatever the threshold."""
     facts = [{"visible_moment": [] if n < 5 else [2.0]} for n in range(10)]
     e = SimpleNamespace(facts=facts)
-    assert refine.thick_bounds(e, range(10)) == (refine.MAY_THICK, refine.MAY_DRAWN)
-    named, drawn = refine.thick_bounds(e, range(1, 10))
-    assert (named, drawn) == ((1.0, np.inf), refine.THICK_FALSE["balanced"])
-    assert drawn[0] < refine.MAY_DRAWN[0]
+    assert refine.bounds_of_few(e, range(10)) == refine.MAY_THICK
+    assert refine.bounds_of_few(e, range(1, 10)) == (refine.MAY_THICK[0], np.inf)
