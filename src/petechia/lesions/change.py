@@ -12,6 +12,7 @@ import numpy as np
 
 from petechia.core.intervals import Z95
 from petechia.errors import ParameterError
+from petechia.lesions.dephasing import FORM_LEFT
 from petechia.lesions.findings import Finding
 from petechia.lesions.moment import MomentParams
 
@@ -77,12 +78,13 @@ def change_of(
     r"""Return the change of a lesion's moment; None unless both sessions measured it.
 
     .. math:: \sigma^2 = f^2 (r_1^2 + r_2^2) + 2 (q\,\bar m)^2 + 2 a^2 + (p\,\Delta m)^2, \qquad
-        r^2 = s^2 - (p\,m)^2 - t^2
+        r^2 = s^2 - (l\,p\,m)^2
 
-    for moments m with standard errors s, of which p m and t are the parts of `MomentParams` that
-    belong to the lesion and its tissue: a share that every moment is wrong by is a share that
-    the change is wrong by. f, q and a are those of `ChangeParams`. Never more than both errors
-    together, which is what is taken when the protocols differ.
+    for moments m with standard errors s. p m is the part of `MomentParams` that belongs to the
+    lesion: a share that every moment is wrong by is a share that the change is wrong by. Of it
+    at least l, `FORM_LEFT`, is in s, all of it where the void was not read. f, q and a are those
+    of `ChangeParams`. Never more than both errors together, which is what is taken when the
+    protocols differ.
 
     Parameters
     ----------
@@ -114,7 +116,9 @@ def change_of(
 
 
 def _residuals(moment_ppm_mm3: float, se_ppm_mm3: float) -> float:
-    """Return the variance that is left of a moment's without what belongs to the lesion."""
-    of = MomentParams()
-    lasting = (of.relative_error * moment_ppm_mm3) ** 2 + of.anatomy_ppm_mm3**2
-    return max(se_ppm_mm3**2 - lasting, 0.0)
+    """Return the variance that is left of a moment's without what belongs to the lesion.
+
+    Of that only what is in the error whether the void was read or not.
+    """
+    lasting = FORM_LEFT * MomentParams().relative_error * moment_ppm_mm3
+    return max(se_ppm_mm3**2 - lasting**2, 0.0)
