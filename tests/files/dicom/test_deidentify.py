@@ -9,6 +9,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+import petechia
 from petechia.core.echoes import Echoes
 from petechia.core.grid import Grid
 from petechia.errors import FileError
@@ -19,7 +20,7 @@ from petechia.files.dicom.deidentify.rules import actions, cleaned
 from petechia.files.dicom.find import find_dicom_scans
 from petechia.files.dicom.headers import quietly
 from petechia.files.dicom.results.write import Results, write_results
-from petechia.files.dicom.write import DicomStyle, write_dicom
+from petechia.files.dicom.write import PATIENT, DicomStyle, write_dicom
 from petechia.files.scan import Header
 
 SHAPE = (12, 10, 8)
@@ -633,3 +634,13 @@ def test_an_image_without_a_place_is_not_said_to_have_lost_its_face(tmp_path, mi
     )
     assert told.written == told.faceless == 31
     assert told.left_out == {"no place in space, so that the face cannot be found": 1}
+
+
+def test_the_simulated_patient_is_named_by_no_word_of_our_reports():
+    """De-identification leaves out a report that seems to name its patient."""
+    package = Path(petechia.__file__).parent
+    told = [p for p in package.rglob("*") if p.suffix in {".py", ".toml", ".j2", ".json"}]
+    holding = [p.name for p in told if PATIENT.lower() in p.read_text("utf-8").lower()]
+    assert holding == ["write.py"]
+    texts = (package / "report" / "texts.toml").read_text("utf-8").lower()
+    assert "simulated" in texts  # as the patient was called before
