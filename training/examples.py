@@ -34,10 +34,11 @@ from petechia.assets.store import load_arrays
 from petechia.core.grid import Grid
 from petechia.core.morphology import distance_inside_mm
 from petechia.evaluate.masks import dice
-from petechia.lesions.classify import Features, log_odds
+from petechia.lesions.classify import log_odds
 from petechia.lesions.features import pipeline_hash
 from petechia.lesions.findings import CLASSES
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.known import Features
 from petechia.lesions.look import Seen, look
 from petechia.lesions.params import DetectParams
 from petechia.lesions.slices import is_thick

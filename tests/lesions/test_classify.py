@@ -7,7 +7,6 @@ import pytest
 from petechia.errors import ParameterError
 from petechia.lesions.classify import (
     ClassifyParams,
-    Features,
     classify,
     log_odds,
     name_void,
@@ -18,6 +17,7 @@ from petechia.lesions.context import Context
 from petechia.lesions.criteria import CriteriaParams
 from petechia.lesions.dephasing import Dephasing
 from petechia.lesions.detect import _by_void
+from petechia.lesions.known import Features
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.rows import Measured
 from petechia.lesions.shape import Shape

@@ -9,11 +9,12 @@ import pytest
 
 from petechia.errors import InputError, ParameterError
 from petechia.lesions.classification import METHODS
-from petechia.lesions.classify import Features, name_void
+from petechia.lesions.classify import name_void
 from petechia.lesions.detect import detect
 from petechia.lesions.features import NAMES, Described, pipeline_hash
 from petechia.lesions.features.patches import BALL, CHANNELS, SIDE
 from petechia.lesions.findings import CLASSES
+from petechia.lesions.known import Features
 from petechia.lesions.linear import REACH, Linear
 from petechia.lesions.model import KINDS, OTHERS, Model, joined, kinds_of, symmetries, words
 from petechia.lesions.moment import MomentFit

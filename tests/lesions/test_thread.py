@@ -6,7 +6,7 @@ import pytest
 from petechia.core.grid import Grid
 from petechia.errors import ParameterError
 from petechia.lesions import detect
-from petechia.lesions.classify import FAR, LONG
+from petechia.lesions.evidence import FAR, LONG
 from petechia.lesions.params import DetectParams
 from petechia.lesions.thread import ThreadParams, thread_of
 from petechia.lesions.void import grow_voids

@@ -5,7 +5,8 @@ import pytest
 
 from petechia.core.grid import Grid
 from petechia.lesions import anew
-from petechia.lesions.classify import Features, Verdict
+from petechia.lesions.classify import Verdict
+from petechia.lesions.known import Features
 from petechia.lesions.rows import Measured
 from petechia.lesions.shape import Shape
 from petechia.lesions.sources import Sources

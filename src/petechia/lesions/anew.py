@@ -9,8 +9,10 @@ import numpy as np
 from petechia.core.grid import Grid
 from petechia.core.intervals import Z95
 from petechia.core.together import together
-from petechia.lesions.classify import A_TUBE, TISSUE_PPM, Features, Verdict
+from petechia.lesions.classify import TISSUE_PPM, Verdict
+from petechia.lesions.evidence import A_TUBE
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.known import Features
 from petechia.lesions.lobes import GAIN
 from petechia.lesions.look import Seen
 from petechia.lesions.moment import MomentFit

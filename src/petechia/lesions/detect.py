@@ -10,15 +10,10 @@ import numpy.typing as npt
 from petechia.core.grid import Grid
 from petechia.core.together import meanwhile
 from petechia.lesions.anew import in_lobes, in_wholes
-from petechia.lesions.classify import (
-    CLEAR,
-    Features,
-    Verdict,
-    classify,
-    name_void,
-)
+from petechia.lesions.classify import Verdict, classify, name_void
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.known import CLEAR, Features
 from petechia.lesions.look import Seen, look
 from petechia.lesions.model import Model
 from petechia.lesions.params import DetectParams

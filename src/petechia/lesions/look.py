@@ -12,11 +12,11 @@ import numpy.typing as npt
 from petechia.core.grid import Grid
 from petechia.core.together import together
 from petechia.core.units import radians_per_ppm
-from petechia.lesions.classify import Features
 from petechia.lesions.context import contexts
 from petechia.lesions.dephasing import Dephasing, fit_dephasing
 from petechia.lesions.features import Described, Spot, describe
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.known import Features
 from petechia.lesions.moment import MomentFit
 from petechia.lesions.params import DetectParams
 from petechia.lesions.search import DarkSpots, search

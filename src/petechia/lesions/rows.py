@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from petechia.lesions.classify import Features, Verdict
+from petechia.lesions.classify import Verdict
 from petechia.lesions.criteria import lesion_criteria, mars_grade
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
+from petechia.lesions.known import Features
 from petechia.lesions.params import DetectParams
 from petechia.lesions.shape import in_plane_diameter
 from petechia.lesions.siderosis import Sheet
