@@ -1,18 +1,20 @@
 """Compare classifiers of the same voids, on people that they were not trained on.
 
 usage: python validation/detector.py WORK [--seed 1] [--blob-epochs 4] [--scans 12] [--table FILE]
-       [--left-out-epochs 0] [--families NAME ...]
+       [--left-out-epochs 0] [--families NAME ...] [--folds 3]
 
 WORK is that of training/fit.py, which must have run: its predictions are out of fold. Beside the
 rows of the classification family stand the hand-set rules and ours without phase; a plain 3-D
 network trained on Gaussian blobs in the dark channel; fast radial symmetry with a threshold; and
 trees trained without one family of protocols, tested on it, and with --left-out-epochs the
-network, too (ten minutes for each of three folds and families). Every classifier gets the threshold
-that makes 0.5 false findings a scan on these very scans, so that sensitivities compare. Needs
-the extra `train`.
+network, too (ten minutes for each of three folds and families; --folds 1 compares them on the
+people of the first fold). What a network answered is kept in WORK/left_out, so that it can be
+stopped and started. Every classifier gets the threshold that makes 0.5 false findings a scan on
+these very scans, so that sensitivities compare. Needs the extra `train`.
 """
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from examples import inputs_of
 from fit import (
+    FOLDS,
     SLICED,
     calibrated,
     fit_bleeds,
@@ -158,51 +161,89 @@ def _asked(e: Examples) -> np.ndarray:
 
 
 def left_out(
-    e: Examples, evidence: np.ndarray, seed: int, epochs: int, families: Sequence[str]
+    e: Examples,
+    evidence: np.ndarray,
+    seed: int,
+    epochs: int,
+    families: Sequence[str],
+    folds: int,
+    work: Path,
 ) -> Iterator[str]:
     """Yield rows: a classifier tested on a family that it has, or has not, been trained on.
 
     `evidence` is the log-odds out of fold of trees and network trained on all families. Without
-    `epochs` no network is trained, and trees alone are compared. Without thick slices there are
-    those that were made of thin ones.
+    `epochs` no network is trained, and trees alone are compared; networks are compared on the
+    people of so many `folds`. Without thick slices there are those that were made of thin ones.
     """
-    from network import answers, train_network
-
-    fold = folds_of(e.facts, seed)[e.scan]
-    known, thick = told_by_size(e), in_thick(e)
+    fold_of = folds_of(e.facts, seed)
+    fold, known, thick = fold_of[e.scan], told_by_size(e), in_thick(e)
     label = _asked(e)
     whole = np.array([f["variant"] == "whole" for f in e.facts])
     family = np.array([family_of_scan(f) for f in e.facts])
     for name in families:
-        scans = np.flatnonzero(whole & (family == name)).tolist()
-        if not scans:
+        if not (whole & (family == name)).any():
             continue
         of_family = (family == name)[e.scan]
         unknown = np.zeros_like(evidence)
         for k in np.unique(fold):
             train, held = (fold != k) & ~of_family, fold == k
             unknown[held, 0] = scores_of(fit_bleeds(e, train, seed), e.table[held], thick[held])
-        for k in np.unique(fold) if epochs else ():
+        for k in range(folds if epochs else 0):
             rows = np.flatnonzero((fold != k) & ~of_family & (known >= 0))
-            test = (fold == k) & of_family
-            net = train_network(
-                e.cubes, known, hard_ones(known, unknown[:, 0]), rows, seed * 10 + k, epochs,
-                thick=SLICED, turn=turn_of(e.facts)[e.scan],
+            test = np.flatnonzero((fold == k) & of_family)
+            unknown[test, 1] = _answered(
+                work, f"{name}_{k}", e, hard_ones(known, unknown[:, 0]), rows, test,
+                seed * 10 + k, epochs,
             )  # fmt: skip
-            unknown[test, 1] = answers(net, e.cubes[test])
-        for row, columns in (("trees", [0]), ("trees and network", [0, 1])):
+        for row, columns, of in (("trees", [0], FOLDS), ("trees and network", [0, 1], folds)):
             if len(columns) > 1 and not epochs:
                 continue
+            scans = np.flatnonzero(whole & (family == name) & (fold_of < of)).tolist()
+            asked = np.where(of_family & (fold < of), label, -1)
             for text, out in (("trained on it too", evidence), (_never(name), unknown)):
                 # the threshold is set on the family itself in both: ranks are compared
                 one = np.zeros(len(label), np.int64)
-                joint = fit_joint(out[:, columns], one, np.where(of_family, label, -1))
-                p = joined(out[:, columns], one, joint)
+                p = joined(out[:, columns], one, fit_joint(out[:, columns], one, asked))
                 yield line(f"{row}, {name}: {text}", at_allowed(p, e, scans))
 
 
+def _answered(
+    work: Path,
+    name: str,
+    e: Examples,
+    hard: np.ndarray,
+    rows: np.ndarray,
+    test: np.ndarray,
+    seed: int,
+    epochs: int,
+) -> np.ndarray:
+    """Return the log-odds of `test` by a network trained on `rows`, kept in WORK/left_out."""
+    from network import answers, train_network
+
+    known = told_by_size(e)
+    taught = hashlib.sha256(e.table.tobytes())
+    for values in (known, hard, rows, test, np.array([seed, epochs])):
+        taught.update(values.astype(np.int64).tobytes())
+    told = work / "left_out" / f"{name.replace(' ', '-')}_{taught.hexdigest()[:12]}.npy"
+    if not told.exists():
+        turn = turn_of(e.facts)[e.scan]
+        net = train_network(e.cubes, known, hard, rows, seed, epochs, thick=SLICED, turn=turn)
+        told.parent.mkdir(exist_ok=True)
+        part = told.with_suffix(".part.npy")
+        np.save(part, answers(net, e.cubes[test]))
+        part.rename(told)
+    answer: np.ndarray = np.load(told)
+    return answer
+
+
 def table(
-    work: Path, seed: int, epochs: int, scans: int, of_left_out: int, families: Sequence[str]
+    work: Path,
+    seed: int,
+    epochs: int,
+    scans: int,
+    of_left_out: int,
+    families: Sequence[str],
+    folds: int,
 ) -> Iterator[str]:
     """Yield the lines of the table."""
     e = read_examples(work)
@@ -230,7 +271,7 @@ def table(
     best = kept.get("p_combined", kept["p_trees"])
     yield line("ours, scans that are also looked at without phase", at_allowed(best, e, pairs))
     yield line("ours without phase, the same scans", at_allowed(best, e, some))
-    yield from left_out(e, kept["evidence"], seed, of_left_out, families)
+    yield from left_out(e, kept["evidence"], seed, of_left_out, families, folds, work)
     if epochs:
         blobs = blob_network(e, fold, seed, epochs)[:, None]
         p = calibrated(blobs, kinds, label, fold[e.scan])
@@ -255,14 +296,19 @@ def main() -> None:
         "--left-out-epochs", type=int, default=0, help="of a network without a family (0: trees)"
     )
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
+    parser.add_argument(
+        "--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS,
+        help="on whose people networks without a family are compared",
+    )  # fmt: skip
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
     text = [
         f"{datetime.now(UTC):%Y-%m-%d}: `python validation/detector.py {' '.join(sys.argv[1:])}`\n"
     ]
     for told in table(
-        args.work, args.seed, args.blob_epochs, args.scans, args.left_out_epochs, args.families
-    ):
+        args.work, args.seed, args.blob_epochs, args.scans,
+        args.left_out_epochs, args.families, args.folds,
+    ):  # fmt: skip
         print(told, flush=True)
         text.append(told)
         if args.table:  # what is there is kept when it is stopped
