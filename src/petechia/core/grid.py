@@ -10,6 +10,8 @@ from petechia.errors import GridMismatchError, ParameterError
 
 SQUARE = 0.01
 """Cosine of the angle between two axes up to which they count as at right angles."""
+ALIKE = 1e-3
+"""Sides of a voxel that differ by no more of their length are equally long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,10 +121,16 @@ class Grid:
 
     @property
     def slice_axis(self) -> int:
-        """Array axis of the thickest voxels: the slice axis; 2 when isotropic."""
+        """Array axis across the slices: of the odd side where two are alike; 2 when isotropic.
+
+        Voxels are square in plane, whether slices are thicker than that or thinner. Of three
+        different sides it is the longest.
+        """
         spacing = self._spacing_mm
-        thickest = float(spacing.max())
-        return 2 if spacing[2] > (1 - 1e-5) * thickest else int(np.argmax(spacing))
+        longest = spacing > (1 - ALIKE) * spacing.max()
+        if longest.all():
+            return 2
+        return int(np.argmin(spacing) if longest.sum() == 2 else np.argmax(spacing))
 
     def cut(self, box: tuple[slice, slice, slice]) -> Self:
         """Return the grid of `volume[box]`; slices have a start and a stop."""

@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from petechia.core.grid import Grid
 from petechia.core.intervals import Z95
 from petechia.core.together import together
 from petechia.lesions.classify import TISSUE_PPM, Verdict
@@ -44,7 +43,7 @@ def in_lobes(
     if sources is None:
         return list(measured)
     asked = [n for n, spot in enumerate(measured) if _may_have_lobes(spot)]
-    voids = _without_others(seen.voids, seen.near.grid)
+    voids = [v.without(seen.bodies) for v in seen.voids]
     fits = together([partial(sources.fit_lobes, n, voids[n], seen.signal) for n in asked])
     out = list(measured)
     for n, told in zip(asked, fits, strict=True):
@@ -60,14 +59,6 @@ def in_lobes(
         verdict = replace(verdict, evidence=f"{verdict.evidence}; its field is that of two lobes")
         out[n] = replace(spot, verdict=verdict)
     return out
-
-
-def _without_others(voids: Sequence[Void], grid: Grid) -> list[Void]:
-    """Return the voids without what of a tail is the body of another one."""
-    taken = np.zeros(grid.shape, dtype=bool)
-    for void in voids:
-        taken[tuple(void.body.T)] = True
-    return [replace(v, tail=v.tail[~taken[tuple(v.tail.T)]]) for v in voids]
 
 
 def _may_have_lobes(spot: Measured) -> bool:
@@ -139,18 +130,14 @@ def _together(
 ) -> Measured | None:
     """Return one spot instead of its pieces, measured anew; None when its field cannot be."""
     spot = measured[pieces[0]]
+    void, *others = (measured[n].void.moved(-seen.corner) for n in pieces)
+    void = void.joined_by(others, seen.near.grid.shape)
     fits = [
-        sources.fit_together(pieces) if sources else None
+        sources.fit_together(pieces, void.without(seen.bodies)) if sources else None
         for sources in (seen.sources, seen.filtered)
     ]
     if fits[0] is None and any(measured[n].features.fit for n in pieces):
         return None
-    voids = [measured[n].void.moved(-seen.corner) for n in pieces]
-    void = replace(
-        voids[0],
-        body=np.concatenate([v.body for v in voids]),
-        tail=np.concatenate([v.tail for v in voids]),
-    )
     return _measured_anew(spot, void, fits[0], fits[1], seen, inputs, params)
 
 

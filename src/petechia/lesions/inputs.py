@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +34,19 @@ class RegionLike(Protocol):
     def compartment(self) -> str: ...  # noqa: D102
 
 
+def _as_mask(array: npt.NDArray[Any]) -> Mask:
+    """Return the voxels above one half: whole numbers would count as indices."""
+    return array if array.dtype == bool else np.asarray(array > 0.5)
+
+
 RegionOf = Callable[[tuple[int, int, int]], RegionLike | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LesionInputs:
     """Arrays of one scan, and what is known of them.
+
+    Masks of another type than bool are taken where they are above one half, as of files.
 
     Attributes
     ----------
@@ -108,6 +115,7 @@ class LesionInputs:
     sign_trusted: bool = True
 
     def __post_init__(self) -> None:
+        self.grid.require_square("LesionInputs.grid")
         for name in ARRAYS:
             array = getattr(self, name)
             if array is None:
@@ -120,8 +128,13 @@ class LesionInputs:
                     mend="Give the reading echo alone, or combine the echoes first.",
                 )
             require_finite(array, f"LesionInputs.{name}")
+            if name.endswith("mask"):
+                object.__setattr__(self, name, _as_mask(array))
         for name, mask in (self.structures or {}).items():
             self.grid.require(mask, f"LesionInputs.structures[{name!r}]")
+        if self.structures is not None:
+            structures = {name: _as_mask(mask) for name, mask in self.structures.items()}
+            object.__setattr__(self, "structures", structures)
         if not 0 < self.reading_te_s < 0.5:
             raise ParameterError(
                 f"reading echo time of {self.reading_te_s} s",
@@ -139,3 +152,8 @@ class LesionInputs:
     def has_field(self) -> bool:
         """True when moments can be measured."""
         return self.local_field_ppm is not None
+
+    @property
+    def has_sign(self) -> bool:
+        """True when they can, and their sign is known."""
+        return self.has_field and self.sign_trusted

@@ -71,8 +71,8 @@ class Seen:
         What the inputs cannot answer.
     sources, filtered : Sources or None
         The voids as sources of the field, and of high-pass filtered phase; None without.
-    dark : (I, J, K) ndarray of bool
-        All voids and tails, also of those that are not on the shortlist.
+    bodies, dark : (I, J, K) ndarray of bool
+        The bodies of all voids, also of those that are not on the shortlist; with their tails.
     """
 
     near: LesionInputs
@@ -87,6 +87,7 @@ class Seen:
     says: tuple[str, ...]
     sources: Sources | None
     filtered: Sources | None
+    bodies: npt.NDArray[np.bool_]
     dark: npt.NDArray[np.bool_]
 
     def describe(self) -> Described:
@@ -122,8 +123,9 @@ def look(inputs: LesionInputs, params: DetectParams, order: Trees | None = None)
             "the others continue as veins or lie at the surface."
         )
     shapes, clear = [f.shape for f in features], ~dark & (spots.as_it_is > 0.5)
+    alone = [v.without(spots.bodies) for v in voids]
     sources, filtered = (
-        Sources.of(near, field, voids, shapes, every, clear, params.moment)
+        Sources.of(near, field, alone, shapes, every, clear, params.moment)
         for field in (
             near.local_field_ppm, None if near.has_field else near.filtered_field_ppm,
         )
@@ -146,7 +148,8 @@ def look(inputs: LesionInputs, params: DetectParams, order: Trees | None = None)
     return Seen(
         near=near, corner=corner, signal=signal, signal_swi=spots.signal_swi, texture=texture,
         voids=tuple(voids), features=tuple(told), by_void=tuple(by_void),
-        centres_vox=every[0], says=tuple(says), sources=sources, filtered=filtered, dark=dark,
+        centres_vox=every[0], says=tuple(says), sources=sources, filtered=filtered,
+        bodies=spots.bodies, dark=dark,
     )  # fmt: skip
 
 

@@ -24,6 +24,8 @@ Labels = npt.NDArray[np.integer]
 
 TOUCH_MM = 1.5
 """Voids whose voxels lie no further apart along any axis touch, or one voxel where that is more."""
+ROUNDING = 1e-3
+"""Part of a voxel that the sizes in a header may be off."""
 UNCOUNTED_PIECES = ("microbleed", "undetermined")
 """Classes that may be a piece of a lesion without being counted themselves."""
 
@@ -74,7 +76,7 @@ class Voids:
         touching, holding = np.eye(n, dtype=bool), np.zeros((len(others), n), dtype=bool)
         if not len(voxels):
             return cls(touching=touching, holding=holding)
-        steps = np.maximum(np.floor(TOUCH_MM / grid.spacing_mm), 1.0) + 0.01
+        steps = np.maximum(np.floor(TOUCH_MM / grid.spacing_mm + ROUNDING), 1.0) + 0.01
         tree = cKDTree(voxels / steps)
         for row in range(n):
             near = tree.query_ball_point(voxels[owner == row] / steps, 1.0, p=np.inf)

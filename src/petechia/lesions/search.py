@@ -45,8 +45,8 @@ class DarkSpots:
         Of the SWI, the rim brought level and rings filled, too.
     voids : list of Void
         In voxels of the cut.
-    dark : (I, J, K) ndarray of bool
-        All voids and tails.
+    bodies, dark : (I, J, K) ndarray of bool
+        The bodies of all voids; with their tails.
     """
 
     near: LesionInputs
@@ -55,6 +55,7 @@ class DarkSpots:
     relative: RelativeSignal
     signal_swi: npt.NDArray[np.float32] | None
     voids: list[Void]
+    bodies: npt.NDArray[np.bool_]
     dark: npt.NDArray[np.bool_]
 
 
@@ -76,7 +77,7 @@ def search(inputs: LesionInputs, params: DetectParams) -> DarkSpots:
     return DarkSpots(
         near=near, corner=corner, as_it_is=as_it_is, relative=relative,
         signal_swi=relatives["swi"][1].value if "swi" in relatives else None,
-        voids=voids, dark=_covered(voids, near.grid),
+        voids=voids, **_covered(voids, near.grid),
     )  # fmt: skip
 
 
@@ -160,13 +161,15 @@ def _decay(inputs: LesionInputs) -> npt.NDArray[np.float32] | None:
     """Return the signal that R2* alone would leave at the reading echo."""
     if inputs.r2star is None:
         return None
-    return np.asarray(np.exp(-inputs.r2star * inputs.reading_te_s), dtype=np.float32)
+    return np.asarray(np.exp(-np.maximum(inputs.r2star, 0) * inputs.reading_te_s), dtype=np.float32)
 
 
-def _covered(voids: Sequence[Void], grid: Grid) -> npt.NDArray[np.bool_]:
-    """Return where any void or tail lies."""
-    dark = np.zeros(grid.shape, dtype=bool)
+def _covered(voids: Sequence[Void], grid: Grid) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return where any body lies, and where any void or tail does."""
+    bodies = np.zeros(grid.shape, dtype=bool)
     for v in voids:
-        dark[tuple(v.body.T)] = True
+        bodies[tuple(v.body.T)] = True
+    dark = bodies.copy()
+    for v in voids:
         dark[tuple(v.tail.T)] = True
-    return dark
+    return {"bodies": bodies, "dark": dark}

@@ -7,15 +7,13 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from petechia.core.distance import distance_to_outside
-from petechia.core.grid import Grid
+from petechia.core.grid import ALIKE, Grid
 from petechia.lesions.void import Void
 
 Volume = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
 BALL = 3 ** (5 / 3) / (5 * (4 * np.pi) ** (2 / 3))
 """V^(5/3) over the second moment of a ball, inverted: scales compactness to 1."""
-ALIKE = 1e-3
-"""Sides of a voxel that differ by no more of their length are equally thick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +130,8 @@ def in_plane_diameter(
     """Return the longest extent within one slice, edge to edge of the voxels [mm].
 
     The longest distance between voxel centres of a slice plus one in-plane voxel. Slices lie
-    across the thickest side of the voxels; where several are as thick, across the one nearest to
-    the scanner's z, whatever the order of the array's axes.
+    across the grid's slice axis; of cubic voxels, across the side nearest to the scanner's z,
+    whatever the order of the array's axes.
     """
     axis = _slice_axis(grid) if slice_axis is None else slice_axis
     plane = [a for a in range(3) if a != axis]
@@ -149,8 +147,8 @@ def in_plane_diameter(
 
 def _slice_axis(grid: Grid) -> int:
     spacing = grid.spacing_mm
-    thick = spacing > (1 - ALIKE) * spacing.max()
-    return int(np.argmax(np.where(thick, np.abs(grid.b0_dir), -1)))
+    cubic = spacing.min() > (1 - ALIKE) * spacing.max()
+    return int(np.argmax(np.abs(grid.b0_dir))) if cubic else grid.slice_axis
 
 
 def _rim(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

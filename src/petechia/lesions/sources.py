@@ -42,7 +42,7 @@ class Sources:
     edge_mm : (N,) ndarray of float
         Distance to the edge of the field [mm].
     tails : (M,) ndarray of float
-        Share of each candidate's dark region that lies beyond the body.
+        Share of each candidate's dark region that lies beyond the body and in no other's.
     spread_ppm : float
         Of the filtered field in tissue [ppm].
     floor_ppm : float
@@ -78,8 +78,9 @@ class Sources:
     ) -> Self | None:
         """Return the sources of a field, or None without field or candidates.
 
-        Of a local field the one before background removal is read, where it is known. `every` is
-        centres and radii of all voids; those that are no candidates are neighbours only.
+        Of a local field the one before background removal is read, where it is known. Tails of
+        `voids` are without the bodies of others. `every` is centres and radii of all voids; those
+        that are no candidates are neighbours only.
         """
         if field_ppm is None or not shapes:
             return None
@@ -98,7 +99,7 @@ class Sources:
             places_vox=places,
             radii_mm=np.concatenate([np.array([s.radius_mm for s in shapes]), every[1][others]]),
             edge_mm=edge[tuple(places.round().astype(int).T)],
-            tails=np.array([len(v.tail) / (len(v.body) + len(v.tail)) for v in voids]),
+            tails=np.array([v.unread for v in voids]),
             spread_ppm=spread,
             floor_ppm=noise_floor(near.field_noise_ppm, spread, usable, params.anatomy),
             params=params,
@@ -126,16 +127,17 @@ class Sources:
             floor_ppm=self.floor_ppm,
         )[: len(self.tails)]
 
-    def fit_together(self, pieces: Sequence[int]) -> MomentFit | None:
+    def fit_together(self, pieces: Sequence[int], whole: Void) -> MomentFit | None:
         """Fit candidates as one source, its moment spread over them about as their volumes.
 
         In static dephasing a void's volume goes with its moment; the shares may give way to what
-        the field says.
+        the field says. `whole` is the void that they are together, its tail without the bodies of
+        others.
         """
         some = np.asarray(pieces)
         volumes = self.radii_mm[some] ** 3
         share = volumes / volumes.sum()
-        return self._fit_as(some, self.places_vox[some], share, float(share @ self.tails[some]))
+        return self._fit_as(some, self.places_vox[some], share, whole.unread)
 
     def fit_lobes(
         self, n: int, void: Void, signal: npt.NDArray[np.floating]

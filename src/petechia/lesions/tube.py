@@ -109,7 +109,8 @@ def continuation(
     spacing = grid.spacing_mm
     length = max(p.length_mm, 1.5 * float(spacing.max()))
     steps = max(2, int(np.ceil(length / p.step_mm)))
-    rays = sphere_directions(p.directions)
+    # in the scanner's axes: the order and the signs of the array's do not matter
+    rays = sphere_directions(p.directions) @ (grid.affine[:3, :3] / spacing)
     centre = np.asarray(shape.centre_vox, dtype=np.float64)
     start = shape.radius_mm + 0.5 * float(spacing.min())
     unit = shape.depth if strength is None else strength
@@ -150,10 +151,15 @@ def _leaves(
 
 @compiled
 def _sample(volume, i, j, k, nearest):  # type: ignore[no-untyped-def]
-    """Return `volume` interpolated linearly; 0 beyond its border."""
+    """Return `volume` interpolated linearly; 0 beyond the faces of its outermost voxels."""
     s = volume.shape
-    if i < 0 or j < 0 or k < 0 or i > s[0] - 1 or j > s[1] - 1 or k > s[2] - 1:
+    if i < -0.5 or j < -0.5 or k < -0.5 or i > s[0] - 0.5 or j > s[1] - 0.5 or k > s[2] - 0.5:
         return 0.0
+    i, j, k = (
+        min(max(i, 0.0), s[0] - 1.0),
+        min(max(j, 0.0), s[1] - 1.0),
+        min(max(k, 0.0), s[2] - 1.0),
+    )
     if nearest[0]:
         i = np.floor(i + 0.5)
     if nearest[1]:

@@ -1,7 +1,7 @@
 """Voids: from proposed places to disjoint sets of voxels on the scan's own grid."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -122,11 +122,28 @@ class Void:
         """Loss of signal at the darkest voxel, as a share of the background."""
         return 1 - self.least / self.background
 
+    @property
+    def unread(self) -> float:
+        """Share of it that lies beyond the body."""
+        return len(self.tail) / (len(self.body) + len(self.tail))
+
     def moved(self, by_vox: npt.NDArray[np.int64]) -> Self:
         """Return it with its voxels so far off."""
         return replace(
             self, body=self.body + by_vox, tail=self.tail + by_vox, seed_vox=self.seed_vox + by_vox
         )
+
+    def without(self, bodies: Mask) -> Self:
+        """Return it without what of its tail is the body of a void."""
+        return replace(self, tail=self.tail[~bodies[tuple(self.tail.T)]])
+
+    def joined_by(self, others: Sequence[Self], shape: tuple[int, ...]) -> Self:
+        """Return it with the bodies and tails of others in a volume of that shape."""
+        voids, own = (self, *others), np.zeros(shape, dtype=bool)
+        body = np.concatenate([v.body for v in voids])
+        own[tuple(body.T)] = True
+        tail = np.unique(np.concatenate([v.tail for v in voids]), axis=0)
+        return replace(self, body=body, tail=tail).without(own)
 
 
 def grow_voids(
@@ -201,8 +218,9 @@ def grow_voids(
         if parent[n] != n or box is None:
             continue
         region, seeded = np.pad(labels[box] == n + 1, 1), np.pad(proposed[box], 1)
+        level = np.pad(signal[box], 1)
         corner = np.array([s.start for s in box]) - 1
-        for body, tail, inscribed in _bodies(region, seeded, grid, p):
+        for body, tail, inscribed in _bodies(region, seeded, level, grid, p):
             body, tail = body + corner, tail + corner
             values = signal[tuple(body.T)]
             darkest = _middle(body, values <= values.min() + 1e-3, grid)
@@ -225,9 +243,11 @@ def _middle(voxels: npt.NDArray[np.int64], some: npt.NDArray[np.bool_], grid: Gr
     return int(np.argmin(np.where(some, gap.round(6), np.inf)))
 
 
-def _bodies(region: Mask, seeded: Mask, grid: Grid, params: VoidParams) -> Iterator[Part]:
+def _bodies(
+    region: Mask, seeded: Mask, signal: Signal, grid: Grid, params: VoidParams
+) -> Iterator[Part]:
     """Yield body, tail and inscribed radius of a region, and of compact parts of its tail."""
-    body, tail, inscribed = _body(region, grid.spacing_mm, params.body_radii)
+    body, tail, inscribed = _body(region, signal, grid.spacing_mm, params.body_radii)
     yield body, tail, inscribed
     beyond = np.zeros_like(region)
     beyond[tuple(tail.T)] = True
@@ -235,28 +255,31 @@ def _bodies(region: Mask, seeded: Mask, grid: Grid, params: VoidParams) -> Itera
     sizes = np.bincount(parts.ravel())
     for part in np.unique(parts[seeded & beyond]):
         if sizes[part] >= 2 and sizes[part] * grid.voxel_mm3 >= params.least_part_mm3:
-            own, rest, radius = _body(parts == part, grid.spacing_mm, params.body_radii)
+            own, rest, radius = _body(parts == part, signal, grid.spacing_mm, params.body_radii)
             if len(own) >= params.compact * sizes[part]:
                 yield own, rest, radius
 
 
-def _body(region: Mask, spacing_mm: npt.NDArray[np.float64], radii: float) -> Part:
+def _body(region: Mask, signal: Signal, spacing_mm: npt.NDArray[np.float64], radii: float) -> Part:
     """Return voxels near the core of `region`, the others, and the inscribed radius."""
     inside = distance_to_outside(region, spacing_mm)
     # the distance runs to the centre of the first voxel outside: half a voxel too far
     half = 0.5 * float(spacing_mm.min())
     inscribed = float(inside.max()) - half
     core = np.argwhere(inside >= inside.max() - 1e-6)
-    middle = core[np.argmin(((core - core.mean(axis=0)) ** 2).sum(axis=1))]
+    gap = (((core - core.mean(axis=0)) * spacing_mm) ** 2).sum(axis=1).round(6)
+    middles = core[gap == gap.min()]
+    if np.ptp(middles, axis=0).max() > 1:  # two cores: the darker one's body
+        middles = middles[[np.argmin(signal[tuple(middles.T)])]]
     voxels = np.argwhere(region)
     # half a voxel of grace along each axis: thick slices must not cut a void in two
-    offset = np.maximum(np.abs(voxels - middle) - 0.5, 0) * spacing_mm
-    near = np.linalg.norm(offset, axis=1) <= radii * inscribed
+    offset = np.maximum(np.abs(voxels - middles.mean(axis=0)) - 0.5, 0) * spacing_mm
+    near = np.linalg.norm(offset, axis=1) <= radii * inscribed + 1e-6
     kept = np.zeros_like(region)
     kept[tuple(voxels[near].T)] = True
     parts, n = ndimage.label(kept, structure=np.ones((3, 3, 3)))
     if n > 1:
-        kept = parts == parts[tuple(middle)]
+        kept = parts == parts[tuple(middles[0])]
     return np.argwhere(kept), np.argwhere(region & ~kept), inscribed
 
 
@@ -351,20 +374,24 @@ def _root(parent, n):  # type: ignore[no-untyped-def]
 def _flood(  # type: ignore[no-untyped-def]
     signal, mask, seeds, threshold, background, reach_mm, spacing, merge
 ):
-    """Return labels (seed + 1) and the seed each seed was merged into."""
+    """Return labels (seed + 1) and the seed each seed was merged into.
+
+    Of what is reached at one level, the darkest comes first, then what is nearest to its seed:
+    neither the order of the seeds nor that of the axes matters.
+    """
     shape = signal.shape
     labels = np.zeros(shape, dtype=np.int32)
     parent = np.arange(len(seeds))
     least = np.zeros(len(seeds))
-    heap = [(np.float32(0), np.int64(0), np.int64(0))]
+    heap = [(np.float32(0), np.float32(0), 0.0, np.int64(0), np.int64(0))]
     heap.pop()
     for n in range(len(seeds)):
         i, j, k = seeds[n, 0], seeds[n, 1], seeds[n, 2]
         least[n] = signal[i, j, k]
         flat = (i * shape[1] + j) * shape[2] + k
-        heapq.heappush(heap, (signal[i, j, k], np.int64(flat), np.int64(n)))
+        heapq.heappush(heap, (signal[i, j, k], signal[i, j, k], 0.0, np.int64(flat), np.int64(n)))
     while len(heap) > 0:
-        level, flat, claim = heapq.heappop(heap)
+        level, _, _, flat, claim = heapq.heappop(heap)
         i, j, k = flat // (shape[1] * shape[2]), (flat // shape[2]) % shape[1], flat % shape[2]
         own = _root(parent, claim)
         if labels[i, j, k] != 0:
@@ -402,11 +429,13 @@ def _flood(  # type: ignore[no-untyped-def]
                 x = (i2 - seeds[own, 0]) * spacing[0]
                 y = (j2 - seeds[own, 1]) * spacing[1]
                 z = (k2 - seeds[own, 2]) * spacing[2]
-                if x * x + y * y + z * z > reach_mm * reach_mm:
+                far = x * x + y * y + z * z
+                if far > reach_mm * reach_mm:
                     continue
                 flat2 = (np.int64(i2) * shape[1] + j2) * shape[2] + k2
-                here = max(level, signal[i2, j2, k2])
-                heapq.heappush(heap, (here, np.int64(flat2), np.int64(own)))
+                value = signal[i2, j2, k2]
+                key = (max(level, value), value, np.round(far, 6), np.int64(flat2), np.int64(own))
+                heapq.heappush(heap, key)
     for i in range(shape[0]):
         for j in range(shape[1]):
             for k in range(shape[2]):
