@@ -294,8 +294,8 @@ def detect(
     Result
         Array `labels` and the rows of the findings table. The record has, besides, the
         `operating_point`, `counts`, the `count_interval_95`, `category`, `count_bin` and
-        `criteria` of the summary; its `warnings` say what the detector says of the scan, and
-        of an empty table why it is empty.
+        `criteria` of the summary; its `warnings` say what the scan limits, what the detector says
+        of it, and of an empty table why it is empty.
 
     Raises
     ------
@@ -311,6 +311,8 @@ def detect(
     require_assessable(work.checks, "detect")
     result = _result(work, ("mask",))
     result.record.update(counted(work))
+    limited = [check.says for check in work.checks if check.status == "limited"]
+    result.record["warnings"] = [*limited, *result.record["warnings"]]
     detection = work.need("detection")
     result.arrays["labels"] = detection.labels
     result.findings.extend(finding.row() for finding in detection.findings)

@@ -240,6 +240,10 @@ GIVEN = {
     "on another grid": (lambda p: np.ones((9, 9, 9)), r"m\.nii\.gz: shape \(9, 9, 9\) differs from"),
     "empty": (lambda p: np.zeros((14, 15, 12)), r"the mask holds no voxel above 0\.5"),
     "of several volumes": (lambda p: np.ones((14, 15, 12, 2)), r"2 volumes where one is needed"),
+    "a phase": (
+        lambda p: np.linspace(-3.14, 3.14, 2520).reshape(14, 15, 12),
+        r"m\.nii\.gz: values of a mask go down to -3\.14",
+    ),
 }  # fmt: skip
 
 
@@ -249,7 +253,7 @@ def test_a_given_mask_must_fit(make, message, petechia, noise_dataset, tmp_path)
     nib.save(nib.Nifti1Image(make(None).astype(np.uint8), np.diag([2, 2, 2, 1])), mask)
     raw = noise_dataset()
     affine = nib.load(image(raw, 1, "mag")).affine
-    nib.save(nib.Nifti1Image(make(None).astype(np.uint8), affine), mask)
+    nib.save(nib.Nifti1Image(make(None).astype(np.float32), affine), mask)
     said = petechia("run", raw, tmp_path / "out", "--mask", mask)
     assert said.code == 2
     assert re.search(message, said.err), said.err

@@ -259,6 +259,15 @@ def test_what_is_no_large_sphere_is_left_to_the_model(other):
     assert (v.class_, v.probability) == ("iron", 0.1)
 
 
+def test_a_positive_moment_is_no_calcium_though_its_sign_is_unclear():
+    """As a pallidum of 48 +- 42 ppm mm3, which the model named by its place."""
+    stone = (0.01, {"calcification": 0.9, "undetermined": 0.1}, "its place")
+    for moment, class_ in ((48.0, "undetermined"), (-48.0, "calcification")):
+        fit = replace(FIT, moment_ppm_mm3=moment, se_ppm_mm3=42.0, significance=moment / 42.0)
+        v = name_void(replace(BLOOD, fit=fit), stone, 0.4)
+        assert (v.class_, v.sign) == (class_, "unclear")
+
+
 def test_a_large_sphere_of_calcium_stays_calcium():
     negative = replace(
         FIT, moment_ppm_mm3=-31.0, significance=-10.3, explained=0.95, poles_ppm=-0.05,

@@ -274,7 +274,8 @@ def test_a_language_ends_with_its_block():
         "its sign by an error of 2.90, without what edge and tails add",
         "its sign by the field alone, at 2.4 errors of the 3 asked for",
         "diamagnetic if the phase is as given",
-        "Probabilities leave calcium out: without a sign it cannot be told from blood.",
+        "Probabilities leave calcium out, and so does the interval of the count: without a sign "
+        "it cannot be told from blood.",
         "Likely microbleeds are of opposite sign, 12 and 5: one of these two groups is no blood.",
     ],
 )

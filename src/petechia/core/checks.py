@@ -28,6 +28,30 @@ def require_finite(array: npt.NDArray[np.generic], name: str) -> None:
         )
 
 
+def mask_from(values: npt.NDArray[np.floating], name: str) -> npt.NDArray[np.bool_]:
+    """Return the voxels above one half.
+
+    Raises
+    ------
+    InputError
+        If there are none, or values are negative, as those of a phase or an image.
+    """
+    if values.min() < -0.5:
+        raise InputError(
+            f"values of a mask go down to {float(values.min()):.3g}",
+            where=name,
+            mend="Give a mask that is 1 inside and 0 outside: is this another image?",
+        )
+    mask: npt.NDArray[np.bool_] = values > 0.5
+    if not mask.any():
+        raise InputError(
+            "the mask holds no voxel above 0.5",
+            where=name,
+            mend="Give a mask that is 1 inside and 0 outside.",
+        )
+    return mask
+
+
 def require_signal(array: npt.NDArray[np.generic], name: str) -> None:
     """Raise `InputError` when `array` is zero everywhere."""
     if not np.any(array):

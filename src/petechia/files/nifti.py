@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_finite
+from petechia.core.checks import mask_from, require_finite
 from petechia.core.grid import Grid
 from petechia.errors import FileError, GridMismatchError, InputError, MetadataError
 
@@ -185,15 +185,8 @@ def read_on_grid(path: Path, grid: Grid) -> Floats:
 
 
 def read_mask(path: Path, grid: Grid) -> npt.NDArray[np.bool_]:
-    """Return the voxels of `path` above 0.5, checked to lie on `grid` and not be empty."""
-    mask = read_on_grid(path, grid) > 0.5
-    if not mask.any():
-        raise InputError(
-            "the mask holds no voxel above 0.5",
-            where=str(path),
-            mend="Give a mask that is 1 inside and 0 outside.",
-        )
-    return mask
+    """Return the voxels of `path` above 0.5, checked to lie on `grid` and be a mask."""
+    return mask_from(read_on_grid(path, grid), str(path))
 
 
 def require_same_grid(grid: Grid, name: str, other: Grid, other_name: str) -> None:

@@ -258,7 +258,7 @@ def name_void(
     elif probability >= least_probability:
         class_ = "microbleed"
     else:
-        if sign in ("not_assessed", "paramagnetic"):
+        if sign != "unclear" or (f.fit is not None and f.fit.moment_ppm_mm3 > 0):
             others = others | {"calcification": 0.0}
         if round(f.shape.diameter_mm, 1) <= LARGEST_MM:
             others = others | {"macrobleed": 0.0}

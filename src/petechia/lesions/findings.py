@@ -31,6 +31,8 @@ COLUMNS = (
 """The contract's columns, in order."""
 SOURCE_COLUMNS = ("source_x_mm", "source_y_mm", "source_z_mm", "iron_ug", "iron_se_ug")
 """Columns of the magnetic source: its place, and its iron."""
+NO_CALCIUM_PLACE = "no usual place of calcium"
+"""The criterion that a finding lies where healthy people have no calcium either."""
 EXTRA_COLUMNS = (*SOURCE_COLUMNS, "criteria", "ct_hu", "ct_calcified")
 """Columns that follow the contract's."""
 IRON_PPM_MM3_UG = 1.296
@@ -88,6 +90,11 @@ class Finding:
     def is_hematoma(self) -> bool:
         """Whether it is a bleed wider than 10 mm, and not as dense on CT as calcium."""
         return self.class_ == "macrobleed" and not self.ct_calcified
+
+    @property
+    def may_be_calcium(self) -> bool:
+        """Whether it lies where calcium is usual, and nothing told its sign."""
+        return self.sign == "not_assessed" and self.criteria.get(NO_CALCIUM_PLACE) == "not met"
 
     @property
     def iron_ug(self) -> tuple[float, float] | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from petechia.lesions.classify import Verdict
+from petechia.lesions.context import Context
 from petechia.lesions.criteria import lesion_criteria, mars_grade
-from petechia.lesions.findings import Finding
+from petechia.lesions.findings import NO_CALCIUM_PLACE, Finding
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.known import Features
 from petechia.lesions.params import DetectParams
@@ -64,7 +65,7 @@ def _finding(
     criteria = lesion_criteria(
         round(s.diameter_mm, 1), round(s.sphericity, 2), round(s.margin_sharpness, 2),
         round(s.homogeneity, 2), round(s.parenchyma_fraction, 2), params.criteria,
-    )  # fmt: skip
+    ) | {NO_CALCIUM_PLACE: _calcium_place(f.context)}  # fmt: skip
     told = f.fit if f.phase == "signed" else None
     moment, error = f.moment if told is not None and f.moment else (None, None)
     source = None
@@ -100,6 +101,12 @@ def _finding(
         criteria=criteria,
         source_mm=source,
     )
+
+
+def _calcium_place(context: Context | None) -> str:
+    """Return whether a finding meets the criterion to lie where calcium is not usual."""
+    structure = context.structure if context is not None else None
+    return "not assessed" if structure is None else "not met" if structure else "met"
 
 
 def siderosis_row(index: int, name: str, sheet: Sheet, inputs: LesionInputs) -> Finding:

@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from petechia.core.checks import require_finite, require_no_overflow, share_below_0
+from petechia.core.checks import (
+    mask_from,
+    require_finite,
+    require_no_overflow,
+    share_below_0,
+)
 from petechia.core.grid import Grid, numbers
 from petechia.errors import InputError, ParameterError
 
@@ -92,7 +97,7 @@ def require_ppm(field_ppm: npt.NDArray[Any], where: str, mend: str) -> None:
 
 def mask_of(mask: npt.ArrayLike, name: str, grid: Grid) -> npt.NDArray[np.bool_]:
     """Return the voxels above one half, as of masks from files."""
-    return volume_of(mask, name, grid) > 0.5
+    return mask_from(volume_of(mask, name, grid), name)
 
 
 def magnitude_of(volumes: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -19,6 +19,7 @@ from petechia.report.wording import (
     PHASES,
     capital,
     count_of,
+    moment_text,
     number_text,
     plain,
     size_text,
@@ -106,7 +107,7 @@ def _group(criteria: Any, coarse: str) -> str:
 def _total(criteria: Any, moment: Any, total: int) -> str:
     """Return the sum of moments, and of how many microbleeds when not of all."""
     summed = criteria.get("moments_in_total")
-    words = number_text(moment, 2, "ppm mm³")
+    words = moment_text(moment, criteria.get("total_moment_se_ppm_mm3"))
     if number(moment) is None or summed is None or summed == total:
         return words
     return words + t(" (sum of {n} of {total})", n=summed, total=total)

@@ -144,6 +144,9 @@ def test_summary_counts_are_sums_of_the_column_counted():
     assert out["count_interval_95"] == [1, 4]
     assert out["criteria"]["largest_diameter_mm"] == 6.0
     assert out["criteria"]["total_moment_ppm_mm3"] == 5.1
+    errors = [f.moment_se_ppm_mm3 for f in found if f.counted and f.moment_se_ppm_mm3]
+    told = out["criteria"]["total_moment_se_ppm_mm3"]
+    assert told == pytest.approx(sum(e**2 for e in errors) ** 0.5, abs=0.005)
 
 
 def test_no_findings_summarise():

@@ -15,6 +15,7 @@ from petechia.lesions.criteria.aria import aria_h, aria_h_between
 from petechia.lesions.criteria.boston import boston
 from petechia.lesions.criteria.clinical import ClinicalFacts, read_facts
 from petechia.lesions.criteria.svd import caa_svd, total_svd
+from petechia.lesions.findings import NO_CALCIUM_PLACE
 
 GATE = {"age_years": 71, "presentation": "cognitive_impairment", "other_cause": False}
 NO_MORE = {"css": "none", "csah_foci": 0, "centrum_semiovale_pvs": 5, "subcortical_spots": 3}
@@ -351,6 +352,28 @@ def test_scores_without_facts_are_bounds(make):
     assert caa_svd([make("lobar")] * 5, ClinicalFacts()).could_be == (2, 3, 4, 5, 6)
     assert caa_svd([], facts(css_foci=2)).could_be == (1, 2, 3, 4)
     assert total_svd([], ClinicalFacts(), assessable=False).answer == "indeterminate"
+
+
+def test_what_lies_where_calcium_is_usual_may_be_no_bleed_without_a_sign(make):
+    def told(finding, sign, place):
+        return replace(finding, sign=sign, criteria={NO_CALCIUM_PLACE: place})
+
+    patient = facts(age_years=74, presentation="cognitive_impairment", other_cause="no", css="none")
+    lobar, spot = [make("lobar")] * 2, make("deep")
+    maybe = told(spot, "not_assessed", "not met")
+    claim = boston([*lobar, maybe], patient)
+    assert claim.could_be == ("not_met", "probable")
+    assert claim.missing == ("bleeds_on_scan",)
+    assert claim.as_dict()["inputs"]["bleeds_on_scan"]["value"] == (
+        "2 lobar, 0 deep, 1 that may be calcium"
+    )
+    for sure in (told(spot, "paramagnetic", "not met"), told(spot, "not_assessed", "met")):
+        assert boston([*lobar, sure], patient).could_be == ("not_met",)
+    assert boston([*lobar, maybe, spot], patient).could_be == ("not_met",)
+    assert total_svd([maybe], ClinicalFacts()).could_be == (0, 1, 2, 3, 4)
+    assert total_svd([maybe, spot], ClinicalFacts()).could_be == (1, 2, 3, 4)
+    lobes = [told(make("lobar"), "not_assessed", "not met")]
+    assert caa_svd([*lobar, *lobes * 3], facts(css="none")).could_be[0] == 1
 
 
 def test_a_claim_is_plain_values(make):

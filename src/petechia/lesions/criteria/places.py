@@ -1,6 +1,7 @@
 """Where a patient's bleeds lie, as far as it is known: lobar, deep, or neither."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from petechia.lesions.criteria.logic import Input
 from petechia.lesions.findings import Finding
@@ -14,8 +15,11 @@ LOBAR, DEEP, NEITHER = "lobar", "deep", "neither"
 def place_of(finding: Finding) -> Place:
     """Return what a finding may be: the brainstem is deep, the cerebellum neither.
 
-    As in the Boston criteria 2.0, which count cerebellar lesions neither way.
+    As in the Boston criteria 2.0, which count cerebellar lesions neither way. What may be calcium
+    may be no bleed at all.
     """
+    if finding.may_be_calcium:
+        return place_of(replace(finding, criteria={})) | {NEITHER}
     if finding.compartment in (LOBAR, DEEP):
         return frozenset({finding.compartment})
     if finding.compartment == "infratentorial":
@@ -46,8 +50,11 @@ def bleeds(
     if not assessable:
         every = tuple((a, b) for a in range(cap[0] + 1) for b in range(cap[1] + 1))
         return Input(name=name, values=every)
-    places = [place_of(finding) for finding in findings]
-    lobar, deep = (sum(place == {word} for place in places) for word in (LOBAR, DEEP))
-    unsure = sum(len(place) > 1 for place in places)
-    told = f"{lobar} lobar, {deep} deep" + (f", {unsure} at an unknown site" if unsure else "")
-    return Input(name=name, values=numbers_of(places, cap), source="scan", told=told)
+    known = [place_of(finding) for finding in findings if not finding.may_be_calcium]
+    maybe = [place_of(finding) for finding in findings if finding.may_be_calcium]
+    lobar, deep = (sum(place == {word} for place in known) for word in (LOBAR, DEEP))
+    unsure = sum(len(place) > 1 for place in known)
+    told = f"{lobar} lobar, {deep} deep"
+    told += f", {unsure} at an unknown site" if unsure else ""
+    told += f", {len(maybe)} that may be calcium" if maybe else ""
+    return Input(name=name, values=numbers_of([*known, *maybe], cap), source="scan", told=told)

@@ -1,5 +1,6 @@
 """The clinical part of a scan's summary: counts, category, forms, scales."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -80,6 +81,7 @@ def _of_the_scan(
     counted = [f for f in findings if f.counted]
     # as the table says them: whoever adds up its column comes to the same total
     moments = [round(f.moment_ppm_mm3, 2) for f in counted if f.moment_ppm_mm3 is not None]
+    errors = [f.moment_se_ppm_mm3 for f in counted if f.moment_se_ppm_mm3 is not None]
     judged = [f.criteria for f in counted if f.criteria]
     sheets = sum(f.class_ == "siderosis" for f in findings)
     return {
@@ -96,6 +98,7 @@ def _of_the_scan(
         },
         "largest_diameter_mm": max((round(f.diameter_mm, 1) for f in counted), default=None),
         "total_moment_ppm_mm3": round(sum(moments), 2) if moments else None,
+        "total_moment_se_ppm_mm3": round(math.hypot(*errors), 2) if errors else None,
         "moments_in_total": len(moments),
         "superficial_siderosis": {
             "sulci": None if no_siderosis_search else sheets,

@@ -58,11 +58,15 @@ def total_svd(
     assessable: bool = True,
 ) -> Claim:
     """Return the claim for the total score; `pvs_above`: sources have 10 or 20."""
-    n = sum(f.counted for f in findings)
+    counted = [f for f in findings if f.counted]
+    n, maybe = len(counted), sum(f.may_be_calcium for f in counted)
     microbleeds = Input(name="microbleeds_on_scan", values=(False, True))
     if assessable:
         microbleeds = Input(
-            name="microbleeds_on_scan", values=(n > 0,), source="scan", told=f"{n} counted"
+            name="microbleeds_on_scan",
+            values=(False, True) if 0 < n == maybe else (n > 0,),
+            source="scan",
+            told=f"{n} counted" + (f", {maybe} that may be calcium" if maybe else ""),
         )
     inputs = (
         microbleeds,

@@ -9,6 +9,8 @@ from petechia.pipeline.fitness.check import Check
 
 SNR_REFUSED, SNR_LIMITED = 4.0, 10.0
 BRAIN_ML_LIMITED = 2500.0
+HEAD_MM, TOO_LITTLE_ML = 60.0, 10.0
+"""A volume shorter than the first on every side, with so little brain, may be in other units."""
 GHOST_LIMITED, GHOST_REFUSED = 0.05, 0.15
 GROWTH_REFUSED = 1.15
 MASK_OUTSIDE_LIMITED, MASK_OUTSIDE_REFUSED = 0.01, 0.3
@@ -136,16 +138,28 @@ def check_lost(slices: Sequence[int], says: str) -> list[Check]:
     ]
 
 
-def check_coverage(extent_mm: tuple[float, float, float], brain_ml: float, cut: bool) -> Check:
-    """Return the check of how much brain lies in the field of view."""
+def check_coverage(
+    extent_mm: tuple[float, float, float], brain_ml: float, cut: bool, *, given: bool = False
+) -> Check:
+    """Return the check of how much brain lies in the field of view, or in a given mask."""
     value = "x".join(f"{e:.0f}" for e in extent_mm) + f" mm, {brain_ml:.0f} mL of brain"
     if brain_ml < 1:
+        found = f"The given mask holds {brain_ml:.1f} mL" if given else "No brain was found"
         return Check(
             check="coverage",
             status="refused",
             value=value,
-            says="No brain was found in this volume. Microbleeds not assessable.",
+            says=f"{found} in this volume. Microbleeds not assessable.",
             forbids=("microbleeds", "susceptibility", "sign", "sites"),
+        )
+    if max(extent_mm) < HEAD_MM and brain_ml < TOO_LITTLE_ML:
+        size = " x ".join(f"{e:.0f}" for e in extent_mm)
+        return Check(
+            check="coverage",
+            status="limited",
+            value=value,
+            says=f"The volume measures {size} mm and holds {brain_ml:.1f} mL of brain: is its "
+            "affine in millimetres? Counts are of this part.",
         )
     if brain_ml > BRAIN_ML_LIMITED:
         return Check(
@@ -167,7 +181,9 @@ def check_coverage(extent_mm: tuple[float, float, float], brain_ml: float, cut: 
             check="coverage",
             status="limited",
             value=value,
-            says="The field of view cuts the brain: counts are of the imaged part.",
+            says="The given mask ends at the border of the volume: counts are of what lies in it."
+            if given
+            else "The field of view cuts the brain: counts are of the imaged part.",
         )
     return Check(check="coverage", status="ok", value=value, says="The whole brain is covered.")
 
