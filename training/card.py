@@ -16,7 +16,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "model-card.md"
 def _made(card: dict[str, Any]) -> Iterator[str]:
     """Yield the rows that tell how the model was made."""
     thick = card["thick_slices"]
-    for of, told in (("", card), (f", slices of {thick['from_mm']:g} mm and more", thick)):
+    for of, told in (
+        ("", card),
+        (", no sign", card["without_sign"]),
+        (f", slices of {thick['from_mm']:g} mm and more", thick),
+    ):
         points = ", ".join(f"{k} {v:.2f}" for k, v in told["operating_points"].items())
         yield f"| operating points{of} | {points} |"
     told = card["trained_on"]

@@ -230,7 +230,12 @@ def main() -> None:
     drawn_thick = [n for n in thick if drawn[n]]
     if not named or not named_thick:
         raise SystemExit(f"{args.work}: no cases of thin and thick slices. Run training/cases.py.")
-    points = operating_points(p["refined"], e, named, MAY)
+    signed = np.array([kinds[e.scan == n][0] for n in range(len(e.facts))])
+    signed = np.isin(signed, GROUPS["thin slices with a sign"])
+    points, without_sign = (
+        operating_points(p["refined"], e, [n for n in named if signed[n] == told], MAY)
+        for told in (True, False)
+    )
     own = max(
         operating_points(p["refined"], e, scans, {"balanced": may})["balanced"]
         for scans, may in ((named_thick, bounds_of_few(e, named_thick)), (drawn_thick, MAY_DRAWN))
@@ -242,10 +247,11 @@ def main() -> None:
     for name, of_thin in (("combined", before), ("refined", points)):
         balanced[name] = np.full(len(e.facts), of_thin["balanced"])
         balanced[name][thick] = thick_points["balanced"]
+    balanced["refined"][[n for n in thin if not signed[n]]] = without_sign["balanced"]
     measured = judged(p, e, kinds, balanced, drawn, args.seed)
     for name, line in measured.items():
         print(name, line, flush=True)
-    print(points, thick_points, flush=True)
+    print(points, without_sign, thick_points, flush=True)
     np.savez_compressed(args.work / "model" / TOLD, p=p["refined"], label=e.label)
     if args.install:
         if card["out_of_fold"] != fit_card["out_of_fold"]:
@@ -256,6 +262,7 @@ def main() -> None:
         card |= {
             "points_of_combined": before,
             "operating_points": points,
+            "without_sign": {"operating_points": without_sign},
             "out_of_fold_at": before["balanced"],
             "refined": {"told_by_others": measured},
         }

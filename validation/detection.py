@@ -13,9 +13,10 @@ is kept in WORK/inputs, so that a change of the detector is measured in half a m
 protocols. With --datasets the inputs come from datasets that are there: RAW with its truth, OUT
 made by `petechia run --save-intermediates`. With --heads they are the scans that
 `training/heads.py HEADS` made, of people that the detector was never trained on. With --light
-voxels are twice as large along every encoded axis. Seeds from 9600 set nothing, but for 31029 to
-31035, 31037, 31039 to 31043, 32000 to 32007, 33000 to 33007, 34000 to 34005 and 34010 to 34015,
-with which the detector was trained (training/README.md).
+voxels are twice as large along every encoded axis. Seeds from 9600 set nothing, but for 9800 to
+9805, 9820 to 9823, 9840 to 9845, 9860 to 9862, 9870 to 9873, 9880 to 9885, 9900 to 9903, 9920 to
+9923, 34100 to 34107, 34110 to 34114, 34120 to 34124, 34126, 34127, 34130 and 34140 to 34143, with
+which the detector was trained (training/README.md).
 
 How lesions are counted. Only visible ones (a void in the truth) are asked for. A microbleed has a
 candidate when a measured void overlaps its own or lies within 2 mm of its centre. Moment and size
@@ -52,7 +53,7 @@ from petechia.lesions.detect import detect
 from petechia.lesions.inputs import ARRAYS, LesionInputs
 from petechia.lesions.params import DetectParams
 from petechia.lesions.slices import is_thick
-from petechia.pipeline.detector import detector, threshold
+from petechia.pipeline.detector import detector
 from petechia.pipeline.evaluation_files import find_sides
 from petechia.pipeline.evaluation_read import read_table
 from petechia.pipeline.provenance import threads
@@ -233,8 +234,11 @@ def measured(case: Case, params: DetectParams | None = None) -> dict[str, Any]:
     """Detect, and return what became of every lesion and what every finding was."""
     begin = time.perf_counter()
     slice_mm = float(case.inputs.grid.spacing_mm.max())
-    default = DetectParams(most_findings=ALL, threshold=threshold("balanced", slice_mm=slice_mm))
-    found = detect(case.inputs, params or default, detector(slice_mm=slice_mm))
+    model = detector(slice_mm=slice_mm, signed=case.inputs.has_sign)
+    balanced = model.operating_points["balanced"]
+    found = detect(
+        case.inputs, params or DetectParams(most_findings=ALL, threshold=balanced), model
+    )
     seconds = time.perf_counter() - begin
     grid, labels = case.inputs.grid, case.labels
     edge = distance_inside_mm(case.inputs.brain_mask, grid)

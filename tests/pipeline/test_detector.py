@@ -7,7 +7,7 @@ from petechia.assets.store import manifest
 from petechia.core.counts import CountDoubt
 from petechia.lesions.classification import METHODS
 from petechia.pipeline.calibration import detector_sha256
-from petechia.pipeline.detector import card, count_doubt, detector, operating_points
+from petechia.pipeline.detector import card, count_doubt, detector, operating_points, threshold
 from petechia.pipeline.summary import model
 
 
@@ -47,3 +47,15 @@ def test_a_summary_tells_of_the_model_on_such_slices(row, slice_mm, scans):
         name: getattr(count_doubt(slice_mm), name) for name in count_doubt().__slots__
     }
     assert told["operating_points"] == operating_points(None, slice_mm, row)
+
+
+def test_thin_slices_without_a_sign_have_points_of_their_own():
+    told, without = card(), operating_points(slice_mm=1.0, signed=False)
+    assert without == told["without_sign"]["operating_points"]
+    assert all(without[name] > p for name, p in told["operating_points"].items())
+    assert detector(slice_mm=1.0, signed=False).operating_points == without
+    assert threshold("balanced", slice_mm=1.0, signed=False) == without["balanced"]
+    assert model("refined", slice_mm=1.0, signed=False)["operating_points"] == without
+    assert operating_points(slice_mm=5.0, signed=False) == operating_points(slice_mm=5.0)
+    row = "combined"
+    assert operating_points(None, 1.0, row, signed=False) == operating_points(None, 1.0, row)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from petechia.core.grid import Grid
 from petechia.core.together import meanwhile
 from petechia.lesions.anew import in_lobes, in_wholes
-from petechia.lesions.classify import Verdict, classify, name_void
+from petechia.lesions.classify import Verdict, classify, name_void, sign_of
 from petechia.lesions.findings import Finding
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.known import CLEAR, Features
@@ -153,10 +153,16 @@ def measure(
 
 def _without_a_sign(measured: Sequence[Measured]) -> list[str]:
     """Say what an unknown sign leaves open, and whether likely microbleeds are of both signs."""
-    unsigned = [m for m in measured if m.features.phase == "unsigned" or m.features.as_given]
+    unsigned = [
+        m for m in measured
+        if m.features.phase != "signed" and sign_of(m.features) == "not_assessed"
+    ]  # fmt: skip
     if not unsigned:
         return []
-    says = ["Probabilities leave calcium out: without a sign it cannot be told from blood."]
+    says = [
+        "Probabilities leave calcium out, and so does the interval of the count: without a sign "
+        "it cannot be told from blood."
+    ]
     fits = [
         m.features.as_given or m.features.fit for m in unsigned if m.verdict.class_ == "microbleed"
     ]

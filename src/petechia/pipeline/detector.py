@@ -27,8 +27,8 @@ def slices_of(slice_mm: float) -> str:
 def points_of_slices(classification: str | None = None) -> dict[str, dict[str, float]]:
     """Return the detector's own operating points, for thin slices and for thick ones.
 
-    In thin slices they are those of the card's default row of the classification table, and for
-    any other row, whose probabilities are others, those of trees and network joined.
+    In thin slices they are those of the card's default row of the classification table with a
+    sign, and for any other row, whose probabilities are others, those of trees and network joined.
     """
     told = card()
     default = classification in (None, told["default"])
@@ -41,16 +41,28 @@ def points_of_slices(classification: str | None = None) -> dict[str, dict[str, f
 
 
 def operating_points(
-    site: SiteCalibration | None = None, slice_mm: float = 0.0, classification: str | None = None
+    site: SiteCalibration | None = None,
+    slice_mm: float = 0.0,
+    classification: str | None = None,
+    *,
+    signed: bool = True,
 ) -> dict[str, float]:
     """Return the probability from which a microbleed counts, by the name of the point.
 
     Thick slices have points of their own: less is seen in them, so that the same number of
-    false findings is not kept to at the same probability. A site's points win over the detector's.
+    false findings is not kept to at the same probability. So have thin ones whose phase gives no
+    sign, with the card's default row. A site's points win over the detector's.
     `classification` is the row that gives the probabilities, None for the card's default.
     """
+    slices, told = slices_of(slice_mm), card()
+    if site is None and slices == SLICES[0] and classification in (None, told["default"]):
+        return _points(told if signed else told["without_sign"])
     points = points_of_slices(classification) if site is None else site.operating_points
-    return dict(points[slices_of(slice_mm)])
+    return dict(points[slices])
+
+
+def _points(told: dict[str, Any]) -> dict[str, float]:
+    return {name: float(p) for name, p in told["operating_points"].items()}
 
 
 def count_doubt(slice_mm: float = 0.0) -> CountDoubt:
@@ -64,9 +76,15 @@ def count_doubt(slice_mm: float = 0.0) -> CountDoubt:
 
 
 def detector(
-    site: SiteCalibration | None = None, slice_mm: float = 0.0, classification: str | None = None
+    site: SiteCalibration | None = None,
+    slice_mm: float = 0.0,
+    classification: str | None = None,
+    *,
+    signed: bool = True,
 ) -> Model:
     """Return the model, with the points for slices of a thickness [mm] and all that a site has.
+
+    `signed` tells whether the scan's phase gives moments with a sign.
 
     Raises
     ------
@@ -77,7 +95,8 @@ def detector(
     """
     arrays, network = DETECTOR
     model = Model.load(
-        {**card(), "operating_points": operating_points(site, slice_mm, classification)},
+        card()
+        | {"operating_points": operating_points(site, slice_mm, classification, signed=signed)},
         load_arrays(arrays),
         load_bytes(network) if network in manifest() else None,
     )
@@ -89,6 +108,8 @@ def threshold(
     site: SiteCalibration | None = None,
     slice_mm: float = 0.0,
     classification: str | None = None,
+    *,
+    signed: bool = True,
 ) -> float:
     """Return the probability from which a microbleed counts."""
-    return operating_points(site, slice_mm, classification)[operating_point]
+    return operating_points(site, slice_mm, classification, signed=signed)[operating_point]

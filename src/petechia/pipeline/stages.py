@@ -30,7 +30,7 @@ from petechia.lesions.detect import detect
 from petechia.lesions.inputs import LesionInputs
 from petechia.lesions.params import DetectParams
 from petechia.pipeline.ct import read_densities
-from petechia.pipeline.detector import detector, threshold
+from petechia.pipeline.detector import detector
 from petechia.pipeline.field import background_stage, invert_stage, settle_sign, unwrap_stage
 from petechia.pipeline.fitness import acquisition, images
 from petechia.pipeline.iron import iron_stage
@@ -87,8 +87,13 @@ def mask_stage(work: Work) -> None:
         work.cite("brain mask", work.brain.method, "; ".join(work.brain.says), "")
     work.mask = work.brain.mask & ~work.empty.mask(grid.shape)
     work.checks += images.check_lost(work.empty.at, work.empty.says)
-    work.noise_sd = noise_level(work.bridged(echoes.magnitude[work.reading_echo]), grid)
     magnitude = echoes.magnitude[work.reading_echo]
+    head = head_mask(work.bridged(magnitude), grid)
+    given = work.given_mask is not None
+    if given and work.mask.any():  # before what a wrong mask makes of signal and coverage
+        away = ~dilate_mm(head, grid, HEAD_REACH_MM)[work.mask]
+        work.checks += images.check_given_mask(float(away.mean()))
+    work.noise_sd = noise_level(work.bridged(magnitude), grid)
     signal = float(np.median(magnitude[work.mask])) if work.mask.any() else float("nan")
     work.checks.append(
         images.check_signal(signal / work.noise_sd if work.noise_sd > 0 else float("nan"))
@@ -97,15 +102,13 @@ def mask_stage(work: Work) -> None:
         work.checks += images.check_decay(
             [float(np.median(one[work.mask])) for one in echoes.magnitude]
         )
-    head = head_mask(work.bridged(magnitude), grid)
     work.checks.append(images.check_ghosting(ghosting(magnitude, head, work.mask, grid)))
-    if work.given_mask is not None and work.mask.any():
-        away = ~dilate_mm(head, grid, HEAD_REACH_MM)[work.mask]
-        work.checks += images.check_given_mask(float(away.mean()))
     extent = tuple(n * d for n, d in zip(grid.shape, grid.spacing_mm, strict=True))
     brain_ml = float(work.mask.sum()) * grid.voxel_mm3 / 1000
     work.checks.append(
-        images.check_coverage((extent[0], extent[1], extent[2]), brain_ml, _is_cut(work.mask))
+        images.check_coverage(
+            (extent[0], extent[1], extent[2]), brain_ml, _is_cut(work.mask), given=given
+        )
     )
 
 
@@ -289,12 +292,12 @@ def detect_stage(work: Work) -> None:
     """Find, measure and name dark spots, unless the scan cannot show them."""
     if work.why_not("microbleeds"):
         return
-    site, slice_mm, row = work.settings.site(), work.slice_mm, work.settings.classification
+    site, row = work.settings.site(), work.settings.classification
+    model = detector(site, work.slice_mm, row, signed=work.signed)
     params = DetectParams(
-        threshold=threshold(work.settings.operating_point, site, slice_mm, row),
-        classification=row,
+        threshold=model.operating_points[work.settings.operating_point], classification=row
     )
-    work.detection = detect(lesion_inputs(work), params, detector(site, slice_mm, row))
+    work.detection = detect(lesion_inputs(work), params, model)
     read_densities(work)
     judge_edema(work)
 

@@ -103,7 +103,7 @@ def build_summary(work: Work, meter: Meter, provenance: dict[str, Any]) -> dict[
         "software": provenance["software"],
         "seconds": dict(meter.seconds),
         "peak_memory_mb": dict(meter.peak_memory_mb),
-        "model": model(work.settings.classification, site, work.slice_mm),
+        "model": model(work.settings.classification, site, work.slice_mm, signed=work.signed),
         "warnings": warnings(work),
         "report": {
             "methods": list(work.methods),
@@ -139,14 +139,22 @@ def counted(work: Work, signs: dict[str, Any] | None = None) -> dict[str, Any]:
     point = {
         "name": chosen.operating_point,
         "threshold": threshold(
-            chosen.operating_point, chosen.site(), work.slice_mm, chosen.classification
+            chosen.operating_point,
+            chosen.site(),
+            work.slice_mm,
+            chosen.classification,
+            signed=work.signed,
         ),
     }
     return {"operating_point": point, **told}
 
 
 def model(
-    classification: str, site: SiteCalibration | None = None, slice_mm: float = 0.0
+    classification: str,
+    site: SiteCalibration | None = None,
+    slice_mm: float = 0.0,
+    *,
+    signed: bool = True,
 ) -> dict[str, Any]:
     """Return what named the findings, and how far it can be believed."""
     told = card()
@@ -158,7 +166,7 @@ def model(
         "classification": classification,
         "features": told["features"],
         "sha256": detector_sha256(),
-        "operating_points": operating_points(site, slice_mm, classification),
+        "operating_points": operating_points(site, slice_mm, classification, signed=signed),
         "count_doubt": asdict(count_doubt(slice_mm)),
         "calibrated": True,
         "says": CALIBRATED.format(ece=measured["ece"]),

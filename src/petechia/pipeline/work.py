@@ -142,6 +142,11 @@ class Work:
         return float(self.grid.spacing_mm.max())
 
     @property
+    def signed(self) -> bool:
+        """True when moments are measured, and their sign is known."""
+        return self.local_field_ppm is not None and self.sign_trusted
+
+    @property
     def phase_usable(self) -> bool:
         """True when susceptibility can be had: phase is there and not filtered."""
         has = self.echoes.phase_rad is not None or self.given_field_ppm is not None

@@ -45,16 +45,21 @@ def run(args: argparse.Namespace) -> int:
     facts = {
         **told,
         "fitness": [check.as_dict() for check in work.checks],
-        "model": model(work.settings.classification, work.settings.site(), work.slice_mm),
+        "model": model(
+            work.settings.classification, work.settings.site(), work.slice_mm, signed=work.signed
+        ),
         "settings": work.settings.as_dict(),
         "warnings": warnings(work),
         "research_use_only": RESEARCH_USE,
     }
     steps.save_facts(args.out, facts)
     point, (low, high) = told["operating_point"], told["count_interval_95"]
+    unsigned = any(f.counted and f.sign == "not_assessed" for f in detection.findings)
+    calcium = " or calcifications, which no sign tells apart" if unsigned else ""
     print(
-        f"{told['counts']['total']} counted as microbleeds (probability {point['threshold']:g} "
-        f"and more, {point['name']}); 95 % interval {low} to {high}"
+        f"{told['counts']['total']} counted as microbleeds{calcium} "
+        f"(probability {point['threshold']:g} and more, {point['name']}); "
+        f"95 % interval {low} to {high}"
     )
     limits = [check.says for check in work.checks if check.status in ("limited", "refused")]
     for line in [*limits, *warnings(work), RESEARCH_USE]:
