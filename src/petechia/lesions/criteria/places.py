@@ -1,7 +1,6 @@
 """Where a patient's bleeds lie, as far as it is known: lobar, deep, or neither."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from petechia.lesions.criteria.logic import Input
 from petechia.lesions.findings import Finding
@@ -18,8 +17,11 @@ def place_of(finding: Finding) -> Place:
     As in the Boston criteria 2.0, which count cerebellar lesions neither way. What may be calcium
     may be no bleed at all.
     """
-    if finding.may_be_calcium:
-        return place_of(replace(finding, criteria={})) | {NEITHER}
+    place = _where(finding)
+    return place | {NEITHER} if finding.may_be_calcium else place
+
+
+def _where(finding: Finding) -> Place:
     if finding.compartment in (LOBAR, DEEP):
         return frozenset({finding.compartment})
     if finding.compartment == "infratentorial":
